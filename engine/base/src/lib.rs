@@ -1,1 +1,22 @@
-//! base
+//! The vocabulary every other crate shares: ids, model cards, shard plans, requests, events, failures, records.
+//!
+//! Plain data and small pure functions. Never: tokio, I/O, a clock, a wire format.
+
+pub mod card;
+pub mod failure;
+pub mod generate;
+pub mod ids;
+pub mod record;
+pub mod shard;
+pub mod tokens;
+
+pub use card::{LayerCost, ModelCard};
+pub use failure::{ErrorCode, Failure};
+pub use generate::{
+    EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, Message, Prompt, Role, Sampling,
+    ScoredToken, Usage,
+};
+pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
+pub use record::{InstancePhase, InstanceRecord, LocalShard, NodeRecord, Secret, ShardStatus};
+pub use shard::{Shard, ShardPlan, Sharding, ShardingChoice, TensorSlice};
+pub use tokens::{TokenEvent, TokenLogprob, TokenRequest};

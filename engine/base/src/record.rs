@@ -1,0 +1,122 @@
+//! What nodes tell each other. Every record has one writer; a higher version replaces a lower one.
+
+use std::fmt;
+
+use crate::{
+    Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, ShardPlan, ShardingChoice,
+};
+
+/// A node's word about itself. Written by that node alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// The node.
+    pub id: NodeId,
+    /// Start of this run of the node, milliseconds since 1970: a restarted node's first record beats its old ones.
+    pub epoch_ms: u64,
+    /// Counts up within an epoch.
+    pub version: u64,
+    /// The name people gave it.
+    pub name: String,
+    /// Hardware in words, for example `Apple M3 Ultra`.
+    pub chip: String,
+    /// Memory installed.
+    pub memory_total_bytes: u64,
+    /// Memory it would lend to shards now, those it already holds not counted.
+    pub memory_available_bytes: u64,
+    /// The shards it holds or is about to.
+    pub shards: Vec<LocalShard>,
+}
+
+/// A shard as its holder reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalShard {
+    /// Of which instance.
+    pub instance: InstanceId,
+    /// Of which of the instance's plans.
+    pub generation: u32,
+    /// Which rank of that plan.
+    pub rank: u32,
+    /// How far it is.
+    pub status: ShardStatus,
+}
+
+/// How far a shard is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShardStatus {
+    /// Ports are taken; the worker starts when every rank has got here.
+    Reserved {
+        /// TCP port of this rank in the MLX ring.
+        ring_port: u16,
+        /// TCP port on which rank 0 sends step plans; other ranks don't use theirs.
+        plan_port: u16,
+    },
+    /// The worker runs and reads weights.
+    Loading {
+        /// Bytes read.
+        bytes_done: u64,
+        /// Bytes to read.
+        bytes_total: u64,
+    },
+    /// The worker computes.
+    Ready,
+    /// The worker ended or never started.
+    Failed(Failure),
+}
+
+/// A placed model. Written by its owner alone; the owner is the node that opened it or, when that is gone, the
+/// lowest surviving rank.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceRecord {
+    /// The instance.
+    pub id: InstanceId,
+    /// Its writer.
+    pub owner: NodeId,
+    /// Counts up with every plan: a record of a higher generation replaces one of a lower, whoever wrote it.
+    pub generation: u32,
+    /// Counts up within a generation and an owner.
+    pub version: u64,
+    /// The name to use in requests.
+    pub model: ModelId,
+    /// Where the model's folder is. Every rank's node checks the fingerprint of what it finds there, so a
+    /// folder that differs or is missing is an error, never a wrong answer.
+    pub folder: String,
+    /// What the model's files must be.
+    pub fingerprint: Fingerprint,
+    /// The model in numbers, for whoever must plan again.
+    pub card: ModelCard,
+    /// How the user asked for it to be divided.
+    pub sharding: ShardingChoice,
+    /// Over how many nodes the user asked for it; `None` leaves it to the planner.
+    pub node_count: Option<u32>,
+    /// Over which nodes the user asked for it; empty leaves it to the planner.
+    pub node_ids: Vec<NodeId>,
+    /// Who computes what.
+    pub plan: Option<ShardPlan>,
+    /// What the owner has decided about it.
+    pub phase: InstancePhase,
+    /// With this the ranks prove to each other that they belong to this generation. Never shown.
+    pub secret: Secret,
+}
+
+/// What an owner has decided about an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstancePhase {
+    /// `plan` is what should run.
+    Placed,
+    /// Nothing fits now; placed again when the cluster changes.
+    Waiting(Failure),
+    /// Given up.
+    Failed(Failure),
+    /// Closed; kept for a while so that a late record cannot bring it back.
+    Closed,
+}
+
+/// 32 random bytes that must not be logged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret(pub [u8; 32]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

@@ -1,0 +1,57 @@
+//! One generation as a worker sees it: tokens in, tokens out.
+
+use crate::{Failure, FinishReason, RequestId, Sampling, TokenId};
+
+/// A generation for rank 0 of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenRequest {
+    /// Names the request in events and for cancellation.
+    pub id: RequestId,
+    /// The rendered and tokenized prompt; at least one token.
+    pub prompt: Vec<TokenId>,
+    /// Tokens of the answer that an earlier placement already produced: they are prefilled like the prompt,
+    /// count towards `max_tokens`, prime the stop strings, and are not reported again.
+    pub generated: Vec<TokenId>,
+    /// How to choose tokens. The draw for a position depends on the seed and the position alone.
+    pub sampling: Sampling,
+    /// Length of the whole answer at most, `generated` included. Zero only scores the prompt.
+    pub max_tokens: u32,
+    /// Strings that end the answer.
+    pub stop: Vec<String>,
+    /// Tokens that end the answer, the model's own included.
+    pub stop_tokens: Vec<TokenId>,
+    /// How many alternatives to report with each token's log-probability; `None` reports none at all.
+    pub logprobs: Option<u32>,
+    /// Report the prompt's own log-probabilities, with `logprobs` alternatives each.
+    pub prompt_logprobs: bool,
+}
+
+/// What a worker reports about a request. The last is `Finished` or `Failed`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TokenEvent {
+    /// Log-probabilities of the next prompt tokens, in order, several events for a long prompt.
+    /// The prompt's first token has none, so a prompt of n tokens yields n - 1.
+    Prompt(Vec<TokenLogprob>),
+    /// The next token of the answer. A stop token is reported too, just before `Finished`.
+    Token {
+        /// The token.
+        token: TokenId,
+        /// Its log-probability, if asked for.
+        logprob: Option<TokenLogprob>,
+    },
+    /// The answer is complete.
+    Finished(FinishReason),
+    /// The request could not be completed; the worker itself goes on.
+    Failed(Failure),
+}
+
+/// A token's log-probability under the model's own distribution (before temperature and cuts).
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprob {
+    /// The token.
+    pub token: TokenId,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// The likeliest tokens, best first.
+    pub top: Vec<(TokenId, f32)>,
+}
