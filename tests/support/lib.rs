@@ -1,1 +1,8 @@
-//! Support for the tests.
+//! What tests and measurements share: real node processes, their HTTP API, network namespaces, random checkpoints.
+//!
+//! Everything here starts real programs and owns them: whatever is dropped is killed and cleaned up.
+
+pub mod api;
+pub mod checkpoints;
+pub mod namespaces;
+pub mod nodes;

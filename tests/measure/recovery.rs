@@ -1,0 +1,96 @@
+//! What a client of one node sees when another node, or only a worker, is killed in the middle of its stream.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tests::nodes::{Node, start_cluster};
+
+/// As elsewhere: far beyond the aim.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+/// The loss happens when this many pieces of text have arrived.
+const PIECES_BEFORE_LOSS: usize = 20;
+/// Long enough that the loss is in the middle.
+const TOKENS: usize = 300;
+
+pub fn measure(runs: usize) -> Result<()> {
+    for sharding in ["pipeline", "tensor"] {
+        for loss in [
+            Loss::OtherNode,
+            Loss::OwnWorker,
+            Loss::OtherWorker,
+            Loss::Owner,
+        ] {
+            let mut pauses = Vec::new();
+            for _ in 0..runs {
+                pauses.push(one_run(sharding, loss)?.as_secs_f64());
+            }
+            println!(
+                "{sharding}, {loss:?} killed: same text, pause {} s (aim: under 5)",
+                crate::spread(&pauses)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What is killed.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    /// The node that holds a rank and not the client's connection.
+    OtherNode,
+    /// The worker of the node that holds the client's connection.
+    OwnWorker,
+    /// The worker of another node.
+    OtherWorker,
+    /// The node that opened the instance and drives rank 0, while the client is connected to another one.
+    Owner,
+}
+
+fn one_run(sharding: &str, loss: Loss) -> Result<Duration> {
+    let mut cluster = start_cluster(3)?;
+    let asked = usize::from(matches!(loss, Loss::Owner));
+    let id = cluster[0].api().place("sprout", sharding, 3)?;
+    cluster[asked]
+        .api()
+        .wait_for("instance", READY_LIMIT, |state| is_ready(state, &id))?;
+    let body = json!({"model": "sprout", "prompt": "Count from 1 to 90.", "max_tokens": TOKENS, "stream": true,
+                      "temperature": 0.8, "seed": 7, "ignore_eos": true});
+    let api = cluster[asked].api();
+    let undisturbed = api.stream("/v1/completions", &body, |_| ())?;
+    let disturbed = api.stream("/v1/completions", &body, |pieces| {
+        if pieces == PIECES_BEFORE_LOSS {
+            inflict(loss, &mut cluster);
+        }
+    })?;
+    ensure!(
+        disturbed.text == undisturbed.text,
+        "{loss:?}: {:?} became {:?}",
+        undisturbed.text,
+        disturbed.text
+    );
+    Ok(disturbed.pause_max())
+}
+
+fn inflict(loss: Loss, cluster: &mut [Node]) {
+    match loss {
+        Loss::OtherNode => cluster[2].kill(),
+        Loss::Owner => cluster[0].kill(),
+        Loss::OwnWorker => kill_workers(&cluster[0]),
+        Loss::OtherWorker => kill_workers(&cluster[1]),
+    }
+}
+
+fn kill_workers(node: &Node) {
+    for worker in node.worker_processes() {
+        let _ = kill(Pid::from_raw(worker), Signal::SIGKILL);
+    }
+}
+
+fn is_ready(state: &Value, id: &str) -> bool {
+    tests::api::instance(state, id)
+        .context("absent")
+        .is_ok_and(|instance| instance["state"] == "ready")
+}

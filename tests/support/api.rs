@@ -1,0 +1,242 @@
+//! A blocking client of one node's HTTP API, as a user's script would be.
+
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
+
+/// An answer and a status are waited for this long: on a busy 2-core machine a placement takes seconds, not tens.
+const REQUEST_LIMIT: Duration = Duration::from_mins(1);
+/// How often a condition is looked at again.
+const POLL: Duration = Duration::from_millis(10);
+
+/// One node's API.
+#[derive(Debug, Clone)]
+pub struct Api {
+    base: String,
+    agent: ureq::Agent,
+}
+
+/// A streamed answer: its text and when each piece came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamedAnswer {
+    /// The whole text.
+    pub text: String,
+    /// When each piece of text arrived, since the request was sent.
+    pub arrivals: Vec<Duration>,
+    /// The `finish_reason` of the last chunk that had one.
+    pub finish_reason: Option<String>,
+}
+
+impl StreamedAnswer {
+    /// The longest silence between two pieces.
+    pub fn pause_max(&self) -> Duration {
+        self.arrivals
+            .windows(2)
+            .map(|pair| pair[1].saturating_sub(pair[0]))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Pieces per second from the first to the last.
+    pub fn pieces_per_second(&self) -> f64 {
+        match (self.arrivals.first(), self.arrivals.last()) {
+            (Some(first), Some(last)) if last > first => {
+                (self.arrivals.len() - 1) as f64 / last.saturating_sub(*first).as_secs_f64()
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+impl Api {
+    /// The API on a port of this machine's (or this thread's namespace's) loopback.
+    pub fn new(port: u16) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(REQUEST_LIMIT))
+            .http_status_as_error(false)
+            .build();
+        Self {
+            base: format!("http://127.0.0.1:{port}"),
+            agent: config.into(),
+        }
+    }
+
+    /// GET, any status.
+    pub fn get(&self, path: &str) -> Result<(u16, Value)> {
+        let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
+    /// POST a JSON body, any status.
+    pub fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let mut response = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .send_json(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
+    /// DELETE, any status.
+    pub fn delete(&self, path: &str) -> Result<u16> {
+        Ok(self
+            .agent
+            .delete(format!("{}{path}", self.base))
+            .call()?
+            .status()
+            .as_u16())
+    }
+
+    /// The cluster as this node sees it.
+    pub fn state(&self) -> Result<Value> {
+        match self.get("/admin/state")? {
+            (200, state) => Ok(state),
+            (status, body) => bail!("/admin/state answered {status}: {body}"),
+        }
+    }
+
+    /// Waits until `condition` holds of the state; the time that took, or what the state was at the end.
+    pub fn wait_for(
+        &self,
+        what: &str,
+        limit: Duration,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Result<Duration> {
+        let start = Instant::now();
+        loop {
+            let state = self.state();
+            if state.as_ref().is_ok_and(&condition) {
+                return Ok(start.elapsed());
+            }
+            if start.elapsed() > limit {
+                bail!("no {what} within {limit:?}; last seen: {state:?}");
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Waits until this node lists `count` nodes as online.
+    pub fn wait_for_nodes(&self, count: usize, limit: Duration) -> Result<Duration> {
+        self.wait_for(&format!("{count} nodes online"), limit, |state| {
+            online_nodes(state) == count
+        })
+    }
+
+    /// Places a model and returns the instance's id.
+    pub fn place(&self, model: &str, sharding: &str, node_count: usize) -> Result<String> {
+        let body = json!({"model": model, "sharding": sharding, "node_count": node_count});
+        match self.post("/admin/instances", &body)? {
+            (202, answer) => Ok(answer["id"]
+                .as_str()
+                .context("the answer has no id")?
+                .to_string()),
+            (status, answer) => bail!("placing {model} answered {status}: {answer}"),
+        }
+    }
+
+    /// Waits until an instance is ready; fails at once when it has failed.
+    pub fn wait_ready(&self, id: &str, limit: Duration) -> Result<Value> {
+        let start = Instant::now();
+        loop {
+            let (status, instance) = self.get(&format!("/admin/instances/{id}"))?;
+            match instance["state"].as_str() {
+                Some("ready") => return Ok(instance),
+                Some("failed") => bail!("instance {id} failed: {instance}"),
+                _ if start.elapsed() > limit => {
+                    bail!("instance {id} not ready within {limit:?}: {status} {instance}")
+                }
+                _ => std::thread::sleep(POLL),
+            }
+        }
+    }
+
+    /// Closes an instance and waits until no shard of it is left in this node's state.
+    pub fn close(&self, id: &str) -> Result<()> {
+        self.delete(&format!("/admin/instances/{id}"))?;
+        self.wait_for("closed instance", Duration::from_secs(10), |state| {
+            instance(state, id).is_none()
+        })?;
+        Ok(())
+    }
+
+    /// Greedy completion of a text prompt, not streamed.
+    pub fn complete(&self, model: &str, prompt: &Value, max_tokens: usize) -> Result<String> {
+        let body =
+            json!({"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0});
+        let (status, answer) = self.post("/v1/completions", &body)?;
+        let text = answer["choices"][0]["text"].as_str();
+        Ok(text
+            .ok_or_else(|| anyhow!("completion answered {status}: {answer}"))?
+            .to_string())
+    }
+
+    /// Any request with `"stream": true`; `on_piece` sees the number of pieces so far.
+    pub fn stream(
+        &self,
+        path: &str,
+        body: &Value,
+        mut on_piece: impl FnMut(usize),
+    ) -> Result<StreamedAnswer> {
+        let start = Instant::now();
+        let mut response = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .send_json(body)?;
+        if response.status() != 200 {
+            bail!(
+                "{path} answered {}: {}",
+                response.status(),
+                response.body_mut().read_to_string()?
+            );
+        }
+        let mut answer = StreamedAnswer {
+            text: String::new(),
+            arrivals: Vec::new(),
+            finish_reason: None,
+        };
+        for line in BufReader::new(response.body_mut().as_reader()).lines() {
+            let line = line?;
+            let Some(data) = line.strip_prefix("data: ") else {
+                continue;
+            };
+            if data == "[DONE]" {
+                return Ok(answer);
+            }
+            let chunk: Value = serde_json::from_str(data)?;
+            if let Some(error) = chunk.get("error") {
+                bail!("error after {} pieces: {error}", answer.arrivals.len());
+            }
+            let choice = &chunk["choices"][0];
+            if let Some(reason) = choice["finish_reason"].as_str() {
+                answer.finish_reason = Some(reason.to_string());
+            }
+            let piece = choice["text"]
+                .as_str()
+                .or_else(|| choice["delta"]["content"].as_str());
+            if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
+                answer.text.push_str(piece);
+                answer.arrivals.push(start.elapsed());
+                on_piece(answer.arrivals.len());
+            }
+        }
+        bail!("the stream ended without [DONE] after {:?}", answer.text)
+    }
+}
+
+/// Nodes that a state lists as online, the asked one included.
+pub fn online_nodes(state: &Value) -> usize {
+    let nodes = state["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+    nodes
+        .iter()
+        .filter(|node| node["state"] == "online")
+        .count()
+}
+
+/// An instance of a state.
+pub fn instance<'a>(state: &'a Value, id: &str) -> Option<&'a Value> {
+    state["instances"]
+        .as_array()?
+        .iter()
+        .find(|instance| instance["id"] == id)
+}

@@ -1,0 +1,45 @@
+//! Random checkpoints and the numeric reference, both made by mlx-lm in the Python that set-up installed.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// Where `cargo xtask test` says that Python is.
+const PYTHON_VARIABLE: &str = "ESPALIER_TEST_PYTHON";
+
+/// Runs a script of `tests/parity` and returns what it printed.
+pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo xtask test hands the path over this way"
+    )]
+    let python = std::env::var(PYTHON_VARIABLE).with_context(|| {
+        format!("{PYTHON_VARIABLE} is not set (hint: run `cargo xtask test`, which sets it)")
+    })?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("parity")
+        .join(script);
+    let output = Command::new(python)
+        .arg(path)
+        .args(arguments)
+        .output()
+        .context("python")?;
+    ensure!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The JSON that a script of `tests/parity` printed last.
+pub fn python_json(script: &str, arguments: &[&str]) -> Result<Value> {
+    let printed = python(script, arguments)?;
+    let last = printed
+        .lines()
+        .last()
+        .context("the script printed nothing")?;
+    Ok(serde_json::from_str(last)?)
+}
