@@ -23,8 +23,22 @@ pub struct NodeRecord {
     pub memory_total_bytes: u64,
     /// Memory it would lend to shards now, those it already holds not counted.
     pub memory_available_bytes: u64,
+    /// How fast its memory can be read, bytes per second, where the node knows; the planner has a cautious guess
+    /// for the others.
+    pub memory_bandwidth_bytes_per_s: Option<u64>,
+    /// The nodes it has a proven link with, ascending by id. Ranks of one plan must all be linked with each other.
+    pub links: Vec<Link>,
     /// The shards it holds or is about to.
     pub shards: Vec<LocalShard>,
+}
+
+/// One end of a link as the node at this end sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The node at the other end.
+    pub node: NodeId,
+    /// Measured round trip in microseconds; `None` before the first measurement.
+    pub round_trip_us: Option<u32>,
 }
 
 /// A shard as its holder reports it.
@@ -34,6 +48,9 @@ pub struct LocalShard {
     pub instance: InstanceId,
     /// Of which of the instance's plans.
     pub generation: u32,
+    /// Which plan of that generation: after a partition two owners may each have written one. Derived from the
+    /// plan's secret, gives nothing of it away.
+    pub plan_tag: u64,
     /// Which rank of that plan.
     pub rank: u32,
     /// How far it is.
@@ -71,7 +88,7 @@ pub struct InstanceRecord {
     pub id: InstanceId,
     /// Its writer.
     pub owner: NodeId,
-    /// Counts up with every plan: a record of a higher generation replaces one of a lower, whoever wrote it.
+    /// Counts plans, 0 before the first: a record of a higher generation replaces one of a lower, whoever wrote it.
     pub generation: u32,
     /// Counts up within a generation and an owner.
     pub version: u64,
@@ -90,7 +107,7 @@ pub struct InstanceRecord {
     pub node_count: Option<u32>,
     /// Over which nodes the user asked for it; empty leaves it to the planner.
     pub node_ids: Vec<NodeId>,
-    /// Who computes what.
+    /// Who computes what. Runs only while the phase is `Placed`; in other phases it is the last plan there was.
     pub plan: Option<ShardPlan>,
     /// What the owner has decided about it.
     pub phase: InstancePhase,
