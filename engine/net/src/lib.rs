@@ -1,1 +1,16 @@
-//! net
+//! How nodes find, prove and talk to each other: discovery, identity, mutual TLS sessions, peer frames in and out.
+//!
+//! Entry points: [`Identity::load_or_create`], [`start`]. Owned by `node`, which gives it a [`NetConfig`] and a
+//! [`PeerHandler`] and reads [`NetEvent`]s. Never: what a record means, a clock of the cluster, a file besides the key.
+
+pub mod config;
+pub mod event;
+mod frame;
+pub mod handle;
+pub mod identity;
+
+pub use config::{ClusterKey, ClusterKeyError, Discovery, NetConfig};
+pub use event::{NetEvent, PeerHandler, Sighting};
+pub use frame::{Generate, PeerFrame};
+pub use handle::{NetHandle, SendError, StartError, start};
+pub use identity::{FileKeyStore, Identity, IdentityError, KeyStore, KeyStoreError};

@@ -1,0 +1,74 @@
+//! What the network tells `node`, and what it asks of it.
+
+use std::net::IpAddr;
+
+use crate::{Generate, PeerFrame};
+use base::{Failure, NodeId, TokenEvent};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+/// Something that happened on the network. For one node the order is `LinkUp`, its frames, `LinkDown`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NetEvent {
+    /// A node was seen for the first time, or what is known of it changed.
+    Seen(Sighting),
+    /// A node said goodbye or has not been heard of for long; its last sighting.
+    Unseen(Sighting),
+    /// A node proved membership in both directions. Whatever it should know is sent to it now, whole.
+    LinkUp {
+        /// The node.
+        node: NodeId,
+        /// Its name.
+        name: String,
+        /// This node's address on the way to it.
+        local_ip: IpAddr,
+        /// Its address on the way from here.
+        remote_ip: IpAddr,
+    },
+    /// The node is gone or does not answer. If it comes back there is a new `LinkUp`.
+    LinkDown {
+        /// The node.
+        node: NodeId,
+    },
+    /// A linked node sent a frame. Pings, pongs and leaving are dealt with before and never seen here.
+    Frame {
+        /// The sender.
+        from: NodeId,
+        /// What it sent.
+        frame: PeerFrame,
+    },
+    /// A heartbeat came back.
+    LinkMeasured {
+        /// The node at the other end.
+        node: NodeId,
+        /// There and back, microseconds.
+        round_trip_us: u64,
+    },
+}
+
+/// A node that can be seen, whether or not it lets us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Who it is; unknown for an address that was given and has not answered yet. Unproven until `LinkUp`.
+    pub node: Option<NodeId>,
+    /// Its name, or the address that was given. Outside input: cleaned and at most 64 bytes.
+    pub name: String,
+    /// The name of its cluster; empty if unknown. Outside input: cleaned and at most 64 bytes.
+    pub cluster_name: String,
+    /// Where it is, `HOST:PORT`.
+    pub address: String,
+    /// Why it is not linked, if that is known; a short phrase without a final stop.
+    pub locked: Option<String>,
+}
+
+/// What `node` does for its peers. Called only for members that have proven themselves.
+pub trait PeerHandler: Send + Sync + 'static {
+    /// Runs a generation here. The stream's last event is `Finished` or `Failed`; one that ends without them is
+    /// broken (its worker is gone) and may be asked for again. Dropping the stream cancels the generation: that
+    /// is what happens when the peer is gone or no longer interested. It is polled only as fast as the peer reads.
+    fn generate(
+        &self,
+        from: NodeId,
+        generate: Generate,
+    ) -> BoxFuture<'static, Result<BoxStream<'static, TokenEvent>, Failure>>;
+}
