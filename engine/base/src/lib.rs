@@ -17,6 +17,8 @@ pub use generate::{
     ScoredToken, Usage,
 };
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
-pub use record::{InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus};
+pub use record::{
+    InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
+};
 pub use shard::{Shard, ShardPlan, Sharding, ShardingChoice, TensorSlice};
 pub use tokens::{TokenEvent, TokenLogprob, TokenRequest};
