@@ -20,5 +20,5 @@ pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
 pub use record::{
     InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
 };
-pub use shard::{Shard, ShardPlan, Sharding, ShardingChoice, TensorSlice};
+pub use shard::{Shard, ShardPlan, ShardSpec, Sharding, ShardingChoice, TensorSlice};
 pub use tokens::{TokenEvent, TokenLogprob, TokenRequest};

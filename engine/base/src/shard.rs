@@ -62,7 +62,33 @@ impl TensorSlice {
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 }
 
+/// One rank's part of a plan: what its worker needs to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardSpec {
+    /// This rank, below `world`. Rank 0 drives and samples.
+    pub rank: u32,
+    /// Number of ranks, at least 1.
+    pub world: u32,
+    /// How the model is divided.
+    pub sharding: Sharding,
+    /// The layers this rank holds.
+    pub layers: Range<u32>,
+    /// Its slice of each of them.
+    pub tensor: TensorSlice,
+}
+
 impl ShardPlan {
+    /// The part of `rank`, or `None` if there is no such rank.
+    pub fn spec(&self, rank: u32) -> Option<ShardSpec> {
+        self.shards.get(rank as usize).map(|shard| ShardSpec {
+            rank,
+            world: self.world(),
+            sharding: self.sharding,
+            layers: shard.layers.clone(),
+            tensor: shard.tensor,
+        })
+    }
+
     /// Number of ranks.
     pub fn world(&self) -> u32 {
         self.shards.len() as u32

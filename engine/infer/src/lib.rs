@@ -1,1 +1,7 @@
-//! infer
+//! Which tokens run in the next step, and which token comes out of it.
+//!
+//! Pure: a step plan goes out, logits come back. Never: MLX, a thread, a clock, a socket.
+
+pub mod backend;
+
+pub use backend::{Backend, BackendError, Logits, Outputs, Row, SlotId, StepOutput, StepPlan};

@@ -1,0 +1,100 @@
+//! What a step is, and the trait behind which the model computes it.
+//!
+//! A step is a ragged batch: prefill chunks and single decode tokens of several sequences side by side. The same plan
+//! runs on every rank, so that all of them issue the same collectives in the same order.
+
+use base::TokenId;
+
+/// One sequence's place in the backend: its KV cache. Small numbers, used again after they were freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId(pub u32);
+
+/// What every rank does in one step.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StepPlan {
+    /// Caches to drop, before any row runs. A slot freed here may be begun again by a row of the same plan.
+    pub free: Vec<SlotId>,
+    /// What to compute; each row has another slot. Empty when a plan only frees.
+    pub rows: Vec<Row>,
+}
+
+/// The next tokens of one sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Whose cache they extend.
+    pub slot: SlotId,
+    /// Position of the first of them in the sequence, which is the number of tokens in the slot's cache. `0` makes
+    /// the cache.
+    pub start: u32,
+    /// At least one.
+    pub tokens: Vec<TokenId>,
+    /// Of which of these positions rank 0 needs logits.
+    pub outputs: Outputs,
+}
+
+/// Of which positions of a row logits are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outputs {
+    /// Of none: a prefill chunk that is not the last.
+    None,
+    /// Of the last.
+    Last,
+    /// Of all: the prompt's own log-probabilities were asked for.
+    All,
+}
+
+/// What a step computed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StepOutput {
+    /// One for each row whose outputs are not [`Outputs::None`], in the order of the rows. Empty on ranks other than 0.
+    pub logits: Vec<Logits>,
+}
+
+/// Logits of one or more positions of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logits {
+    /// Length of one position's logits, at least 1.
+    pub vocabulary: usize,
+    /// `[positions, vocabulary]`, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Logits {
+    /// Number of positions.
+    pub fn positions(&self) -> usize {
+        self.values.len() / self.vocabulary
+    }
+
+    /// The logits of one position, counted within the row's outputs.
+    ///
+    /// # Panics
+    /// If there is no such position.
+    pub fn at(&self, position: usize) -> &[f32] {
+        &self.values[position * self.vocabulary..(position + 1) * self.vocabulary]
+    }
+}
+
+/// Computes steps: one model shard on one device.
+///
+/// The logits of a sequence must be the same whatever else is in the step and however its prompt is cut into chunks,
+/// up to rounding.
+pub trait Backend {
+    /// Runs `plan`. After an error the backend is unusable: its caches may be half written, and other ranks may
+    /// be elsewhere.
+    fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError>;
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// The plan contradicts the caches or itself (an unknown slot, a start that is not the cache's length, no tokens, a
+    /// token outside the vocabulary). A defect of the scheduler, or ranks out of step.
+    #[error("the step plan does not fit the caches: {0}")]
+    Plan(String),
+    /// Another rank is gone or did not take part.
+    #[error("the group of ranks was lost: {0}")]
+    Group(String),
+    /// The device failed, for lack of memory for example.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
