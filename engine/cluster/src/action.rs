@@ -1,0 +1,93 @@
+//! What this node should do next. Every action is handed out once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use base::{
+    Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord, Secret, Sharding,
+    TensorSlice,
+};
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send a record to a linked member. Nothing is awaited: a link that breaks gets everything again.
+    Send {
+        /// The member.
+        to: NodeId,
+        /// What it should know.
+        record: Record,
+    },
+    /// Hold two free TCP ports for a shard; answer `Reserved` or `WorkerFailed`.
+    Reserve {
+        /// The shard.
+        shard: ShardKey,
+        /// Its rank.
+        rank: u32,
+        /// The address of this machine that the MLX ring listens on.
+        ring_ip: IpAddr,
+        /// The address of this machine that step plans are sent from; only rank 0 listens on it.
+        plan_ip: IpAddr,
+    },
+    /// Release the ports and start the worker; answer `WorkerStarted`, then `Progress` and `WorkerReady`, or
+    /// `WorkerFailed` at any time.
+    Start(Box<StartShard>),
+    /// End the worker or give the ports back; answer `Stopped`. Also right when `WorkerFailed` crosses it.
+    Stop {
+        /// The shard.
+        shard: ShardKey,
+    },
+}
+
+/// A record on its way to a member.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// This node's own.
+    Node(Box<NodeRecord>),
+    /// Of an instance that this node owns.
+    Instance(Box<InstanceRecord>),
+}
+
+/// Names one shard on this node: of which instance, and of which of its plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardKey {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The generation of its plan.
+    pub generation: u32,
+    /// Which plan of that generation, see [`base::LocalShard::plan_tag`].
+    pub plan_tag: u64,
+}
+
+/// What a worker is started with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartShard {
+    /// The shard.
+    pub shard: ShardKey,
+    /// The name of the model in requests, for logs.
+    pub model: ModelId,
+    /// Where its folder is.
+    pub folder: String,
+    /// What its files must be.
+    pub fingerprint: Fingerprint,
+    /// This rank.
+    pub rank: u32,
+    /// Number of ranks.
+    pub world: u32,
+    /// How the model is divided.
+    pub sharding: Sharding,
+    /// The layers of this rank.
+    pub layers: Range<u32>,
+    /// Its slice of each of them.
+    pub tensor: TensorSlice,
+    /// One address for each rank, for this node's MLX host file. Empty for a single rank.
+    pub ring: Vec<SocketAddr>,
+    /// Where rank 0 listens for the other ranks (on rank 0 the address to bind). `None` for a single rank.
+    pub plan_address: Option<SocketAddr>,
+    /// Proves that a rank belongs to this plan.
+    pub secret: Secret,
+    /// Memory the plan gives to this shard, in bytes.
+    pub memory_bytes: u64,
+    /// Tokens of KV cache that `memory_bytes` has room for, over all sequences.
+    pub cache_tokens: u32,
+}

@@ -1,0 +1,283 @@
+//! Facts in. Every event leaves the state consistent: this node's own record says what is so.
+
+use std::net::IpAddr;
+
+use base::{InstanceId, InstancePhase, InstanceRecord, NodeId, NodeRecord, ShardStatus};
+
+use crate::state::{Care, LinkEnds, Peer, Ports, State, Unsent};
+use crate::{Event, OpenInstance, ShardKey, Sighting, decide, limits};
+
+impl State {
+    /// Takes a fact in. `now_ms` is milliseconds of any clock that never goes back, the same for all calls.
+    pub fn apply(&mut self, event: Event, now_ms: u64) {
+        match event {
+            Event::LinkUp {
+                node,
+                local_ip,
+                remote_ip,
+            } => self.link_up(node, local_ip, remote_ip, now_ms),
+            Event::LinkDown { node } => self.link_down(node, now_ms),
+            Event::LinkMeasured {
+                node,
+                round_trip_us,
+            } => self.link_measured(node, round_trip_us),
+            Event::Seen(sighting) => self.seen(sighting),
+            Event::Unseen { node } => {
+                self.sightings.remove(&node);
+            }
+            Event::Node { from, record } => self.node(from, *record),
+            Event::Instance { from, record } => self.adopt(from, *record, now_ms),
+            Event::Memory {
+                total_bytes,
+                available_bytes,
+            } => self.memory(total_bytes, available_bytes),
+            Event::Open(open) => self.open(*open, now_ms),
+            Event::Close { instance } => self.close(instance, now_ms),
+            Event::Reserved { .. }
+            | Event::WorkerStarted { .. }
+            | Event::Progress { .. }
+            | Event::WorkerReady { .. }
+            | Event::WorkerFailed { .. }
+            | Event::Stopped { .. } => self.worker_event(event),
+        }
+        self.settle(now_ms);
+    }
+
+    /// Brings everything derived up to date.
+    pub(crate) fn settle(&mut self, now_ms: u64) {
+        self.forget(now_ms);
+        self.drop_ended_workers();
+        self.refresh_own_record(now_ms);
+        self.observe(now_ms);
+    }
+
+    fn link_up(&mut self, node: NodeId, local_ip: IpAddr, remote_ip: IpAddr, _now_ms: u64) {
+        if node == self.me.id || !self.room_for_peer(node) {
+            return;
+        }
+        let owned = |id: &&InstanceId| self.instances[id].record.owner == self.me.id;
+        let instances = self.instances.keys().filter(owned);
+        let unsent = instances.map(|id| Unsent::Instance(*id));
+        let unsent = unsent.chain([Unsent::Node]).collect();
+        let peer = self.peers.entry(node).or_default();
+        peer.link = Some(LinkEnds {
+            local_ip,
+            remote_ip,
+            round_trip_us: None,
+        });
+        peer.lost_ms = None;
+        peer.unsent = unsent;
+    }
+
+    fn link_down(&mut self, node: NodeId, now_ms: u64) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.link = None;
+            peer.heard = false;
+            peer.lost_ms = Some(now_ms);
+            peer.ports.clear();
+            peer.unsent.clear();
+        }
+    }
+
+    fn link_measured(&mut self, node: NodeId, round_trip_us: u32) {
+        let peer = self.peers.get_mut(&node);
+        if let Some(link) = peer.and_then(|peer| peer.link.as_mut()) {
+            // Told only when it changed by more than a quarter: it is a hint for the planner and for people.
+            let moved = link
+                .round_trip_us
+                .is_none_or(|old| old.abs_diff(round_trip_us) > old / 4);
+            if moved {
+                link.round_trip_us = Some(round_trip_us);
+            }
+        }
+    }
+
+    fn seen(&mut self, sighting: Sighting) {
+        let known = self.sightings.contains_key(&sighting.node);
+        if sighting.node != self.me.id && (known || self.sightings.len() < limits::NODES_MAX) {
+            self.sightings.insert(sighting.node, sighting);
+        }
+    }
+
+    fn node(&mut self, from: NodeId, mut record: NodeRecord) {
+        let sound = record.shards.len() <= limits::SHARDS_MAX
+            && record.owns.len() <= limits::INSTANCES_MAX
+            && record.links.len() <= limits::NODES_MAX;
+        if from != record.id || from == self.me.id || !sound || !self.room_for_peer(from) {
+            return;
+        }
+        record.owns.sort_unstable();
+        let peer = self.peers.entry(from).or_default();
+        let age = |record: &NodeRecord| (record.epoch_ms, record.version);
+        let old = peer.record.as_ref().map(age);
+        // After a lost link the same record again is news: it still holds.
+        let news = old.is_none_or(|old| age(&record) > old || (!peer.heard && age(&record) == old));
+        if !news {
+            return;
+        }
+        peer.heard = true;
+        remember_ports(peer, &record);
+        peer.record = Some(record);
+    }
+
+    fn memory(&mut self, total_bytes: u64, available_bytes: u64) {
+        let me = &mut self.me;
+        let grain = total_bytes / limits::MEMORY_GRAIN;
+        let moved = me.memory_available_bytes.abs_diff(available_bytes) > grain;
+        if moved || me.memory_total_bytes != total_bytes {
+            me.memory_total_bytes = total_bytes;
+            me.memory_available_bytes = available_bytes;
+            self.tell_own_record();
+        }
+    }
+
+    fn open(&mut self, open: OpenInstance, now_ms: u64) {
+        if self.instances.contains_key(&open.id) || self.instances.len() >= limits::INSTANCES_MAX {
+            return;
+        }
+        let record = InstanceRecord {
+            id: open.id,
+            owner: self.me.id,
+            generation: 0,
+            version: 0,
+            model: open.model,
+            folder: open.folder,
+            fingerprint: open.fingerprint,
+            card: open.card,
+            sharding: open.sharding,
+            node_count: open.node_count,
+            node_ids: open.node_ids,
+            plan: None,
+            phase: InstancePhase::Waiting(decide::not_placed_yet()),
+            secret: open.secret,
+        };
+        self.write(record, Care::default(), now_ms);
+    }
+
+    /// Whoever closes it becomes its owner, so that every node needs to believe only its owner.
+    fn close(&mut self, id: InstanceId, now_ms: u64) {
+        let Some(instance) = self.instances.get(&id) else {
+            return;
+        };
+        let mut record = instance.record.clone();
+        if record.phase == InstancePhase::Closed {
+            return;
+        }
+        record.owner = self.me.id;
+        record.version += 1;
+        record.phase = InstancePhase::Closed;
+        self.write(record, Care::default(), now_ms);
+    }
+
+    /// Makes room by forgetting the node that has been lost the longest.
+    fn room_for_peer(&mut self, node: NodeId) -> bool {
+        if self.peers.contains_key(&node) || self.peers.len() < limits::NODES_MAX {
+            return true;
+        }
+        let lost = self.peers.iter().filter(|(_, peer)| peer.link.is_none());
+        let oldest = lost.min_by_key(|(_, peer)| peer.lost_ms).map(|(id, _)| *id);
+        oldest.is_some_and(|id| self.peers.remove(&id).is_some())
+    }
+
+    fn forget(&mut self, now_ms: u64) {
+        let passed = |since_ms: Option<u64>, limit_ms: u64| {
+            since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= limit_ms)
+        };
+        self.peers
+            .retain(|_, peer| !passed(peer.lost_ms, limits::LOST_NODE_MS));
+        let gone: Vec<InstanceId> = self
+            .instances
+            .values()
+            .filter(|instance| {
+                passed(instance.closed_ms, limits::CLOSED_MS)
+                    || (passed(instance.ownerless_ms, limits::ORPHAN_MS)
+                        && decide::successors(self, instance).next().is_none())
+            })
+            .map(|instance| instance.record.id)
+            .collect();
+        for id in gone {
+            self.instances.remove(&id);
+        }
+        let (me, instances) = (self.me.id, &self.instances);
+        let mine = |id: &InstanceId| {
+            instances
+                .get(id)
+                .is_some_and(|kept| kept.record.owner == me)
+        };
+        for peer in self.peers.values_mut() {
+            peer.unsent.retain(|item| match item {
+                Unsent::Node => true,
+                Unsent::Instance(id) => mine(id),
+            });
+        }
+    }
+
+    fn refresh_own_record(&mut self, now_ms: u64) {
+        let shards: Vec<_> = self
+            .workers
+            .iter()
+            .filter_map(|(key, worker)| worker.local_shard(*key))
+            .collect();
+        let links: Vec<_> = self
+            .peers
+            .iter()
+            .filter_map(|(id, peer)| Some(peer.link?.link(*id)))
+            .collect();
+        let owned = self
+            .instances
+            .values()
+            .filter(|instance| instance.record.owner == self.me.id && instance.closed_ms.is_none());
+        let owns: Vec<_> = owned.map(|instance| instance.record.id).collect();
+        let quiet = now_ms.saturating_sub(self.told_ms) < limits::PROGRESS_INTERVAL_MS
+            && only_progress(&self.me.shards, &shards);
+        let me = &self.me;
+        if (me.shards == shards || quiet) && me.links == links && me.owns == owns {
+            return;
+        }
+        self.me.shards = shards;
+        self.me.links = links;
+        self.me.owns = owns;
+        self.told_ms = now_ms;
+        self.tell_own_record();
+    }
+
+    fn tell_own_record(&mut self) {
+        self.me.version += 1;
+        for peer in self.peers.values_mut().filter(|peer| peer.link.is_some()) {
+            peer.unsent.insert(Unsent::Node);
+        }
+    }
+}
+
+/// Whether two lists of shards differ in nothing but bytes read.
+fn only_progress(old: &[base::LocalShard], new: &[base::LocalShard]) -> bool {
+    let same = |(old, new): (&base::LocalShard, &base::LocalShard)| {
+        let loading =
+            |shard: &base::LocalShard| matches!(shard.status, ShardStatus::Loading { .. });
+        old == new || (ShardKey::of(old) == ShardKey::of(new) && loading(old) && loading(new))
+    };
+    old.len() == new.len() && old.iter().zip(new).all(same)
+}
+
+fn remember_ports(peer: &mut Peer, record: &NodeRecord) {
+    let reported = |key: &ShardKey| {
+        record
+            .shards
+            .iter()
+            .any(|shard| ShardKey::of(shard) == *key)
+    };
+    peer.ports.retain(|key, _| reported(key));
+    for shard in &record.shards {
+        if let ShardStatus::Reserved {
+            ring_port,
+            plan_port,
+        } = shard.status
+        {
+            let ports = Ports {
+                ring: ring_port,
+                plan: plan_port,
+            };
+            peer.ports.insert(ShardKey::of(shard), ports);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What only time tells: since when a rank says the same, an instance is ready, an owner is gone.
+
+use base::{InstanceId, InstancePhase, ShardStatus};
+
+use crate::state::State;
+
+impl State {
+    pub(crate) fn observe(&mut self, now_ms: u64) {
+        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
+        for id in ids {
+            self.observe_owner(id, now_ms);
+            self.observe_ranks(id, now_ms);
+        }
+    }
+
+    fn observe_owner(&mut self, id: InstanceId, now_ms: u64) {
+        let owned = self.has_owner(id, self.instances[&id].record.owner);
+        if let Some(instance) = self.instances.get_mut(&id) {
+            instance.ownerless_ms = match instance.ownerless_ms {
+                _ if owned || instance.closed_ms.is_some() => None,
+                Some(since_ms) => Some(since_ms),
+                None => Some(now_ms),
+            };
+        }
+    }
+
+    /// Every node watches every instance: who takes one over then knows already how long a rank has been silent.
+    fn observe_ranks(&mut self, id: InstanceId, now_ms: u64) {
+        let instance = &self.instances[&id];
+        let statuses: Vec<Option<ShardStatus>> = match &instance.record.plan {
+            Some(plan) if instance.record.phase == InstancePhase::Placed => {
+                let key = instance.shard_key();
+                let ranks = plan.shards.iter().zip(0..);
+                ranks
+                    .map(|(shard, rank)| self.shard_status(shard.node, key, rank).cloned())
+                    .collect()
+            }
+            Some(_) | None => return,
+        };
+        let ready = statuses
+            .iter()
+            .all(|status| matches!(status, Some(ShardStatus::Ready)));
+        let Some(instance) = self.instances.get_mut(&id) else {
+            return;
+        };
+        let care = &mut instance.care;
+        for (watched, status) in care.ranks.iter_mut().zip(statuses) {
+            if watched.status != status {
+                watched.seen |= status.is_some();
+                watched.status = status;
+                watched.since_ms = now_ms;
+            }
+        }
+        care.ready_ms = match care.ready_ms {
+            Some(since_ms) => Some(since_ms),
+            None => ready.then_some(now_ms),
+        };
+    }
+}

@@ -1,0 +1,76 @@
+//! Bytes that a shard needs: weights, KV cache, activations, and the worker itself.
+
+use std::ops::Range;
+
+use base::{ModelCard, Shard};
+
+/// Tokens of KV cache planned over all sequences, where the model's context is not shorter. Enough for a long chat
+/// or several short ones; the scheduler admits only what fits.
+const CACHE_TOKENS: u32 = 8_192;
+
+/// Tokens that run in one step at most: a worker's prefill is cut into chunks of so many.
+pub const ACTIVATION_TOKENS: u64 = 512;
+
+/// Arrays of the residual stream's width alive at once inside a layer, with the wider ones of attention and MLP
+/// counted by their width. Assumed from the llama block: input, norm, q, k, v, attention, two of four widths.
+const ACTIVATION_WIDTHS: u64 = 16;
+
+/// What a worker takes before it holds any model: code, MLX's runtime, allocator slack. Assumed, on the safe side
+/// of the resident size of a worker with a model of a few megabytes.
+pub const WORKER_BYTES: u64 = 256 << 20;
+
+/// Logits are computed in 32-bit floats whatever the model's own type.
+const LOGIT_BYTES: u64 = 4;
+
+/// Tokens of KV cache that a placement of this model makes room for, over all sequences.
+pub fn cache_tokens(card: &ModelCard) -> u32 {
+    card.context_tokens_max.min(CACHE_TOKENS)
+}
+
+/// Bytes of the weights of `layers`, each cut into `tensor_of` slices, and of the ends that come with them.
+pub(crate) fn weights_bytes(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
+    let held = &card.layers[layers.start as usize..layers.end as usize];
+    let sliced: u64 = held
+        .iter()
+        .map(|layer| {
+            let divided = layer.weights_bytes.saturating_sub(layer.replicated_bytes);
+            divided.div_ceil(u64::from(tensor_of)) + layer.replicated_bytes
+        })
+        .sum();
+    sliced + card.ends_bytes(layers.start == 0, layers.end == card.layer_count())
+}
+
+/// Bytes that a shard needs besides weights and KV cache. The rank with the last layer also holds the logits of a
+/// whole step, because a prompt's own log-probabilities may be asked for.
+pub(crate) fn overhead_bytes(card: &ModelCard, last: bool) -> u64 {
+    let width = u64::from(card.hidden_size) * u64::from(card.activation_bytes);
+    let activations = ACTIVATION_TOKENS * width * ACTIVATION_WIDTHS;
+    let logits = if last {
+        ACTIVATION_TOKENS * u64::from(card.vocabulary_size) * LOGIT_BYTES
+    } else {
+        0
+    };
+    WORKER_BYTES + activations + logits
+}
+
+/// All bytes that a shard of `layers`, each cut into `tensor_of` slices, needs.
+pub fn shard_bytes(
+    card: &ModelCard,
+    layers: &Range<u32>,
+    tensor_of: u32,
+    cache_tokens: u32,
+) -> u64 {
+    let held = &card.layers[layers.start as usize..layers.end as usize];
+    let cache: u64 = held
+        .iter()
+        .map(|layer| layer.cache_bytes_per_token.div_ceil(u64::from(tensor_of)))
+        .sum();
+    weights_bytes(card, layers, tensor_of)
+        + cache * u64::from(cache_tokens)
+        + overhead_bytes(card, layers.end == card.layer_count())
+}
+
+/// Bytes of the weights of a shard of this model.
+pub(crate) fn held_weights_bytes(card: &ModelCard, shard: &Shard) -> u64 {
+    weights_bytes(card, &shard.layers, shard.tensor.of)
+}

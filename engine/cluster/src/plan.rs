@@ -1,0 +1,199 @@
+//! What this node should do next, and handing it out once.
+
+use base::{InstancePhase, NodeId, ShardPlan, ShardStatus};
+
+use crate::decide::{self, Next};
+use crate::state::{Instance, Stage, State, Unsent, Worker};
+use crate::{Action, Record, ShardKey, StartShard, placement};
+
+/// One decision about an instance leads to at most a few more about it (taken over, placed, given up); more turns
+/// than this would be a defect, and the rest waits for the next event.
+const TURNS_MAX: usize = 8;
+
+impl State {
+    /// Decides what is due, and gives out what is to be done. Call it after every event and when `next_deadline` has
+    /// passed; with nothing new it gives nothing.
+    pub fn advance(&mut self, now_ms: u64) -> Vec<Action> {
+        for _ in 0..TURNS_MAX {
+            let rulings = self.rulings(now_ms);
+            if rulings.is_empty() {
+                break;
+            }
+            for ruling in rulings {
+                self.write_ruling(ruling, now_ms);
+            }
+            self.settle(now_ms);
+        }
+        let actions = plan(self);
+        for action in &actions {
+            self.note(action);
+        }
+        actions
+    }
+
+    /// When `advance` would do something new though nothing happened. In the clock of `apply`.
+    pub fn next_deadline(&self, now_ms: u64) -> Option<u64> {
+        let next = |instance: &Instance| match decide::next(self, instance, now_ms) {
+            Next::Now(_) => Some(now_ms),
+            Next::At(at_ms) => Some(at_ms),
+            Next::Never => None,
+        };
+        self.instances.values().filter_map(next).min()
+    }
+
+    fn rulings(&self, now_ms: u64) -> Vec<decide::Ruling> {
+        let ruling = |instance: &Instance| match decide::next(self, instance, now_ms) {
+            Next::Now(ruling) => Some(*ruling),
+            Next::At(_) | Next::Never => None,
+        };
+        self.instances.values().filter_map(ruling).collect()
+    }
+
+    fn write_ruling(&mut self, ruling: decide::Ruling, now_ms: u64) {
+        match ruling.record {
+            Some(record) => self.write(record, ruling.care, now_ms),
+            None => {
+                if let Some(instance) = self.instances.get_mut(&ruling.instance) {
+                    instance.care = ruling.care;
+                }
+            }
+        }
+    }
+
+    /// Remembers that an action was given out.
+    fn note(&mut self, action: &Action) {
+        match action {
+            Action::Send { to, record } => {
+                let unsent = match record {
+                    Record::Node(_) => Unsent::Node,
+                    Record::Instance(record) => Unsent::Instance(record.id),
+                };
+                if let Some(peer) = self.peers.get_mut(to) {
+                    peer.unsent.remove(&unsent);
+                }
+            }
+            Action::Reserve { shard, rank, .. } => {
+                let worker = Worker {
+                    rank: *rank,
+                    stage: Stage::Reserving,
+                };
+                self.workers.insert(*shard, worker);
+            }
+            Action::Start(start) => {
+                if let Some(worker) = self.workers.get_mut(&start.shard)
+                    && let Stage::Reserved(ports) = worker.stage
+                {
+                    worker.stage = Stage::Starting(ports);
+                }
+            }
+            Action::Stop { shard } => {
+                if let Some(worker) = self.workers.get_mut(shard) {
+                    worker.stage = Stage::Stopping;
+                }
+            }
+        }
+    }
+}
+
+/// What should be done now. Pure; `advance` calls it and remembers what was given out.
+fn plan(state: &State) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for (key, worker) in &state.workers {
+        let ended = matches!(worker.stage, Stage::Stopping | Stage::Failed(_));
+        if !ended && !state.is_wanted(*key) {
+            actions.push(Action::Stop { shard: *key });
+        }
+    }
+    for instance in state.instances.values() {
+        if let (Some((key, rank)), Some(plan)) =
+            (state.wanted_here(instance), &instance.record.plan)
+        {
+            actions.extend(next_step(state, instance, plan, key, rank));
+        }
+    }
+    for (node, peer) in &state.peers {
+        // Stopping a worker changes this node's record only once it has stopped, so what is sent now is final.
+        actions.extend(
+            peer.unsent
+                .iter()
+                .filter_map(|item| send(state, *node, *item)),
+        );
+    }
+    actions
+}
+
+fn next_step(
+    state: &State,
+    instance: &Instance,
+    plan: &ShardPlan,
+    key: ShardKey,
+    rank: u32,
+) -> Option<Action> {
+    let Some(worker) = state.workers.get(&key) else {
+        let own = state.own_addresses(plan, rank)?;
+        return Some(Action::Reserve {
+            shard: key,
+            rank,
+            ring_ip: own.ring,
+            plan_ip: own.plan,
+        });
+    };
+    let reserved = matches!(worker.stage, Stage::Reserved(_));
+    // The worker of an earlier plan still holds its memory until it has stopped.
+    let alone = state
+        .workers
+        .keys()
+        .all(|other| other.instance != key.instance || *other == key);
+    if !reserved || !alone || !all_ranks_reserved(state, plan, key) {
+        return None;
+    }
+    let addresses = state.addresses(plan, rank, key)?;
+    let shard = &plan.shards[rank as usize];
+    let record = &instance.record;
+    Some(Action::Start(Box::new(StartShard {
+        shard: key,
+        model: record.model.clone(),
+        folder: record.folder.clone(),
+        fingerprint: record.fingerprint,
+        rank,
+        world: plan.world(),
+        sharding: plan.sharding,
+        layers: shard.layers.clone(),
+        tensor: shard.tensor,
+        ring: addresses.ring,
+        plan_address: addresses.plan,
+        secret: record.secret,
+        memory_bytes: shard.bytes,
+        cache_tokens: placement::cache_tokens(&record.card),
+    })))
+}
+
+/// Ranks start together: one that waits in the ring for a rank that has no ports yet would only time out.
+fn all_ranks_reserved(state: &State, plan: &ShardPlan, key: ShardKey) -> bool {
+    plan.shards.iter().zip(0..).all(|(shard, rank)| {
+        match state.shard_status(shard.node, key, rank) {
+            Some(
+                ShardStatus::Reserved { .. } | ShardStatus::Loading { .. } | ShardStatus::Ready,
+            ) => true,
+            Some(ShardStatus::Failed(_)) | None => false,
+        }
+    })
+}
+
+fn send(state: &State, to: NodeId, item: Unsent) -> Option<Action> {
+    let record = match item {
+        Unsent::Node => Record::Node(Box::new(state.me.clone())),
+        Unsent::Instance(id) => {
+            let instance = state.instances.get(&id)?;
+            let mine = instance.record.owner == state.me.id;
+            // One that waits only because it was opened in this very moment has nothing to say yet.
+            let said = instance.record.generation > 0
+                || instance.record.phase != InstancePhase::Waiting(decide::not_placed_yet());
+            if !mine || !said {
+                return None;
+            }
+            Record::Instance(Box::new(instance.record.clone()))
+        }
+    };
+    Some(Action::Send { to, record })
+}

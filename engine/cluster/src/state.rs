@@ -1,0 +1,254 @@
+//! What a node knows. A value: cloning it is a snapshot, comparing two is a test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use base::{
+    Failure, InstanceId, InstanceRecord, Link, LocalShard, NodeId, NodeRecord, ShardStatus,
+};
+
+use crate::{Problem, ShardKey, Sighting};
+
+/// Who this node is, said once at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSeed {
+    /// Its id.
+    pub id: NodeId,
+    /// Its start, milliseconds since 1970.
+    pub epoch_ms: u64,
+    /// The name people gave it.
+    pub name: String,
+    /// Hardware in words.
+    pub chip: String,
+    /// Memory installed, in bytes.
+    pub memory_total_bytes: u64,
+    /// Memory it would lend to shards now, in bytes.
+    pub memory_available_bytes: u64,
+    /// How fast its memory can be read, bytes per second, if known.
+    pub memory_bandwidth_bytes_per_s: Option<u64>,
+}
+
+/// Everything a node knows of the cluster and of its own workers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub(crate) me: NodeRecord,
+    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) sightings: BTreeMap<NodeId, Sighting>,
+    pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    pub(crate) workers: BTreeMap<ShardKey, Worker>,
+    /// When this node's record last changed; loading progress is told only so often.
+    pub(crate) told_ms: u64,
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Peer {
+    pub(crate) record: Option<NodeRecord>,
+    pub(crate) link: Option<LinkEnds>,
+    /// Its record came in after its link was last lost, so what it says of itself holds now.
+    pub(crate) heard: bool,
+    pub(crate) lost_ms: Option<u64>,
+    /// Ports of its shards. Kept apart from its record, which stops naming them once a worker runs, while a
+    /// slower rank still needs them.
+    pub(crate) ports: BTreeMap<ShardKey, Ports>,
+    pub(crate) unsent: BTreeSet<Unsent>,
+}
+
+/// The two ends of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LinkEnds {
+    pub(crate) local_ip: IpAddr,
+    pub(crate) remote_ip: IpAddr,
+    pub(crate) round_trip_us: Option<u32>,
+}
+
+/// The ports of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ports {
+    pub(crate) ring: u16,
+    pub(crate) plan: u16,
+}
+
+/// A record a member has not been sent yet. This node's own goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unsent {
+    Node,
+    Instance(InstanceId),
+}
+
+/// An instance and what this node remembers about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Instance {
+    pub(crate) record: InstanceRecord,
+    pub(crate) plan_tag: u64,
+    /// Since when it has no owner.
+    pub(crate) ownerless_ms: Option<u64>,
+    pub(crate) closed_ms: Option<u64>,
+    /// What only its owner keeps; fresh after a change of owner.
+    pub(crate) care: Care,
+}
+
+/// An owner's memory of how an instance fares.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Care {
+    /// One entry for each rank of the current plan.
+    pub(crate) ranks: Vec<Watched>,
+    /// Since when all ranks of the current plan are ready.
+    pub(crate) ready_ms: Option<u64>,
+    /// Failures in a row.
+    pub(crate) failures: u32,
+    pub(crate) strikes: BTreeMap<NodeId, Strikes>,
+    /// The last problem without a solution: not tried again until it differs.
+    pub(crate) unsolved: Option<Box<Problem>>,
+}
+
+/// What was last heard of a rank, and when that changed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Watched {
+    pub(crate) status: Option<ShardStatus>,
+    /// It was there once: that it is no longer means it is lost, not late.
+    pub(crate) seen: bool,
+    pub(crate) since_ms: u64,
+}
+
+/// What is held against a node for one instance.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Strikes {
+    pub(crate) epoch_ms: u64,
+    pub(crate) available_bytes: u64,
+    pub(crate) count: u32,
+    pub(crate) last: Failure,
+}
+
+/// A shard on this node.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Worker {
+    pub(crate) rank: u32,
+    pub(crate) stage: Stage,
+}
+
+/// How far a shard on this node is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Stage {
+    Reserving,
+    Reserved(Ports),
+    Starting(Ports),
+    Loading { bytes_done: u64, bytes_total: u64 },
+    Ready,
+    Failed(Failure),
+    Stopping,
+}
+
+impl State {
+    /// A node that knows only itself.
+    pub fn new(seed: NodeSeed) -> Self {
+        Self {
+            me: NodeRecord {
+                id: seed.id,
+                epoch_ms: seed.epoch_ms,
+                version: 1,
+                name: seed.name,
+                chip: seed.chip,
+                memory_total_bytes: seed.memory_total_bytes,
+                memory_available_bytes: seed.memory_available_bytes,
+                memory_bandwidth_bytes_per_s: seed.memory_bandwidth_bytes_per_s,
+                links: Vec::new(),
+                owns: Vec::new(),
+                shards: Vec::new(),
+            },
+            peers: BTreeMap::new(),
+            sightings: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            told_ms: 0,
+        }
+    }
+
+    /// This node.
+    pub fn node_id(&self) -> NodeId {
+        self.me.id
+    }
+
+    /// What this node tells others of itself.
+    pub fn node_record(&self) -> &NodeRecord {
+        &self.me
+    }
+
+    /// An instance's record; `None` if it was never heard of or is forgotten.
+    pub fn instance(&self, id: InstanceId) -> Option<&InstanceRecord> {
+        self.instances.get(&id).map(|instance| &instance.record)
+    }
+}
+
+impl Peer {
+    /// Its record, if it is linked and has spoken since.
+    pub(crate) fn live_record(&self) -> Option<&NodeRecord> {
+        match &self.link {
+            Some(_) if self.heard => self.record.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Worker {
+    /// What other nodes are told about it; nothing before its ports are taken and once it is being stopped.
+    pub(crate) fn status(&self) -> Option<ShardStatus> {
+        match &self.stage {
+            Stage::Reserving | Stage::Stopping => None,
+            Stage::Reserved(ports) | Stage::Starting(ports) => Some(ShardStatus::Reserved {
+                ring_port: ports.ring,
+                plan_port: ports.plan,
+            }),
+            Stage::Loading {
+                bytes_done,
+                bytes_total,
+            } => Some(ShardStatus::Loading {
+                bytes_done: *bytes_done,
+                bytes_total: *bytes_total,
+            }),
+            Stage::Ready => Some(ShardStatus::Ready),
+            Stage::Failed(failure) => Some(ShardStatus::Failed(failure.clone())),
+        }
+    }
+
+    pub(crate) fn local_shard(&self, key: ShardKey) -> Option<LocalShard> {
+        Some(LocalShard {
+            instance: key.instance,
+            generation: key.generation,
+            plan_tag: key.plan_tag,
+            rank: self.rank,
+            status: self.status()?,
+        })
+    }
+}
+
+impl Instance {
+    /// Names the shards of its current plan.
+    pub(crate) fn shard_key(&self) -> ShardKey {
+        ShardKey {
+            instance: self.record.id,
+            generation: self.record.generation,
+            plan_tag: self.plan_tag,
+        }
+    }
+}
+
+impl ShardKey {
+    /// The key of a shard that a node reports.
+    pub(crate) fn of(shard: &LocalShard) -> Self {
+        Self {
+            instance: shard.instance,
+            generation: shard.generation,
+            plan_tag: shard.plan_tag,
+        }
+    }
+}
+
+impl LinkEnds {
+    pub(crate) fn link(&self, node: NodeId) -> Link {
+        Link {
+            node,
+            round_trip_us: self.round_trip_us,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The cluster as people and programs see it. A view only: nothing is decided from it.
+
+use std::ops::Range;
+
+use base::{
+    ErrorCode, Failure, Fingerprint, InstanceId, InstancePhase, ModelId, NodeId, NodeRecord,
+    ShardStatus, Sharding, TensorSlice,
+};
+
+use crate::decide;
+use crate::state::{Instance, State};
+
+/// Everything there is to see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterView {
+    /// The node whose view this is.
+    pub node_id: NodeId,
+    /// This node first, then the others by id.
+    pub nodes: Vec<NodeView>,
+    /// Links between nodes that are online.
+    pub links: Vec<LinkView>,
+    /// Instances that are not closed, by id.
+    pub instances: Vec<InstanceView>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// Its id.
+    pub id: NodeId,
+    /// The name people gave it.
+    pub name: String,
+    /// Hardware in words; empty for a locked node.
+    pub chip: String,
+    /// Whether it takes part.
+    pub state: NodeState,
+    /// Memory installed, in bytes; 0 for a locked node.
+    pub memory_total_bytes: u64,
+    /// Memory it lends, in bytes; 0 for one that is not online.
+    pub memory_available_bytes: u64,
+}
+
+/// Whether a node takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeState {
+    /// A member, linked with this node.
+    Online,
+    /// Seen on the network, but not let in or not letting us in: why, in words.
+    Locked(String),
+    /// Was a member, is gone for now.
+    Lost,
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkView {
+    /// One end.
+    pub a: NodeId,
+    /// The other.
+    pub b: NodeId,
+    /// Measured round trip in microseconds, if known.
+    pub round_trip_us: Option<u32>,
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceView {
+    /// Its id.
+    pub id: InstanceId,
+    /// The name to use in requests.
+    pub model: ModelId,
+    /// Where the model's folder is.
+    pub folder: String,
+    /// What the model's files are.
+    pub fingerprint: Fingerprint,
+    /// Who decides about it.
+    pub owner: NodeId,
+    /// The number of its plan; 0 before the first.
+    pub generation: u32,
+    /// How it is divided; `None` before its first plan.
+    pub sharding: Option<Sharding>,
+    /// How it is.
+    pub state: InstanceState,
+    /// Why it failed, or what it waits for.
+    pub failure: Option<Failure>,
+    /// By rank; of the last plan if none is in force.
+    pub shards: Vec<ShardView>,
+}
+
+/// How an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceState {
+    /// Nodes are being chosen and take their ports. With a failure: nothing fits now, it waits for more.
+    Placing,
+    /// A node fetches the model's files.
+    Downloading,
+    /// Workers read weights.
+    Loading,
+    /// It answers.
+    Ready,
+    /// A plan was lost and the next one is on its way. With a failure: nothing fits now, it waits for more.
+    Mending,
+    /// Given up.
+    Failed,
+}
+
+/// A shard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardView {
+    /// On which node.
+    pub node: NodeId,
+    /// Its rank; rank 0 drives.
+    pub rank: u32,
+    /// Its layers.
+    pub layers: Range<u32>,
+    /// Its slice of each of them.
+    pub tensor: TensorSlice,
+    /// Memory planned for it, in bytes.
+    pub bytes: u64,
+    /// What its node says of it.
+    pub status: Option<ShardStatus>,
+}
+
+impl InstanceView {
+    /// The node of rank 0, where requests go, if the instance answers.
+    pub fn driver(&self) -> Option<NodeId> {
+        let ready = self.state == InstanceState::Ready;
+        self.shards
+            .first()
+            .filter(|_| ready)
+            .map(|shard| shard.node)
+    }
+
+    /// Bytes read and to read by all workers that load.
+    pub fn load_progress(&self) -> (u64, u64) {
+        self.shards
+            .iter()
+            .fold((0, 0), |(done, total), shard| match shard.status {
+                Some(ShardStatus::Loading {
+                    bytes_done,
+                    bytes_total,
+                }) => (done + bytes_done, total + bytes_total),
+                Some(
+                    ShardStatus::Reserved { .. } | ShardStatus::Ready | ShardStatus::Failed(_),
+                )
+                | None => (done, total),
+            })
+    }
+}
+
+impl State {
+    /// How the cluster looks from here.
+    pub fn view(&self) -> ClusterView {
+        let links = self.pairs().into_iter().map(|pair| LinkView {
+            a: pair.a,
+            b: pair.b,
+            round_trip_us: pair.round_trip_us,
+        });
+        let open = |instance: &&Instance| instance.record.phase != InstancePhase::Closed;
+        let instances = self.instances.values().filter(open);
+        ClusterView {
+            node_id: self.me.id,
+            nodes: self.view_nodes(),
+            links: links.collect(),
+            instances: instances
+                .map(|instance| self.view_instance(instance))
+                .collect(),
+        }
+    }
+
+    fn view_nodes(&self) -> Vec<NodeView> {
+        let mut nodes: Vec<NodeView> = self
+            .live_records()
+            .map(|record| view_node(record, NodeState::Online))
+            .collect();
+        let gone = self
+            .peers
+            .values()
+            .filter(|peer| peer.live_record().is_none());
+        // A node that is linked and about to speak is neither lost nor online: it appears when it has.
+        let lost = gone.filter(|peer| peer.link.is_none());
+        let lost = lost.filter_map(|peer| peer.record.as_ref());
+        nodes.extend(lost.map(|record| NodeView {
+            memory_available_bytes: 0,
+            ..view_node(record, NodeState::Lost)
+        }));
+        for sighting in self.sightings.values() {
+            let known = nodes.iter().any(|node| node.id == sighting.node);
+            if let (false, Some(reason)) = (known, &sighting.locked) {
+                nodes.push(NodeView {
+                    id: sighting.node,
+                    name: sighting.name.clone(),
+                    chip: String::new(),
+                    state: NodeState::Locked(reason.clone()),
+                    memory_total_bytes: 0,
+                    memory_available_bytes: 0,
+                });
+            }
+        }
+        nodes[1..].sort_by_key(|node| node.id);
+        nodes
+    }
+
+    fn view_instance(&self, instance: &Instance) -> InstanceView {
+        let record = &instance.record;
+        let placed = record.phase == InstancePhase::Placed;
+        let plan = record.plan.as_ref();
+        let shards = plan
+            .into_iter()
+            .flat_map(|plan| plan.shards.iter().zip(0..));
+        let shards: Vec<ShardView> = shards
+            .map(|(shard, rank)| ShardView {
+                node: shard.node,
+                rank,
+                layers: shard.layers.clone(),
+                tensor: shard.tensor,
+                bytes: shard.bytes,
+                status: self
+                    .shard_status(shard.node, instance.shard_key(), rank)
+                    .filter(|_| placed)
+                    .cloned(),
+            })
+            .collect();
+        let (state, failure) = self.instance_state(instance, &shards);
+        InstanceView {
+            id: record.id,
+            model: record.model.clone(),
+            folder: record.folder.clone(),
+            fingerprint: record.fingerprint,
+            owner: record.owner,
+            generation: record.generation,
+            sharding: plan.map(|plan| plan.sharding),
+            state,
+            failure,
+            shards,
+        }
+    }
+
+    fn instance_state(
+        &self,
+        instance: &Instance,
+        shards: &[ShardView],
+    ) -> (InstanceState, Option<Failure>) {
+        let record = &instance.record;
+        let orphaned =
+            instance.ownerless_ms.is_some() && decide::successors(self, instance).next().is_none();
+        match &record.phase {
+            InstancePhase::Failed(failure) => (InstanceState::Failed, Some(failure.clone())),
+            InstancePhase::Waiting(_) | InstancePhase::Placed if orphaned => {
+                let failure = Failure::new(
+                    ErrorCode::WorkerLost,
+                    "every node that ran the model is gone",
+                );
+                let failure = failure.hint("open the model again");
+                (InstanceState::Failed, Some(failure))
+            }
+            InstancePhase::Waiting(failure) if record.generation == 0 => {
+                (InstanceState::Placing, Some(failure.clone()))
+            }
+            InstancePhase::Waiting(failure) => (InstanceState::Mending, Some(failure.clone())),
+            InstancePhase::Placed | InstancePhase::Closed => {
+                let again = record.generation > 1 || instance.care.ready_ms.is_some();
+                (placed_state(again, shards), None)
+            }
+        }
+    }
+}
+
+/// How an instance with a plan in force is.
+fn placed_state(again: bool, shards: &[ShardView]) -> InstanceState {
+    let all = |test: fn(&ShardStatus) -> bool| {
+        let holds = |shard: &ShardView| shard.status.as_ref().is_some_and(test);
+        shards.iter().all(holds)
+    };
+    if all(|status| matches!(status, ShardStatus::Ready)) {
+        InstanceState::Ready
+    } else if again {
+        InstanceState::Mending
+    } else if all(|_| true) {
+        InstanceState::Loading
+    } else {
+        InstanceState::Placing
+    }
+}
+
+fn view_node(record: &NodeRecord, state: NodeState) -> NodeView {
+    NodeView {
+        id: record.id,
+        name: record.name.clone(),
+        chip: record.chip.clone(),
+        state,
+        memory_total_bytes: record.memory_total_bytes,
+        memory_available_bytes: record.memory_available_bytes,
+    }
+}
