@@ -1,0 +1,129 @@
+//! [`base::ModelCard`] on the wire.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Invalid;
+use crate::collection::{List, Text};
+
+/// Most layers of a model, and most ways to split one.
+pub const LAYERS_MAX: usize = 4096;
+/// Longest name of an architecture in bytes.
+const MODEL_TYPE_BYTES_MAX: usize = 256;
+/// Most bytes of a part of a model, 1 PiB: sums over all layers stay within a u64.
+const PART_BYTES_MAX: u64 = 1 << 50;
+
+/// A model in numbers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelCard {
+    model_type: Text<MODEL_TYPE_BYTES_MAX>,
+    fingerprint: [u8; 32],
+    layers: List<LayerCost, LAYERS_MAX>,
+    embedding_bytes: u64,
+    head_bytes: u64,
+    tied: bool,
+    context_tokens_max: u32,
+    vocabulary_size: u32,
+    hidden_size: u32,
+    activation_bytes: u32,
+    tensor_degrees: List<u32, LAYERS_MAX>,
+}
+
+/// Cost of one layer.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct LayerCost {
+    weights_bytes: u64,
+    active_bytes: u64,
+    replicated_bytes: u64,
+    cache_bytes_per_token: u64,
+}
+
+impl From<&base::ModelCard> for ModelCard {
+    fn from(card: &base::ModelCard) -> Self {
+        Self {
+            model_type: Text::whole(&card.model_type),
+            fingerprint: card.fingerprint.0,
+            layers: List::of(&card.layers),
+            embedding_bytes: card.embedding_bytes,
+            head_bytes: card.head_bytes,
+            tied: card.tied,
+            context_tokens_max: card.context_tokens_max,
+            vocabulary_size: card.vocabulary_size,
+            hidden_size: card.hidden_size,
+            activation_bytes: card.activation_bytes,
+            tensor_degrees: List(card.tensor_degrees.clone()),
+        }
+    }
+}
+
+impl TryFrom<ModelCard> for base::ModelCard {
+    type Error = Invalid;
+
+    fn try_from(wire: ModelCard) -> Result<Self, Invalid> {
+        if wire.layers.0.is_empty() {
+            return Err(Invalid("a model without layers"));
+        }
+        if wire.embedding_bytes > PART_BYTES_MAX || wire.head_bytes > PART_BYTES_MAX {
+            return Err(Invalid("a model larger than any could be"));
+        }
+        let ascending = wire.tensor_degrees.0.is_sorted_by(|a, b| a < b);
+        if !ascending || wire.tensor_degrees.0.first() != Some(&1) {
+            return Err(Invalid("tensor degrees that do not ascend from 1"));
+        }
+        Ok(Self {
+            model_type: wire.model_type.0,
+            fingerprint: base::Fingerprint(wire.fingerprint),
+            layers: wire.layers.each()?,
+            embedding_bytes: wire.embedding_bytes,
+            head_bytes: wire.head_bytes,
+            tied: wire.tied,
+            context_tokens_max: wire.context_tokens_max,
+            vocabulary_size: wire.vocabulary_size,
+            hidden_size: wire.hidden_size,
+            activation_bytes: wire.activation_bytes,
+            tensor_degrees: wire.tensor_degrees.0,
+        })
+    }
+}
+
+impl From<&base::LayerCost> for LayerCost {
+    fn from(cost: &base::LayerCost) -> Self {
+        let base::LayerCost {
+            weights_bytes,
+            active_bytes,
+            replicated_bytes,
+            cache_bytes_per_token,
+        } = *cost;
+        Self {
+            weights_bytes,
+            active_bytes,
+            replicated_bytes,
+            cache_bytes_per_token,
+        }
+    }
+}
+
+impl TryFrom<LayerCost> for base::LayerCost {
+    type Error = Invalid;
+
+    fn try_from(wire: LayerCost) -> Result<Self, Invalid> {
+        let LayerCost {
+            weights_bytes,
+            active_bytes,
+            replicated_bytes,
+            cache_bytes_per_token,
+        } = wire;
+        let largest = weights_bytes.max(active_bytes).max(cache_bytes_per_token);
+        if largest > PART_BYTES_MAX {
+            return Err(Invalid("a layer larger than any could be"));
+        }
+        if replicated_bytes > weights_bytes {
+            return Err(Invalid("a layer that copies more than it has"));
+        }
+        Ok(Self {
+            weights_bytes,
+            active_bytes,
+            replicated_bytes,
+            cache_bytes_per_token,
+        })
+    }
+}

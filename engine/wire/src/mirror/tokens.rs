@@ -1,0 +1,227 @@
+//! [`base::TokenRequest`] and [`base::TokenEvent`] on the wire.
+
+use base::{RequestId, TokenId};
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use crate::codec::Invalid;
+use crate::collection::{List, Text};
+
+/// Longest prompt or answer in tokens; above any model's context, below the frames' caps.
+pub const TOKENS_MAX: usize = 1 << 20;
+/// Most stop strings of one request.
+const STOP_STRINGS_MAX: usize = 16;
+/// Longest stop string in bytes.
+const STOP_BYTES_MAX: usize = 4096;
+/// Most stop tokens of one request.
+const STOP_TOKENS_MAX: usize = 256;
+/// Most alternatives reported with one token.
+const ALTERNATIVES_MAX: u32 = 128;
+/// Most prompt tokens scored in one event.
+const SCORED_MAX: usize = 1 << 16;
+
+/// A generation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenRequest {
+    id: u64,
+    prompt: List<TokenId, TOKENS_MAX>,
+    generated: List<TokenId, TOKENS_MAX>,
+    sampling: Sampling,
+    max_tokens: u32,
+    stop: List<Text<STOP_BYTES_MAX>, STOP_STRINGS_MAX>,
+    stop_tokens: List<TokenId, STOP_TOKENS_MAX>,
+    logprobs: Option<u32>,
+    prompt_logprobs: bool,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Sampling {
+    temperature: f32,
+    top_p: f32,
+    top_k: u32,
+    min_p: f32,
+    seed: u64,
+}
+
+/// What a worker reports about a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum TokenEvent {
+    /// Prompt log-probabilities.
+    Prompt(List<TokenLogprob, SCORED_MAX>),
+    /// A token of the answer.
+    Token {
+        /// The token.
+        token: TokenId,
+        /// Its log-probability.
+        logprob: Option<TokenLogprob>,
+    },
+    /// The end, by a stop.
+    Stopped,
+    /// The end, by length.
+    LengthReached,
+    /// The end, by a failure.
+    Failed(Failure),
+}
+
+/// A log-probability.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    token: TokenId,
+    logprob: f32,
+    top: List<(TokenId, f32), { ALTERNATIVES_MAX as usize }>,
+}
+
+impl From<&base::TokenRequest> for TokenRequest {
+    fn from(request: &base::TokenRequest) -> Self {
+        Self {
+            id: request.id.0,
+            prompt: List(request.prompt.clone()),
+            generated: List(request.generated.clone()),
+            sampling: Sampling::from(&request.sampling),
+            max_tokens: request.max_tokens,
+            stop: List(request.stop.iter().map(|stop| Text::whole(stop)).collect()),
+            stop_tokens: List(request.stop_tokens.clone()),
+            logprobs: request.logprobs,
+            prompt_logprobs: request.prompt_logprobs,
+        }
+    }
+}
+
+impl TryFrom<TokenRequest> for base::TokenRequest {
+    type Error = Invalid;
+
+    fn try_from(wire: TokenRequest) -> Result<Self, Invalid> {
+        check(!wire.prompt.0.is_empty(), "a prompt without tokens")?;
+        check(
+            wire.stop.0.iter().all(|stop| !stop.0.is_empty()),
+            "an empty stop string",
+        )?;
+        check(
+            wire.logprobs.unwrap_or(0) <= ALTERNATIVES_MAX,
+            "too many alternatives asked for",
+        )?;
+        Ok(Self {
+            id: RequestId(wire.id),
+            prompt: wire.prompt.0,
+            generated: wire.generated.0,
+            sampling: wire.sampling.try_into()?,
+            max_tokens: wire.max_tokens,
+            stop: wire.stop.0.into_iter().map(|stop| stop.0).collect(),
+            stop_tokens: wire.stop_tokens.0,
+            logprobs: wire.logprobs,
+            prompt_logprobs: wire.prompt_logprobs,
+        })
+    }
+}
+
+impl From<&base::Sampling> for Sampling {
+    fn from(sampling: &base::Sampling) -> Self {
+        let base::Sampling {
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            seed,
+        } = *sampling;
+        Self {
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            seed,
+        }
+    }
+}
+
+impl TryFrom<Sampling> for base::Sampling {
+    type Error = Invalid;
+
+    fn try_from(wire: Sampling) -> Result<Self, Invalid> {
+        let Sampling {
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            seed,
+        } = wire;
+        // A NaN is in no range.
+        check(
+            (0.0..=2.0).contains(&temperature),
+            "a temperature outside 0 to 2",
+        )?;
+        check(top_p > 0.0 && top_p <= 1.0, "a top_p outside (0, 1]")?;
+        check((0.0..=1.0).contains(&min_p), "a min_p outside 0 to 1")?;
+        Ok(Self {
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            seed,
+        })
+    }
+}
+
+impl From<&base::TokenEvent> for TokenEvent {
+    fn from(event: &base::TokenEvent) -> Self {
+        match event {
+            base::TokenEvent::Prompt(scored) => Self::Prompt(List::of(scored)),
+            base::TokenEvent::Token { token, logprob } => Self::Token {
+                token: *token,
+                logprob: logprob.as_ref().map(TokenLogprob::from),
+            },
+            base::TokenEvent::Finished(base::FinishReason::Stop) => Self::Stopped,
+            base::TokenEvent::Finished(base::FinishReason::Length) => Self::LengthReached,
+            base::TokenEvent::Failed(failure) => Self::Failed(failure.into()),
+        }
+    }
+}
+
+impl TryFrom<TokenEvent> for base::TokenEvent {
+    type Error = Invalid;
+
+    fn try_from(wire: TokenEvent) -> Result<Self, Invalid> {
+        Ok(match wire {
+            TokenEvent::Prompt(scored) => Self::Prompt(scored.each()?),
+            TokenEvent::Token { token, logprob } => Self::Token {
+                token,
+                logprob: logprob.map(TryInto::try_into).transpose()?,
+            },
+            TokenEvent::Stopped => Self::Finished(base::FinishReason::Stop),
+            TokenEvent::LengthReached => Self::Finished(base::FinishReason::Length),
+            TokenEvent::Failed(failure) => Self::Failed(failure.try_into()?),
+        })
+    }
+}
+
+impl From<&base::TokenLogprob> for TokenLogprob {
+    fn from(scored: &base::TokenLogprob) -> Self {
+        Self {
+            token: scored.token,
+            logprob: scored.logprob,
+            top: List(scored.top.clone()),
+        }
+    }
+}
+
+impl TryFrom<TokenLogprob> for base::TokenLogprob {
+    type Error = Invalid;
+
+    fn try_from(wire: TokenLogprob) -> Result<Self, Invalid> {
+        let finite = wire.logprob.is_finite() && wire.top.0.iter().all(|(_, p)| p.is_finite());
+        check(finite, "a log-probability that is no number")?;
+        Ok(Self {
+            token: wire.token,
+            logprob: wire.logprob,
+            top: wire.top.0,
+        })
+    }
+}
+
+fn check(holds: bool, otherwise: &'static str) -> Result<(), Invalid> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Invalid(otherwise))
+    }
+}

@@ -1,0 +1,151 @@
+//! Frames between nodes: records and pings on the control stream, and the two sides of a remote generation.
+
+use base::{InstanceId, InstanceRecord, NodeRecord, TokenEvent, TokenRequest};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Frame, Invalid};
+use crate::collection::List;
+use crate::mirror::{failure, record, tokens};
+
+/// Longest frame between nodes in bytes: a prompt of a million tokens fits.
+pub const FRAME_BYTES_MAX: usize = 4 << 20;
+
+/// Most events in one [`Events`] frame.
+pub const EVENTS_MAX: usize = 4096;
+
+/// What nodes tell each other on the control stream.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "records are rare, and taken out of their frame at once"
+)]
+pub enum PeerFrame {
+    /// What the sender, or a node it knows, says of itself.
+    Node(NodeRecord),
+    /// What an instance's owner says of it.
+    Instance(InstanceRecord),
+    /// Asks for a [`PeerFrame::Pong`] with the same number.
+    Ping(u64),
+    /// Answers a [`PeerFrame::Ping`].
+    Pong(u64),
+    /// The sender goes, on purpose.
+    Leaving,
+}
+
+/// Asks the node of an instance's rank 0 for a generation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generate {
+    /// Of which instance.
+    pub instance: InstanceId,
+    /// Of which of its plans; another one there is an error, not another answer.
+    pub generation: u32,
+    /// What to generate.
+    pub request: TokenRequest,
+}
+
+/// The next events of a remote generation, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Events(pub Vec<TokenEvent>);
+
+/// [`PeerFrame`], serialized.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, for the length of a conversion"
+)]
+pub enum PeerFrameBody {
+    /// A node's record.
+    Node(record::NodeRecord),
+    /// An instance's record.
+    Instance(record::InstanceRecord),
+    /// A ping.
+    Ping(u64),
+    /// Its answer.
+    Pong(u64),
+    /// A farewell.
+    Leaving,
+}
+
+/// [`Generate`], serialized.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GenerateBody {
+    instance: u64,
+    generation: u32,
+    request: tokens::TokenRequest,
+}
+
+impl Frame for PeerFrame {
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+    type Body = PeerFrameBody;
+
+    fn to_body(&self) -> PeerFrameBody {
+        match self {
+            Self::Node(record) => PeerFrameBody::Node(record.into()),
+            Self::Instance(record) => PeerFrameBody::Instance(record.into()),
+            Self::Ping(number) => PeerFrameBody::Ping(*number),
+            Self::Pong(number) => PeerFrameBody::Pong(*number),
+            Self::Leaving => PeerFrameBody::Leaving,
+        }
+    }
+
+    fn from_body(body: PeerFrameBody) -> Result<Self, Invalid> {
+        Ok(match body {
+            PeerFrameBody::Node(record) => Self::Node(record.try_into()?),
+            PeerFrameBody::Instance(record) => Self::Instance(record.try_into()?),
+            PeerFrameBody::Ping(number) => Self::Ping(number),
+            PeerFrameBody::Pong(number) => Self::Pong(number),
+            PeerFrameBody::Leaving => Self::Leaving,
+        })
+    }
+}
+
+impl Frame for Generate {
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+    type Body = GenerateBody;
+
+    fn to_body(&self) -> GenerateBody {
+        GenerateBody {
+            instance: self.instance.0,
+            generation: self.generation,
+            request: tokens::TokenRequest::from(&self.request),
+        }
+    }
+
+    fn from_body(body: GenerateBody) -> Result<Self, Invalid> {
+        Ok(Self {
+            instance: InstanceId(body.instance),
+            generation: body.generation,
+            request: body.request.try_into()?,
+        })
+    }
+}
+
+impl Frame for Events {
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+    type Body = EventsBody;
+
+    fn to_body(&self) -> EventsBody {
+        EventsBody(List::of(&self.0))
+    }
+
+    fn from_body(body: EventsBody) -> Result<Self, Invalid> {
+        body.0.each().map(Self)
+    }
+}
+
+/// [`Events`], serialized.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventsBody(List<tokens::TokenEvent, EVENTS_MAX>);
+
+impl Frame for base::Failure {
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+    type Body = failure::Failure;
+
+    fn to_body(&self) -> failure::Failure {
+        self.into()
+    }
+
+    fn from_body(body: failure::Failure) -> Result<Self, Invalid> {
+        body.try_into()
+    }
+}

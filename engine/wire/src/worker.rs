@@ -1,0 +1,340 @@
+//! Frames between a node and its worker, on the worker's stdin and stdout.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use base::{
+    Failure, Fingerprint, ModelCard, RequestId, Secret, ShardSpec, TokenEvent, TokenRequest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Frame, Invalid};
+use crate::collection::{List, Text};
+use crate::mirror::record::PATH_BYTES_MAX;
+use crate::mirror::{card, failure, shard, tokens};
+use crate::step::ROWS_MAX;
+
+/// Longest frame to or from a worker in bytes: the scored chunk of a prompt with many alternatives fits.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// Most events in one [`FromWorker::Events`].
+const EVENTS_MAX: usize = 4 * ROWS_MAX;
+
+/// What a node tells its worker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToWorker {
+    /// What to be; the first frame and only the first.
+    Start(Start),
+    /// Generate. Rank 0 only.
+    Submit(TokenRequest),
+    /// Stop generating; no event follows for it beyond those already on their way. Rank 0 only.
+    Cancel(RequestId),
+    /// End now. Closing stdin does the same.
+    Stop,
+}
+
+/// What a worker tells its node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FromWorker {
+    /// Weights are being read.
+    Progress {
+        /// Bytes read.
+        bytes_done: u64,
+        /// Bytes to read.
+        bytes_total: u64,
+    },
+    /// The shard computes.
+    Ready {
+        /// From the first frame to now, in milliseconds.
+        load_ms: u64,
+    },
+    /// The answer to [`Start::Inspect`]; the last frame.
+    Card(ModelCard),
+    /// The next events, in order.
+    Events(Vec<(RequestId, TokenEvent)>),
+    /// What the worker has done since it started; at most one a second, when something changed.
+    Stats(Stats),
+    /// The worker ends; the last frame.
+    Fatal(Failure),
+}
+
+/// What a worker is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Read a model's headers, answer with its card and end.
+    Inspect {
+        /// The model's folder.
+        folder: PathBuf,
+    },
+    /// Hold one shard of a model and compute.
+    Shard(ShardStart),
+}
+
+/// What a worker needs to hold a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardStart {
+    /// The model's folder.
+    pub folder: PathBuf,
+    /// What its files must be.
+    pub fingerprint: Fingerprint,
+    /// Which part of it.
+    pub spec: ShardSpec,
+    /// How step plans reach the other ranks; `None` if and only if there are none.
+    pub plan_link: Option<PlanLink>,
+    /// How much it may take on.
+    pub limits: Limits,
+}
+
+/// The direct connection that carries step plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanLink {
+    /// Where rank 0 listens, as this worker's node reaches it (rank 0: what to listen on).
+    pub address: SocketAddr,
+    /// With this the ranks prove to each other that they belong together.
+    pub secret: Secret,
+}
+
+/// How much a worker may take on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sequences computed at once; 1 to [`ROWS_MAX`].
+    pub slots_max: u32,
+    /// Requests that wait for a slot; more are refused as `Overloaded`.
+    pub queue_max: u32,
+    /// Tokens in all KV caches together; the planner reserved memory for so many. At least 1.
+    pub cache_tokens_max: u64,
+    /// Prompt tokens computed in one step; at least 1. More is faster for the prompt and slower for answers under way.
+    pub prefill_chunk_tokens: u32,
+    /// The same where the prompt's log-probabilities are asked for: every position's logits are copied. At least 1.
+    pub scoring_chunk_tokens: u32,
+}
+
+/// What a worker has done since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stats {
+    /// Sequences being computed now.
+    pub running: u32,
+    /// Requests waiting now.
+    pub waiting: u32,
+    /// Tokens of cache reserved now.
+    pub cache_tokens_reserved: u64,
+    /// Steps run.
+    pub steps: u64,
+    /// Prompt tokens computed.
+    pub prompt_tokens: u64,
+    /// Tokens generated.
+    pub generated_tokens: u64,
+    /// Time in `Backend::step`, in microseconds: device, group and the wait for other ranks.
+    pub step_us: u64,
+    /// Time outside it between two steps, in microseconds: scheduling, sampling, sending plans and events.
+    pub host_us: u64,
+}
+
+/// [`ToWorker`], serialized.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ToWorkerBody {
+    /// [`Start::Inspect`].
+    Inspect(Text<PATH_BYTES_MAX>),
+    /// [`Start::Shard`].
+    Shard(ShardStartBody),
+    /// Generate.
+    Submit(tokens::TokenRequest),
+    /// Stop generating.
+    Cancel(u64),
+    /// End.
+    Stop,
+}
+
+/// [`ShardStart`], serialized.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShardStartBody {
+    folder: Text<PATH_BYTES_MAX>,
+    fingerprint: [u8; 32],
+    spec: shard::ShardSpec,
+    plan_link: Option<(SocketAddr, [u8; 32])>,
+    limits: LimitsBody,
+}
+
+/// [`Limits`], serialized.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct LimitsBody {
+    slots_max: u32,
+    queue_max: u32,
+    cache_tokens_max: u64,
+    prefill_chunk_tokens: u32,
+    scoring_chunk_tokens: u32,
+}
+
+/// [`FromWorker`], serialized.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum FromWorkerBody {
+    /// Bytes read and to read.
+    Progress(u64, u64),
+    /// Milliseconds it took.
+    Ready(u64),
+    /// A model's card.
+    Card(card::ModelCard),
+    /// Events.
+    Events(List<(u64, tokens::TokenEvent), EVENTS_MAX>),
+    /// Counters.
+    Stats(Stats),
+    /// The end.
+    Fatal(failure::Failure),
+}
+
+impl Frame for ToWorker {
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+    type Body = ToWorkerBody;
+
+    fn to_body(&self) -> ToWorkerBody {
+        match self {
+            Self::Start(Start::Inspect { folder }) => ToWorkerBody::Inspect(path(folder)),
+            Self::Start(Start::Shard(start)) => ToWorkerBody::Shard(start.into()),
+            Self::Submit(request) => ToWorkerBody::Submit(request.into()),
+            Self::Cancel(id) => ToWorkerBody::Cancel(id.0),
+            Self::Stop => ToWorkerBody::Stop,
+        }
+    }
+
+    fn from_body(body: ToWorkerBody) -> Result<Self, Invalid> {
+        Ok(match body {
+            ToWorkerBody::Inspect(folder) => Self::Start(Start::Inspect {
+                folder: folder.0.into(),
+            }),
+            ToWorkerBody::Shard(start) => Self::Start(Start::Shard(start.try_into()?)),
+            ToWorkerBody::Submit(request) => Self::Submit(request.try_into()?),
+            ToWorkerBody::Cancel(id) => Self::Cancel(RequestId(id)),
+            ToWorkerBody::Stop => Self::Stop,
+        })
+    }
+}
+
+impl Frame for FromWorker {
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+    type Body = FromWorkerBody;
+
+    fn to_body(&self) -> FromWorkerBody {
+        match self {
+            &Self::Progress {
+                bytes_done,
+                bytes_total,
+            } => FromWorkerBody::Progress(bytes_done, bytes_total),
+            &Self::Ready { load_ms } => FromWorkerBody::Ready(load_ms),
+            Self::Card(card) => FromWorkerBody::Card(card.into()),
+            Self::Events(events) => FromWorkerBody::Events(List(
+                events
+                    .iter()
+                    .map(|(id, event)| (id.0, event.into()))
+                    .collect(),
+            )),
+            Self::Stats(stats) => FromWorkerBody::Stats(*stats),
+            Self::Fatal(failure) => FromWorkerBody::Fatal(failure.into()),
+        }
+    }
+
+    fn from_body(body: FromWorkerBody) -> Result<Self, Invalid> {
+        Ok(match body {
+            FromWorkerBody::Progress(bytes_done, bytes_total) => Self::Progress {
+                bytes_done,
+                bytes_total,
+            },
+            FromWorkerBody::Ready(load_ms) => Self::Ready { load_ms },
+            FromWorkerBody::Card(card) => Self::Card(card.try_into()?),
+            FromWorkerBody::Events(events) => {
+                let events = events.0.into_iter();
+                Self::Events(
+                    events
+                        .map(|(id, event)| Ok((RequestId(id), event.try_into()?)))
+                        .collect::<Result<_, _>>()?,
+                )
+            }
+            FromWorkerBody::Stats(stats) => Self::Stats(stats),
+            FromWorkerBody::Fatal(failure) => Self::Fatal(failure.try_into()?),
+        })
+    }
+}
+
+impl From<&ShardStart> for ShardStartBody {
+    fn from(start: &ShardStart) -> Self {
+        Self {
+            folder: path(&start.folder),
+            fingerprint: start.fingerprint.0,
+            spec: shard::ShardSpec::from(&start.spec),
+            plan_link: start.plan_link.map(|link| (link.address, link.secret.0)),
+            limits: start.limits.into(),
+        }
+    }
+}
+
+impl TryFrom<ShardStartBody> for ShardStart {
+    type Error = Invalid;
+
+    fn try_from(body: ShardStartBody) -> Result<Self, Invalid> {
+        let spec = ShardSpec::try_from(body.spec)?;
+        if (spec.world > 1) != body.plan_link.is_some() {
+            return Err(Invalid("a plan link is for more than one rank"));
+        }
+        Ok(Self {
+            folder: body.folder.0.into(),
+            fingerprint: Fingerprint(body.fingerprint),
+            spec,
+            plan_link: body.plan_link.map(|(address, secret)| PlanLink {
+                address,
+                secret: Secret(secret),
+            }),
+            limits: body.limits.try_into()?,
+        })
+    }
+}
+
+impl From<Limits> for LimitsBody {
+    fn from(limits: Limits) -> Self {
+        let Limits {
+            slots_max,
+            queue_max,
+            cache_tokens_max,
+            prefill_chunk_tokens,
+            scoring_chunk_tokens,
+        } = limits;
+        Self {
+            slots_max,
+            queue_max,
+            cache_tokens_max,
+            prefill_chunk_tokens,
+            scoring_chunk_tokens,
+        }
+    }
+}
+
+impl TryFrom<LimitsBody> for Limits {
+    type Error = Invalid;
+
+    fn try_from(body: LimitsBody) -> Result<Self, Invalid> {
+        let LimitsBody {
+            slots_max,
+            queue_max,
+            cache_tokens_max,
+            prefill_chunk_tokens,
+            scoring_chunk_tokens,
+        } = body;
+        if slots_max == 0 || slots_max > ROWS_MAX as u32 {
+            return Err(Invalid("a number of slots outside 1 to 1024"));
+        }
+        if cache_tokens_max == 0 || prefill_chunk_tokens == 0 || scoring_chunk_tokens == 0 {
+            return Err(Invalid("a limit of no tokens"));
+        }
+        Ok(Self {
+            slots_max,
+            queue_max,
+            cache_tokens_max,
+            prefill_chunk_tokens,
+            scoring_chunk_tokens,
+        })
+    }
+}
+
+/// A path as text. One that is not Unicode is refused where a user names it; here its odd parts are replaced, and the
+/// worker finds no such folder.
+fn path(path: &std::path::Path) -> Text<PATH_BYTES_MAX> {
+    Text::whole(&path.to_string_lossy())
+}
