@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 use crate::Identity;
+use crate::discovery::memory::Neighbourhood;
 
 /// Everything [`start`](crate::start) needs to know.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub enum Discovery {
     Loopback,
     /// Not at all: only [`NetConfig::peers`] are called.
     Off,
+    /// Within this process, for tests.
+    Memory(Neighbourhood),
 }
 
 /// The shared secret of a cluster. Never sent, never printed.

@@ -1,14 +1,27 @@
 //! The network as `node` holds it: a cheap handle on the actor that runs it.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
-use base::{Failure, NodeId, TokenEvent};
+use base::{ErrorCode, Failure, NodeId, TokenEvent};
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::DropGuard;
 
-use crate::{Generate, NetConfig, NetEvent, PeerFrame, PeerHandler};
+use crate::discovery::mdns::{Mdns, Scope};
+use crate::discovery::{Announcement, Discovering};
+use crate::hub::{Hub, HubMessage, Registry};
+use crate::limits::{EVENT_QUEUE, HUB_QUEUE, LEAVE_TIMEOUT};
+use crate::session::outbound::Outbound;
+use crate::session::{Context, generation, listen};
+use crate::tls::Tls;
+use crate::{Discovery, Generate, NetConfig, NetEvent, PeerFrame, PeerHandler, name, proof};
 
 /// Why the network could not be started.
 #[derive(Debug, Error)]
@@ -43,9 +56,16 @@ pub enum SendError {
 }
 
 /// A running network. Cheap to clone; dropping the last one stops it without saying goodbye.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NetHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     address: SocketAddr,
+    hub: mpsc::Sender<HubMessage>,
+    registry: Registry,
+    _stops_with_us: DropGuard,
 }
 
 /// Listens, looks for other nodes and calls them, until [`NetHandle::leave`] or the last handle is dropped.
@@ -55,26 +75,94 @@ pub async fn start(
     config: NetConfig,
     handler: Arc<dyn PeerHandler>,
 ) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), StartError> {
-    let _ = (config, handler);
-    todo!()
+    let tls = Tls::new(&config.identity).map_err(|error| StartError::Tls(error.to_string()))?;
+    let listen = config.listen;
+    let failed = |source| StartError::Listen {
+        address: listen,
+        source,
+    };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+
+    let (hub_sender, inbox) = mpsc::channel(HUB_QUEUE);
+    let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
+    let own = Announcement {
+        node: config.identity.node_id(),
+        name: name::clean(&config.name),
+        cluster_name: name::clean(&config.cluster_name),
+        protocol: proof::VERSION,
+        addresses: vec![address],
+    };
+    let discovering = discover(config.discovery, &own, address, &hub_sender)?;
+    let context = Arc::new(Context::new(
+        own,
+        address.port(),
+        config.cluster_key,
+        tls,
+        handler,
+        hub_sender.clone(),
+    ));
+    let registry = Registry::default();
+    let stop = context.stop.clone();
+    tokio::spawn(listen::listen(context.clone(), listener));
+    let hub = Hub::new(context, inbox, events_sender, registry.clone(), discovering);
+    tokio::spawn(hub.run(config.peers));
+    let inner = Inner {
+        address,
+        hub: hub_sender,
+        registry,
+        _stops_with_us: stop.drop_guard(),
+    };
+    Ok((
+        NetHandle {
+            inner: Arc::new(inner),
+        },
+        events,
+    ))
+}
+
+fn discover(
+    discovery: Discovery,
+    own: &Announcement,
+    address: SocketAddr,
+    hub: &mpsc::Sender<HubMessage>,
+) -> Result<Discovering, StartError> {
+    let scope = match discovery {
+        Discovery::Off => return Ok(Discovering::Off),
+        Discovery::Memory(neighbourhood) => {
+            return Ok(Discovering::Memory(
+                neighbourhood.join(own.clone(), hub.clone()),
+            ));
+        }
+        Discovery::All => Scope::All,
+        Discovery::Loopback => Scope::Loopback,
+    };
+    let mdns = Mdns::start(scope, own, address, hub.clone());
+    mdns.map(Discovering::Mdns)
+        .map_err(|error| StartError::Discovery(error.to_string()))
 }
 
 impl NetHandle {
     /// Where peers reach this node: the configured address with the port that was really taken.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.inner.address
     }
 
     /// Sends a frame to every linked node. Never waits: a link whose queue is full is dropped and made anew.
     pub fn broadcast(&self, frame: &PeerFrame) -> Result<(), SendError> {
-        let _ = frame;
-        todo!()
+        let bytes = encode(frame)?;
+        for link in self.links().values() {
+            queue(link, bytes.clone());
+        }
+        Ok(())
     }
 
     /// Sends a frame to one linked node. Never waits, like [`NetHandle::broadcast`].
     pub fn send(&self, to: NodeId, frame: &PeerFrame) -> Result<(), SendError> {
-        let _ = (to, frame);
-        todo!()
+        let bytes = encode(frame)?;
+        let links = self.links();
+        queue(links.get(&to).ok_or(SendError::NotLinked)?, bytes);
+        Ok(())
     }
 
     /// Asks a linked node for a generation. The stream's last event is `Finished` or `Failed`; one that ends
@@ -83,14 +171,55 @@ impl NetHandle {
     pub async fn generate(
         &self,
         at: NodeId,
-        generate: Generate,
+        generate: &Generate,
     ) -> Result<BoxStream<'static, TokenEvent>, Failure> {
-        let _ = (at, generate);
-        todo!()
+        let order = wire::encode(generate).map_err(|error| {
+            Failure::new(
+                ErrorCode::TooLarge,
+                format!("the request cannot be sent to another node: {error}"),
+            )
+        })?;
+        let link = self.links().get(&at).cloned();
+        generation::generate(link.ok_or_else(generation::lost)?, order.into()).await
     }
 
     /// Says goodbye to peers and discovery and stops; returns when that is done, within a second.
     pub async fn leave(&self) {
-        todo!()
+        let (done, left) = oneshot::channel();
+        let leave = async {
+            // An error means that it has stopped already.
+            if self.inner.hub.send(HubMessage::Leave(done)).await.is_ok() {
+                let _ = left.await;
+            }
+        };
+        // The hub has its own limit, a shorter one; this is for a hub that waits for a reader of events.
+        let _ = timeout(2 * LEAVE_TIMEOUT, leave).await;
+    }
+
+    fn links(&self) -> RwLockReadGuard<'_, HashMap<NodeId, Outbound>> {
+        // The table is whole between any two statements, so a panic elsewhere does not spoil it.
+        self.inner
+            .registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for NetHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NetHandle({})", self.inner.address)
+    }
+}
+
+fn encode(frame: &PeerFrame) -> Result<Bytes, SendError> {
+    wire::encode(frame)
+        .map(Bytes::from)
+        .map_err(|_| SendError::TooLarge)
+}
+
+/// Queues bytes for a peer, or ends the session that has no room: its successor is told everything anew.
+fn queue(link: &Outbound, bytes: Bytes) {
+    if link.control.try_send(bytes).is_err() {
+        link.stop.cancel();
     }
 }

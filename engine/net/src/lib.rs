@@ -3,14 +3,21 @@
 //! Entry points: [`Identity::load_or_create`], [`start`]. Owned by `node`, which gives it a [`NetConfig`] and a
 //! [`PeerHandler`] and reads [`NetEvent`]s. Never: what a record means, a clock of the cluster, a file besides the key.
 
+mod admission;
 pub mod config;
+pub mod discovery;
 pub mod event;
-mod frame;
 pub mod handle;
+mod hub;
 pub mod identity;
+mod limits;
+mod name;
+mod proof;
+mod session;
+mod tls;
 
 pub use config::{ClusterKey, ClusterKeyError, Discovery, NetConfig};
 pub use event::{NetEvent, PeerHandler, Sighting};
-pub use frame::{Generate, PeerFrame};
 pub use handle::{NetHandle, SendError, StartError, start};
 pub use identity::{FileKeyStore, Identity, IdentityError, KeyStore, KeyStoreError};
+pub use wire::peer::{Generate, PeerFrame};

@@ -1,0 +1,80 @@
+//! Every number that bounds what a peer can make this node wait for or keep, each with its reason.
+
+use std::time::Duration;
+
+/// TCP connection to a peer. On a local network it takes a millisecond; two seconds outlast one lost SYN.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// TLS and proof together. They take about 5 ms; three seconds outlast two lost packets on Wi-Fi, and bound
+/// how long someone who says nothing holds a place.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// From the proof to an open control stream: one round trip, with the same room as the handshake.
+pub(crate) const CONTROL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Looking up the name in `--peer`: a system resolver's own first try takes up to five seconds.
+pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two pings on a link.
+pub(crate) const PING_EVERY: Duration = Duration::from_millis(500);
+/// Pings without an answer (or intervals without a ping) after which a link is lost: two seconds. Counted in turns
+/// of our own loop rather than by the clock, so that a busy machine does not take its own delay for the peer's.
+pub(crate) const PINGS_LOST_MAX: u32 = 4;
+/// From asking for a generation to its first byte. The peer only hands it to a running worker; ten seconds
+/// outlast a machine that is busy loading weights.
+pub(crate) const GENERATE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Saying goodbye: peers close their ends on hearing it, within milliseconds.
+pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
+/// First and longest wait between two calls to a peer that cannot be reached.
+pub(crate) const REDIAL_MS: (u64, u64) = (100, 2_000);
+/// First and longest wait after a refusal: a key does not become right by asking often, and each call of ours is
+/// one guess for whoever pretends to be a peer.
+pub(crate) const REFUSED_MS: (u64, u64) = (30_000, 300_000);
+/// Between two looks whether a given address, known to be an already called node, must be called after all.
+pub(crate) const COVERED_RECHECK: Duration = Duration::from_secs(2);
+/// Failed calls after which a node that only ever called us is forgotten; it calls again if it lives.
+pub(crate) const CALL_BACKS_MAX: u32 = 10;
+
+/// Strangers in the handshake at once, over all addresses: each holds a socket and some 50 KB for up to three
+/// seconds.
+pub(crate) const STRANGERS_MAX: usize = 64;
+/// Strangers in the handshake at once from one address, so that one host cannot take every place. Several nodes
+/// on one machine share an address.
+pub(crate) const STRANGERS_PER_ADDRESS_MAX: usize = 16;
+/// Wrong keys from one address in [`WRONG_KEYS_WINDOW`]: a person's typing errors and a few nodes of another
+/// cluster on one machine fit, while guessing four random words takes for ever.
+pub(crate) const WRONG_KEYS_MAX: u32 = 30;
+/// See [`WRONG_KEYS_MAX`].
+pub(crate) const WRONG_KEYS_WINDOW: Duration = Duration::from_secs(60);
+/// Addresses whose wrong keys are counted; the oldest is forgotten first. More than a home network has.
+pub(crate) const ADDRESSES_MAX: usize = 256;
+/// Linked nodes. The planner's largest cluster is far smaller.
+pub(crate) const LINKS_MAX: usize = 64;
+/// Nodes that discovery may show at once; later ones are not shown.
+pub(crate) const SIGHTINGS_MAX: usize = 256;
+/// Addresses of one node that are tried: a Mac with every port in use has fewer.
+pub(crate) const ADDRESSES_PER_NODE_MAX: usize = 8;
+
+/// Frames that wait to be sent to one peer. A full resync is a few dozen records; a peer so slow that this many
+/// wait is dropped and gets everything anew.
+pub(crate) const CONTROL_QUEUE: usize = 256;
+/// Pongs that wait to be sent: the other end sends a ping only every half second.
+pub(crate) const PONG_QUEUE: usize = 8;
+/// Frames of one peer kept until its link is up in both directions, which takes a round trip. As many as its
+/// queue holds.
+pub(crate) const HELD_MAX: usize = CONTROL_QUEUE;
+/// Messages from sessions that wait for the hub. It only moves them on; full means that `node` does not read.
+pub(crate) const HUB_QUEUE: usize = 256;
+/// Events that wait for `node`: a few seconds of a busy cluster.
+pub(crate) const EVENT_QUEUE: usize = 1024;
+
+/// Generations at once on one link in one direction.
+pub(crate) const GENERATIONS_MAX: usize = 128;
+/// HTTP/2 streams at once on one connection: the control stream, the generations, and as many that are just
+/// being cancelled.
+pub(crate) const STREAMS_MAX: u32 = 2 * GENERATIONS_MAX as u32 + 1;
+/// What one stream may send ahead of its reader: some thousand tokens.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// What all streams together may send ahead: every generation's window at once, so that slow readers never
+/// stop the control stream.
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_MAX;
+/// All headers of one request or response; ours have under 300 bytes.
+pub(crate) const HEADER_BYTES_MAX: u32 = 4 * 1024;
+/// Longest name taken from outside, in bytes.
+pub(crate) const NAME_BYTES_MAX: usize = 64;

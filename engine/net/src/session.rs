@@ -1,0 +1,131 @@
+//! Sessions with peers: TCP, TLS, proof of membership, and only then HTTP/2 with one control stream and any number
+//! of generations. A session runs one way: the node that called sends records and asks for generations; the node
+//! that was called answers. A pair of nodes has one each way.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use base::NodeId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Admission;
+use crate::discovery::Announcement;
+use crate::hub::HubMessage;
+use crate::tls::Tls;
+use crate::{ClusterKey, PeerHandler};
+
+pub(crate) mod call;
+pub(crate) mod frames;
+pub(crate) mod generation;
+pub(crate) mod handshake;
+pub(crate) mod heartbeat;
+pub(crate) mod http;
+pub(crate) mod inbound;
+pub(crate) mod keep;
+pub(crate) mod listen;
+pub(crate) mod outbound;
+
+/// What every session of this node shares.
+pub(crate) struct Context {
+    /// How this node announces itself.
+    pub(crate) own: Announcement,
+    /// Where this node listens, told to peers so that they can call back.
+    pub(crate) port: u16,
+    pub(crate) key: Option<ClusterKey>,
+    pub(crate) tls: Tls,
+    pub(crate) handler: Arc<dyn PeerHandler>,
+    pub(crate) hub: mpsc::Sender<HubMessage>,
+    /// Cancelled when this node begins to say goodbye: nobody is called or let in any more.
+    pub(crate) leaving: CancellationToken,
+    /// Cancelled at the very end: every session ends.
+    pub(crate) stop: CancellationToken,
+    admission: Mutex<Admission>,
+    called: Mutex<HashSet<NodeId>>,
+}
+
+/// Tells one session from every other of this node's run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SessionId(pub(crate) u64);
+
+/// Which side called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// This node did.
+    Outbound,
+    /// The peer did.
+    Inbound,
+}
+
+/// The right to have the one outbound session to a node. Given back on drop.
+pub(crate) struct Claim {
+    context: Arc<Context>,
+    node: NodeId,
+}
+
+impl Context {
+    /// What a node that announces itself as `own` shares among its sessions.
+    pub(crate) fn new(
+        own: Announcement,
+        port: u16,
+        key: Option<ClusterKey>,
+        tls: Tls,
+        handler: Arc<dyn PeerHandler>,
+        hub: mpsc::Sender<HubMessage>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            own,
+            port,
+            key,
+            tls,
+            handler,
+            hub,
+            leaving: stop.child_token(),
+            stop,
+            admission: Mutex::default(),
+            called: Mutex::default(),
+        }
+    }
+
+    /// Takes the one outbound session to `node`, if nobody has it.
+    pub(crate) fn claim(self: &Arc<Self>, node: NodeId) -> Option<Claim> {
+        let free = lock(&self.called).insert(node);
+        free.then(|| Claim {
+            context: self.clone(),
+            node,
+        })
+    }
+
+    pub(crate) fn may_try(&self, node: NodeId, address: IpAddr) -> bool {
+        lock(&self.admission).may_try(node, address, Instant::now())
+    }
+
+    /// Someone at `address` showed a wrong key, or was given what tells a wrong from a right one.
+    pub(crate) fn guess_possible(&self, address: IpAddr) {
+        lock(&self.admission).wrong_key(address, Instant::now());
+    }
+
+    /// Takes one [`Context::guess_possible`] back.
+    pub(crate) fn no_guess_after_all(&self, address: IpAddr) {
+        lock(&self.admission).forgive(address);
+    }
+
+    /// `node` proved that it knows the key.
+    pub(crate) fn proven(&self, node: NodeId) {
+        lock(&self.admission).proven(node);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.context.called).remove(&self.node);
+    }
+}
+
+/// The tables behind these locks are whole between any two statements, so a panic elsewhere does not spoil them.
+fn lock<T>(table: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}

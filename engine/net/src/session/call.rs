@@ -1,0 +1,160 @@
+//! One call to a peer, from its addresses to the end of the session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base::NodeId;
+use futures::FutureExt;
+use futures::future::select_ok;
+use thiserror::Error;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::handshake::{self, HandshakeError};
+use super::outbound::{self, OpenError};
+use super::{Claim, Context, SessionId};
+use crate::limits::{ADDRESSES_PER_NODE_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, RESOLVE_TIMEOUT};
+
+/// Whom to call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// A node that was seen or that called us.
+    Node(NodeId),
+    /// Whoever answers at `HOST:PORT`.
+    Given(String),
+}
+
+/// Why a call did not become a session.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    /// A name could not be looked up, or there is no address.
+    #[error("its address is unknown")]
+    Unresolved,
+    /// No address answered.
+    #[error("cannot be reached")]
+    Unreachable,
+    /// Another node answered than the one that was called.
+    #[error("another node answers at its address")]
+    SomeoneElse,
+    /// This node answered.
+    #[error("it is this node itself")]
+    Itself,
+    /// There is already a session to the node that answered.
+    #[error("it is already called")]
+    Covered(NodeId),
+    /// Connected, and then the handshake went wrong.
+    #[error("{error}")]
+    Handshake {
+        /// Who answered.
+        node: NodeId,
+        /// What went wrong.
+        error: HandshakeError,
+    },
+    /// Proven, and then the session could not be opened.
+    #[error("{error}")]
+    Open {
+        /// Who answered.
+        node: NodeId,
+        /// What went wrong.
+        error: OpenError,
+    },
+}
+
+impl CallError {
+    /// Who answered, if that was the one called.
+    pub(crate) fn answered(&self) -> Option<NodeId> {
+        match self {
+            Self::Covered(node) | Self::Handshake { node, .. } | Self::Open { node, .. } => {
+                Some(*node)
+            }
+            Self::Unresolved | Self::Unreachable | Self::SomeoneElse | Self::Itself => None,
+        }
+    }
+
+    /// Whether asking again soon is pointless.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Handshake { error, .. } => matches!(error, HandshakeError::Refused(_)),
+            Self::Unresolved
+            | Self::Unreachable
+            | Self::SomeoneElse
+            | Self::Itself
+            | Self::Covered(_)
+            | Self::Open { .. } => false,
+        }
+    }
+}
+
+/// Calls `target` at `addresses` and returns when the session is over.
+pub(crate) async fn call(
+    context: &Arc<Context>,
+    target: &Target,
+    addresses: &[SocketAddr],
+    id: SessionId,
+) -> Result<(), CallError> {
+    let found = match target {
+        Target::Node(_) => addresses.to_vec(),
+        Target::Given(host) => resolve(host).await?,
+    };
+    let reached = found
+        .iter()
+        .take(ADDRESSES_PER_NODE_MAX)
+        .map(|address| reach(context, target, *address).boxed());
+    let reached: Vec<_> = reached.collect();
+    if reached.is_empty() {
+        return Err(CallError::Unresolved);
+    }
+    // All addresses at once: the first that answers as it should is the nearest, and the others hang up.
+    let ((mut stream, node, address), _) = select_ok(reached).await?;
+    let _claim: Claim = context.claim(node).ok_or(CallError::Covered(node))?;
+    let proof = handshake::prove(context, &mut stream, node, address.ip());
+    let proof = timeout(HANDSHAKE_TIMEOUT, proof)
+        .await
+        .unwrap_or_else(|_| Err(timed_out()));
+    proof.map_err(|error| CallError::Handshake { node, error })?;
+    let opened = outbound::open(context, stream, node).await;
+    let session = opened.map_err(|error| CallError::Open { node, error })?;
+    let given = match target {
+        Target::Given(host) => Some(host.clone()),
+        Target::Node(_) => None,
+    };
+    session.run(context, id, given).await;
+    Ok(())
+}
+
+async fn resolve(host: &str) -> Result<Vec<SocketAddr>, CallError> {
+    let found = timeout(RESOLVE_TIMEOUT, lookup_host(host)).await;
+    let found = found.map_err(|_| CallError::Unresolved)?;
+    found
+        .map(Iterator::collect)
+        .map_err(|_| CallError::Unresolved)
+}
+
+async fn reach(
+    context: &Context,
+    target: &Target,
+    address: SocketAddr,
+) -> Result<(TlsStream<TcpStream>, NodeId, SocketAddr), CallError> {
+    let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let tcp = connected
+        .ok()
+        .and_then(Result::ok)
+        .ok_or(CallError::Unreachable)?;
+    // Tokens are small and must not wait for company.
+    let _ = tcp.set_nodelay(true);
+    let reached = timeout(HANDSHAKE_TIMEOUT, handshake::reach(context, tcp)).await;
+    let (stream, node) = match reached {
+        Ok(Ok(reached)) => reached,
+        Ok(Err(HandshakeError::Itself)) => return Err(CallError::Itself),
+        Ok(Err(_)) | Err(_) => return Err(CallError::Unreachable),
+    };
+    match target {
+        Target::Node(expected) if *expected != node => Err(CallError::SomeoneElse),
+        Target::Node(_) | Target::Given(_) => Ok((stream, node, address)),
+    }
+}
+
+fn timed_out() -> HandshakeError {
+    HandshakeError::Broken(std::io::ErrorKind::TimedOut.into())
+}
