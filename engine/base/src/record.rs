@@ -28,7 +28,7 @@ pub struct NodeRecord {
     pub memory_bandwidth_bytes_per_s: Option<u64>,
     /// The nodes it has a proven link with, ascending by id. Ranks of one plan must all be linked with each other.
     pub links: Vec<Link>,
-    /// The instances it owns and has not closed, ascending. A record by this node of an instance that is not here
+    /// The instances it owns, those it closed and still remembers included, ascending. A record by this node of an instance that is not here
     /// is a leftover: of an earlier run, or from before it passed to another owner.
     pub owns: Vec<InstanceId>,
     /// The shards it holds or is about to.

@@ -3,7 +3,7 @@
 use base::{InstancePhase, InstanceRecord, NodeId, ShardPlan};
 
 use crate::state::{Care, Instance, State, Unsent, Watched};
-use crate::{limits, secret};
+use crate::{decide, limits, secret};
 
 /// Orders the records of one instance; the greatest counts, on every node. A close is final. A later plan beats an
 /// earlier one. What is left are two owners after a partition: who said more, then the greater id.
@@ -19,12 +19,42 @@ impl State {
         if from == self.me.id || from != record.owner || !heard || !is_sound(&record) {
             return;
         }
-        let newer = match self.instances.get(&record.id) {
-            Some(known) => precedence(&record) > precedence(&known.record),
-            None => self.instances.len() < limits::INSTANCES_MAX,
-        };
-        if newer {
-            self.keep(record, Care::default(), now_ms);
+        let key = (record.id, from);
+        self.rivals.remove(&key);
+        match self.instances.get(&record.id) {
+            Some(known) if precedence(&record) <= precedence(&known.record) => {
+                if known.record.owner != from && self.rivals.len() < limits::INSTANCES_MAX {
+                    self.rivals.insert(key, record);
+                }
+            }
+            None if self.instances.len() >= limits::INSTANCES_MAX => {}
+            Some(_) | None => self.keep(record, Care::default(), now_ms),
+        }
+    }
+
+    /// Records that did not count may have to, once the one that did has lost its owner: its close must still reach
+    /// everyone, and a plan that nobody can take over must not hide one that runs.
+    pub(crate) fn settle_rivals(&mut self, now_ms: u64) {
+        let mut rivals = std::mem::take(&mut self.rivals);
+        rivals.retain(|(id, owner), _| self.is_live(*owner) && self.has_owner(*id, *owner));
+        for ((id, owner), rival) in rivals {
+            let Some(known) = self.instances.get(&id) else {
+                self.keep(rival, Care::default(), now_ms);
+                continue;
+            };
+            if self.has_owner(id, known.record.owner) {
+                self.rivals.insert((id, owner), rival);
+            } else if known.closed_ms.is_some() {
+                let mut record = known.record.clone();
+                record.owner = self.me.id;
+                record.version += 1;
+                self.write(record, Care::default(), now_ms);
+                self.rivals.insert((id, owner), rival);
+            } else if decide::successors(self, known).next().is_none() {
+                self.keep(rival, Care::default(), now_ms);
+            } else {
+                self.rivals.insert((id, owner), rival);
+            }
         }
     }
 
@@ -61,7 +91,14 @@ impl State {
             care,
             record,
         };
-        self.instances.insert(instance.record.id, instance);
+        let (id, owner) = (instance.record.id, instance.record.owner);
+        let replaced = self.instances.insert(id, instance);
+        if let Some(old) = replaced.filter(|old| old.record.owner != owner)
+            && old.record.owner != self.me.id
+            && self.rivals.len() < limits::INSTANCES_MAX
+        {
+            self.rivals.insert((id, old.record.owner), old.record);
+        }
     }
 }
 

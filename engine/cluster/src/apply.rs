@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use base::{InstanceId, InstancePhase, InstanceRecord, NodeId, NodeRecord, ShardStatus};
 
-use crate::state::{Care, LinkEnds, Peer, Ports, State, Unsent};
+use crate::state::{Care, Instance, LinkEnds, Peer, Ports, State, Unsent};
 use crate::{Event, OpenInstance, ShardKey, Sighting, decide, limits};
 
 impl State {
@@ -24,6 +24,9 @@ impl State {
             Event::Seen(sighting) => self.seen(sighting),
             Event::Unseen { node } => {
                 self.sightings.remove(&node);
+            }
+            Event::Node { from, .. } | Event::Instance { from, .. } if !self.has_link(from) => {
+                self.keep_early(from, event);
             }
             Event::Node { from, record } => self.node(from, *record),
             Event::Instance { from, record } => self.adopt(from, *record, now_ms),
@@ -46,12 +49,15 @@ impl State {
     /// Brings everything derived up to date.
     pub(crate) fn settle(&mut self, now_ms: u64) {
         self.forget(now_ms);
+        self.settle_rivals(now_ms);
         self.drop_ended_workers();
+        self.refresh_own_record(now_ms);
+        self.refuse_unaffordable();
         self.refresh_own_record(now_ms);
         self.observe(now_ms);
     }
 
-    fn link_up(&mut self, node: NodeId, local_ip: IpAddr, remote_ip: IpAddr, _now_ms: u64) {
+    fn link_up(&mut self, node: NodeId, local_ip: IpAddr, remote_ip: IpAddr, now_ms: u64) {
         if node == self.me.id || !self.room_for_peer(node) {
             return;
         }
@@ -67,6 +73,25 @@ impl State {
         });
         peer.lost_ms = None;
         peer.unsent = unsent;
+        for event in std::mem::take(&mut peer.early) {
+            self.apply(event, now_ms);
+        }
+    }
+
+    fn has_link(&self, node: NodeId) -> bool {
+        self.peers
+            .get(&node)
+            .is_some_and(|peer| peer.link.is_some())
+    }
+
+    /// The two ends of a link come up at slightly different times, and what the other end sent first must not be lost.
+    fn keep_early(&mut self, from: NodeId, event: Event) {
+        if from != self.me.id && self.room_for_peer(from) {
+            let early = &mut self.peers.entry(from).or_default().early;
+            if early.len() < limits::EARLY_MAX {
+                early.push(event);
+            }
+        }
     }
 
     fn link_down(&mut self, node: NodeId, now_ms: u64) {
@@ -76,6 +101,7 @@ impl State {
             peer.lost_ms = Some(now_ms);
             peer.ports.clear();
             peer.unsent.clear();
+            peer.early.clear();
         }
     }
 
@@ -121,6 +147,7 @@ impl State {
     }
 
     fn memory(&mut self, total_bytes: u64, available_bytes: u64) {
+        self.measured_bytes = available_bytes;
         let me = &mut self.me;
         let grain = total_bytes / limits::MEMORY_GRAIN;
         let moved = me.memory_available_bytes.abs_diff(available_bytes) > grain;
@@ -180,19 +207,12 @@ impl State {
     }
 
     fn forget(&mut self, now_ms: u64) {
-        let passed = |since_ms: Option<u64>, limit_ms: u64| {
-            since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= limit_ms)
-        };
-        self.peers
-            .retain(|_, peer| !passed(peer.lost_ms, limits::LOST_NODE_MS));
+        let passed = |due_ms: Option<u64>| due_ms.is_some_and(|due_ms| now_ms >= due_ms);
+        self.peers.retain(|_, peer| !passed(peer.forget_ms()));
         let gone: Vec<InstanceId> = self
             .instances
             .values()
-            .filter(|instance| {
-                passed(instance.closed_ms, limits::CLOSED_MS)
-                    || (passed(instance.ownerless_ms, limits::ORPHAN_MS)
-                        && decide::successors(self, instance).next().is_none())
-            })
+            .filter(|instance| passed(forget_instance_ms(instance)))
             .map(|instance| instance.record.id)
             .collect();
         for id in gone {
@@ -226,7 +246,7 @@ impl State {
         let owned = self
             .instances
             .values()
-            .filter(|instance| instance.record.owner == self.me.id && instance.closed_ms.is_none());
+            .filter(|instance| instance.record.owner == self.me.id);
         let owns: Vec<_> = owned.map(|instance| instance.record.id).collect();
         let quiet = now_ms.saturating_sub(self.told_ms) < limits::PROGRESS_INTERVAL_MS
             && only_progress(&self.me.shards, &shards);
@@ -279,5 +299,16 @@ fn remember_ports(peer: &mut Peer, record: &NodeRecord) {
             };
             peer.ports.insert(ShardKey::of(shard), ports);
         }
+    }
+}
+
+/// When an instance is forgotten, as things are: some time after its close, or when nobody who could has taken it
+/// over (this node would have, if it were its turn).
+pub(crate) fn forget_instance_ms(instance: &Instance) -> Option<u64> {
+    match instance.closed_ms {
+        Some(closed_ms) => Some(closed_ms + limits::CLOSED_MS),
+        None => instance
+            .ownerless_ms
+            .map(|since_ms| since_ms + limits::ORPHAN_MS),
     }
 }

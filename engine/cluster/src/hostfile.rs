@@ -98,6 +98,7 @@ impl State {
             | Stage::Loading { .. }
             | Stage::Ready
             | Stage::Failed(_)
+            | Stage::Refused(_)
             | Stage::Stopping => None,
         }
     }

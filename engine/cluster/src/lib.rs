@@ -12,6 +12,7 @@ mod apply;
 mod decide;
 mod event;
 mod hostfile;
+mod lease;
 pub mod limits;
 mod local;
 mod observe;

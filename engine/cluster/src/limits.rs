@@ -27,7 +27,8 @@ pub const STRIKES_MAX: u32 = 2;
 /// two nodes ever differ in noticing a loss, so that two takers are rare; rank order makes the first not wait at all.
 pub const TAKEOVER_STEP_MS: u64 = 3_000;
 
-/// An instance whose owner and ranks are all gone is forgotten after this.
+/// An instance whose owner is gone and that nobody has taken over is forgotten after this: every rank has had its
+/// turn several times by then.
 pub const ORPHAN_MS: u64 = 60_000;
 
 /// A closed instance is remembered this long, so that a late record cannot bring it back. A session that was cut
@@ -56,3 +57,6 @@ pub const MEMORY_GRAIN: u64 = 64;
 /// A node that ran out of memory for an instance is asked again when it lends more than then by its total divided
 /// by this: less would most likely fail again.
 pub const MEMORY_RELIEF: u64 = 16;
+
+/// Records kept from a member whose link is not up at this end yet: everything it can have to say twice over.
+pub const EARLY_MAX: usize = 2 * INSTANCES_MAX + 2;

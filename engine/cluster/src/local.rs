@@ -105,7 +105,7 @@ fn order(stage: &Stage) -> u8 {
         Stage::Starting(_) => 2,
         Stage::Loading { .. } => 3,
         Stage::Ready => 4,
-        Stage::Failed(_) => 5,
+        Stage::Failed(_) | Stage::Refused(_) => 5,
         Stage::Stopping => 6,
     }
 }

@@ -10,6 +10,7 @@ impl State {
         for id in ids {
             self.observe_owner(id, now_ms);
             self.observe_ranks(id, now_ms);
+            self.observe_memory(id);
         }
     }
 
@@ -21,6 +22,25 @@ impl State {
                 Some(since_ms) => Some(since_ms),
                 None => Some(now_ms),
             };
+        }
+    }
+
+    /// A node that ran out of memory is asked again when it lends clearly more than the least it lent since.
+    fn observe_memory(&mut self, id: InstanceId) {
+        let Some(mut strikes) = self
+            .instances
+            .get_mut(&id)
+            .map(|instance| std::mem::take(&mut instance.care.strikes))
+        else {
+            return;
+        };
+        for (node, held) in &mut strikes {
+            if let Some(record) = self.live_record(*node) {
+                held.available_bytes = held.available_bytes.min(record.memory_available_bytes);
+            }
+        }
+        if let Some(instance) = self.instances.get_mut(&id) {
+            instance.care.strikes = strikes;
         }
     }
 

@@ -163,8 +163,10 @@ impl State {
         match self.live_record(owner) {
             Some(record) => record.owns.binary_search(&id).is_ok(),
             None => {
-                // Heard, but the link is not up yet: it is coming, not gone.
-                self.peers.get(&owner).is_some_and(|peer| peer.heard)
+                // Linked and about to speak: it is coming, not gone.
+                self.peers
+                    .get(&owner)
+                    .is_some_and(|peer| peer.link.is_some())
                     || self.peers.keys().any(|peer| self.claims_link(*peer, owner))
             }
         }

@@ -2,8 +2,9 @@
 
 use base::{InstancePhase, NodeId, ShardPlan, ShardStatus};
 
+use crate::apply;
 use crate::decide::{self, Next};
-use crate::state::{Instance, Stage, State, Unsent, Worker};
+use crate::state::{Instance, Peer, Stage, State, Unsent, Worker};
 use crate::{Action, Record, ShardKey, StartShard, placement};
 
 /// One decision about an instance leads to at most a few more about it (taken over, placed, given up); more turns
@@ -14,6 +15,7 @@ impl State {
     /// Decides what is due, and gives out what is to be done. Call it after every event and when `next_deadline` has
     /// passed; with nothing new it gives nothing.
     pub fn advance(&mut self, now_ms: u64) -> Vec<Action> {
+        self.settle(now_ms);
         for _ in 0..TURNS_MAX {
             let rulings = self.rulings(now_ms);
             if rulings.is_empty() {
@@ -24,11 +26,19 @@ impl State {
             }
             self.settle(now_ms);
         }
-        let actions = plan(self);
-        for action in &actions {
-            self.note(action);
+        let mut actions = Vec::new();
+        // Ends because every action is noted and not given out again; one start changes what is left for the next.
+        loop {
+            let more = plan(self);
+            if more.is_empty() {
+                return actions;
+            }
+            for action in &more {
+                self.note(action);
+            }
+            self.settle(now_ms);
+            actions.extend(more);
         }
-        actions
     }
 
     /// When `advance` would do something new though nothing happened. In the clock of `apply`.
@@ -38,7 +48,11 @@ impl State {
             Next::At(at_ms) => Some(at_ms),
             Next::Never => None,
         };
-        self.instances.values().filter_map(next).min()
+        let decisions = self.instances.values().filter_map(next);
+        let instances = self.instances.values();
+        let forgotten = instances.filter_map(apply::forget_instance_ms);
+        let lost = self.peers.values().filter_map(Peer::forget_ms);
+        decisions.chain(forgotten).chain(lost).min()
     }
 
     fn rulings(&self, now_ms: u64) -> Vec<decide::Ruling> {
@@ -73,8 +87,12 @@ impl State {
                 }
             }
             Action::Reserve { shard, rank, .. } => {
+                let instance = self.instances.get(&shard.instance);
+                let plan = instance.and_then(|instance| instance.record.plan.as_ref());
+                let planned = plan.and_then(|plan| plan.shards.get(*rank as usize));
                 let worker = Worker {
                     rank: *rank,
+                    bytes: planned.map_or(0, |planned| planned.bytes),
                     stage: Stage::Reserving,
                 };
                 self.workers.insert(*shard, worker);
@@ -104,11 +122,17 @@ fn plan(state: &State) -> Vec<Action> {
             actions.push(Action::Stop { shard: *key });
         }
     }
+    let mut starts = 0;
     for instance in state.instances.values() {
         if let (Some((key, rank)), Some(plan)) =
             (state.wanted_here(instance), &instance.record.plan)
+            && let Some(step) = next_step(state, instance, plan, key, rank)
         {
-            actions.extend(next_step(state, instance, plan, key, rank));
+            let start = matches!(step, Action::Start(_));
+            if !start || starts == 0 {
+                actions.push(step);
+            }
+            starts += u32::from(start);
         }
     }
     for (node, peer) in &state.peers {
@@ -138,13 +162,7 @@ fn next_step(
             plan_ip: own.plan,
         });
     };
-    let reserved = matches!(worker.stage, Stage::Reserved(_));
-    // The worker of an earlier plan still holds its memory until it has stopped.
-    let alone = state
-        .workers
-        .keys()
-        .all(|other| other.instance != key.instance || *other == key);
-    if !reserved || !alone || !all_ranks_reserved(state, plan, key) {
+    if worker.bytes > state.unpromised_bytes() || !state.is_turn_to_start(key) {
         return None;
     }
     let addresses = state.addresses(plan, rank, key)?;
@@ -169,7 +187,7 @@ fn next_step(
 }
 
 /// Ranks start together: one that waits in the ring for a rank that has no ports yet would only time out.
-fn all_ranks_reserved(state: &State, plan: &ShardPlan, key: ShardKey) -> bool {
+pub(crate) fn all_ranks_reserved(state: &State, plan: &ShardPlan, key: ShardKey) -> bool {
     plan.shards.iter().zip(0..).all(|(shard, rank)| {
         match state.shard_status(shard.node, key, rank) {
             Some(

@@ -7,7 +7,7 @@ use base::{
     Failure, InstanceId, InstanceRecord, Link, LocalShard, NodeId, NodeRecord, ShardStatus,
 };
 
-use crate::{Problem, ShardKey, Sighting};
+use crate::{Event, Problem, ShardKey, Sighting, limits};
 
 /// Who this node is, said once at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,11 @@ pub struct State {
     pub(crate) peers: BTreeMap<NodeId, Peer>,
     pub(crate) sightings: BTreeMap<NodeId, Sighting>,
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    /// What live members say of instances and does not count, because another says more. By instance and owner.
+    pub(crate) rivals: BTreeMap<(InstanceId, NodeId), InstanceRecord>,
     pub(crate) workers: BTreeMap<ShardKey, Worker>,
+    /// What this node lends, as last measured; its record follows only coarsely.
+    pub(crate) measured_bytes: u64,
     /// When this node's record last changed; loading progress is told only so often.
     pub(crate) told_ms: u64,
 }
@@ -45,8 +49,10 @@ pub struct State {
 pub(crate) struct Peer {
     pub(crate) record: Option<NodeRecord>,
     pub(crate) link: Option<LinkEnds>,
-    /// Its record came in after its link was last lost, so what it says of itself holds now.
+    /// Its record came in since the link is up, so what it says of itself holds now.
     pub(crate) heard: bool,
+    /// What it said before our end of the link was up: taken in then.
+    pub(crate) early: Vec<Event>,
     pub(crate) lost_ms: Option<u64>,
     /// Ports of its shards. Kept apart from its record, which stops naming them once a worker runs, while a
     /// slower rank still needs them.
@@ -115,6 +121,7 @@ pub(crate) struct Watched {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Strikes {
     pub(crate) epoch_ms: u64,
+    /// The least it lent since.
     pub(crate) available_bytes: u64,
     pub(crate) count: u32,
     pub(crate) last: Failure,
@@ -124,6 +131,8 @@ pub(crate) struct Strikes {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Worker {
     pub(crate) rank: u32,
+    /// Memory planned for it.
+    pub(crate) bytes: u64,
     pub(crate) stage: Stage,
 }
 
@@ -133,9 +142,14 @@ pub(crate) enum Stage {
     Reserving,
     Reserved(Ports),
     Starting(Ports),
-    Loading { bytes_done: u64, bytes_total: u64 },
+    Loading {
+        bytes_done: u64,
+        bytes_total: u64,
+    },
     Ready,
     Failed(Failure),
+    /// Failed before it was started, so its ports are still held.
+    Refused(Failure),
     Stopping,
 }
 
@@ -159,7 +173,9 @@ impl State {
             peers: BTreeMap::new(),
             sightings: BTreeMap::new(),
             instances: BTreeMap::new(),
+            rivals: BTreeMap::new(),
             workers: BTreeMap::new(),
+            measured_bytes: seed.memory_available_bytes,
             told_ms: 0,
         }
     }
@@ -181,6 +197,11 @@ impl State {
 }
 
 impl Peer {
+    /// When it is forgotten, if it stays lost.
+    pub(crate) fn forget_ms(&self) -> Option<u64> {
+        Some(self.lost_ms? + limits::LOST_NODE_MS)
+    }
+
     /// Its record, if it is linked and has spoken since.
     pub(crate) fn live_record(&self) -> Option<&NodeRecord> {
         match &self.link {
@@ -207,7 +228,9 @@ impl Worker {
                 bytes_total: *bytes_total,
             }),
             Stage::Ready => Some(ShardStatus::Ready),
-            Stage::Failed(failure) => Some(ShardStatus::Failed(failure.clone())),
+            Stage::Failed(failure) | Stage::Refused(failure) => {
+                Some(ShardStatus::Failed(failure.clone()))
+            }
         }
     }
 

@@ -7,8 +7,8 @@ use base::{
     ShardStatus, Sharding, TensorSlice,
 };
 
-use crate::decide;
 use crate::state::{Instance, State};
+use crate::{cache_tokens, decide};
 
 /// Everything there is to see.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +73,12 @@ pub struct InstanceView {
     pub folder: String,
     /// What the model's files are.
     pub fingerprint: Fingerprint,
+    /// Longest sequence the model takes, in tokens.
+    pub context_tokens_max: u32,
+    /// Tokens of KV cache there is room for, over all sequences.
+    pub cache_tokens: u32,
+    /// Entries of the model's vocabulary.
+    pub vocabulary_size: u32,
     /// Who decides about it.
     pub owner: NodeId,
     /// The number of its plan; 0 before the first.
@@ -227,6 +233,9 @@ impl State {
             model: record.model.clone(),
             folder: record.folder.clone(),
             fingerprint: record.fingerprint,
+            context_tokens_max: record.card.context_tokens_max,
+            cache_tokens: cache_tokens(&record.card),
+            vocabulary_size: record.card.vocabulary_size,
             owner: record.owner,
             generation: record.generation,
             sharding: plan.map(|plan| plan.sharding),
