@@ -1,0 +1,77 @@
+//! What `serve` needs of the node: the one door between HTTP and the cluster.
+//!
+//! `node` implements [`Gateway`]; tests have their own. Nothing here knows how a request is carried out.
+
+use std::sync::Arc;
+
+use base::{
+    Failure, GenerateEvent, GenerateRequest, InstanceId, NodeId, ShardPlan, ShardingChoice,
+};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use tokio::sync::watch;
+
+use crate::view::ClusterView;
+
+/// The events of one generation. Dropping it cancels the generation.
+pub type GenerateStream = BoxStream<'static, Result<GenerateEvent, Failure>>;
+
+/// The node as the HTTP server sees it.
+///
+/// Every future may take as long as the work takes (loading a model included); dropping one gives the work up.
+pub trait Gateway: Send + Sync + 'static {
+    /// The models that requests may name, loaded or not.
+    fn models(&self) -> BoxFuture<'_, Vec<ModelInfo>>;
+
+    /// Starts a generation. Whatever can be refused before the first token is refused here, not in the stream.
+    fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>>;
+
+    /// The cluster as it is now, and a wake-up whenever it changes.
+    fn changes(&self) -> watch::Receiver<Arc<ClusterView>>;
+
+    /// Opens an instance; returns when it is known, long before it is ready.
+    fn open(&self, wish: OpenInstance) -> BoxFuture<'_, Result<InstanceId, Failure>>;
+
+    /// Closes an instance. Its requests fail, its workers end.
+    fn close(&self, id: InstanceId) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// The placements that `open` would choose from, best first, without opening anything.
+    fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>>;
+
+    /// 64 random bits from the operating system, for request ids and the seeds of requests that name none.
+    fn random(&self) -> Result<u64, Failure>;
+
+    /// Seconds since 1970, for the `created` fields of answers.
+    fn unix_seconds(&self) -> u64;
+}
+
+/// A model that requests may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The name to use in requests.
+    pub id: String,
+    /// When its files came to this node, seconds since 1970; 0 if that is not known.
+    pub created_unix_seconds: u64,
+}
+
+/// What somebody wants opened, or planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenInstance {
+    /// The model: its name, an alias or its folder's path.
+    pub model: String,
+    /// How to divide it.
+    pub sharding: ShardingChoice,
+    /// Over how many nodes, at least 1; `None` leaves it to the planner.
+    pub node_count: Option<u32>,
+    /// Over exactly these nodes; empty leaves it to the planner.
+    pub node_ids: Vec<NodeId>,
+}
+
+/// One way to run a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedPlacement {
+    /// Who computes what.
+    pub plan: ShardPlan,
+    /// Predicted tokens per second of a single request.
+    pub tokens_per_s: f64,
+}
