@@ -7,38 +7,33 @@ use crate::decide::{self, Next};
 use crate::state::{Instance, Peer, Stage, State, Unsent, Worker};
 use crate::{Action, Record, ShardKey, StartShard, placement};
 
-/// One decision about an instance leads to at most a few more about it (taken over, placed, given up); more turns
-/// than this would be a defect, and the rest waits for the next event.
-const TURNS_MAX: usize = 8;
+/// One decision leads to at most a few more (taken over, placed, refused, given up) and every turn starts at most one
+/// worker. More turns than this would be a defect; what is left then waits for the next event.
+const TURNS_MAX: usize = 64;
 
 impl State {
     /// Decides what is due, and gives out what is to be done. Call it after every event and when `next_deadline` has
     /// passed; with nothing new it gives nothing.
     pub fn advance(&mut self, now_ms: u64) -> Vec<Action> {
-        self.settle(now_ms);
+        let mut actions = Vec::new();
         for _ in 0..TURNS_MAX {
+            self.settle(now_ms);
             let rulings = self.rulings(now_ms);
-            if rulings.is_empty() {
-                break;
-            }
+            let decided = !rulings.is_empty();
             for ruling in rulings {
                 self.write_ruling(ruling, now_ms);
             }
             self.settle(now_ms);
-        }
-        let mut actions = Vec::new();
-        // Ends because every action is noted and not given out again; one start changes what is left for the next.
-        loop {
             let more = plan(self);
-            if more.is_empty() {
-                return actions;
+            if !decided && more.is_empty() {
+                break;
             }
             for action in &more {
                 self.note(action);
             }
-            self.settle(now_ms);
             actions.extend(more);
         }
+        actions
     }
 
     /// When `advance` would do something new though nothing happened. In the clock of `apply`.
