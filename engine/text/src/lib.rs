@@ -1,1 +1,21 @@
-//! text
+//! Text in and out of tokens: tokenizer, chat template, and the incremental way back with stop strings.
+//!
+//! Everything is pure once loaded: the same tokens give the same text however they are divided into calls. Never: a
+//! model, HTTP, a clock (the time of day that some templates print is an argument).
+
+mod calendar;
+mod chat_template;
+mod special_tokens;
+mod stop_strings;
+mod text_stream;
+mod token_bytes;
+mod tokenizer;
+mod utf8;
+
+pub use chat_template::{ChatTemplate, RenderError, TemplateError};
+pub use special_tokens::SpecialTokens;
+pub use stop_strings::StopStrings;
+pub use text_stream::{Piece, TextStart, TextStream};
+pub use token_bytes::{TokenBytes, TokenBytesError};
+pub use tokenizer::{Framing, Tokenizer, TokenizerError};
+pub use utf8::Utf8Decoder;

@@ -1,0 +1,148 @@
+use base::{Message, Role};
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn message(role: Role, content: &str) -> Message {
+    Message {
+        role,
+        content: content.to_owned(),
+    }
+}
+
+fn talk() -> Vec<Message> {
+    vec![
+        message(Role::System, "Be kind."),
+        message(Role::User, "Hi <b> & \"you\""),
+        message(Role::Assistant, "<think>\nhm\n</think>\n\nHello"),
+        message(Role::User, "Bye"),
+    ]
+}
+
+fn render(source: &str, messages: &[Message]) -> Result<String, RenderError> {
+    let special = SpecialTokens {
+        bos: Some("<s>".to_owned()),
+        eos: Some("</s>".to_owned()),
+        end_ids: vec![],
+    };
+    ChatTemplate::new(source.to_owned(), special)
+        .expect("the test's template parses")
+        .render(messages, 1_735_689_600)
+}
+
+fn check(source: &str, expected: &Expect) {
+    let text = render(source, &talk()).unwrap_or_else(|error| format!("error: {error}"));
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn turns_with_marks() {
+    check(
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m['content'] | trim }}{{ eos_token }}\n{% endfor %}\
+         {% if add_generation_prompt %}[assistant]{% endif %}",
+        &expect![[r#"
+            <s>[system] Be kind.</s>
+            [user] Hi <b> & "you"</s>
+            [assistant] <think>
+            hm
+            </think>
+
+            Hello</s>
+            [user] Bye</s>
+            [assistant]"#]],
+    );
+}
+
+#[test]
+fn python_methods_slices_and_namespaces() {
+    check(
+        "{%- set ns = namespace(last=-1) -%}
+        {%- for m in messages[::-1] -%}
+            {%- if m.role == 'user' and ns.last < 0 -%}{%- set ns.last = loop.index0 -%}{%- endif -%}
+        {%- endfor -%}
+        {%- for m in messages -%}
+            {%- if '</think>' in m.content -%}{{ m.content.split('</think>')[-1].lstrip('\\n') }};
+            {%- elif m.content.startswith('Hi') -%}{{ m.content.upper() }};{%- endif -%}
+            {%- if loop.previtem is defined and loop.previtem.role == m.role -%}twice{%- endif -%}
+        {%- endfor -%}
+        {{ ns.last }} {{ tools is none }} {{ missing is defined }} {{ messages[0].content is string }}",
+        &expect![[r#"HI <B> & "YOU";Hello;0 True False True"#]],
+    );
+}
+
+#[test]
+fn json_as_python_writes_it() {
+    check(
+        "{{ messages[1] | tojson }}\n{{ {'a': [1, true, none], 'b': 'é'} | tojson(indent=2) }}",
+        &expect![[r#"
+            {"role": "user", "content": "Hi <b> & \"you\""}
+            {
+              "a": [
+                1,
+                true,
+                null
+              ],
+              "b": "é"
+            }"#]],
+    );
+}
+
+#[test]
+fn the_date_is_an_argument() {
+    check(
+        "{{ strftime_now('%d %B %Y') }}",
+        &expect!["01 January 2025"],
+    );
+}
+
+#[test]
+fn a_template_may_refuse() {
+    let refused = render("{{ raise_exception('roles must alternate') }}", &talk());
+    assert_eq!(
+        refused,
+        Err(RenderError::Refused("roles must alternate".to_owned()))
+    );
+}
+
+#[test]
+fn a_template_that_does_not_end_runs_out_of_fuel() {
+    let begun = std::time::Instant::now();
+    let nested = "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}";
+    assert_eq!(render(nested, &talk()), Err(RenderError::OutOfFuel));
+    let recursive = "{% macro again() %}{{ again() }}{{ again() }}{% endmacro %}{{ again() }}";
+    assert!(render(recursive, &talk()).is_err());
+    let growing = "{% set ns = namespace(t='x') %}{% for a in range(90) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}";
+    assert_eq!(render(growing, &talk()), Err(RenderError::OutOfFuel));
+    assert!(
+        begun.elapsed().as_secs() < 20,
+        "a hostile template must end soon"
+    );
+}
+
+#[test]
+fn what_is_no_template_is_an_error() {
+    let broken = ChatTemplate::new("{% for %}".to_owned(), SpecialTokens::default());
+    assert!(matches!(broken, Err(TemplateError::Syntax(_))));
+    let long = ChatTemplate::new("x".repeat(SOURCE_BYTES_MAX + 1), SpecialTokens::default());
+    assert!(matches!(long, Err(TemplateError::TooLong { .. })));
+}
+
+#[test]
+fn the_file_beside_the_weights_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(ChatTemplate::load(folder.path()).unwrap().is_none());
+    let rendered = || {
+        ChatTemplate::load(folder.path())
+            .unwrap()
+            .unwrap()
+            .render(&[], 0)
+            .unwrap()
+    };
+
+    let list = r#"{"chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "list {{ bos_token }}"}],
+        "bos_token": {"content": "<s>"}}"#;
+    std::fs::write(folder.path().join("tokenizer_config.json"), list).unwrap();
+    assert_eq!(rendered(), "list <s>");
+    std::fs::write(folder.path().join("chat_template.jinja"), "file").unwrap();
+    assert_eq!(rendered(), "file");
+}
