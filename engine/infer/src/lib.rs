@@ -3,5 +3,10 @@
 //! Pure: a step plan goes out, logits come back. Never: MLX, a thread, a clock, a socket.
 
 pub mod backend;
+pub mod fake;
+pub mod logprobs;
+pub mod sampler;
+pub mod scheduler;
 
 pub use backend::{Backend, BackendError, Logits, Outputs, Row, SlotId, StepOutput, StepPlan};
+pub use scheduler::{Limits, Load, Scheduler, Submitted};

@@ -1,0 +1,274 @@
+//! Continuous batching: which sequences run in the next step, and what came of it.
+//!
+//! `next` plans a step, `complete` takes its output; between them nothing else is planned. Requests join and leave
+//! between steps. Every running answer gets its token in every step; prompts fill what a step has left.
+
+mod admission;
+mod sequence;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use base::{Failure, FinishReason, RequestId, TokenEvent, TokenRequest};
+use text::Tokenizer;
+
+use crate::backend::{Outputs, SlotId, StepOutput, StepPlan};
+use sequence::{Budget, Sequence};
+
+/// How much a scheduler takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sequences computed at once.
+    pub slots_max: u32,
+    /// Requests that wait for a slot; more are refused as `Overloaded`.
+    pub queue_max: u32,
+    /// Tokens in all KV caches together.
+    pub cache_tokens_max: u64,
+    /// Longest sequence the model knows, in tokens.
+    pub context_tokens_max: u32,
+    /// Entries of the model's vocabulary.
+    pub vocabulary_size: u32,
+    /// Prompt tokens computed in one step, over all sequences.
+    pub prefill_chunk_tokens: u32,
+    /// Prompt tokens whose log-probabilities are computed in one step: their logits are all copied to the host.
+    pub scoring_chunk_tokens: u32,
+}
+
+/// What became of a submitted request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted {
+    /// It runs as soon as there is room.
+    Waiting,
+    /// There is nothing to compute: its answer was complete already.
+    Finished(FinishReason),
+}
+
+/// What a scheduler holds now and has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Sequences being computed.
+    pub running: u32,
+    /// Requests waiting.
+    pub waiting: u32,
+    /// Tokens of cache reserved.
+    pub cache_tokens_reserved: u64,
+    /// Prompt tokens computed so far, those of resumed answers included.
+    pub prompt_tokens: u64,
+    /// Tokens generated so far.
+    pub generated_tokens: u64,
+}
+
+/// The batch scheduler of one model instance.
+pub struct Scheduler {
+    limits: Limits,
+    tokenizer: Arc<Tokenizer>,
+    /// First come, first served; at most `queue_max` long.
+    waiting: VecDeque<TokenRequest>,
+    /// In the order of admission; at most `slots_max`.
+    running: Vec<Sequence>,
+    free_slots: BTreeSet<SlotId>,
+    /// Slots whose caches the backend still holds; the next plan drops them.
+    ended_slots: Vec<SlotId>,
+    cache_tokens_reserved: u64,
+    /// The rows of the step that runs now.
+    in_flight: Option<Vec<Flight>>,
+    prompt_tokens: u64,
+    generated_tokens: u64,
+}
+
+/// A row that was sent to the backend.
+struct Flight {
+    /// Names the sequence: a slot is not given to another before the next plan, an id may be.
+    slot: SlotId,
+    tokens: usize,
+    outputs: Outputs,
+}
+
+impl Scheduler {
+    /// A scheduler without requests.
+    ///
+    /// # Panics
+    /// If a limit other than `queue_max` is 0: nothing would ever run.
+    pub fn new(limits: Limits, tokenizer: Arc<Tokenizer>) -> Self {
+        assert!(limits.slots_max > 0, "no sequence could run");
+        assert!(limits.prefill_chunk_tokens > 0, "no prompt could run");
+        assert!(limits.scoring_chunk_tokens > 0, "no prompt could be scored");
+        Self {
+            limits,
+            tokenizer,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            free_slots: (0..limits.slots_max).map(SlotId).collect(),
+            ended_slots: Vec::new(),
+            cache_tokens_reserved: 0,
+            in_flight: None,
+            prompt_tokens: 0,
+            generated_tokens: 0,
+        }
+    }
+
+    /// Queues a request, or says why it can never run or not now.
+    pub fn submit(&mut self, request: TokenRequest) -> Result<Submitted, Failure> {
+        admission::check(&request, &self.limits)?;
+        if self.knows(request.id) {
+            return Err(admission::known_id(request.id));
+        }
+        if let Some(reason) = sequence::finished_already(&request, &self.tokenizer) {
+            return Ok(Submitted::Finished(reason));
+        }
+        // A request that can run in the next step never waits, so it does not count against the queue.
+        let waits = !self.waiting.is_empty() || !self.has_room_for(&request);
+        if waits && self.waiting.len() >= self.limits.queue_max as usize {
+            return Err(admission::overloaded(&self.limits));
+        }
+        self.waiting.push_back(request);
+        self.admit();
+        Ok(Submitted::Waiting)
+    }
+
+    /// Forgets a request; no event follows for it. Its slot is freed by the next plan. Unknown ids are ignored: the
+    /// request may just have finished.
+    pub fn cancel(&mut self, id: RequestId) {
+        self.waiting.retain(|request| request.id != id);
+        if let Some(at) = self.position(id) {
+            self.release(at);
+        }
+    }
+
+    /// The next step, or `None` if there is nothing to compute or free.
+    ///
+    /// # Panics
+    /// If the step before was not completed.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "between two steps the caller must complete the first, so it is no iterator"
+    )]
+    pub fn next(&mut self) -> Option<StepPlan> {
+        assert!(self.in_flight.is_none(), "a step is still running");
+        let free = std::mem::take(&mut self.ended_slots);
+        self.free_slots.extend(&free);
+        self.admit();
+        let mut budget = Budget {
+            prefill_tokens: self.limits.prefill_chunk_tokens as usize,
+            scoring_tokens: self.limits.scoring_chunk_tokens as usize,
+        };
+        let mut rows = Vec::with_capacity(self.running.len());
+        let mut flights = Vec::with_capacity(self.running.len());
+        for sequence in &self.running {
+            let Some(row) = sequence.row(&mut budget) else {
+                continue;
+            };
+            flights.push(Flight {
+                slot: row.slot,
+                tokens: row.tokens.len(),
+                outputs: row.outputs,
+            });
+            rows.push(row);
+        }
+        if free.is_empty() && rows.is_empty() {
+            return None;
+        }
+        self.in_flight = Some(flights);
+        Some(StepPlan { free, rows })
+    }
+
+    /// Takes the output of the last planned step and says what it means for each request.
+    ///
+    /// # Panics
+    /// If no step runs, or the output is not one of that step.
+    pub fn complete(&mut self, output: &StepOutput) -> Vec<(RequestId, TokenEvent)> {
+        let flights = self.in_flight.take().expect("complete follows next");
+        let mut logits = output.logits.iter();
+        let mut events = Vec::new();
+        for flight in flights {
+            let logits = match flight.outputs {
+                Outputs::None => None,
+                Outputs::Last | Outputs::All => {
+                    Some(logits.next().expect("logits for every row that wants them"))
+                }
+            };
+            // A request cancelled while its row ran has no sequence any more.
+            let sequence = |sequence: &Sequence| sequence.slot() == flight.slot;
+            let Some(at) = self.running.iter().position(sequence) else {
+                continue;
+            };
+            let id = self.running[at].id();
+            let outcome = self.running[at].advance(flight.tokens, logits);
+            self.prompt_tokens += outcome.prompt_tokens;
+            self.generated_tokens += outcome.generated_tokens;
+            let ended = outcome.ended;
+            events.extend(outcome.events.into_iter().map(|event| (id, event)));
+            if ended {
+                self.release(at);
+            }
+        }
+        assert!(logits.next().is_none(), "logits for rows that want none");
+        events
+    }
+
+    /// What it holds and has done.
+    pub fn load(&self) -> Load {
+        Load {
+            running: self.running.len() as u32,
+            waiting: self.waiting.len() as u32,
+            cache_tokens_reserved: self.cache_tokens_reserved,
+            prompt_tokens: self.prompt_tokens,
+            generated_tokens: self.generated_tokens,
+        }
+    }
+
+    /// Whether `next` has nothing to say.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.waiting.is_empty() && self.ended_slots.is_empty()
+    }
+
+    /// Moves requests from the queue to slots while both memory and slots last. The first one that does not fit holds back
+    /// the others: otherwise small requests could keep a large one waiting for ever.
+    fn admit(&mut self) {
+        while let Some(request) = self.waiting.front() {
+            if !self.has_room_for(request) {
+                return;
+            }
+            let (Some(slot), Some(request)) =
+                (self.free_slots.pop_first(), self.waiting.pop_front())
+            else {
+                return;
+            };
+            self.cache_tokens_reserved += admission::cache_tokens(&request);
+            self.running
+                .push(Sequence::new(request, slot, &self.tokenizer));
+        }
+    }
+
+    fn has_room_for(&self, request: &TokenRequest) -> bool {
+        let reserved = self.cache_tokens_reserved + admission::cache_tokens(request);
+        !self.free_slots.is_empty() && reserved <= self.limits.cache_tokens_max
+    }
+
+    /// Ends the sequence at `at` of the running ones.
+    fn release(&mut self, at: usize) {
+        let sequence = self.running.remove(at);
+        self.cache_tokens_reserved -= admission::cache_tokens(sequence.request());
+        if sequence.has_cache() || self.is_in_flight(sequence.slot()) {
+            self.ended_slots.push(sequence.slot());
+        } else {
+            self.free_slots.insert(sequence.slot());
+        }
+    }
+
+    fn is_in_flight(&self, slot: SlotId) -> bool {
+        let mut flights = self.in_flight.iter().flatten();
+        flights.any(|flight| flight.slot == slot)
+    }
+
+    fn position(&self, id: RequestId) -> Option<usize> {
+        self.running.iter().position(|sequence| sequence.id() == id)
+    }
+
+    fn knows(&self, id: RequestId) -> bool {
+        self.position(id).is_some() || self.waiting.iter().any(|request| request.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+use super::*;
+use crate::backend::{Backend, Logits};
+use crate::fake::FakeBackend;
+use crate::{logprobs, sampler};
+use base::{ErrorCode, Sampling, TokenId};
+use proptest::prelude::*;
+use text::{SpecialTokens, TextStart, TextStream};
+
+mod properties;
+
+const VOCABULARY: u32 = 26;
+
+const LIMITS: Limits = Limits {
+    slots_max: 4,
+    queue_max: 8,
+    cache_tokens_max: 1000,
+    context_tokens_max: 200,
+    vocabulary_size: VOCABULARY,
+    prefill_chunk_tokens: 16,
+    scoring_chunk_tokens: 4,
+};
+
+/// Token n is the n-th letter.
+fn letters() -> Arc<Tokenizer> {
+    let vocabulary: Vec<String> = (0..VOCABULARY)
+        .map(|id| format!("\"{}\":{id}", char::from(b'a' + id as u8)))
+        .collect();
+    let json = format!(
+        r#"{{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,
+        "pre_tokenizer":{{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}},
+        "post_processor":null,
+        "decoder":{{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}},
+        "model":{{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,
+        "end_of_word_suffix":null,"fuse_unk":false,"vocab":{{{}}},"merges":[]}}}}"#,
+        vocabulary.join(",")
+    );
+    Arc::new(Tokenizer::from_json(json.as_bytes(), SpecialTokens::default()).unwrap())
+}
+
+fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
+    TokenRequest {
+        id: RequestId(id),
+        prompt: prompt.to_vec(),
+        generated: Vec::new(),
+        sampling: Sampling::GREEDY,
+        max_tokens,
+        stop: Vec::new(),
+        stop_tokens: Vec::new(),
+        logprobs: None,
+        prompt_logprobs: false,
+    }
+}
+
+/// A scheduler with the backend it drives.
+struct Rig {
+    scheduler: Scheduler,
+    backend: FakeBackend,
+    events: Vec<(RequestId, TokenEvent)>,
+}
+
+impl Rig {
+    fn new(limits: Limits) -> Self {
+        Self {
+            scheduler: Scheduler::new(limits, letters()),
+            backend: FakeBackend::new(VOCABULARY as usize),
+            events: Vec::new(),
+        }
+    }
+
+    fn submit(&mut self, request: TokenRequest) {
+        let id = request.id;
+        if let Submitted::Finished(reason) = self.scheduler.submit(request).unwrap() {
+            self.events.push((id, TokenEvent::Finished(reason)));
+        }
+    }
+
+    /// Runs one step; whether there was one. Each step keeps the limits.
+    fn step(&mut self) -> bool {
+        let limits = self.scheduler.limits;
+        let Some(plan) = self.scheduler.next() else {
+            return false;
+        };
+        let prompts = plan
+            .rows
+            .iter()
+            .map(|row| row.tokens.len())
+            .filter(|&n| n > 1);
+        assert!(prompts.sum::<usize>() <= limits.prefill_chunk_tokens as usize);
+        let scored = plan.rows.iter().filter(|row| row.outputs == Outputs::All);
+        let scored: usize = scored.map(|row| row.tokens.len()).sum();
+        assert!(scored <= limits.scoring_chunk_tokens as usize);
+        let output = self.backend.step(&plan).unwrap();
+        assert!(self.backend.slots() <= limits.slots_max as usize);
+        assert!(self.backend.cached_tokens() as u64 <= limits.cache_tokens_max);
+        assert!(self.scheduler.load().cache_tokens_reserved <= limits.cache_tokens_max);
+        self.events.extend(self.scheduler.complete(&output));
+        true
+    }
+
+    fn run(&mut self) {
+        // Every step computes a token of a bounded number, or frees a slot.
+        while self.step() {}
+        assert!(self.scheduler.is_idle());
+        assert_eq!(self.backend.slots(), 0, "every cache was dropped");
+        assert_eq!(self.scheduler.load().cache_tokens_reserved, 0);
+    }
+
+    fn of(&self, id: u64) -> Vec<TokenEvent> {
+        let events = self.events.iter().filter(|(request, _)| request.0 == id);
+        events.map(|(_, event)| event.clone()).collect()
+    }
+}
+
+/// What a request must yield, computed from whole prefixes without any batching, chunking or cache.
+fn expected(request: &TokenRequest) -> Vec<TokenEvent> {
+    let backend = FakeBackend::new(VOCABULARY as usize);
+    let top = request.logprobs.unwrap_or(0) as usize;
+    let score = |prefix: &[TokenId], token| {
+        logprobs::score(&backend.logits_after(prefix), token, top).unwrap()
+    };
+    let mut events = Vec::new();
+    if request.prompt_logprobs && request.generated.is_empty() && request.prompt.len() > 1 {
+        let scores = (1..request.prompt.len())
+            .map(|at| score(&request.prompt[..at], request.prompt[at]))
+            .collect();
+        events.push(TokenEvent::Prompt(scores));
+    }
+    let mut text = TextStream::new(letters(), request.stop.clone(), TextStart::Continuation);
+    let mut tokens = request.prompt.clone();
+    for position in 0..request.max_tokens {
+        let prefix = tokens.clone();
+        let logits = backend.logits_after(&prefix);
+        let token = sampler::sample(&logits, &request.sampling, position).unwrap();
+        tokens.push(token);
+        if let Some(known) = request.generated.get(position as usize) {
+            assert_eq!(*known, token, "a resumed answer is what would have come");
+        } else {
+            let logprob = request.logprobs.map(|_| score(&prefix, token));
+            events.push(TokenEvent::Token { token, logprob });
+        }
+        if request.stop_tokens.contains(&token) || text.push(token).stopped {
+            events.push(TokenEvent::Finished(FinishReason::Stop));
+            return events;
+        }
+    }
+    events.push(TokenEvent::Finished(FinishReason::Length));
+    events
+}
+
+/// The same events with the prompt's scores in one piece.
+fn joined(events: Vec<TokenEvent>) -> Vec<TokenEvent> {
+    let mut joined = Vec::new();
+    for event in events {
+        match (joined.last_mut(), event) {
+            (Some(TokenEvent::Prompt(scores)), TokenEvent::Prompt(more)) => scores.extend(more),
+            (_, event) => joined.push(event),
+        }
+    }
+    joined
+}
+
+fn tokens_of(events: &[TokenEvent]) -> Vec<TokenId> {
+    let tokens = events.iter().filter_map(|event| match event {
+        TokenEvent::Token { token, .. } => Some(*token),
+        TokenEvent::Prompt(_) | TokenEvent::Finished(_) | TokenEvent::Failed(_) => None,
+    });
+    tokens.collect()
+}
+
+#[test]
+fn a_request_alone() {
+    let mut rig = Rig::new(LIMITS);
+    let request = request(1, &[3, 1, 4, 1, 5], 12);
+    rig.submit(request.clone());
+    rig.run();
+    assert_eq!(rig.of(1), expected(&request));
+    let load = rig.scheduler.load();
+    assert_eq!((load.prompt_tokens, load.generated_tokens), (5, 12));
+    // One step for the prompt, eleven for the tokens after the first, one to drop the cache.
+    assert_eq!(rig.backend.steps(), 13);
+}
+
+#[test]
+fn answers_go_on_while_a_long_prompt_is_read() {
+    let mut rig = Rig::new(LIMITS);
+    rig.submit(request(1, &[1, 2], 30));
+    rig.step();
+    rig.submit(request(2, &[7; 100], 3));
+    for n in 2..=8 {
+        rig.step();
+        assert_eq!(rig.of(1).len(), n, "a token in every step");
+    }
+    assert_eq!(rig.of(2).len(), 1, "100 tokens take seven chunks of 16");
+    rig.run();
+    assert_eq!(rig.of(2), expected(&request(2, &[7; 100], 3)));
+}
+
+#[test]
+fn prompts_that_are_only_scored_sample_nothing() {
+    for length in 1..20 {
+        let mut rig = Rig::new(LIMITS);
+        let mut request = request(1, &(0..length).collect::<Vec<_>>(), 0);
+        request.prompt_logprobs = true;
+        request.logprobs = Some(3);
+        rig.submit(request.clone());
+        rig.run();
+        assert_eq!(joined(rig.of(1)), expected(&request), "{length} tokens");
+    }
+}
+
+#[test]
+fn nothing_asked_for_is_finished_at_once() {
+    let mut rig = Rig::new(LIMITS);
+    rig.submit(request(1, &[1, 2, 3], 0));
+    rig.run();
+    assert_eq!(rig.of(1), [TokenEvent::Finished(FinishReason::Length)]);
+    assert_eq!(rig.backend.steps(), 0);
+}
+
+#[test]
+fn a_cancelled_request_leaves_with_the_next_plan() {
+    let mut rig = Rig::new(LIMITS);
+    rig.submit(request(1, &[1, 2], 100));
+    rig.submit(request(2, &[3, 4], 100));
+    for _ in 0..5 {
+        rig.step();
+    }
+    rig.scheduler.cancel(RequestId(1));
+    let plan = rig.scheduler.next().unwrap();
+    assert_eq!(plan.free, [SlotId(0)]);
+    assert_eq!(plan.rows.len(), 1);
+    let output = rig.backend.step(&plan).unwrap();
+    rig.scheduler.complete(&output);
+    assert_eq!(rig.backend.slots(), 1);
+    rig.scheduler.cancel(RequestId(2));
+    rig.run();
+    assert_eq!(rig.of(1).len(), 5);
+}
+
+#[test]
+fn a_request_cancelled_in_its_first_step_leaves_its_slot_clean() {
+    let mut rig = Rig::new(LIMITS);
+    rig.submit(request(1, &[1, 2], 9));
+    let plan = rig.scheduler.next().unwrap();
+    rig.scheduler.cancel(RequestId(1));
+    // The same id again, while the cancelled row still runs.
+    rig.submit(request(1, &[8, 9], 4));
+    let output = rig.backend.step(&plan).unwrap();
+    assert_eq!(rig.scheduler.complete(&output), []);
+    rig.run();
+    assert_eq!(rig.of(1), expected(&request(1, &[8, 9], 4)));
+}
+
+#[test]
+fn a_waiting_request_is_cancelled_without_a_step() {
+    let limits = Limits {
+        slots_max: 1,
+        ..LIMITS
+    };
+    let mut rig = Rig::new(limits);
+    rig.submit(request(1, &[1], 3));
+    rig.submit(request(2, &[2], 3));
+    rig.scheduler.cancel(RequestId(2));
+    rig.run();
+    assert_eq!(rig.of(2), []);
+}
+
+#[test]
+fn the_queue_is_bounded() {
+    let limits = Limits {
+        slots_max: 1,
+        queue_max: 1,
+        ..LIMITS
+    };
+    let mut rig = Rig::new(limits);
+    rig.submit(request(1, &[1], 3));
+    rig.submit(request(2, &[2], 3));
+    let failure = rig.scheduler.submit(request(3, &[3], 3)).unwrap_err();
+    assert_eq!(failure.code, ErrorCode::Overloaded);
+    rig.run();
+    rig.submit(request(3, &[3], 3));
+    rig.run();
+}
+
+#[test]
+fn what_can_never_run_is_refused_at_once() {
+    let limits = Limits {
+        cache_tokens_max: 100,
+        ..LIMITS
+    };
+    let mut scheduler = Scheduler::new(limits, letters());
+    let mut refused = |request: TokenRequest| {
+        let failure = scheduler.submit(request).unwrap_err();
+        (failure.code, failure.hint.unwrap_or_default())
+    };
+    assert_eq!(
+        refused(request(1, &[0; 150], 60)),
+        (
+            ErrorCode::ContextTooLong,
+            "ask for at most 50 tokens".into()
+        )
+    );
+    assert_eq!(
+        refused(request(1, &[0; 60], 60)),
+        (
+            ErrorCode::NotEnoughMemory,
+            "ask for at most 40 tokens".into()
+        )
+    );
+    assert_eq!(
+        refused(request(1, &[0; 250], 1)).1,
+        "shorten the prompt to fewer than 200 tokens"
+    );
+    assert_eq!(refused(request(1, &[], 1)).0, ErrorCode::InvalidRequest);
+    assert_eq!(
+        refused(request(1, &[VOCABULARY], 1)),
+        (
+            ErrorCode::InvalidRequest,
+            "token ids go from 0 to 25".into()
+        )
+    );
+    scheduler.submit(request(1, &[1], 1)).unwrap();
+    let twice = scheduler.submit(request(1, &[1], 1)).unwrap_err();
+    assert_eq!(twice.code, ErrorCode::InvalidRequest);
+}
+
+#[test]
+fn a_large_request_is_not_starved_by_small_ones() {
+    let limits = Limits {
+        cache_tokens_max: 100,
+        ..LIMITS
+    };
+    let mut rig = Rig::new(limits);
+    rig.submit(request(1, &[1; 10], 20));
+    rig.submit(request(2, &[2; 50], 50));
+    rig.submit(request(3, &[3; 10], 5));
+    rig.run();
+    let ends: Vec<u64> = rig
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, TokenEvent::Finished(_)))
+        .map(|(id, _)| id.0)
+        .collect();
+    assert_eq!(ends, [1, 2, 3]);
+}
+
+#[test]
+fn logits_that_are_no_numbers_fail_their_request_alone() {
+    let mut rig = Rig::new(LIMITS);
+    rig.submit(request(1, &[1], 5));
+    rig.submit(request(2, &[2], 5));
+    let plan = rig.scheduler.next().unwrap();
+    let mut output = rig.backend.step(&plan).unwrap();
+    output.logits[0] = Logits {
+        vocabulary: VOCABULARY as usize,
+        values: vec![f32::NAN; VOCABULARY as usize],
+    };
+    let events = rig.scheduler.complete(&output);
+    rig.events.extend(events);
+    rig.run();
+    assert!(
+        matches!(&rig.of(1)[..], [TokenEvent::Failed(failure)] if failure.code == ErrorCode::Internal)
+    );
+    assert_eq!(rig.of(2), expected(&request(2, &[2], 5)));
+}

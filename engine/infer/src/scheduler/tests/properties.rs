@@ -1,0 +1,131 @@
+//! The text of a request is the same alone, in any company, cut into any chunks, joined late and resumed anywhere.
+
+use super::*;
+
+fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
+    let sampling = prop_oneof![
+        Just(Sampling::GREEDY),
+        (0.2_f32..2.0, 0.3_f32..=1.0, 0_u32..10, any::<u64>()).prop_map(
+            |(temperature, top_p, top_k, seed)| Sampling {
+                temperature,
+                top_p,
+                top_k,
+                min_p: 0.01,
+                seed,
+            }
+        ),
+    ];
+    (
+        prop::collection::vec(0..VOCABULARY, 1..40),
+        sampling,
+        0_u32..30,
+        prop::collection::vec("[a-z]{1,2}", 0..3),
+        prop::collection::vec(0..VOCABULARY, 0..2),
+        prop::option::of(0_u32..4),
+        any::<bool>(),
+    )
+        .prop_map(
+            move |(prompt, sampling, max_tokens, stop, stop_tokens, logprobs, scored)| {
+                TokenRequest {
+                    id: RequestId(id),
+                    prompt,
+                    generated: Vec::new(),
+                    sampling,
+                    max_tokens,
+                    stop,
+                    stop_tokens,
+                    logprobs,
+                    prompt_logprobs: scored,
+                }
+            },
+        )
+}
+
+fn any_requests() -> impl Strategy<Value = Vec<(TokenRequest, u32)>> {
+    // Each with the number of steps before it joins.
+    (1_u64..8).prop_flat_map(|count| {
+        (0..count)
+            .map(|id| (any_request(id), 0_u32..20))
+            .collect::<Vec<_>>()
+    })
+}
+
+fn any_limits() -> impl Strategy<Value = Limits> {
+    (1_u32..5, 70_u64..200, 1_u32..20, 1_u32..8).prop_map(
+        |(slots_max, cache_tokens_max, prefill_chunk_tokens, scoring_chunk_tokens)| Limits {
+            slots_max,
+            cache_tokens_max,
+            prefill_chunk_tokens,
+            scoring_chunk_tokens,
+            ..LIMITS
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn company_and_chunks_change_nothing(requests in any_requests(), limits in any_limits()) {
+        let mut rig = Rig::new(limits);
+        for step in 0..20 {
+            for (request, joins) in &requests {
+                if *joins == step {
+                    rig.submit(request.clone());
+                }
+            }
+            rig.step();
+        }
+        rig.run();
+        for (request, _) in &requests {
+            prop_assert_eq!(joined(rig.of(request.id.0)), expected(request));
+        }
+    }
+
+    #[test]
+    fn an_answer_resumed_anywhere_goes_on_the_same(
+        request in any_request(1),
+        other in any_request(2),
+        limits in any_limits(),
+    ) {
+        let whole = expected(&request);
+        let tokens = tokens_of(&whole);
+        for known in 1..=tokens.len() {
+            let mut resumed = request.clone();
+            resumed.generated = tokens[..known].to_vec();
+            let mut rig = Rig::new(limits);
+            rig.submit(other.clone());
+            rig.submit(resumed);
+            rig.run();
+            let rest = rig.of(1);
+            prop_assert_eq!(tokens_of(&rest), &tokens[known..]);
+            prop_assert_eq!(rest.last(), whole.last());
+        }
+    }
+
+    #[test]
+    fn cancelling_disturbs_nobody(
+        requests in any_requests(),
+        cancels in prop::collection::vec((0_u64..8, 0_u32..25), 0..6),
+        limits in any_limits(),
+    ) {
+        let mut rig = Rig::new(limits);
+        for step in 0..25 {
+            for (request, _) in requests.iter().filter(|(_, joins)| *joins == step) {
+                rig.submit(request.clone());
+            }
+            for (id, _) in cancels.iter().filter(|(_, at)| *at == step) {
+                rig.scheduler.cancel(RequestId(*id));
+            }
+            rig.step();
+        }
+        rig.run();
+        for (request, _) in &requests {
+            let id = request.id.0;
+            let (got, expected) = (joined(rig.of(id)), expected(request));
+            if cancels.iter().any(|(cancelled, _)| *cancelled == id) {
+                prop_assert!(tokens_of(&expected).starts_with(&tokens_of(&got)));
+            } else {
+                prop_assert_eq!(got, expected);
+            }
+        }
+    }
+}
