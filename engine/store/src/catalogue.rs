@@ -1,0 +1,251 @@
+//! The models on this machine by name: the folders under `<data>/models`, and folders named by their path.
+
+use std::path::{Path, PathBuf};
+
+use base::{ErrorCode, Failure, Fingerprint, ModelId};
+
+use crate::close_names::close_names;
+use crate::sprout::{self, SproutError};
+use crate::{FolderError, ModelFolder};
+
+/// A model that was found, by the name to use in requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Its name: a folder's name, or `organization/name`.
+    pub name: ModelId,
+    /// Its checked folder.
+    pub folder: ModelFolder,
+}
+
+/// The model folders of one data folder.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    models: PathBuf,
+}
+
+/// Why there is no model for a name or path.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// Nothing has that name.
+    #[error(
+        "there is no model {wanted:?} here (hint: {})",
+        unknown_hint(close, names)
+    )]
+    Unknown {
+        /// The name.
+        wanted: String,
+        /// Names like it.
+        close: Vec<String>,
+        /// The names there are.
+        names: Vec<String>,
+    },
+    /// The path leads to no folder.
+    #[error("{} is not a folder (hint: give the folder that holds config.json)", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It is there and cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A model of that name is here, and not the same one.
+    #[error(
+        "the model {name} on this machine differs from the one that the cluster runs \
+         (hint: copy the model's folder from the machine that opened it)"
+    )]
+    Different {
+        /// The name.
+        name: ModelId,
+    },
+}
+
+/// More entries than anybody's models: a folder of something else is not searched to its end.
+const ENTRIES_MAX: usize = 10_000;
+/// Names an error lists.
+const NAMES_SHOWN: usize = 10;
+
+impl Catalogue {
+    /// The catalogue of a data folder. Makes `<data>/models` and lays out the embedded model if it is not there.
+    pub fn open(data: &Path) -> Result<Self, SproutError> {
+        let models = data.join("models");
+        std::fs::create_dir_all(&models).map_err(|error| SproutError {
+            path: models.clone(),
+            error,
+        })?;
+        sprout::lay_out(&models)?;
+        Ok(Self { models })
+    }
+
+    /// The model of a name, whatever its capitals. For requests: a path is never followed.
+    pub fn by_name(&self, name: &str) -> Result<Model, ResolveError> {
+        let entries = self.entries();
+        let exact = entries.iter().find(|entry| entry.0 == name);
+        let found = exact.or_else(|| {
+            entries
+                .iter()
+                .find(|entry| entry.0.to_lowercase() == name.to_lowercase())
+        });
+        match found {
+            Some((name, path)) => Ok(Model {
+                name: ModelId(name.clone()),
+                folder: ModelFolder::check(path)?,
+            }),
+            None => Err(unknown(name, &entries)),
+        }
+    }
+
+    /// The model of a name or of a folder's path. For whoever runs the node: any path is followed.
+    pub fn resolve(&self, name_or_path: &str) -> Result<Model, ResolveError> {
+        match self.by_name(name_or_path) {
+            Err(ResolveError::Unknown { .. }) if is_path(name_or_path) => {
+                Self::at(Path::new(name_or_path))
+            }
+            found => found,
+        }
+    }
+
+    /// The model that another node placed: at the same path, or here under the same name, and the same one.
+    pub fn locate(
+        &self,
+        name: &ModelId,
+        path: &Path,
+        fingerprint: Fingerprint,
+    ) -> Result<ModelFolder, ResolveError> {
+        if let Ok(folder) = ModelFolder::check(path)
+            && folder.fingerprint == fingerprint
+        {
+            return Ok(folder);
+        }
+        let model = self.by_name(&name.0)?;
+        if model.folder.fingerprint == fingerprint {
+            return Ok(model.folder);
+        }
+        Err(ResolveError::Different { name: model.name })
+    }
+
+    /// All models of the data folder that can be used, by name.
+    pub fn list(&self) -> Vec<Model> {
+        let usable = self.entries().into_iter().filter_map(|(name, path)| {
+            let folder = ModelFolder::check(&path).ok()?;
+            Some(Model {
+                name: ModelId(name),
+                folder,
+            })
+        });
+        usable.collect()
+    }
+
+    /// The model in a folder anywhere; its name is the folder's.
+    fn at(path: &Path) -> Result<Model, ResolveError> {
+        let not_a_folder = || ResolveError::NotAFolder {
+            path: path.to_owned(),
+        };
+        // Not `canonicalize`: where a link has the model's name, its target may be called anything.
+        let path = std::path::absolute(path).map_err(|_| not_a_folder())?;
+        let name = path
+            .file_name()
+            .filter(|_| path.is_dir())
+            .ok_or_else(not_a_folder)?;
+        Ok(Model {
+            name: ModelId(name.to_string_lossy().into_owned()),
+            folder: ModelFolder::check(&path)?,
+        })
+    }
+
+    /// Names and folders, `name` and `organization/name`, sorted.
+    fn entries(&self) -> Vec<(String, PathBuf)> {
+        let mut entries = Vec::new();
+        for (name, path) in folders(&self.models) {
+            if path.join("config.json").is_file() {
+                entries.push((name, path));
+                continue;
+            }
+            let inner = folders(&path)
+                .into_iter()
+                .filter(|(_, path)| path.join("config.json").is_file());
+            entries.extend(inner.map(|(inner, path)| (format!("{name}/{inner}"), path)));
+        }
+        entries.sort_unstable();
+        entries
+    }
+}
+
+/// The visible folders in a folder.
+fn folders(path: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return Vec::new();
+    };
+    let named = entries.take(ENTRIES_MAX).filter_map(|entry| {
+        let entry = entry.ok()?;
+        Some((entry.file_name().into_string().ok()?, entry.path()))
+    });
+    named
+        .filter(|(name, path)| !name.starts_with('.') && path.is_dir())
+        .collect()
+}
+
+/// Whether somebody who writes this means a path: it exists, or it looks like nothing else.
+fn is_path(text: &str) -> bool {
+    let path = Path::new(text);
+    path.is_absolute()
+        || text.starts_with("./")
+        || text.starts_with("../")
+        || text == "."
+        || text == ".."
+        || path.is_dir()
+}
+
+fn unknown(wanted: &str, entries: &[(String, PathBuf)]) -> ResolveError {
+    let names = || entries.iter().map(|(name, _)| name.as_str());
+    ResolveError::Unknown {
+        wanted: wanted.chars().take(200).collect(),
+        close: close_names(wanted, names())
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        names: names().map(str::to_owned).collect(),
+    }
+}
+
+fn unknown_hint(close: &[String], names: &[String]) -> String {
+    if let [first, ..] = close {
+        return format!("did you mean {first:?}?");
+    }
+    let shown = names
+        .iter()
+        .take(NAMES_SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = names.len().saturating_sub(NAMES_SHOWN);
+    match more {
+        0 => format!("these are: {shown}; or give the path of a model's folder"),
+        _ => format!("these are: {shown} and {more} more; or give the path of a model's folder"),
+    }
+}
+
+impl From<ResolveError> for Failure {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Folder(error) => error.into(),
+            ResolveError::Different { .. } => failure(ErrorCode::ModelDamaged, &error),
+            ResolveError::Unknown { .. } | ResolveError::NotAFolder { .. } => {
+                failure(ErrorCode::ModelNotFound, &error)
+            }
+        }
+    }
+}
+
+/// An error's words as a failure: its `(hint: …)` becomes the hint.
+pub(crate) fn failure(code: ErrorCode, error: &dyn std::error::Error) -> Failure {
+    let text = error.to_string();
+    match text.split_once(" (hint: ") {
+        Some((message, hint)) => {
+            Failure::new(code, message).hint(hint.strip_suffix(')').unwrap_or(hint))
+        }
+        None => Failure::new(code, text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::folder::tests::write_model;
+
+/// A data folder with Sprout and two small models.
+fn catalogue() -> (tempfile::TempDir, Catalogue) {
+    let data = tempfile::tempdir().unwrap();
+    let catalogue = Catalogue::open(data.path()).unwrap();
+    write_model(&data.path().join("models/Tiny"), b"tiny");
+    write_model(&data.path().join("models/org/Small-1B"), b"small");
+    (data, catalogue)
+}
+
+fn names(catalogue: &Catalogue) -> Vec<String> {
+    catalogue
+        .list()
+        .into_iter()
+        .map(|model| model.name.0)
+        .collect()
+}
+
+fn refused(wanted: &str, expected: &Expect) {
+    let (data, catalogue) = catalogue();
+    let failure = Failure::from(catalogue.by_name(wanted).unwrap_err());
+    let text = format!("{}: {failure}", failure.code.name());
+    expected.assert_eq(&text.replace(&data.path().display().to_string(), "DATA"));
+}
+
+#[test]
+fn lists_what_is_there() {
+    let (data, catalogue) = catalogue();
+    std::fs::create_dir(data.path().join("models/empty")).unwrap();
+    std::fs::write(data.path().join("models/Tiny/.hidden"), "").unwrap();
+    assert_eq!(names(&catalogue), ["Tiny", "org/Small-1B", "sprout"]);
+    std::fs::remove_file(data.path().join("models/Tiny/tokenizer.json")).unwrap();
+    assert_eq!(names(&catalogue), ["org/Small-1B", "sprout"]);
+}
+
+#[test]
+fn names_in_any_capitals() {
+    let (_data, catalogue) = catalogue();
+    for (wanted, name) in [
+        ("sprout", "sprout"),
+        ("Sprout", "sprout"),
+        ("tiny", "Tiny"),
+        ("ORG/small-1b", "org/Small-1B"),
+    ] {
+        assert_eq!(catalogue.by_name(wanted).unwrap().name.0, name);
+    }
+}
+
+#[test]
+fn unknown_names_say_what_to_do() {
+    refused(
+        "sprot",
+        &expect![[
+            r#"model_not_found: there is no model "sprot" here (hint: did you mean "sprout"?)"#
+        ]],
+    );
+    refused(
+        "gpt-oss-120b",
+        &expect![[
+            r#"model_not_found: there is no model "gpt-oss-120b" here (hint: these are: Tiny, org/Small-1B, sprout; or give the path of a model's folder)"#
+        ]],
+    );
+}
+
+#[test]
+fn a_name_never_leads_out_of_the_folder() {
+    let (data, catalogue) = catalogue();
+    let path = data.path().join("models/Tiny").display().to_string();
+    for name in [
+        path.as_str(),
+        "../models/Tiny",
+        "./Tiny",
+        "Tiny/",
+        "org/../Tiny",
+        "",
+        ".",
+    ] {
+        assert!(
+            matches!(catalogue.by_name(name), Err(ResolveError::Unknown { .. })),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn paths_are_for_the_operator() {
+    let (_data, catalogue) = catalogue();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let folder = elsewhere.path().join("my-model");
+    write_model(&folder, b"mine");
+    let model = catalogue.resolve(folder.to_str().unwrap()).unwrap();
+    assert_eq!(model.name.0, "my-model");
+    let missing = catalogue.resolve(elsewhere.path().join("no").to_str().unwrap());
+    assert!(matches!(missing, Err(ResolveError::NotAFolder { .. })));
+    let no_model = catalogue.resolve(elsewhere.path().to_str().unwrap());
+    assert!(matches!(
+        no_model,
+        Err(ResolveError::Folder(FolderError::Missing { .. }))
+    ));
+}
+
+#[test]
+fn a_placed_model_is_the_same_one_or_none() {
+    let (_data, here) = catalogue();
+    let (there_data, there) = catalogue();
+    let model = there.by_name("Tiny").unwrap();
+    let locate = |path: &Path| here.locate(&model.name, path, model.folder.fingerprint);
+    // The other machine's path leads nowhere here: the model of the same name is taken.
+    let found = locate(Path::new("/no/such/folder")).unwrap();
+    assert_eq!(found, here.by_name("Tiny").unwrap().folder);
+    assert_eq!(
+        locate(&model.folder.path).unwrap().path,
+        there_data.path().join("models/Tiny")
+    );
+    write_model(&found.path, b"other");
+    assert!(matches!(
+        locate(Path::new("/no/such/folder")),
+        Err(ResolveError::Different { .. })
+    ));
+}
+
+#[test]
+fn the_embedded_model_is_whole() {
+    let (_data, catalogue) = catalogue();
+    let sprout = catalogue.by_name("sprout").unwrap();
+    assert!(sprout.folder.weights_bytes > 10_000_000);
+}
