@@ -7,7 +7,7 @@ use crate::Fingerprint;
 pub struct ModelCard {
     /// The `model_type` of its `config.json`.
     pub model_type: String,
-    /// What its files are; nodes compare it before they share a model.
+    /// What its configuration and the headers of its weight files are; every worker compares it before it reads weights.
     pub fingerprint: Fingerprint,
     /// Cost of each transformer layer, first to last.
     pub layers: Vec<LayerCost>,

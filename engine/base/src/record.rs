@@ -100,7 +100,8 @@ pub struct InstanceRecord {
     /// Where the model's folder is. Every rank's node checks the fingerprint of what it finds there, so a
     /// folder that differs or is missing is an error, never a wrong answer.
     pub folder: String,
-    /// What the model's files must be.
+    /// What the model's files must be, tokenizer and samples of the weights included; every node compares it before it
+    /// starts a worker.
     pub fingerprint: Fingerprint,
     /// The model in numbers, for whoever must plan again.
     pub card: ModelCard,

@@ -1,0 +1,264 @@
+//! The command line: what can be said, and which file does it. Parsing only; each command is a file of its own.
+
+mod chat;
+mod client;
+mod failure;
+mod models;
+mod plan;
+mod run;
+mod serve;
+mod status;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::API_PORT;
+use crate::environment::Environment;
+use failure::CommandFailure;
+
+const DATA_HELP: &str = "Folder for everything this node keeps [default: the platform's place for data, or $ESPALIER_DATA]";
+const KEY_HELP: &str = "Shared secret: nodes with the same one form a cluster. \
+    $ESPALIER_CLUSTER_KEY keeps it out of the list of processes";
+
+/// Trains several computers onto one frame: a model too big for one of them runs on all of them together.
+#[derive(Debug, Parser)]
+#[command(name = "espalier", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a node: find other nodes, serve models over HTTP
+    Serve(Box<ServeArguments>),
+    /// Show the nodes, their memory and the models that run
+    Status(StatusArguments),
+    /// Models of this computer
+    Models(ModelsArguments),
+    /// Show how a model would be divided over the nodes, best way first
+    Plan(PlanArguments),
+    /// Chat with a model in the terminal, or give one answer
+    Run(RunArguments),
+}
+
+/// How to start a node.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Model to load at once: its name or its folder
+    #[arg(long, value_name = "ID|DIR")]
+    model: Option<String>,
+    /// How to divide that model
+    #[arg(long, value_enum, default_value_t = ShardingArgument::Auto)]
+    sharding: ShardingArgument,
+    /// Port of the HTTP API on 127.0.0.1; 0 takes any free one
+    #[arg(long, default_value_t = API_PORT)]
+    port: u16,
+    /// Folder for everything this node keeps
+    #[arg(long, value_name = "DIR", help = DATA_HELP)]
+    data: Option<PathBuf>,
+    /// Where to look for other nodes
+    #[arg(long, value_enum, default_value_t = DiscoverArgument::All)]
+    discover: DiscoverArgument,
+    /// Don't look for other nodes; only those named with --peer are called
+    #[arg(long, conflicts_with = "discover")]
+    no_discovery: bool,
+    /// Shared secret: nodes with the same one form a cluster
+    #[arg(long, value_name = "KEY", help = KEY_HELP)]
+    cluster_key: Option<String>,
+    /// Name of the cluster that others see
+    #[arg(long, value_name = "NAME", default_value = "espalier")]
+    cluster_name: String,
+    /// Name of this node that others see [default: the computer's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Another node to call, for networks without multicast; can be given again
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<String>,
+    /// Port on which other nodes reach this one; 0 takes any free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    peer_port: u16,
+    /// Lend at most this much memory to models
+    #[arg(long, value_name = "BYTES")]
+    lend_memory: Option<u64>,
+    /// Print one line of JSON when ready
+    #[arg(long)]
+    json: bool,
+    /// Leave when standard input closes
+    #[arg(long)]
+    exit_with_parent: bool,
+}
+
+/// Which node a command talks to.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Port of the node's HTTP API on 127.0.0.1
+    #[arg(long, default_value_t = API_PORT)]
+    port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArguments {
+    #[command(subcommand)]
+    command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List the models that a request may name
+    List {
+        #[command(flatten)]
+        target: Target,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    target: Target,
+    /// The model: its name or its folder
+    model: String,
+    /// Only ways that divide it like this
+    #[arg(long, value_enum, default_value_t = ShardingArgument::Auto)]
+    sharding: ShardingArgument,
+    /// Only ways over this many nodes
+    #[arg(long, value_name = "N")]
+    node_count: Option<u32>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    target: Target,
+    /// The model: its name or its folder
+    model: String,
+    /// One question; without it, a conversation (or the question comes from standard input)
+    prompt: Option<String>,
+    /// Instructions for the model
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Longest answer, in tokens
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u32>,
+    /// 0 always takes the likeliest token
+    #[arg(long, value_name = "0..2")]
+    temperature: Option<f32>,
+}
+
+/// How to divide a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShardingArgument {
+    /// Whatever the planner ranks first
+    Auto,
+    /// Each node takes a run of layers
+    Pipeline,
+    /// Each node takes a slice of every layer
+    Tensor,
+}
+
+impl ShardingArgument {
+    /// The word the admin API uses.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Pipeline => "pipeline",
+            Self::Tensor => "tensor",
+        }
+    }
+}
+
+/// Where to look for other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiscoverArgument {
+    /// On every network this computer is on
+    All,
+    /// Only on this computer
+    Loopback,
+}
+
+/// Parses the command line, runs the command and says how it went: 0 fine, 1 failed, 2 not understood,
+/// 3 no node is running there.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::read();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(runtime_threads())
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(dispatch(cli.command, &environment));
+            // What still runs (a reader of standard input) cannot be cancelled and must not hold up the exit.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(CommandFailure::other(format!("cannot start: {error}"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn dispatch(command: Command, environment: &Environment) -> Result<(), CommandFailure> {
+    match command {
+        Command::Serve(arguments) => serve::serve(*arguments, environment).await,
+        Command::Status(arguments) => status::status(&arguments).await,
+        Command::Models(ModelsArguments {
+            command: ModelsCommand::List { target, json },
+        }) => models::list(&target, json).await,
+        Command::Plan(arguments) => plan::plan(&arguments).await,
+        Command::Run(arguments) => run::run(arguments).await,
+    }
+}
+
+/// A node waits far more than it computes: a few threads do for any number of clients, and idle ones cost memory.
+fn runtime_threads() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in [
+            "espalier serve --no-discovery --discover loopback",
+            "espalier serve --sharding diagonal",
+            "espalier serve --port 70000",
+            "espalier plan",
+            "espalier",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! `espalier serve`: a node until it is told to stop.
+
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use base::ShardingChoice;
+use net::{ClusterKey, Discovery};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing_subscriber::EnvFilter;
+
+use super::failure::CommandFailure;
+use super::models::as_folder;
+use super::{DiscoverArgument, ServeArguments, ShardingArgument};
+use crate::config::{NodeConfig, worker_program};
+use crate::environment::Environment;
+use crate::memory;
+use crate::node::NodeHandle;
+
+/// Everything a node has to end ends within this, or is ended by the system.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+/// What is logged unless the environment says otherwise.
+const LOG_DEFAULT: &str = "warn,node=info,net=info,cluster=info,serve=info,store=info,worker=info";
+
+pub(super) async fn serve(
+    arguments: ServeArguments,
+    environment: &Environment,
+) -> Result<(), CommandFailure> {
+    log_to_stderr(environment);
+    // First of all, so that no signal is missed.
+    let mut stop = StopSignals::new(arguments.exit_with_parent)?;
+    let config = config(&arguments, environment)?;
+    let node = tokio::select! {
+        node = NodeHandle::start(config) => node.map_err(|error| from_text(&error.to_string()))?,
+        () = stop.wait() => return Ok(()),
+    };
+    let outcome = tokio::select! {
+        outcome = run(&node, &arguments) => outcome,
+        () = stop.wait() => Ok(()),
+    };
+    tokio::select! {
+        ended = timeout(SHUTDOWN_LIMIT, node.shut_down()) => {
+            if ended.is_err() {
+                tracing::warn!("not everything ended within {SHUTDOWN_LIMIT:?}");
+            }
+        }
+        () = stop.wait() => tracing::warn!("told twice to stop; not waiting"),
+    }
+    outcome
+}
+
+/// Loads the model, says that the node is ready, and goes on until something fails.
+async fn run(node: &NodeHandle, arguments: &ServeArguments) -> Result<(), CommandFailure> {
+    let model = match &arguments.model {
+        Some(model) => {
+            let model = as_folder(model).unwrap_or_else(|| model.clone());
+            Some(node.load(&model, choice(arguments.sharding)).await?)
+        }
+        None => None,
+    };
+    announce(
+        node,
+        arguments.json,
+        model.as_ref().map(|model| model.0.as_str()),
+    );
+    node.failed().await;
+    Err(CommandFailure::other("the HTTP server stopped"))
+}
+
+fn announce(node: &NodeHandle, as_json: bool, model: Option<&str>) {
+    let url = format!("http://{}", node.api_address());
+    if as_json {
+        let line = json!({
+            "event": "ready",
+            "url": url,
+            "node_id": node.node_id().to_string(),
+            "port": node.api_address().port(),
+            "peer_port": node.peer_address().port(),
+            "model": model,
+        });
+        println!("{line}");
+        return;
+    }
+    let name = model.unwrap_or(store::SPROUT);
+    println!("Espalier is ready: {url}");
+    println!();
+    println!("Try it:");
+    println!(
+        "  curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{{\"model\": \"{name}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is Espalier?\"}}]}}'"
+    );
+    println!("  espalier run {name}");
+    println!();
+    println!("Ctrl-C stops it.");
+}
+
+/// From what was said to what it means.
+fn config(
+    arguments: &ServeArguments,
+    environment: &Environment,
+) -> Result<NodeConfig, CommandFailure> {
+    let data = environment
+        .data_folder(arguments.data.clone())
+        .map_err(|error| from_text(&error.to_string()))?;
+    let key = arguments
+        .cluster_key
+        .as_ref()
+        .or(environment.cluster_key.as_ref());
+    let cluster_key = key
+        .map(|key| ClusterKey::new(key))
+        .transpose()
+        .map_err(|error| from_text(&error.to_string()))?;
+    let discovery = match (arguments.no_discovery, arguments.discover) {
+        (true, _) => Discovery::Off,
+        (false, DiscoverArgument::All) => Discovery::All,
+        (false, DiscoverArgument::Loopback) => Discovery::Loopback,
+    };
+    // Several nodes on one machine for a try have no business on its networks.
+    let peer_ip = match arguments.discover {
+        DiscoverArgument::Loopback => Ipv4Addr::LOCALHOST,
+        DiscoverArgument::All => Ipv4Addr::UNSPECIFIED,
+    };
+    let this_program = std::env::current_exe()
+        .map_err(|error| CommandFailure::other(format!("cannot find this program: {error}")))?;
+    Ok(NodeConfig {
+        data,
+        name: arguments.name.clone().unwrap_or_else(memory::host_name),
+        cluster_name: arguments.cluster_name.clone(),
+        cluster_key,
+        discovery,
+        peers: arguments.peers.clone(),
+        peer_listen: SocketAddr::new(IpAddr::V4(peer_ip), arguments.peer_port),
+        api_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), arguments.port),
+        worker: worker_program(environment.worker.clone(), &this_program),
+        lend_memory_bytes_max: arguments.lend_memory,
+    })
+}
+
+fn choice(argument: ShardingArgument) -> ShardingChoice {
+    match argument {
+        ShardingArgument::Auto => ShardingChoice::Auto,
+        ShardingArgument::Pipeline => ShardingChoice::Pipeline,
+        ShardingArgument::Tensor => ShardingChoice::Tensor,
+    }
+}
+
+/// Messages of the node's crates carry their hint in brackets at the end.
+fn from_text(message: &str) -> CommandFailure {
+    match message.split_once(" (hint: ") {
+        Some((what, hint)) => CommandFailure::with_hint(what, hint.trim_end_matches(')')),
+        None => CommandFailure::other(message),
+    }
+}
+
+fn log_to_stderr(environment: &Environment) {
+    let filter = environment.log.as_deref().unwrap_or(LOG_DEFAULT);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
+}
+
+/// Everything that tells a node to stop.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+    parent: Option<oneshot::Receiver<()>>,
+}
+
+impl StopSignals {
+    fn new(exit_with_parent: bool) -> Result<Self, CommandFailure> {
+        let watch = |kind| {
+            signal(kind)
+                .map_err(|error| CommandFailure::other(format!("cannot watch signals: {error}")))
+        };
+        Ok(Self {
+            interrupt: watch(SignalKind::interrupt())?,
+            terminate: watch(SignalKind::terminate())?,
+            parent: exit_with_parent.then(stdin_closed),
+        })
+    }
+
+    /// Returns each time the node is told to stop.
+    async fn wait(&mut self) {
+        let parent = async {
+            match &mut self.parent {
+                Some(closed) => {
+                    // Its thread ends only by saying so.
+                    let _ = closed.await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => return,
+            _ = self.terminate.recv() => return,
+            () = parent => {}
+        }
+        // Said once; it is not news the second time.
+        self.parent = None;
+    }
+}
+
+/// Standard input can only be waited for by a thread of its own; it ends with the process.
+fn stdin_closed() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut ignored = [0; 256];
+        while matches!(std::io::stdin().read(&mut ignored), Ok(count) if count > 0) {}
+        // The node may have ended for another reason.
+        let _ = sender.send(());
+    });
+    receiver
+}

@@ -1,0 +1,312 @@
+//! The one owner of the cluster's state: takes facts in, carries decisions out, shows the result.
+//!
+//! Facts come from the network, the workers, the user and the clock; decisions come from [`cluster::State::advance`].
+//! Never decides anything itself, and never waits for a peer, a worker or a disk.
+
+mod memory_watch;
+mod translate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Failure, InstanceId};
+use base::{ModelCard, NodeId, ShardingChoice};
+use cluster::{Action, ClusterView, Event, OpenInstance, Placement, Record, State};
+use net::{NetEvent, NetHandle};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::supervisor::Supervisor;
+use translate::{event_of, frame_of};
+
+/// Events of all workers that wait for the actor. It handles one in microseconds; a worker that fills this waits.
+pub(crate) const WORKER_EVENTS_MAX: usize = 256;
+/// Wishes of users that wait for the actor.
+const COMMANDS_MAX: usize = 64;
+/// Turns of `apply` and `advance` after one fact. A decision that is carried out at once gives a new fact, such as the
+/// port numbers of every new shard; more turns than instances times shards can need would be a defect.
+const TURNS_MAX: usize = 1024;
+/// How long the actor sleeps at most: no deadline of the state is missed if one was computed wrongly.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+
+/// Asks the actor.
+#[derive(Debug, Clone)]
+pub(crate) struct ClusterHandle {
+    commands: mpsc::Sender<Command>,
+    view: watch::Receiver<Arc<ClusterView>>,
+}
+
+enum Command {
+    Open {
+        open: Box<OpenInstance>,
+        /// The instance is in the view when this is answered.
+        done: oneshot::Sender<()>,
+    },
+    Close {
+        instance: InstanceId,
+        done: oneshot::Sender<()>,
+    },
+    Solve {
+        wish: Box<Wish>,
+        answer: oneshot::Sender<Result<Vec<Placement>, Failure>>,
+    },
+    Leave {
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// A placement that somebody would like to see.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    /// The model in numbers.
+    pub(crate) card: ModelCard,
+    /// How to divide it.
+    pub(crate) sharding: ShardingChoice,
+    /// Over how many nodes; `None` leaves it to the planner.
+    pub(crate) node_count: Option<u32>,
+    /// Over which nodes; empty leaves it to the planner.
+    pub(crate) node_ids: Vec<NodeId>,
+}
+
+/// The node is shutting down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leaving;
+
+impl From<Leaving> for Failure {
+    fn from(_: Leaving) -> Self {
+        Failure::new(base::ErrorCode::WorkerLost, "this node is shutting down")
+    }
+}
+
+impl ClusterHandle {
+    /// The cluster now.
+    pub(crate) fn view(&self) -> Arc<ClusterView> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// Follows the cluster.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<ClusterView>> {
+        self.view.clone()
+    }
+
+    /// Opens an instance; it is in the view when this returns.
+    pub(crate) async fn open(&self, open: OpenInstance) -> Result<(), Leaving> {
+        self.ask(|done| Command::Open {
+            open: Box::new(open),
+            done,
+        })
+        .await
+    }
+
+    /// Closes an instance.
+    pub(crate) async fn close(&self, instance: InstanceId) -> Result<(), Leaving> {
+        self.ask(|done| Command::Close { instance, done }).await
+    }
+
+    /// How a model could be placed now, best first.
+    pub(crate) async fn solve(&self, wish: Wish) -> Result<Vec<Placement>, Failure> {
+        self.ask(|answer| Command::Solve {
+            wish: Box::new(wish),
+            answer,
+        })
+        .await?
+    }
+
+    /// Says goodbye to the cluster and ends the workers. The actor is gone when this returns.
+    pub(crate) async fn leave(&self) {
+        // An actor that is gone has left.
+        let _ = self.ask(|done| Command::Leave { done }).await;
+    }
+
+    /// The actor never waits for anything slow, so neither does this.
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Leaving> {
+        let (sender, answer) = oneshot::channel();
+        let sent = self.commands.send(command(sender)).await;
+        sent.map_err(|_| Leaving)?;
+        answer.await.map_err(|_| Leaving)
+    }
+}
+
+/// What the actor works with.
+pub(crate) struct ClusterActor {
+    pub(crate) state: State,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) net: NetHandle,
+    pub(crate) net_events: mpsc::Receiver<NetEvent>,
+    pub(crate) worker_events: mpsc::Receiver<Event>,
+    pub(crate) lend_memory_bytes_max: Option<u64>,
+}
+
+impl ClusterActor {
+    /// Starts the actor's task.
+    pub(crate) fn start(self) -> ClusterHandle {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (publish, view) = watch::channel(Arc::new(self.state.view()));
+        let running = Running {
+            actor: self,
+            publish,
+            start: Instant::now(),
+        };
+        tokio::spawn(running.run(inbox));
+        ClusterHandle { commands, view }
+    }
+}
+
+/// The actor at work.
+struct Running {
+    actor: ClusterActor,
+    publish: watch::Sender<Arc<ClusterView>>,
+    start: Instant,
+}
+
+impl Running {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let (memory, _watch) = memory_watch::start(self.actor.lend_memory_bytes_max);
+        let mut memory = memory;
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(Command::Leave { done }) => {
+                        self.leave().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(command) => self.obey(command),
+                    // Every handle is dropped: nobody wants this node any more.
+                    None => return self.leave().await,
+                },
+                Some(event) = self.actor.worker_events.recv() => {
+                    let event = self.actor.supervisor.heard(event);
+                    if matches!(event, Event::WorkerFailed { .. } | Event::Stopped { .. }) {
+                        memory.measure_soon();
+                    }
+                    self.take(event);
+                }
+                Some(event) = self.actor.net_events.recv() => {
+                    if let Some(event) = event_of(event) {
+                        self.take(event);
+                    }
+                }
+                Some(event) = memory.next() => self.take(event),
+                () = sleep_until(deadline) => self.take_time(),
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let latest = now + SLEEP_MAX;
+        let due = self.actor.state.next_deadline(self.now_ms());
+        // One millisecond more than whole ones say, so that the deadline has really passed.
+        due.map_or(latest, |at_ms| {
+            let due = self.start + Duration::from_millis(at_ms + 1);
+            due.clamp(now, latest)
+        })
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open { open, done } => {
+                self.take(Event::Open(open));
+                let _ = done.send(());
+            }
+            Command::Close { instance, done } => {
+                self.take(Event::Close { instance });
+                let _ = done.send(());
+            }
+            Command::Solve { wish, answer } => {
+                let state = &self.actor.state;
+                let problem =
+                    state.problem(&wish.card, wish.sharding, wish.node_count, &wish.node_ids);
+                let placements = cluster::solve(&problem, None);
+                let _ = answer.send(placements.map_err(|error| error.failure()));
+            }
+            Command::Leave { .. } => {}
+        }
+    }
+
+    /// Takes a fact in and does what follows from it.
+    fn take(&mut self, event: Event) {
+        let now_ms = self.now_ms();
+        self.actor.state.apply(event, now_ms);
+        self.take_time();
+    }
+
+    /// Does what is due, until nothing is. Ends because every turn takes actions out of the state, and `TURNS_MAX`.
+    fn take_time(&mut self) {
+        let now_ms = self.now_ms();
+        for turn in 0.. {
+            let facts = self.act(now_ms);
+            if facts.is_empty() {
+                break;
+            }
+            if turn >= TURNS_MAX {
+                tracing::error!("the cluster's state does not come to rest");
+                break;
+            }
+            for fact in facts {
+                self.actor.state.apply(fact, now_ms);
+            }
+        }
+        let view = self.actor.state.view();
+        self.publish.send_if_modified(|old| {
+            let changed = **old != view;
+            if changed {
+                *old = Arc::new(view);
+            }
+            changed
+        });
+    }
+
+    /// Carries out what is due now; what is known at once of how it went.
+    fn act(&mut self, now_ms: u64) -> Vec<Event> {
+        let actions = self.actor.state.advance(now_ms);
+        let supervisor = &mut self.actor.supervisor;
+        let mut facts = Vec::new();
+        for action in actions {
+            match action {
+                Action::Send { to, record } => send(&self.actor.net, to, record),
+                Action::Reserve {
+                    shard,
+                    rank: _,
+                    ring_ip,
+                    plan_ip,
+                } => facts.push(supervisor.reserve(shard, ring_ip, plan_ip)),
+                Action::Start(start) => supervisor.start(*start),
+                Action::Stop { shard } => facts.extend(supervisor.stop(shard)),
+            }
+        }
+        facts
+    }
+
+    /// Says goodbye first, so that the others place again while the workers end.
+    async fn leave(self) {
+        let ClusterActor {
+            supervisor,
+            net,
+            net_events,
+            worker_events,
+            ..
+        } = self.actor;
+        // Whoever still has something to say must not wait for a reader.
+        drop(net_events);
+        drop(worker_events);
+        tokio::join!(net.leave(), supervisor.shut_down());
+    }
+}
+
+fn send(net: &NetHandle, to: base::NodeId, record: Record) {
+    if let Err(error) = net.send(to, &frame_of(record)) {
+        // A link that is gone brings everything again when it is back.
+        tracing::debug!(%error, to = %to.short(), "a record was not sent");
+    }
+}

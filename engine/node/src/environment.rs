@@ -1,0 +1,106 @@
+//! The only place that reads environment variables and knows the home folder. Everything else gets plain values.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Where a node keeps its data, like `--data`.
+pub const DATA: &str = "ESPALIER_DATA";
+/// The shared secret of the cluster, like `--cluster-key` but not visible in the list of processes.
+pub const CLUSTER_KEY: &str = "ESPALIER_CLUSTER_KEY";
+/// Path of the `espalier-worker` program, for when it is not beside `espalier`.
+pub const WORKER: &str = "ESPALIER_WORKER";
+/// What to log, in the syntax of `tracing-subscriber`, for example `node=debug,net=info`.
+pub const LOG: &str = "RUST_LOG";
+/// The user's home folder.
+pub const HOME: &str = "HOME";
+/// Where a Linux user wants programs to keep their data.
+pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+
+/// What the environment says, read once.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// See [`DATA`].
+    pub data: Option<PathBuf>,
+    /// See [`CLUSTER_KEY`].
+    pub cluster_key: Option<String>,
+    /// See [`WORKER`].
+    pub worker: Option<PathBuf>,
+    /// See [`LOG`].
+    pub log: Option<String>,
+    /// See [`HOME`].
+    pub home: Option<PathBuf>,
+    /// See [`XDG_DATA_HOME`].
+    pub xdg_data_home: Option<PathBuf>,
+}
+
+/// There is no place for the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("there is no home folder to keep data in (hint: name a folder with --data DIR)")]
+pub struct NoDataFolder;
+
+impl Environment {
+    /// Reads the environment of this process. Empty variables count as absent.
+    pub fn read() -> Self {
+        Self {
+            data: path(DATA),
+            cluster_key: variable(CLUSTER_KEY).and_then(|key| key.into_string().ok()),
+            worker: path(WORKER),
+            log: variable(LOG).and_then(|filter| filter.into_string().ok()),
+            home: path(HOME),
+            xdg_data_home: path(XDG_DATA_HOME),
+        }
+    }
+
+    /// Where a node keeps its data: what the command line says, else the variable, else the platform's place.
+    pub fn data_folder(&self, flag: Option<PathBuf>) -> Result<PathBuf, NoDataFolder> {
+        let platform = || {
+            let home = self.home.as_ref();
+            if cfg!(target_os = "macos") {
+                return home.map(|home| home.join("Library/Application Support/Espalier"));
+            }
+            let xdg = self.xdg_data_home.clone().filter(|path| path.is_absolute());
+            xdg.or_else(|| home.map(|home| home.join(".local/share")))
+                .map(|base| base.join("espalier"))
+        };
+        flag.or_else(|| self.data.clone())
+            .or_else(platform)
+            .ok_or(NoDataFolder)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one file that reads the environment"
+)]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    variable(name).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_beats_the_variable_beats_the_platform() {
+        let mut environment = Environment {
+            data: Some("/variable".into()),
+            home: Some("/home/ada".into()),
+            ..Environment::default()
+        };
+        let folder = |environment: &Environment, flag: Option<&str>| {
+            environment.data_folder(flag.map(PathBuf::from))
+        };
+        assert_eq!(folder(&environment, Some("/flag")), Ok("/flag".into()));
+        assert_eq!(folder(&environment, None), Ok("/variable".into()));
+        environment.data = None;
+        let platform = folder(&environment, None).unwrap();
+        assert!(platform.starts_with("/home/ada"), "{}", platform.display());
+        assert_eq!(folder(&Environment::default(), None), Err(NoDataFolder));
+    }
+}

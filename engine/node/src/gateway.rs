@@ -1,0 +1,195 @@
+//! The one door between HTTP and the cluster: implements [`serve::Gateway`].
+//!
+//! A request: its model's name to an instance (opened if there is none), its text to tokens, its tokens to rank 0,
+//! what comes back to text. Never: a decision about placement, an API's own types.
+
+mod answer;
+mod generation;
+mod model_text;
+mod opening;
+mod prepare;
+mod route;
+mod view;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base::{ErrorCode, Failure, GenerateRequest, InstanceId};
+use cluster::InstanceView;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use net::NetHandle;
+use serve::{GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
+use tokio::sync::watch;
+
+pub(crate) use opening::{Asked, Opening};
+pub(crate) use route::submit_here;
+
+use crate::cluster_actor::ClusterHandle;
+use crate::models::LocalModels;
+use crate::random;
+use crate::supervisor::Running;
+use generation::Generation;
+use model_text::ModelTexts;
+use prepare::{ModelLimits, prepare};
+use route::Routes;
+
+/// From a request for a model that is not loaded to its first token: reading hundreds of gigabytes from a slow disk.
+const LOAD_LIMIT: Duration = Duration::from_mins(10);
+
+/// The node as the HTTP server sees it.
+pub(crate) struct NodeGateway {
+    cluster: ClusterHandle,
+    models: LocalModels,
+    texts: ModelTexts,
+    opening: Arc<Opening>,
+    routes: Arc<Routes>,
+    view: view::Mirror,
+}
+
+impl NodeGateway {
+    pub(crate) fn new(
+        cluster: ClusterHandle,
+        models: LocalModels,
+        opening: Arc<Opening>,
+        running: Running,
+        net: NetHandle,
+    ) -> Self {
+        Self {
+            routes: Arc::new(Routes::new(
+                cluster.clone(),
+                running,
+                net,
+                Arc::clone(&opening),
+            )),
+            view: view::Mirror::start(&cluster),
+            texts: ModelTexts::default(),
+            cluster,
+            models,
+            opening,
+        }
+    }
+
+    async fn answer(&self, ask: GenerateRequest) -> Result<GenerateStream, Failure> {
+        let instance = self.opening.on_demand(&ask.model).await?;
+        let text = self.text_of(&instance).await?;
+        let limits = ModelLimits {
+            context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
+            vocabulary_size: instance.vocabulary_size,
+        };
+        let name = instance.model.0;
+        let now = seconds_since_1970();
+        // Tokenizing a long prompt takes milliseconds, and a template is foreign code.
+        let preparing = tokio::task::spawn_blocking(move || prepare(ask, name, &text, limits, now));
+        let prepared = preparing
+            .await
+            .map_err(|_| Failure::new(ErrorCode::Internal, "preparing the prompt broke off"))??;
+        let routes = Arc::clone(&self.routes);
+        let mut generation = Generation::new(routes, instance.id, prepared.request, LOAD_LIMIT);
+        generation.start().await?;
+        Ok(answer::answer(generation, prepared.teller))
+    }
+
+    /// The text side of an instance's model, from this node's copy of its files.
+    async fn text_of(
+        &self,
+        instance: &InstanceView,
+    ) -> Result<Arc<model_text::ModelText>, Failure> {
+        if let Some(known) = self.texts.known(instance.fingerprint) {
+            return Ok(known);
+        }
+        let folder = self
+            .models
+            .locate(&instance.model, &instance.folder, instance.fingerprint)
+            .await?;
+        self.texts.load(instance.fingerprint, folder).await
+    }
+
+    /// Loaded models first, then those of this node's disk.
+    async fn all_models(&self) -> Vec<ModelInfo> {
+        let view = self.cluster.view();
+        let loaded = view.instances.iter().map(|instance| ModelInfo {
+            id: instance.model.0.clone(),
+            created_unix_seconds: 0,
+        });
+        let mut all: Vec<ModelInfo> = Vec::new();
+        let on_disk = self.models.list().await;
+        let on_disk = on_disk
+            .into_iter()
+            .map(|(name, created_unix_seconds)| ModelInfo {
+                id: name.0,
+                created_unix_seconds,
+            });
+        for model in on_disk.chain(loaded) {
+            if all.iter().all(|known| known.id != model.id) {
+                all.push(model);
+            }
+        }
+        all
+    }
+}
+
+impl serve::Gateway for NodeGateway {
+    fn models(&self) -> BoxFuture<'_, Vec<ModelInfo>> {
+        self.all_models().boxed()
+    }
+
+    fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>> {
+        self.answer(request).boxed()
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<serve::view::ClusterView>> {
+        self.view.changes()
+    }
+
+    fn open(&self, wish: OpenInstance) -> BoxFuture<'_, Result<InstanceId, Failure>> {
+        async move { self.opening.open(&asked(wish)).await }.boxed()
+    }
+
+    fn close(&self, id: InstanceId) -> BoxFuture<'_, Result<(), Failure>> {
+        async move {
+            let view = self.cluster.view();
+            if !view.instances.iter().any(|instance| instance.id == id) {
+                let failure =
+                    Failure::new(ErrorCode::NotFound, format!("there is no instance {id}"));
+                return Err(failure.hint("see which there are with `espalier status`"));
+            }
+            Ok(self.cluster.close(id).await?)
+        }
+        .boxed()
+    }
+
+    fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>> {
+        async move {
+            let placements = self.opening.plan(&asked(wish)).await?;
+            let ranked = placements.into_iter().map(|placement| RankedPlacement {
+                plan: placement.plan,
+                tokens_per_s: placement.tokens_per_s,
+            });
+            Ok(ranked.collect())
+        }
+        .boxed()
+    }
+
+    fn random(&self) -> Result<u64, Failure> {
+        random::u64()
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        seconds_since_1970().unsigned_abs()
+    }
+}
+
+fn seconds_since_1970() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() as i64)
+}
+
+fn asked(wish: OpenInstance) -> Asked {
+    Asked {
+        model: wish.model,
+        sharding: wish.sharding,
+        node_count: wish.node_count,
+        node_ids: wish.node_ids,
+    }
+}

@@ -1,0 +1,217 @@
+//! From tokens to what a client is told: text, log-probabilities, the echoed prompt, the end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use base::{
+    EchoedPrompt, Failure, FinishReason, GenerateEvent, ScoredToken, TokenEvent, TokenId,
+    TokenLogprob, Usage,
+};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use text::{TextStream, Tokenizer};
+
+use super::generation::Generation;
+
+/// What of an answer the client wants to see.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// The model's own name.
+    pub(crate) model: String,
+    /// The prompt as text, if it is to be given back.
+    pub(crate) echo: Option<String>,
+    /// Tokens with their log-probabilities.
+    pub(crate) scored: bool,
+}
+
+/// Turns the events of one request into events for the client. Pure.
+pub(crate) struct Teller {
+    tokenizer: Arc<Tokenizer>,
+    text: Option<TextStream>,
+    wanted: Wanted,
+    prompt: Vec<TokenId>,
+    stop_tokens: Vec<TokenId>,
+    /// The prompt's tokens so far, while they are collected.
+    echoed: Vec<ScoredToken>,
+    generated: u32,
+}
+
+impl Teller {
+    /// For a request that was just made: `text` is fresh, and the stop tokens are those that the worker obeys.
+    pub(crate) fn new(
+        tokenizer: Arc<Tokenizer>,
+        text: TextStream,
+        wanted: Wanted,
+        request: &base::TokenRequest,
+    ) -> Self {
+        Self {
+            tokenizer,
+            text: Some(text),
+            wanted,
+            prompt: request.prompt.clone(),
+            stop_tokens: request.stop_tokens.clone(),
+            echoed: Vec::new(),
+            generated: 0,
+        }
+    }
+
+    /// What is known before anything is computed.
+    pub(crate) fn begin(&mut self) -> Vec<GenerateEvent> {
+        let mut events = vec![GenerateEvent::Started {
+            model: self.wanted.model.clone(),
+            prompt_tokens: self.prompt.len() as u32,
+        }];
+        let first = self.prompt.first().copied();
+        match (&self.wanted.echo, self.wanted.scored, first) {
+            (Some(_), true, Some(token)) => {
+                // No token comes before the first, so nothing says how likely it is.
+                self.echoed.push(ScoredToken {
+                    token,
+                    bytes: self.tokenizer.bytes_of(token).to_vec(),
+                    logprob: None,
+                    top: Vec::new(),
+                });
+                events.extend(self.echo_if_whole());
+            }
+            (Some(text), _, _) => events.push(GenerateEvent::Prompt(EchoedPrompt {
+                text: text.clone(),
+                tokens: Vec::new(),
+            })),
+            (None, _, _) => {}
+        }
+        events
+    }
+
+    /// What an event of the worker tells the client; the last one is `Finished`, and after it nothing more is asked.
+    pub(crate) fn tell(&mut self, event: TokenEvent) -> Result<Vec<GenerateEvent>, Failure> {
+        match event {
+            TokenEvent::Prompt(scored) => {
+                if self.wanted.echo.is_some() && self.wanted.scored {
+                    let scored = scored.into_iter().map(|one| self.scored(one));
+                    let scored: Vec<ScoredToken> = scored.collect();
+                    self.echoed.extend(scored);
+                }
+                Ok(self.echo_if_whole().into_iter().collect())
+            }
+            TokenEvent::Token { token, logprob } => Ok(self.token(token, logprob)),
+            TokenEvent::Finished(reason) => Ok(self.finish(reason)),
+            TokenEvent::Failed(failure) => Err(failure),
+        }
+    }
+
+    fn token(&mut self, token: TokenId, logprob: Option<TokenLogprob>) -> Vec<GenerateEvent> {
+        self.generated += 1;
+        if self.stop_tokens.contains(&token) {
+            // It ends the answer and is no part of it; `Finished` follows.
+            return Vec::new();
+        }
+        let Some(text) = &mut self.text else {
+            return Vec::new();
+        };
+        let piece = text.push(token);
+        let tokens: Vec<ScoredToken> = match logprob {
+            Some(logprob) if self.wanted.scored => vec![self.scored(logprob)],
+            Some(_) | None => Vec::new(),
+        };
+        let mut events = Vec::new();
+        if !piece.text.is_empty() || !tokens.is_empty() {
+            events.push(GenerateEvent::Delta {
+                text: piece.text,
+                tokens,
+            });
+        }
+        if piece.stopped {
+            // The worker sees the same and says so; there is no need to wait for it.
+            events.extend(self.finish(FinishReason::Stop));
+        }
+        events
+    }
+
+    fn finish(&mut self, reason: FinishReason) -> Vec<GenerateEvent> {
+        let mut events = Vec::new();
+        let rest = self.text.take().map(TextStream::finish);
+        if let Some(text) = rest.filter(|text| !text.is_empty()) {
+            events.push(GenerateEvent::Delta {
+                text,
+                tokens: Vec::new(),
+            });
+        }
+        events.push(GenerateEvent::Finished {
+            reason,
+            usage: Usage {
+                prompt_tokens: self.prompt.len() as u32,
+                completion_tokens: self.generated,
+            },
+        });
+        events
+    }
+
+    fn echo_if_whole(&mut self) -> Option<GenerateEvent> {
+        let whole = !self.echoed.is_empty() && self.echoed.len() == self.prompt.len();
+        let text = self.wanted.echo.clone().filter(|_| whole)?;
+        Some(GenerateEvent::Prompt(EchoedPrompt {
+            text,
+            tokens: std::mem::take(&mut self.echoed),
+        }))
+    }
+
+    fn scored(&self, scored: TokenLogprob) -> ScoredToken {
+        let bytes = |token: TokenId| self.tokenizer.bytes_of(token).to_vec();
+        let top = scored.top.into_iter();
+        ScoredToken {
+            token: scored.token,
+            bytes: bytes(scored.token),
+            logprob: Some(scored.logprob),
+            top: top
+                .map(|(token, logprob)| (token, bytes(token), logprob))
+                .collect(),
+        }
+    }
+}
+
+/// The client's stream. Dropping it cancels the generation.
+pub(crate) fn answer(
+    generation: Generation,
+    mut teller: Teller,
+) -> BoxStream<'static, Result<GenerateEvent, Failure>> {
+    let answer = Answer {
+        pending: teller.begin().into(),
+        generation,
+        teller,
+        over: false,
+    };
+    stream::unfold(answer, |mut answer| async move {
+        let event = answer.next().await?;
+        Some((event, answer))
+    })
+    .boxed()
+}
+
+struct Answer {
+    generation: Generation,
+    teller: Teller,
+    pending: VecDeque<GenerateEvent>,
+    over: bool,
+}
+
+impl Answer {
+    async fn next(&mut self) -> Option<Result<GenerateEvent, Failure>> {
+        loop {
+            if let Some(event) = self.pending.pop_front() {
+                self.over |= matches!(event, GenerateEvent::Finished { .. });
+                return Some(Ok(event));
+            }
+            if self.over {
+                return None;
+            }
+            let event = self.generation.next().await;
+            match self.teller.tell(event) {
+                Ok(events) => self.pending.extend(events),
+                Err(failure) => {
+                    self.over = true;
+                    return Some(Err(failure));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! A generation that outlives the workers it runs on.
+//!
+//! It keeps the prompt and every token that came. When the stream breaks, because a worker, a node or a link is gone,
+//! it waits until the instance answers again and submits what it has: sampling depends on the seed and the position
+//! alone, so the text goes on as if nothing had happened. Never retries what is the request's own fault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{
+    ErrorCode, Failure, FinishReason, InstanceId, NodeId, RequestId, TokenEvent, TokenRequest,
+};
+use cluster::{ClusterView, InstanceState, InstanceView, NodeState};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::route::Routes;
+
+/// From the loss of a stream to its going on elsewhere. A node's loss is noticed in about a second and a small model
+/// is back in another; a large one has to be read again from disk by whoever takes the lost layers over.
+const MEND_LIMIT: Duration = Duration::from_mins(1);
+/// Longest silence of a running stream. A very long prompt on a slow machine takes minutes before its first token.
+const SILENCE_LIMIT: Duration = Duration::from_mins(10);
+/// A worker refuses a request between two steps. Waiting for that gives the client a proper error instead of a stream
+/// that breaks off; an accepted request loses nothing, for its first token comes when it comes.
+const REFUSAL_LIMIT: Duration = Duration::from_millis(50);
+/// After a worker turned out to be gone that the view still shows: the view is behind by a few milliseconds.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A request under way.
+pub(crate) struct Generation {
+    routes: Arc<Routes>,
+    instance: InstanceId,
+    /// What would have to be submitted now.
+    request: TokenRequest,
+    /// Log-probabilities of prompt tokens that were handed out.
+    scored_prompt_tokens: usize,
+    /// Of those, how many the current stream will report again.
+    repeated_prompt_tokens: usize,
+    stream: Option<BoxStream<'static, TokenEvent>>,
+    /// An event that came before it was asked for.
+    peeked: Option<TokenEvent>,
+    /// When the attempt to get a stream must have succeeded.
+    deadline: Instant,
+}
+
+impl Generation {
+    /// Submits a request as soon as the instance answers, within `patience`.
+    pub(crate) fn new(
+        routes: Arc<Routes>,
+        instance: InstanceId,
+        request: TokenRequest,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            routes,
+            instance,
+            request,
+            scored_prompt_tokens: 0,
+            repeated_prompt_tokens: 0,
+            stream: None,
+            peeked: None,
+            deadline: Instant::now() + patience,
+        }
+    }
+
+    /// Tokens of the answer so far.
+    pub(crate) fn generated(&self) -> usize {
+        self.request.generated.len()
+    }
+
+    /// Submits, and fails at once if the worker refuses. Without this the first `next` does it.
+    pub(crate) async fn start(&mut self) -> Result<(), Failure> {
+        self.stream = Some(self.connect().await?);
+        match timeout(REFUSAL_LIMIT, self.next()).await {
+            Ok(TokenEvent::Failed(failure)) => Err(failure),
+            Ok(event) => {
+                self.peeked = Some(event);
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The next event; the last one is `Finished` or `Failed`, and always comes.
+    pub(crate) async fn next(&mut self) -> TokenEvent {
+        if let Some(event) = self.peeked.take() {
+            return event;
+        }
+        loop {
+            let Some(stream) = &mut self.stream else {
+                match self.connect().await {
+                    Ok(stream) => self.stream = Some(stream),
+                    Err(failure) => return TokenEvent::Failed(failure),
+                }
+                continue;
+            };
+            match timeout(SILENCE_LIMIT, stream.next()).await {
+                Ok(Some(TokenEvent::Failed(failure))) if is_loss(failure.code) => self.lost(),
+                Ok(None) => self.lost(),
+                Ok(Some(event)) => {
+                    if let Some(event) = self.note(event) {
+                        return event;
+                    }
+                }
+                Err(_) => return TokenEvent::Failed(silent()),
+            }
+            if let (None, Some(reason)) = (&self.stream, self.complete()) {
+                // Only the word that it is complete was lost.
+                return TokenEvent::Finished(reason);
+            }
+        }
+    }
+
+    /// Remembers an event; `None` if it was handed out before.
+    fn note(&mut self, event: TokenEvent) -> Option<TokenEvent> {
+        match event {
+            TokenEvent::Token { token, logprob } => {
+                self.request.generated.push(token);
+                Some(TokenEvent::Token { token, logprob })
+            }
+            TokenEvent::Prompt(mut scored) => {
+                let repeated = self.repeated_prompt_tokens.min(scored.len());
+                self.repeated_prompt_tokens -= repeated;
+                scored.drain(..repeated);
+                self.scored_prompt_tokens += scored.len();
+                (!scored.is_empty()).then_some(TokenEvent::Prompt(scored))
+            }
+            TokenEvent::Finished(_) | TokenEvent::Failed(_) => Some(event),
+        }
+    }
+
+    fn lost(&mut self) {
+        tracing::info!(request = %self.request.id, tokens = self.generated(), "a stream broke; it goes on when the model is back");
+        self.stream = None;
+        self.deadline = Instant::now() + MEND_LIMIT;
+        self.repeated_prompt_tokens = self.scored_prompt_tokens;
+        if self.scored_prompt_tokens + 1 >= self.request.prompt.len() {
+            self.request.prompt_logprobs = false;
+            self.repeated_prompt_tokens = 0;
+        }
+    }
+
+    /// Why the answer is complete already, if it is.
+    fn complete(&self) -> Option<FinishReason> {
+        let request = &self.request;
+        let last = request.generated.last()?;
+        if request.stop_tokens.contains(last) {
+            return Some(FinishReason::Stop);
+        }
+        (request.generated.len() >= request.max_tokens as usize).then_some(FinishReason::Length)
+    }
+
+    /// Waits until the instance answers and submits.
+    async fn connect(&mut self) -> Result<BoxStream<'static, TokenEvent>, Failure> {
+        let mut changes = self.routes.changes();
+        loop {
+            let standing = standing(&changes.borrow_and_update(), self.instance);
+            let mut pause = MEND_LIMIT;
+            match standing {
+                Standing::Answers(route) => {
+                    // A worker that had it before may not know yet that nobody listens: there the name is taken.
+                    self.request.id = RequestId(self.request.id.0.wrapping_add(1));
+                    let request = self.request.clone();
+                    match self.routes.submit(route, request).await {
+                        Ok(stream) => return Ok(stream),
+                        Err(failure) if is_loss(failure.code) => {
+                            tracing::debug!(%failure, "not submitted yet");
+                            pause = RETRY_PAUSE;
+                        }
+                        Err(failure) => return Err(failure),
+                    }
+                }
+                Standing::Coming => {}
+                Standing::Orphaned => {
+                    self.instance = self.routes.open_again(self.instance).await?;
+                    continue;
+                }
+                Standing::Over(failure) => return Err(failure),
+            }
+            tokio::select! {
+                news = changes.changed() => news.map_err(|_| crate::cluster_actor::Leaving)?,
+                () = sleep(pause) => {}
+                () = sleep_until(self.deadline) => return Err(self.not_back()),
+            }
+        }
+    }
+
+    fn not_back(&self) -> Failure {
+        let view = self.routes.view();
+        let waits_for = find(&view, self.instance).and_then(|found| found.failure.clone());
+        waits_for.unwrap_or_else(|| {
+            Failure::new(ErrorCode::TimedOut, "the model was not ready in time")
+                .hint("see what it waits for with `espalier status`")
+        })
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The instance.
+    pub(crate) instance: InstanceId,
+    /// The generation of its plan.
+    pub(crate) generation: u32,
+    /// The node of rank 0.
+    pub(crate) driver: NodeId,
+}
+
+/// How an instance stands for whoever wants an answer of it.
+#[derive(Debug, PartialEq)]
+enum Standing {
+    Answers(Route),
+    /// Wait for the view to change.
+    Coming,
+    /// All nodes that ran it are gone, its owner too: only somebody new can open it again.
+    Orphaned,
+    Over(Failure),
+}
+
+fn standing(view: &ClusterView, instance: InstanceId) -> Standing {
+    let Some(found) = find(view, instance) else {
+        let failure = Failure::new(ErrorCode::Cancelled, "the model was closed");
+        return Standing::Over(failure.hint("send the request again to load it"));
+    };
+    match (found.state, found.driver()) {
+        (InstanceState::Ready, Some(driver)) => Standing::Answers(Route {
+            instance,
+            generation: found.generation,
+            driver,
+        }),
+        (InstanceState::Failed, _) if is_orphaned(view, found) => Standing::Orphaned,
+        (InstanceState::Failed, _) => {
+            let unsaid = || Failure::new(ErrorCode::WorkerLost, "the model could not be run");
+            Standing::Over(found.failure.clone().unwrap_or_else(unsaid))
+        }
+        (InstanceState::Placing, _) if found.failure.is_some() => {
+            // It has never run and does not fit: waiting would be waiting for somebody to add a node.
+            found
+                .failure
+                .clone()
+                .map_or(Standing::Coming, Standing::Over)
+        }
+        (
+            InstanceState::Ready
+            | InstanceState::Placing
+            | InstanceState::Downloading
+            | InstanceState::Loading
+            | InstanceState::Mending,
+            _,
+        ) => Standing::Coming,
+    }
+}
+
+/// Whether nobody is left who could mend an instance.
+fn is_orphaned(view: &ClusterView, instance: &InstanceView) -> bool {
+    let online = |id: NodeId| {
+        let node = view.nodes.iter().find(|node| node.id == id);
+        node.is_some_and(|node| node.state == NodeState::Online)
+    };
+    let held = instance.shards.iter().any(|shard| online(shard.node));
+    !held && !online(instance.owner)
+}
+
+fn find(view: &ClusterView, instance: InstanceId) -> Option<&InstanceView> {
+    view.instances.iter().find(|found| found.id == instance)
+}
+
+/// Whether a failure means that whoever computed is gone, rather than that the request is at fault.
+fn is_loss(code: ErrorCode) -> bool {
+    match code {
+        ErrorCode::WorkerLost | ErrorCode::NotFound => true,
+        ErrorCode::InvalidRequest
+        | ErrorCode::ContextTooLong
+        | ErrorCode::ModelNotFound
+        | ErrorCode::ModelUnsupported
+        | ErrorCode::ModelDamaged
+        | ErrorCode::NotEnoughMemory
+        | ErrorCode::PlacementImpossible
+        | ErrorCode::Forbidden
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::TooLarge
+        | ErrorCode::Overloaded
+        | ErrorCode::TimedOut
+        | ErrorCode::Cancelled
+        | ErrorCode::Internal => false,
+    }
+}
+
+fn silent() -> Failure {
+    Failure::new(ErrorCode::TimedOut, "the model stopped answering")
+        .hint("close the instance and send the request again")
+}

@@ -1,0 +1,76 @@
+//! Tokenizers and chat templates of the models in use, loaded once each.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base::{ErrorCode, Failure, Fingerprint};
+use text::{ChatTemplate, TemplateError, Tokenizer, TokenizerError};
+
+/// Models whose text side is kept: a large vocabulary takes some 50 MB, and few models are in use at once.
+const MODELS_MAX: usize = 4;
+
+/// The text side of a model.
+#[derive(Debug)]
+pub(crate) struct ModelText {
+    /// Text to tokens and back.
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    /// Conversation to text; a model that was never taught to chat has none.
+    pub(crate) template: Option<ChatTemplate>,
+}
+
+impl ModelText {
+    /// Reads a model's folder. Blocks: files of some megabytes.
+    fn load(folder: &Path) -> Result<Self, Failure> {
+        let tokenizer = Tokenizer::load(folder).map_err(|error| unreadable(&error))?;
+        let template = ChatTemplate::load(folder).map_err(|error| bad_template(&error))?;
+        Ok(Self {
+            tokenizer: Arc::new(tokenizer),
+            template,
+        })
+    }
+}
+
+/// The models last used, the latest at the end.
+#[derive(Debug, Default)]
+pub(crate) struct ModelTexts {
+    recent: Mutex<Vec<(Fingerprint, Arc<ModelText>)>>,
+}
+
+impl ModelTexts {
+    /// The text side of a model that was used before.
+    pub(crate) fn known(&self, fingerprint: Fingerprint) -> Option<Arc<ModelText>> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = recent.iter().position(|(known, _)| *known == fingerprint)?;
+        let entry = recent.remove(at);
+        let found = Arc::clone(&entry.1);
+        recent.push(entry);
+        Some(found)
+    }
+
+    /// Reads the text side of a model whose files lie in `folder`.
+    pub(crate) async fn load(
+        &self,
+        fingerprint: Fingerprint,
+        folder: PathBuf,
+    ) -> Result<Arc<ModelText>, Failure> {
+        let loading = tokio::task::spawn_blocking(move || ModelText::load(&folder));
+        let loaded = loading
+            .await
+            .map_err(|_| Failure::new(ErrorCode::Internal, "reading the tokenizer broke off"))??;
+        let loaded = Arc::new(loaded);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= MODELS_MAX {
+            recent.remove(0);
+        }
+        recent.push((fingerprint, Arc::clone(&loaded)));
+        Ok(loaded)
+    }
+}
+
+fn unreadable(error: &TokenizerError) -> Failure {
+    Failure::new(ErrorCode::ModelDamaged, error.to_string())
+}
+
+fn bad_template(error: &TemplateError) -> Failure {
+    Failure::new(ErrorCode::ModelDamaged, error.to_string())
+}

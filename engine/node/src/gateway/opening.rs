@@ -1,0 +1,217 @@
+//! From the name in a request to an instance: one that is there, or a new one.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use base::{
+    ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, Secret, ShardingChoice,
+};
+use cluster::{ClusterView, InstanceState, InstanceView, OpenInstance};
+use tokio::sync::Mutex;
+
+use crate::cluster_actor::{ClusterHandle, Wish};
+use crate::models::{LocalModel, LocalModels};
+use crate::random;
+use crate::supervisor::inspect;
+
+/// Opens instances. One at a time, so that two requests for a model that is not loaded load it once.
+pub(crate) struct Opening {
+    cluster: ClusterHandle,
+    models: LocalModels,
+    worker: PathBuf,
+    one_at_a_time: Mutex<()>,
+    /// Cards of models seen so far. As many as this node has models.
+    cards: Mutex<HashMap<Fingerprint, ModelCard>>,
+}
+
+/// What somebody wants opened or planned.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// The model's name, or its folder.
+    pub(crate) model: String,
+    /// How to divide it.
+    pub(crate) sharding: ShardingChoice,
+    /// Over how many nodes; `None` leaves it to the planner.
+    pub(crate) node_count: Option<u32>,
+    /// Over which nodes; empty leaves it to the planner.
+    pub(crate) node_ids: Vec<NodeId>,
+}
+
+impl Asked {
+    /// A model as a request names it, divided as is best.
+    pub(crate) fn named(model: &str) -> Self {
+        Self {
+            model: model.to_string(),
+            sharding: ShardingChoice::Auto,
+            node_count: None,
+            node_ids: Vec::new(),
+        }
+    }
+}
+
+impl Opening {
+    pub(crate) fn new(cluster: ClusterHandle, models: LocalModels, worker: PathBuf) -> Self {
+        Self {
+            cluster,
+            models,
+            worker,
+            one_at_a_time: Mutex::new(()),
+            cards: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The instance that answers requests for a model: a running one, or a new one of a model of this node.
+    pub(crate) async fn on_demand(&self, model: &str) -> Result<InstanceView, Failure> {
+        if let Some(found) = usable(&self.cluster.view(), model, None) {
+            return Ok(found.clone());
+        }
+        let local = self.models.by_name(model).await?;
+        let _one = self.one_at_a_time.lock().await;
+        let view = self.cluster.view();
+        if let Some(found) = usable(&view, model, Some(local.fingerprint)) {
+            return Ok(found.clone());
+        }
+        self.close_failed(&view, local.fingerprint).await;
+        tracing::info!(%model, "a request asks for a model that is not loaded");
+        let id = self.open_local(&local, &Asked::named(model)).await?;
+        self.instance(id)
+    }
+
+    /// Opens an instance, whatever else there is.
+    pub(crate) async fn open(&self, asked: &Asked) -> Result<InstanceId, Failure> {
+        let local = self.models.resolve(&asked.model).await?;
+        let _one = self.one_at_a_time.lock().await;
+        self.open_local(&local, asked).await
+    }
+
+    /// Opens the model of an instance that nobody is left to mend; another request may have done so already.
+    pub(crate) async fn open_again(&self, lost: InstanceId) -> Result<InstanceId, Failure> {
+        let lost = self.instance(lost)?;
+        let local = self
+            .models
+            .locate(&lost.model, &lost.folder, lost.fingerprint)
+            .await?;
+        let _one = self.one_at_a_time.lock().await;
+        let view = self.cluster.view();
+        if let Some(found) = usable(&view, &lost.model.0, Some(lost.fingerprint)) {
+            return Ok(found.id);
+        }
+        tracing::info!(model = %lost.model, "every node that ran the model is gone; it is opened again here");
+        self.close_failed(&view, lost.fingerprint).await;
+        let local = LocalModel {
+            name: lost.model.clone(),
+            folder: local,
+            fingerprint: lost.fingerprint,
+        };
+        self.open_local(&local, &Asked::named(&lost.model.0)).await
+    }
+
+    /// How a model could be placed now.
+    pub(crate) async fn plan(&self, asked: &Asked) -> Result<Vec<cluster::Placement>, Failure> {
+        let local = self.models.resolve(&asked.model).await?;
+        let wish = Wish {
+            card: self.card(&local).await?,
+            sharding: asked.sharding,
+            node_count: asked.node_count,
+            node_ids: asked.node_ids.clone(),
+        };
+        self.cluster.solve(wish).await
+    }
+
+    async fn open_local(&self, local: &LocalModel, asked: &Asked) -> Result<InstanceId, Failure> {
+        let id = InstanceId(random::u64()?);
+        let open = OpenInstance {
+            id,
+            model: name_for(&self.cluster.view(), local),
+            folder: local.folder.to_string_lossy().into_owned(),
+            fingerprint: local.fingerprint,
+            card: self.card(local).await?,
+            sharding: asked.sharding,
+            node_count: asked.node_count,
+            node_ids: asked.node_ids.clone(),
+            secret: Secret(random::bytes()?),
+        };
+        self.cluster.open(open).await?;
+        // The cluster keeps a bounded number of instances and says no by not having it.
+        self.instance(id).map(|instance| instance.id)
+    }
+
+    /// What a model is in numbers; asks a worker the first time.
+    async fn card(&self, local: &LocalModel) -> Result<ModelCard, Failure> {
+        let mut cards = self.cards.lock().await;
+        if let Some(card) = cards.get(&local.fingerprint) {
+            return Ok(card.clone());
+        }
+        let card = inspect(&self.worker, &local.folder).await?;
+        cards.insert(local.fingerprint, card.clone());
+        Ok(card)
+    }
+
+    fn instance(&self, id: InstanceId) -> Result<InstanceView, Failure> {
+        let view = self.cluster.view();
+        let found = view.instances.iter().find(|found| found.id == id);
+        found.cloned().ok_or_else(|| {
+            let failure = Failure::new(ErrorCode::NotFound, format!("there is no instance {id}"));
+            failure.hint("see which there are with `espalier status`")
+        })
+    }
+
+    /// A failed instance of a model makes way for a new attempt.
+    async fn close_failed(&self, view: &ClusterView, fingerprint: Fingerprint) {
+        let same = view
+            .instances
+            .iter()
+            .filter(|instance| instance.fingerprint == fingerprint);
+        for failed in same.filter(|instance| !may_answer(instance)) {
+            // Only a node that is shutting down cannot.
+            let _ = self.cluster.close(failed.id).await;
+        }
+    }
+}
+
+/// The best instance for a name or a fingerprint: one that answers, else one that is about to, driven here if possible.
+fn usable<'a>(
+    view: &'a ClusterView,
+    model: &str,
+    fingerprint: Option<Fingerprint>,
+) -> Option<&'a InstanceView> {
+    let fits = |instance: &&InstanceView| match fingerprint {
+        Some(fingerprint) => instance.fingerprint == fingerprint,
+        None => instance.model.0 == model,
+    };
+    let candidates = view
+        .instances
+        .iter()
+        .filter(fits)
+        .filter(|found| may_answer(found));
+    candidates.min_by_key(|instance| match instance.driver() {
+        Some(driver) if driver == view.node_id => 0,
+        Some(_) => 1,
+        None => 2,
+    })
+}
+
+/// Whether waiting for an instance makes sense: it runs, or something is being done about it.
+fn may_answer(instance: &InstanceView) -> bool {
+    match instance.state {
+        InstanceState::Ready
+        | InstanceState::Downloading
+        | InstanceState::Loading
+        | InstanceState::Mending => true,
+        InstanceState::Placing => instance.failure.is_none(),
+        InstanceState::Failed => false,
+    }
+}
+
+/// The name of a new instance's model: its own, unless another model has it already.
+fn name_for(view: &ClusterView, local: &LocalModel) -> ModelId {
+    let taken = view
+        .instances
+        .iter()
+        .any(|instance| instance.model == local.name && instance.fingerprint != local.fingerprint);
+    if taken {
+        ModelId(local.folder.to_string_lossy().into_owned())
+    } else {
+        local.name.clone()
+    }
+}

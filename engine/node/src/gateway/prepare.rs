@@ -1,0 +1,192 @@
+//! A request in text becomes one in tokens: rendered, tokenized, checked against the model's limits. Pure.
+
+use base::{ErrorCode, Failure, GenerateRequest, Prompt, TokenId, TokenRequest};
+use text::{Framing, RenderError, TextStart, TextStream};
+
+use super::answer::{Teller, Wanted};
+use super::model_text::ModelText;
+
+/// What a model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ModelLimits {
+    /// Longest prompt and answer together, in tokens.
+    pub(crate) context_tokens: u32,
+    /// Token ids are below this.
+    pub(crate) vocabulary_size: u32,
+}
+
+/// A request ready for rank 0, and what turns its tokens back.
+pub(crate) struct Prepared {
+    pub(crate) request: TokenRequest,
+    pub(crate) teller: Teller,
+}
+
+/// Prepares a request. `model` is the model's own name, `unix_seconds` the time for templates that print it. Takes as
+/// long as tokenizing takes: milliseconds for a long prompt.
+pub(crate) fn prepare(
+    ask: GenerateRequest,
+    model: String,
+    text: &ModelText,
+    limits: ModelLimits,
+    unix_seconds: i64,
+) -> Result<Prepared, Failure> {
+    let (prompt, start) = tokens_of(&ask.prompt, text, unix_seconds)?;
+    check_vocabulary(&prompt, &ask.stop_tokens, limits)?;
+    let max_tokens = answer_tokens(prompt.len(), ask.max_tokens, limits)?;
+    let mut stop_tokens = ask.stop_tokens;
+    if !ask.ignore_eos {
+        stop_tokens.extend(text.tokenizer.stop_tokens());
+    }
+    stop_tokens.sort_unstable();
+    stop_tokens.dedup();
+    let scored = ask.logprobs.is_some();
+    let wanted = Wanted {
+        model,
+        echo: ask.echo.then(|| echo_of(&ask.prompt, &prompt, text)),
+        scored,
+    };
+    let request = TokenRequest {
+        id: ask.id,
+        prompt,
+        generated: Vec::new(),
+        sampling: ask.sampling,
+        max_tokens,
+        stop: ask.stop.clone(),
+        stop_tokens,
+        logprobs: ask.logprobs,
+        prompt_logprobs: ask.echo && scored,
+    };
+    let stream = TextStream::new(text.tokenizer.clone(), ask.stop, start);
+    let teller = Teller::new(text.tokenizer.clone(), stream, wanted, &request);
+    Ok(Prepared { request, teller })
+}
+
+fn tokens_of(
+    prompt: &Prompt,
+    text: &ModelText,
+    unix_seconds: i64,
+) -> Result<(Vec<TokenId>, TextStart), Failure> {
+    let encode = |words: &str, framing: Framing| {
+        let tokens = text.tokenizer.encode(words, framing);
+        tokens.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))
+    };
+    let (tokens, start) = match prompt {
+        Prompt::Chat(messages) => {
+            let template = text.template.as_ref().ok_or_else(no_template)?;
+            let rendered = template
+                .render(messages, unix_seconds)
+                .map_err(|error| not_rendered(&error))?;
+            (encode(&rendered, Framing::Bare)?, TextStart::OfText)
+        }
+        Prompt::Text(words) => (encode(words, Framing::Whole)?, TextStart::Continuation),
+        Prompt::Tokens(tokens) => (tokens.clone(), TextStart::Continuation),
+    };
+    if tokens.is_empty() {
+        let failure = Failure::new(ErrorCode::InvalidRequest, "the prompt has no tokens");
+        return Err(failure.hint("send at least one").param("prompt"));
+    }
+    Ok((tokens, start))
+}
+
+/// The prompt as text: what the client wrote, where it wrote text.
+fn echo_of(prompt: &Prompt, tokens: &[TokenId], text: &ModelText) -> String {
+    match prompt {
+        Prompt::Text(words) => words.clone(),
+        Prompt::Chat(_) | Prompt::Tokens(_) => text.tokenizer.decode(tokens),
+    }
+}
+
+fn check_vocabulary(
+    prompt: &[TokenId],
+    stop_tokens: &[TokenId],
+    limits: ModelLimits,
+) -> Result<(), Failure> {
+    for (tokens, param) in [(prompt, "prompt"), (stop_tokens, "stop_token_ids")] {
+        let size = limits.vocabulary_size;
+        if let Some(token) = tokens.iter().find(|token| **token >= size) {
+            let message = format!("there is no token {token}: the vocabulary has {size}");
+            let failure = Failure::new(ErrorCode::InvalidRequest, message).param(param);
+            return Err(failure.hint("tokenize with this model's own tokenizer"));
+        }
+    }
+    Ok(())
+}
+
+/// How long the answer may become: as asked, or up to the end of the context.
+fn answer_tokens(
+    prompt_tokens: usize,
+    asked: Option<u32>,
+    limits: ModelLimits,
+) -> Result<u32, Failure> {
+    let context = limits.context_tokens;
+    let room = u32::try_from(prompt_tokens)
+        .ok()
+        .and_then(|prompt| context.checked_sub(prompt));
+    match (room, asked) {
+        (Some(room), Some(asked)) if asked <= room => Ok(asked),
+        // Without a wish there must at least be room for one token.
+        (Some(room), None) if room > 0 => Ok(room),
+        (Some(_) | None, _) => {
+            let message = match asked {
+                Some(asked) => format!(
+                    "the prompt has {prompt_tokens} tokens and {asked} are asked for, but prompt and answer together have room for {context}"
+                ),
+                None => format!(
+                    "the prompt has {prompt_tokens} tokens, but prompt and answer together have room for {context}"
+                ),
+            };
+            let failure = Failure::new(ErrorCode::ContextTooLong, message);
+            Err(failure.hint("shorten the prompt or ask for fewer tokens"))
+        }
+    }
+}
+
+fn no_template() -> Failure {
+    Failure::new(
+        ErrorCode::InvalidRequest,
+        "this model has no chat template: it was not made for conversations",
+    )
+    .hint("use /v1/completions")
+    .param("messages")
+}
+
+fn not_rendered(error: &RenderError) -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, error.to_string()).param("messages")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ModelLimits = ModelLimits {
+        context_tokens: 100,
+        vocabulary_size: 50,
+    };
+
+    #[test]
+    fn an_answer_fits_the_context() {
+        assert_eq!(answer_tokens(60, None, LIMITS), Ok(40));
+        assert_eq!(answer_tokens(60, Some(40), LIMITS), Ok(40));
+        assert_eq!(answer_tokens(60, Some(0), LIMITS), Ok(0));
+        assert_eq!(answer_tokens(100, Some(0), LIMITS), Ok(0));
+        for (prompt, asked) in [
+            (60, Some(41)),
+            (100, None),
+            (101, Some(0)),
+            (usize::MAX, None),
+        ] {
+            let failure = answer_tokens(prompt, asked, LIMITS).unwrap_err();
+            assert_eq!(failure.code, ErrorCode::ContextTooLong);
+            assert!(failure.message.contains("100"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn tokens_outside_the_vocabulary_are_refused_by_name() {
+        assert!(check_vocabulary(&[0, 49], &[49], LIMITS).is_ok());
+        let prompt = check_vocabulary(&[50], &[], LIMITS).unwrap_err();
+        assert_eq!(prompt.param.as_deref(), Some("prompt"));
+        let stop = check_vocabulary(&[1], &[u32::MAX], LIMITS).unwrap_err();
+        assert_eq!(stop.param.as_deref(), Some("stop_token_ids"));
+    }
+}

@@ -1,0 +1,117 @@
+//! The models of this node's disk, asked for off the runtime's threads: [`store`] blocks on files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use base::{ErrorCode, Failure, Fingerprint, ModelId};
+use store::{Catalogue, Model, SproutError};
+
+/// A model whose folder was checked.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalModel {
+    /// The name to use in requests.
+    pub(crate) name: ModelId,
+    /// Where its files are.
+    pub(crate) folder: PathBuf,
+    /// What they are.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// The catalogue of this node. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalModels {
+    catalogue: Arc<Catalogue>,
+}
+
+impl LocalModels {
+    /// Opens the catalogue of a data folder; lays out the embedded model the first time.
+    pub(crate) async fn open(data: &Path) -> Result<Self, SproutError> {
+        let data = data.to_path_buf();
+        let opening = tokio::task::spawn_blocking(move || Catalogue::open(&data));
+        let catalogue = opening.await.map_err(|error| SproutError {
+            path: PathBuf::new(),
+            error: error.into(),
+        })??;
+        Ok(Self {
+            catalogue: Arc::new(catalogue),
+        })
+    }
+
+    /// The model of a name. For requests: a path is never followed.
+    pub(crate) async fn by_name(&self, name: &str) -> Result<LocalModel, Failure> {
+        let name = name.to_string();
+        self.ask(move |catalogue| Ok(catalogue.by_name(&name)?))
+            .await
+            .map(local)
+    }
+
+    /// The model of a name or of a folder's path. For whoever runs the node.
+    pub(crate) async fn resolve(&self, name_or_path: &str) -> Result<LocalModel, Failure> {
+        let wanted = name_or_path.to_string();
+        self.ask(move |catalogue| Ok(catalogue.resolve(&wanted)?))
+            .await
+            .map(local)
+    }
+
+    /// Where the files of a model are that a node of the cluster placed.
+    pub(crate) async fn locate(
+        &self,
+        name: &ModelId,
+        folder: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<PathBuf, Failure> {
+        let name = name.clone();
+        let folder = PathBuf::from(folder);
+        let found = self
+            .ask(move |catalogue| Ok(catalogue.locate(&name, &folder, fingerprint)?))
+            .await?;
+        Ok(found.path)
+    }
+
+    /// All models of the data folder, and when they came, in seconds since 1970.
+    pub(crate) async fn list(&self) -> Vec<(ModelId, u64)> {
+        let listed = self.ask(|catalogue| {
+            let models = catalogue.list().into_iter();
+            Ok(models
+                .map(|model| {
+                    let since = created(&model.folder.path);
+                    (model.name, since)
+                })
+                .collect())
+        });
+        // Only a panic in the catalogue ends here; it is logged where it happens.
+        listed.await.unwrap_or_default()
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Catalogue) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let catalogue = Arc::clone(&self.catalogue);
+        let asking = tokio::task::spawn_blocking(move || question(&catalogue));
+        asking.await.map_err(|_| {
+            Failure::new(
+                ErrorCode::Internal,
+                "looking for the model's files broke off",
+            )
+        })?
+    }
+}
+
+fn local(model: Model) -> LocalModel {
+    LocalModel {
+        name: model.name,
+        folder: model.folder.path,
+        fingerprint: model.folder.fingerprint,
+    }
+}
+
+/// When a folder was last changed, which for a model is when it came; 0 if the system does not say.
+fn created(folder: &Path) -> u64 {
+    let modified = std::fs::metadata(folder).and_then(|data| data.modified());
+    let since = modified
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,180 @@
+//! Starts, feeds, watches and ends the workers of this node. Owned by the cluster's actor, which tells it what to do
+//! and hears what came of it as [`cluster::Event`]s. Never decides where anything runs.
+
+mod inspect;
+mod mlx;
+mod pipes;
+mod ports;
+mod process;
+mod running;
+mod shard;
+mod start_frame;
+mod streams;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::{ErrorCode, Failure};
+use cluster::{Event, ShardKey, StartShard};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub(crate) use inspect::inspect;
+pub(crate) use running::Running;
+
+use crate::models::LocalModels;
+use ports::HeldPorts;
+use shard::ShardTask;
+
+/// All workers end within this, or are killed with their tasks: one that listens needs milliseconds.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
+
+/// What every worker is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerSettings {
+    /// The worker program.
+    pub(crate) program: PathBuf,
+    /// Where files for running workers go.
+    pub(crate) run_folder: PathBuf,
+}
+
+/// The workers of this node, by shard.
+pub(crate) struct Supervisor {
+    settings: WorkerSettings,
+    models: LocalModels,
+    events: mpsc::Sender<Event>,
+    running: Running,
+    shards: HashMap<ShardKey, Held>,
+}
+
+/// What this node holds for a shard.
+enum Held {
+    /// Ports alone.
+    Ports(HeldPorts),
+    /// A task with a worker. Dropping it stops the worker.
+    Worker {
+        stop: Option<oneshot::Sender<()>>,
+        task: JoinHandle<()>,
+    },
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        settings: WorkerSettings,
+        models: LocalModels,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            settings,
+            models,
+            events,
+            running: Running::default(),
+            shards: HashMap::new(),
+        }
+    }
+
+    /// The workers that compute.
+    pub(crate) fn running(&self) -> Running {
+        self.running.clone()
+    }
+
+    /// Takes ports for a shard.
+    pub(crate) fn reserve(&mut self, shard: ShardKey, ring_ip: IpAddr, plan_ip: IpAddr) -> Event {
+        let held = HeldPorts::take(ring_ip, plan_ip).and_then(|ports| {
+            let numbers = ports.numbers().map_err(|error| {
+                Failure::new(
+                    ErrorCode::Internal,
+                    format!("a port has no number: {error}"),
+                )
+            })?;
+            Ok((ports, numbers))
+        });
+        match held {
+            Ok((ports, (ring_port, plan_port))) => {
+                self.shards.insert(shard, Held::Ports(ports));
+                Event::Reserved {
+                    shard,
+                    ring_port,
+                    plan_port,
+                }
+            }
+            Err(failure) => Event::WorkerFailed { shard, failure },
+        }
+    }
+
+    /// Starts a shard's worker; what becomes of it comes as events.
+    pub(crate) fn start(&mut self, start: StartShard) {
+        let shard = start.shard;
+        let ports = match self.shards.remove(&shard) {
+            Some(Held::Ports(ports)) => Some(ports),
+            Some(Held::Worker { .. }) | None => None,
+        };
+        let task = ShardTask {
+            start,
+            ports,
+            program: self.settings.program.clone(),
+            run_folder: self.settings.run_folder.clone(),
+            models: self.models.clone(),
+            events: self.events.clone(),
+            running: self.running.clone(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(task.run(stopped));
+        let held = Held::Worker {
+            stop: Some(stop),
+            task,
+        };
+        self.shards.insert(shard, held);
+    }
+
+    /// Gives a shard up. The answer, if there is nothing to wait for; otherwise it comes as an event.
+    pub(crate) fn stop(&mut self, shard: ShardKey) -> Option<Event> {
+        match self.shards.get_mut(&shard) {
+            Some(Held::Worker { stop, .. }) => {
+                // Its task ends with `Stopped`, or has just ended with `WorkerFailed`: that counts as the answer.
+                stop.take();
+                None
+            }
+            Some(Held::Ports(_)) | None => {
+                self.shards.remove(&shard);
+                Some(Event::Stopped { shard })
+            }
+        }
+    }
+
+    /// Takes note of what a worker's task said, and says what it means: a worker that failed while it was being
+    /// stopped has stopped.
+    pub(crate) fn heard(&mut self, event: Event) -> Event {
+        let shard = match &event {
+            Event::WorkerFailed { shard, .. } | Event::Stopped { shard } => *shard,
+            _ => return event,
+        };
+        match self.shards.remove(&shard) {
+            Some(Held::Worker { stop: None, .. }) => Event::Stopped { shard },
+            Some(Held::Worker { .. } | Held::Ports(_)) | None => event,
+        }
+    }
+
+    /// Ends all workers.
+    pub(crate) async fn shut_down(mut self) {
+        let mut tasks = Vec::new();
+        for (_, held) in self.shards.drain() {
+            if let Held::Worker { stop, task } = held {
+                drop(stop);
+                tasks.push(task);
+            }
+        }
+        let all = async {
+            for task in &mut tasks {
+                // A task that panicked has dropped its process, which kills it.
+                let _ = task.await;
+            }
+        };
+        if timeout(SHUTDOWN_LIMIT, all).await.is_err() {
+            tasks.iter().for_each(JoinHandle::abort);
+        }
+    }
+}

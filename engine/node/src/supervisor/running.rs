@@ -1,0 +1,80 @@
+//! The workers of this node that drive an instance (rank 0) and compute, and how to ask one for an answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::{ErrorCode, Failure, TokenRequest};
+use cluster::ShardKey;
+use wire::worker::ToWorker;
+
+use super::pipes::{FrameWriter, WriteError};
+use super::streams::{Streams, TokenStream};
+
+/// Shared by the shards' tasks, which add and remove, and the gateway, which looks up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Running {
+    workers: Arc<Mutex<HashMap<ShardKey, WorkerHandle>>>,
+}
+
+/// A worker of rank 0 that computes.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerHandle {
+    streams: Streams,
+    writer: FrameWriter,
+}
+
+impl Running {
+    /// The worker here that drives a generation of an instance, whichever of its plans that is.
+    pub(crate) fn driver_of(
+        &self,
+        instance: base::InstanceId,
+        generation: u32,
+    ) -> Option<WorkerHandle> {
+        let workers = self.lock();
+        let found = workers
+            .iter()
+            .find(|(key, _)| key.instance == instance && key.generation == generation);
+        found.map(|(_, worker)| worker.clone())
+    }
+
+    pub(super) fn insert(&self, shard: ShardKey, worker: WorkerHandle) {
+        self.lock().insert(shard, worker);
+    }
+
+    pub(super) fn remove(&self, shard: ShardKey) {
+        self.lock().remove(&shard);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardKey, WorkerHandle>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WorkerHandle {
+    pub(super) fn new(streams: Streams, writer: FrameWriter) -> Self {
+        Self { streams, writer }
+    }
+
+    /// Asks for an answer. Fails with `WorkerLost` when the worker is gone: another plan is on its way.
+    pub(crate) fn generate(&self, request: TokenRequest) -> Result<TokenStream, Failure> {
+        let opened = self.streams.open(request.id, self.writer.clone());
+        let stream = opened.ok_or_else(gone)?;
+        match self.writer.write(&ToWorker::Submit(request)) {
+            Ok(()) => Ok(stream),
+            Err(WriteError::Gone) => Err(gone()),
+            Err(WriteError::Full) => Err(Failure::new(
+                ErrorCode::Overloaded,
+                "the model has too many requests waiting",
+            )
+            .hint("try again in a moment")),
+            Err(WriteError::Encode(error)) => {
+                Err(Failure::new(ErrorCode::TooLarge, error.to_string()).hint("shorten the prompt"))
+            }
+        }
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(ErrorCode::WorkerLost, "the worker is gone")
+}

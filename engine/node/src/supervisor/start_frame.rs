@@ -1,0 +1,42 @@
+//! A worker's first frame, made from what the cluster decided. Pure.
+
+use std::path::Path;
+
+use base::ShardSpec;
+use cluster::StartShard;
+use wire::worker::{Limits, PlanLink, ShardStart, Start};
+
+/// Answers computed side by side. More would make each too slow to read along on the machines this is for.
+const SLOTS_MAX: u32 = 16;
+/// Requests that wait for a slot before more are refused: minutes of work.
+const QUEUE_MAX: u32 = 256;
+/// Prompt tokens per step: large enough for full speed on a GPU, small enough that answers under way stutter little.
+const PREFILL_CHUNK_TOKENS: u32 = 512;
+/// Where every position's logits are copied: 64 of a vocabulary of 150,000 are 38 MB.
+const SCORING_CHUNK_TOKENS: u32 = 64;
+
+/// What to tell the worker of a shard whose model lies in `folder` here.
+pub(super) fn start_frame(start: &StartShard, folder: &Path) -> Start {
+    Start::Shard(ShardStart {
+        folder: folder.to_path_buf(),
+        fingerprint: start.card_fingerprint,
+        spec: ShardSpec {
+            rank: start.rank,
+            world: start.world,
+            sharding: start.sharding,
+            layers: start.layers.clone(),
+            tensor: start.tensor,
+        },
+        plan_link: start.plan_address.map(|address| PlanLink {
+            address,
+            secret: start.secret,
+        }),
+        limits: Limits {
+            slots_max: SLOTS_MAX,
+            queue_max: QUEUE_MAX,
+            cache_tokens_max: u64::from(start.cache_tokens.max(1)),
+            prefill_chunk_tokens: PREFILL_CHUNK_TOKENS,
+            scoring_chunk_tokens: SCORING_CHUNK_TOKENS,
+        },
+    })
+}
