@@ -168,19 +168,17 @@ impl NetHandle {
     /// Asks a linked node for a generation. The stream's last event is `Finished` or `Failed`; one that ends
     /// without them is broken (link, node or worker lost) and may be asked for again elsewhere. Dropping the
     /// stream cancels the generation there; not polling it makes the sender wait.
-    pub async fn generate(
+    pub fn generate(
         &self,
         at: NodeId,
         generate: &Generate,
-    ) -> Result<BoxStream<'static, TokenEvent>, Failure> {
+    ) -> impl Future<Output = Result<BoxStream<'static, TokenEvent>, Failure>> + Send + use<> {
         let order = wire::encode(generate).map_err(|error| {
-            Failure::new(
-                ErrorCode::TooLarge,
-                format!("the request cannot be sent to another node: {error}"),
-            )
-        })?;
+            let message = format!("the request cannot be sent to another node: {error}");
+            Failure::new(ErrorCode::TooLarge, message)
+        });
         let link = self.links().get(&at).cloned();
-        generation::generate(link.ok_or_else(generation::lost)?, order.into()).await
+        async move { generation::generate(link.ok_or_else(generation::lost)?, order?.into()).await }
     }
 
     /// Says goodbye to peers and discovery and stops; returns when that is done, within a second.

@@ -1,7 +1,7 @@
 //! The actor that owns what this node knows of the network: who was seen, who is called, which sessions are open,
 //! and which pairs of them make a link. The only place that emits [`NetEvent`]s, so their order is right.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
 
@@ -30,6 +30,10 @@ use sightings::Sightings;
 pub(crate) type Registry = Arc<RwLock<HashMap<NodeId, Outbound>>>;
 
 /// What reaches the hub.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few in a second, each moved twice"
+)]
 pub(crate) enum HubMessage {
     /// Discovery saw something.
     Discovered(DiscoveryEvent),
@@ -116,6 +120,8 @@ pub(crate) struct Hub {
     links: Links,
     peers: HashMap<NodeId, Peer>,
     sessions: HashMap<SessionId, CancellationToken>,
+    /// Nodes that discovery has lost while there still was a session with them.
+    departing: HashSet<NodeId>,
 }
 
 impl Hub {
@@ -137,6 +143,7 @@ impl Hub {
             links: Links::default(),
             peers: HashMap::new(),
             sessions: HashMap::new(),
+            departing: HashSet::new(),
         }
     }
 
@@ -222,6 +229,7 @@ impl Hub {
         if found.node == self.context.own.node || found.addresses.is_empty() {
             return;
         }
+        self.departing.remove(&found.node);
         let target = Target::Node(found.node);
         let other_version = found.protocol != proof::VERSION;
         let locked = if other_version {
@@ -243,16 +251,22 @@ impl Hub {
     }
 
     async fn lost(&mut self, node: NodeId) {
-        // While it is linked it is there, whatever discovery says.
-        if !self.links.knows(node) {
-            let target = Target::Node(node);
-            self.calls.forget(&target);
-            self.unsee(&target).await;
+        // While there is a session with it, it is there, whatever discovery says.
+        if self.links.knows(node) {
+            self.departing.insert(node);
+            return;
         }
+        let target = Target::Node(node);
+        self.calls.forget(&target);
+        self.unsee(&target).await;
     }
 
     async fn proven(&mut self, proven: Proven) {
         let node = proven.node;
+        if proven.stop.is_cancelled() {
+            // Its end has overtaken its beginning.
+            return;
+        }
         self.sessions.insert(proven.id, proven.stop.clone());
         if !self.links.has_room_for(node) {
             tracing::warn!(node = %node.short(), "too many linked nodes; one was turned away");
@@ -373,6 +387,10 @@ impl Hub {
                 }
                 Change::Forget(node) => {
                     self.peers.remove(&node);
+                    if self.departing.remove(&node) {
+                        self.calls.forget(&Target::Node(node));
+                        self.unsee(&Target::Node(node)).await;
+                    }
                 }
             }
         }

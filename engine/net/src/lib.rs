@@ -21,3 +21,6 @@ pub use event::{NetEvent, PeerHandler, Sighting};
 pub use handle::{NetHandle, SendError, StartError, start};
 pub use identity::{FileKeyStore, Identity, IdentityError, KeyStore, KeyStoreError};
 pub use wire::peer::{Generate, PeerFrame};
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub(crate) const STRANGERS_PER_ADDRESS_MAX: usize = 16;
 /// cluster on one machine fit, while guessing four random words takes for ever.
 pub(crate) const WRONG_KEYS_MAX: u32 = 30;
 /// See [`WRONG_KEYS_MAX`].
-pub(crate) const WRONG_KEYS_WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WRONG_KEYS_WINDOW: Duration = Duration::from_mins(1);
 /// Addresses whose wrong keys are counted; the oldest is forgotten first. More than a home network has.
 pub(crate) const ADDRESSES_MAX: usize = 256;
 /// Linked nodes. The planner's largest cluster is far smaller.

@@ -80,7 +80,7 @@ impl Calls {
         let context = &self.context;
         let call = self.calls.entry(target.clone()).or_insert_with(|| {
             let (addresses, known) = watch::channel(addresses.to_vec());
-            let task = keep_calling(context.clone(), target, known);
+            let task = Box::pin(keep_calling(context.clone(), target, known));
             let stop = context.stop.clone();
             tokio::spawn(async move { stop.run_until_cancelled(task).await });
             Call {

@@ -11,6 +11,8 @@ use super::{KeyStore, KeyStoreError};
 
 /// Longest file read: a stored key has about 160 bytes, and anything much longer is not one.
 const FILE_BYTES_MAX: u64 = 1024;
+/// What the group and everyone else may do.
+const OTHERS: u32 = 0o077;
 /// Read and write for the owner, nothing for anyone else.
 const PRIVATE_MODE: u32 = 0o600;
 
@@ -38,7 +40,7 @@ impl FileKeyStore {
     /// Takes back what others were given. A key that was readable may have been read, so it is said aloud.
     fn close_to_others(&self, file: &File) -> Result<(), KeyStoreError> {
         let metadata = file.metadata().map_err(self.failed("read"))?;
-        if metadata.permissions().mode() & 0o077 == 0 {
+        if metadata.permissions().mode() & OTHERS == 0 {
             return Ok(());
         }
         file.set_permissions(fs::Permissions::from_mode(PRIVATE_MODE))

@@ -76,6 +76,8 @@ pub(crate) async fn serve(context: Arc<Context>, member: Member, id: SessionId) 
         stop,
     });
     session.clone().run(member.stream).await;
+    // Before the news of its end, so that the hub can tell a control stream that opens too late.
+    session.stop.cancel();
     let ended = HubMessage::Ended {
         node: session.node,
         id,

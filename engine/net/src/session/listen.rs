@@ -46,13 +46,10 @@ pub(crate) async fn listen(context: Arc<Context>, listener: TcpListener) {
             tracing::debug!(%address, "too many strangers at once; one was turned away");
             continue;
         };
-        let context = context.clone();
+        let stop = context.stop.clone();
+        let guest = Box::pin(welcome(context.clone(), stream, address, place));
         // Owned by the token of the whole network: it ends the session whatever state it is in.
-        tokio::spawn(async move {
-            let stop = context.stop.clone();
-            stop.run_until_cancelled(welcome(context, stream, address, place))
-                .await;
-        });
+        tokio::spawn(async move { stop.run_until_cancelled(guest).await });
     }
 }
 
