@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::CancellationToken;
 
 use crate::discovery::mdns::{Mdns, Scope};
 use crate::discovery::{Announcement, Discovering};
@@ -65,7 +65,13 @@ struct Inner {
     address: SocketAddr,
     hub: mpsc::Sender<HubMessage>,
     registry: Registry,
-    _stops_with_us: DropGuard,
+    stop: CancellationToken,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 /// Listens, looks for other nodes and calls them, until [`NetHandle::leave`] or the last handle is dropped.
@@ -111,7 +117,7 @@ pub async fn start(
         address,
         hub: hub_sender,
         registry,
-        _stops_with_us: stop.drop_guard(),
+        stop,
     };
     Ok((
         NetHandle {
@@ -192,6 +198,7 @@ impl NetHandle {
         };
         // The hub has its own limit, a shorter one; this is for a hub that waits for a reader of events.
         let _ = timeout(2 * LEAVE_TIMEOUT, leave).await;
+        self.inner.stop.cancel();
     }
 
     fn links(&self) -> RwLockReadGuard<'_, HashMap<NodeId, Outbound>> {

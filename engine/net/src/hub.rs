@@ -330,46 +330,42 @@ impl Hub {
 
     async fn call_failed(&mut self, target: Target, error: &CallError) {
         let reason = error.to_string();
+        let covered = matches!(error, CallError::Covered(_));
         match (&target, error.answered()) {
             (Target::Given(host), Some(node)) => {
-                let host = host.clone();
                 self.unsee(&target).await;
-                let target = Target::Node(node);
-                if self.sightings.get(&target).is_none() && !matches!(error, CallError::Covered(_))
-                {
-                    let sighting = Sighting {
-                        node: Some(node),
-                        name: host.clone(),
-                        cluster_name: String::new(),
-                        address: host,
-                        locked: Some(reason),
-                    };
-                    self.see(&target, sighting).await;
-                } else if !matches!(error, CallError::Covered(_)) {
-                    self.lock(&target, reason).await;
+                if !covered {
+                    self.show_locked(Some(node), host, reason).await;
                 }
             }
-            (Target::Given(host), None) => {
-                let sighting = Sighting {
-                    node: None,
-                    name: host.clone(),
-                    cluster_name: String::new(),
-                    address: host.clone(),
-                    locked: Some(reason),
-                };
-                self.see(&target, sighting).await;
-            }
+            (Target::Given(host), None) => self.show_locked(None, host, reason).await,
+            (Target::Node(_), _) if covered => {}
             (Target::Node(_), _) => {
-                if !matches!(error, CallError::Covered(_)) {
-                    self.lock(&target, reason).await;
-                }
-                if self.calls.failed(&target) >= CALL_BACKS_MAX && !self.calls.is_announced(&target)
-                {
+                self.lock(&target, reason).await;
+                let failures = self.calls.failed(&target);
+                if failures >= CALL_BACKS_MAX && !self.calls.is_announced(&target) {
                     self.calls.forget(&target);
                     self.unsee(&target).await;
                 }
             }
         }
+    }
+
+    /// Shows why whoever is at an address from the settings is not linked.
+    async fn show_locked(&mut self, node: Option<NodeId>, host: &str, reason: String) {
+        let target = node.map_or_else(|| Target::Given(host.to_owned()), Target::Node);
+        if self.sightings.get(&target).is_some() {
+            self.lock(&target, reason).await;
+            return;
+        }
+        let sighting = Sighting {
+            node,
+            name: host.to_owned(),
+            cluster_name: String::new(),
+            address: host.to_owned(),
+            locked: Some(reason),
+        };
+        self.see(&target, sighting).await;
     }
 
     async fn carry_out(&mut self, changes: Vec<Change>) {

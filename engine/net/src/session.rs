@@ -90,6 +90,11 @@ impl Context {
         }
     }
 
+    /// Whether there is an outbound session to `node`, or one in the making.
+    pub(crate) fn is_called(&self, node: NodeId) -> bool {
+        lock(&self.called).contains(&node)
+    }
+
     /// Takes the one outbound session to `node`, if nobody has it.
     pub(crate) fn claim(self: &Arc<Self>, node: NodeId) -> Option<Claim> {
         let free = lock(&self.called).insert(node);

@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base::NodeId;
-use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
+use mdns_sd::{
+    DaemonEvent, IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo,
+};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -60,6 +62,7 @@ impl Mdns {
         let events = daemon.browse(SERVICE)?;
         daemon.register(service)?;
         let running = Self { daemon, instance };
+        tokio::spawn(warn(running.daemon.monitor()?));
         tokio::spawn(report(events, own.node, hub));
         Ok(running)
     }
@@ -115,6 +118,15 @@ fn service(
     // The names hold 64 bits of a public key: probing for others of the same name would cost 0.75 s for nothing.
     service.set_requires_probe(false);
     Ok(service)
+}
+
+/// Says aloud what keeps the thread from its work, for example a network that it is not allowed to use.
+async fn warn(events: Receiver<DaemonEvent>) {
+    while let Ok(event) = events.recv_async().await {
+        if let DaemonEvent::Error(error) = event {
+            tracing::warn!(%error, "mDNS cannot look for other nodes everywhere");
+        }
+    }
 }
 
 /// Passes on what is found until discovery or the hub ends.

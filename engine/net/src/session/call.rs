@@ -86,13 +86,13 @@ impl CallError {
     }
 }
 
-/// Calls `target` at `addresses` and returns when the session is over.
+/// Calls `target` at `addresses`; when the session is over, gives whom it was with.
 pub(crate) async fn call(
     context: &Arc<Context>,
     target: &Target,
     addresses: &[SocketAddr],
     id: SessionId,
-) -> Result<(), CallError> {
+) -> Result<NodeId, CallError> {
     let found = match target {
         Target::Node(_) => addresses.to_vec(),
         Target::Given(host) => resolve(host).await?,
@@ -120,7 +120,7 @@ pub(crate) async fn call(
         Target::Node(_) => None,
     };
     session.run(context, id, given).await;
-    Ok(())
+    Ok(node)
 }
 
 async fn resolve(host: &str) -> Result<Vec<SocketAddr>, CallError> {

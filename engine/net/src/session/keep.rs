@@ -27,10 +27,20 @@ pub(crate) async fn keep_calling(
     mut addresses: watch::Receiver<Vec<SocketAddr>>,
 ) {
     let mut failures = 0;
+    // Who is there, as far as is known: it need not be called twice.
+    let mut answers = match &target {
+        Target::Node(node) => Some(*node),
+        Target::Given(_) => None,
+    };
     while !context.leaving.is_cancelled() {
         let known = addresses.borrow_and_update().clone();
-        let wait = match call(&context, &target, &known, next_session()).await {
-            Ok(()) => {
+        let called = match answers.filter(|node| context.is_called(*node)) {
+            Some(node) => Err(CallError::Covered(node)),
+            None => call(&context, &target, &known, next_session()).await,
+        };
+        let wait = match called {
+            Ok(node) => {
+                answers = Some(node);
                 failures = 0;
                 backoff(REDIAL_MS, 0, draw())
             }
@@ -40,6 +50,7 @@ pub(crate) async fn keep_calling(
                 return;
             }
             Err(error) => {
+                answers = error.answered().or(answers);
                 let wait = match &error {
                     CallError::Covered(_) => COVERED_RECHECK,
                     error if error.is_refusal() => backoff(REFUSED_MS, failures, draw()),

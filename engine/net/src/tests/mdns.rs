@@ -24,6 +24,21 @@ async fn nodes_of_one_machine_find_each_other_in_well_under_a_second() {
     println!("from the second node's start to the link: {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
 
+    // Killed, and back with another port before anyone could forget the old one.
+    let identity = b.identity.clone();
+    drop(b);
+    let began = Instant::now();
+    let setup = Setup {
+        identity,
+        ..on_loopback("b")
+    };
+    let mut b = setup.start().await;
+    b.linked_with(a.id).await;
+    a.linked_with(b.id).await;
+    let took = began.elapsed();
+    println!("from a restart to the link: {took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+
     b.handle.leave().await;
     let gone = b.id;
     a.unlinked_from(gone).await;

@@ -229,11 +229,10 @@ async fn guessing_is_slow() {
             }
         }
     }
-    let guesses = statuses
-        .iter()
-        .filter(|status| **status == statuses[0])
-        .count();
-    assert!(guesses <= WRONG_KEYS_MAX as usize, "{guesses}");
-    assert_ne!(statuses.last(), statuses.first());
+    // The friend's own call counted as a guess until it had proven itself, and no longer.
+    let (tried, turned_away) = statuses.split_at(WRONG_KEYS_MAX as usize);
+    assert!(tried.iter().all(|status| *status == statuses[0]));
+    assert!(turned_away.iter().all(|status| *status == turned_away[0]));
+    assert_ne!(tried[0], turned_away[0]);
     still_lets_in(&mut node, &friend).await;
 }

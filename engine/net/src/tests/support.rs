@@ -67,7 +67,7 @@ impl Setup {
         let id = self.identity.node_id();
         let handler = Arc::new(Script::default());
         let config = NetConfig {
-            identity: self.identity,
+            identity: self.identity.clone(),
             name: self.name.to_owned(),
             cluster_name: "orchard".to_owned(),
             cluster_key: self.key.map(|key| ClusterKey::new(key).unwrap()),
@@ -78,6 +78,7 @@ impl Setup {
         let (handle, events) = start(config, handler.clone()).await.unwrap();
         TestNode {
             id,
+            identity: self.identity,
             handle,
             events,
             handler,
@@ -87,6 +88,7 @@ impl Setup {
 
 pub(super) struct TestNode {
     pub(super) id: NodeId,
+    pub(super) identity: Identity,
     pub(super) handle: NetHandle,
     pub(super) events: mpsc::Receiver<NetEvent>,
     pub(super) handler: Arc<Script>,
