@@ -94,6 +94,12 @@ pub struct PlanLink {
     pub secret: Secret,
 }
 
+/// Most prompt tokens computed in one step: a plan with all of them stays far below its frame's cap.
+pub const PREFILL_CHUNK_TOKENS_MAX: u32 = 1 << 16;
+
+/// Most prompt tokens scored in one step: with the most alternatives for each, the events fit a frame between nodes.
+pub const SCORING_CHUNK_TOKENS_MAX: u32 = 1024;
+
 /// How much a worker may take on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -103,9 +109,11 @@ pub struct Limits {
     pub queue_max: u32,
     /// Tokens in all KV caches together; the planner reserved memory for so many. At least 1.
     pub cache_tokens_max: u64,
-    /// Prompt tokens computed in one step; at least 1. More is faster for the prompt and slower for answers under way.
+    /// Prompt tokens computed in one step; 1 to [`PREFILL_CHUNK_TOKENS_MAX`]. More is faster for the prompt and slower for
+    /// answers under way.
     pub prefill_chunk_tokens: u32,
-    /// The same where the prompt's log-probabilities are asked for: every position's logits are copied. At least 1.
+    /// The same where the prompt's log-probabilities are asked for: every position's logits are copied. 1 to
+    /// [`SCORING_CHUNK_TOKENS_MAX`].
     pub scoring_chunk_tokens: u32,
 }
 
@@ -320,8 +328,13 @@ impl TryFrom<LimitsBody> for Limits {
         if slots_max == 0 || slots_max > ROWS_MAX as u32 {
             return Err(Invalid("a number of slots outside 1 to 1024"));
         }
-        if cache_tokens_max == 0 || prefill_chunk_tokens == 0 || scoring_chunk_tokens == 0 {
-            return Err(Invalid("a limit of no tokens"));
+        if cache_tokens_max == 0 {
+            return Err(Invalid("a cache of no tokens"));
+        }
+        let prefill = 1..=PREFILL_CHUNK_TOKENS_MAX;
+        let scoring = 1..=SCORING_CHUNK_TOKENS_MAX;
+        if !prefill.contains(&prefill_chunk_tokens) || !scoring.contains(&scoring_chunk_tokens) {
+            return Err(Invalid("a chunk of too few or too many tokens"));
         }
         Ok(Self {
             slots_max,

@@ -1,0 +1,446 @@
+//! Any frame that may be sent.
+
+use std::net::SocketAddr;
+
+use base::{
+    ErrorCode, Failure, Fingerprint, FinishReason, InstanceId, InstancePhase, InstanceRecord,
+    LayerCost, Link, LocalShard, ModelCard, ModelId, NodeId, NodeRecord, RequestId, Sampling,
+    Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice,
+    TokenEvent, TokenLogprob, TokenRequest,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use wire::peer::{Generate, PeerFrame};
+use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRow};
+use wire::worker::{FromWorker, Limits, PlanLink, ShardStart, Start, Stats, ToWorker};
+
+pub fn failure() -> impl Strategy<Value = Failure> {
+    let code = proptest::sample::select(&ErrorCode::ALL[..]);
+    (
+        code,
+        ".{0,40}",
+        option::of(".{0,40}"),
+        option::of("[a-z]{0,9}"),
+    )
+        .prop_map(|(code, message, hint, param)| Failure {
+            code,
+            message,
+            hint,
+            param,
+        })
+}
+
+/// A request for one token.
+pub fn plain_request() -> TokenRequest {
+    TokenRequest {
+        id: RequestId(1),
+        prompt: vec![1],
+        generated: Vec::new(),
+        sampling: Sampling::GREEDY,
+        max_tokens: 1,
+        stop: Vec::new(),
+        stop_tokens: Vec::new(),
+        logprobs: None,
+        prompt_logprobs: false,
+    }
+}
+
+fn sampling() -> impl Strategy<Value = Sampling> {
+    (
+        0_f32..=2.0,
+        0.01_f32..=1.0,
+        any::<u32>(),
+        0_f32..=1.0,
+        any::<u64>(),
+    )
+        .prop_map(|(temperature, top_p, top_k, min_p, seed)| Sampling {
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            seed,
+        })
+}
+
+pub fn token_request() -> impl Strategy<Value = TokenRequest> {
+    (
+        (
+            any::<u64>(),
+            vec(any::<u32>(), 1..40),
+            vec(any::<u32>(), 0..40),
+        ),
+        (
+            sampling(),
+            any::<u32>(),
+            vec(".{1,12}", 0..4),
+            vec(any::<u32>(), 0..4),
+        ),
+        (option::of(0_u32..=128), any::<bool>()),
+    )
+        .prop_map(
+            |(
+                (id, prompt, generated),
+                (sampling, max_tokens, stop, stop_tokens),
+                (logprobs, prompt_logprobs),
+            )| {
+                TokenRequest {
+                    id: RequestId(id),
+                    prompt,
+                    generated,
+                    sampling,
+                    max_tokens,
+                    stop,
+                    stop_tokens,
+                    logprobs,
+                    prompt_logprobs,
+                }
+            },
+        )
+}
+
+fn token_logprob() -> impl Strategy<Value = TokenLogprob> {
+    (
+        any::<u32>(),
+        -9999_f32..0.0,
+        vec((any::<u32>(), -9999_f32..0.0), 0..5),
+    )
+        .prop_map(|(token, logprob, top)| TokenLogprob {
+            token,
+            logprob,
+            top,
+        })
+}
+
+pub fn token_event() -> impl Strategy<Value = TokenEvent> {
+    prop_oneof![
+        vec(token_logprob(), 0..5).prop_map(TokenEvent::Prompt),
+        (any::<u32>(), option::of(token_logprob()))
+            .prop_map(|(token, logprob)| TokenEvent::Token { token, logprob }),
+        Just(TokenEvent::Finished(FinishReason::Stop)),
+        Just(TokenEvent::Finished(FinishReason::Length)),
+        failure().prop_map(TokenEvent::Failed),
+    ]
+}
+
+fn card() -> impl Strategy<Value = ModelCard> {
+    let layer = (
+        0..1_u64 << 50,
+        0..1_u64 << 50,
+        0..1_u64 << 50,
+        0..1_u64 << 50,
+    )
+        .prop_map(
+            |(weights_bytes, active_bytes, replicated_bytes, cache_bytes_per_token)| LayerCost {
+                weights_bytes,
+                active_bytes,
+                replicated_bytes: replicated_bytes.min(weights_bytes),
+                cache_bytes_per_token,
+            },
+        );
+    (
+        ("[a-z0-9_]{1,12}", any::<[u8; 32]>(), vec(layer, 1..8)),
+        (
+            0..1_u64 << 50,
+            0..1_u64 << 50,
+            any::<bool>(),
+            any::<[u32; 4]>(),
+        ),
+        proptest::sample::select(vec![vec![1], vec![1, 2], vec![1, 2, 4, 8]]),
+    )
+        .prop_map(
+            |(
+                (model_type, fingerprint, layers),
+                (embedding_bytes, head_bytes, tied, numbers),
+                tensor_degrees,
+            )| {
+                ModelCard {
+                    model_type,
+                    fingerprint: Fingerprint(fingerprint),
+                    layers,
+                    embedding_bytes,
+                    head_bytes,
+                    tied,
+                    context_tokens_max: numbers[0],
+                    vocabulary_size: numbers[1],
+                    hidden_size: numbers[2],
+                    activation_bytes: numbers[3],
+                    tensor_degrees,
+                }
+            },
+        )
+}
+
+fn part() -> impl Strategy<Value = (std::ops::Range<u32>, TensorSlice)> {
+    (0_u32..100, 1_u32..100, 0_u32..8, 1_u32..8).prop_map(|(first, count, index, more)| {
+        let slice = TensorSlice {
+            index,
+            of: index + more,
+        };
+        (first..first + count, slice)
+    })
+}
+
+fn sharding() -> impl Strategy<Value = Sharding> {
+    prop_oneof![Just(Sharding::Pipeline), Just(Sharding::Tensor)]
+}
+
+fn plan() -> impl Strategy<Value = ShardPlan> {
+    let shard =
+        (any::<[u8; 32]>(), part(), any::<u64>()).prop_map(|(node, (layers, tensor), bytes)| {
+            Shard {
+                node: NodeId(node),
+                layers,
+                tensor,
+                bytes,
+            }
+        });
+    (sharding(), vec(shard, 1..5)).prop_map(|(sharding, shards)| ShardPlan { sharding, shards })
+}
+
+fn spec() -> impl Strategy<Value = ShardSpec> {
+    (0_u32..8, 1_u32..8, sharding(), part()).prop_map(|(rank, more, sharding, (layers, tensor))| {
+        ShardSpec {
+            rank,
+            world: rank + more,
+            sharding,
+            layers,
+            tensor,
+        }
+    })
+}
+
+fn status() -> impl Strategy<Value = ShardStatus> {
+    prop_oneof![
+        any::<(u16, u16)>().prop_map(|(ring_port, plan_port)| ShardStatus::Reserved {
+            ring_port,
+            plan_port
+        }),
+        any::<(u64, u64)>().prop_map(|(bytes_done, bytes_total)| ShardStatus::Loading {
+            bytes_done,
+            bytes_total
+        }),
+        Just(ShardStatus::Ready),
+        failure().prop_map(ShardStatus::Failed),
+    ]
+}
+
+fn node_record() -> impl Strategy<Value = NodeRecord> {
+    let shard = (
+        any::<u64>(),
+        any::<u32>(),
+        any::<u64>(),
+        0_u32..1024,
+        status(),
+    )
+        .prop_map(
+            |(instance, generation, plan_tag, rank, status)| LocalShard {
+                instance: InstanceId(instance),
+                generation,
+                plan_tag,
+                rank,
+                status,
+            },
+        );
+    let links = proptest::collection::btree_map(any::<[u8; 32]>(), option::of(any::<u32>()), 0..4);
+    let owns = proptest::collection::btree_set(any::<u64>(), 0..4);
+    (
+        (
+            any::<[u8; 32]>(),
+            any::<[u64; 4]>(),
+            option::of(any::<u64>()),
+        ),
+        (".{0,20}", ".{0,20}", links, owns, vec(shard, 0..3)),
+    )
+        .prop_map(
+            |((id, numbers, bandwidth), (name, chip, links, owns, shards))| NodeRecord {
+                id: NodeId(id),
+                epoch_ms: numbers[0],
+                version: numbers[1],
+                name,
+                chip,
+                memory_total_bytes: numbers[2],
+                memory_available_bytes: numbers[3],
+                memory_bandwidth_bytes_per_s: bandwidth,
+                links: links
+                    .into_iter()
+                    .map(|(node, round_trip_us)| Link {
+                        node: NodeId(node),
+                        round_trip_us,
+                    })
+                    .collect(),
+                owns: owns.into_iter().map(InstanceId).collect(),
+                shards,
+            },
+        )
+}
+
+fn instance_record() -> impl Strategy<Value = InstanceRecord> {
+    let choice = prop_oneof![
+        Just(ShardingChoice::Auto),
+        Just(ShardingChoice::Pipeline),
+        Just(ShardingChoice::Tensor)
+    ];
+    let phase = prop_oneof![
+        Just(InstancePhase::Placed),
+        failure().prop_map(InstancePhase::Waiting),
+        failure().prop_map(InstancePhase::Failed),
+        Just(InstancePhase::Closed),
+    ];
+    (
+        (any::<u64>(), any::<[u8; 32]>(), any::<u32>(), any::<u64>()),
+        ("[ -~]{0,20}", "[ -~]{0,20}", any::<[u8; 32]>(), card()),
+        (
+            choice,
+            option::of(any::<u32>()),
+            vec(any::<[u8; 32]>(), 0..4),
+            option::of(plan()),
+        ),
+        (phase, any::<[u8; 32]>()),
+    )
+        .prop_map(
+            |(
+                (id, owner, generation, version),
+                (model, folder, fingerprint, card),
+                (sharding, node_count, node_ids, plan),
+                (phase, secret),
+            )| InstanceRecord {
+                id: InstanceId(id),
+                owner: NodeId(owner),
+                generation,
+                version,
+                model: ModelId(model),
+                folder,
+                fingerprint: Fingerprint(fingerprint),
+                card,
+                sharding,
+                node_count,
+                node_ids: node_ids.into_iter().map(NodeId).collect(),
+                plan,
+                phase,
+                secret: Secret(secret),
+            },
+        )
+}
+
+pub fn peer_frame() -> impl Strategy<Value = PeerFrame> {
+    prop_oneof![
+        4 => node_record().prop_map(PeerFrame::Node),
+        4 => instance_record().prop_map(PeerFrame::Instance),
+        1 => any::<u64>().prop_map(PeerFrame::Ping),
+        1 => any::<u64>().prop_map(PeerFrame::Pong),
+        1 => Just(PeerFrame::Leaving),
+    ]
+}
+
+pub fn generate() -> impl Strategy<Value = Generate> {
+    (any::<u64>(), any::<u32>(), token_request()).prop_map(|(instance, generation, request)| {
+        Generate {
+            instance: InstanceId(instance),
+            generation,
+            request,
+        }
+    })
+}
+
+pub fn to_worker() -> impl Strategy<Value = ToWorker> {
+    let limits = (
+        1_u32..=1024,
+        any::<u32>(),
+        1..=u64::MAX,
+        1_u32..=65_536,
+        1_u32..=1024,
+    )
+        .prop_map(
+            |(
+                slots_max,
+                queue_max,
+                cache_tokens_max,
+                prefill_chunk_tokens,
+                scoring_chunk_tokens,
+            )| Limits {
+                slots_max,
+                queue_max,
+                cache_tokens_max,
+                prefill_chunk_tokens,
+                scoring_chunk_tokens,
+            },
+        );
+    let link = (any::<SocketAddr>(), any::<[u8; 32]>()).prop_map(|(mut address, secret)| {
+        if let SocketAddr::V6(address) = &mut address {
+            // Neither travels: a link-local address would need its scope named another way.
+            address.set_flowinfo(0);
+            address.set_scope_id(0);
+        }
+        PlanLink {
+            address,
+            secret: Secret(secret),
+        }
+    });
+    let shard = ("[ -~]{1,30}", any::<[u8; 32]>(), spec(), link, limits).prop_map(
+        |(folder, fingerprint, spec, link, limits)| ShardStart {
+            folder: folder.into(),
+            fingerprint: Fingerprint(fingerprint),
+            plan_link: (spec.world > 1).then_some(link),
+            spec,
+            limits,
+        },
+    );
+    prop_oneof![
+        1 => "[ -~]{1,30}".prop_map(|folder| ToWorker::Start(Start::Inspect { folder: folder.into() })),
+        3 => shard.prop_map(|start| ToWorker::Start(Start::Shard(start))),
+        4 => token_request().prop_map(ToWorker::Submit),
+        1 => any::<u64>().prop_map(|id| ToWorker::Cancel(RequestId(id))),
+        1 => Just(ToWorker::Stop),
+    ]
+}
+
+pub fn from_worker() -> impl Strategy<Value = FromWorker> {
+    let stats = any::<([u32; 2], [u64; 6])>().prop_map(|(now, total)| Stats {
+        running: now[0],
+        waiting: now[1],
+        cache_tokens_reserved: total[0],
+        steps: total[1],
+        prompt_tokens: total[2],
+        generated_tokens: total[3],
+        step_us: total[4],
+        host_us: total[5],
+    });
+    let event = (any::<u64>(), token_event()).prop_map(|(id, event)| (RequestId(id), event));
+    prop_oneof![
+        1 => any::<(u64, u64)>().prop_map(|(bytes_done, bytes_total)| FromWorker::Progress { bytes_done, bytes_total }),
+        1 => any::<u64>().prop_map(|load_ms| FromWorker::Ready { load_ms }),
+        2 => card().prop_map(FromWorker::Card),
+        4 => vec(event, 0..6).prop_map(FromWorker::Events),
+        1 => stats.prop_map(FromWorker::Stats),
+        1 => failure().prop_map(FromWorker::Fatal),
+    ]
+}
+
+pub fn plan_frame() -> impl Strategy<Value = PlanFrame> {
+    let outputs = prop_oneof![
+        Just(StepOutputs::None),
+        Just(StepOutputs::Last),
+        Just(StepOutputs::All)
+    ];
+    let row = (
+        any::<u32>(),
+        any::<u32>(),
+        vec(any::<u32>(), 1..20),
+        outputs,
+    )
+        .prop_map(|(slot, start, tokens, outputs)| StepRow {
+            slot,
+            start,
+            tokens,
+            outputs,
+        });
+    prop_oneof![
+        1 => any::<(u32, [u8; 32])>().prop_map(|(rank, nonce)| PlanFrame::Hello { rank, nonce }),
+        1 => any::<([u8; 32], [u8; 32])>().prop_map(|(nonce, proof)| PlanFrame::Challenge { nonce, proof }),
+        1 => any::<[u8; 32]>().prop_map(|proof| PlanFrame::Proof { proof }),
+        1 => Just(PlanFrame::Go),
+        4 => (vec(any::<u32>(), 0..6), vec(row, 0..6))
+            .prop_map(|(free, rows)| PlanFrame::Step(StepFrame { free, rows })),
+    ]
+}

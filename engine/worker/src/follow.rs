@@ -1,0 +1,50 @@
+//! The loop of every rank but 0: take a plan, compute, and again.
+
+use std::sync::mpsc::Receiver;
+
+use base::Failure;
+use infer::{Backend, Outputs, Row, SlotId, StepPlan};
+use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRow};
+
+use crate::failure;
+use crate::inbox::Inbox;
+
+/// Runs until the process ends. Requests are rank 0's: a frame from the node is an error, noticed before the next step.
+pub fn run(
+    mut backend: impl Backend,
+    frames: &Receiver<PlanFrame>,
+    inbox: &Inbox,
+) -> Result<(), Failure> {
+    loop {
+        if let Some(frame) = inbox.try_next() {
+            return Err(failure::protocol(&format!(
+                "{frame:?} came to a rank other than 0"
+            )));
+        }
+        // Waits for ever; a link that ends, and a stdin that ends, end the process from their own threads.
+        let frame = frames.recv().map_err(failure::link)?;
+        let PlanFrame::Step(step) = frame else {
+            return Err(failure::link("rank 0 sent something other than a step"));
+        };
+        backend
+            .step(&plan(step))
+            .map_err(|error| failure::step(&error))?;
+    }
+}
+
+fn plan(step: StepFrame) -> StepPlan {
+    let row = |row: StepRow| Row {
+        slot: SlotId(row.slot),
+        start: row.start,
+        tokens: row.tokens,
+        outputs: match row.outputs {
+            StepOutputs::None => Outputs::None,
+            StepOutputs::Last => Outputs::Last,
+            StepOutputs::All => Outputs::All,
+        },
+    };
+    StepPlan {
+        free: step.free.into_iter().map(SlotId).collect(),
+        rows: step.rows.into_iter().map(row).collect(),
+    }
+}

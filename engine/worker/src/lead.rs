@@ -1,0 +1,109 @@
+//! Rank 0's loop: take requests in, plan a step, send the plan, compute, report.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use base::{Failure, ModelCard, RequestId, TokenEvent};
+use infer::{Backend, Outputs, Row, Scheduler, StepPlan, Submitted};
+use text::Tokenizer;
+use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRow};
+use wire::worker::{FromWorker, Limits, ToWorker};
+
+use crate::failure;
+use crate::inbox::Inbox;
+use crate::outbox::Outbox;
+use crate::plan_link::Links;
+use crate::stats::Counters;
+
+/// The scheduler of a model.
+pub fn scheduler(limits: Limits, card: &ModelCard, tokenizer: Arc<Tokenizer>) -> Scheduler {
+    let limits = infer::Limits {
+        slots_max: limits.slots_max,
+        queue_max: limits.queue_max,
+        cache_tokens_max: limits.cache_tokens_max,
+        context_tokens_max: card.context_tokens_max,
+        vocabulary_size: card.vocabulary_size,
+        prefill_chunk_tokens: limits.prefill_chunk_tokens,
+        scoring_chunk_tokens: limits.scoring_chunk_tokens,
+    };
+    Scheduler::new(limits, tokenizer)
+}
+
+/// Runs until the process ends.
+pub fn run(
+    mut scheduler: Scheduler,
+    mut backend: impl Backend,
+    mut links: Links,
+    inbox: &Inbox,
+    outbox: &Outbox,
+) -> Result<(), Failure> {
+    let mut counters = Counters::default();
+    loop {
+        if scheduler.is_idle() {
+            // Counters that changed are told after a second; after that only the node can change anything.
+            if let Some(frame) = inbox.wait(counters.told_in()) {
+                take(frame, &mut scheduler, outbox)?;
+            }
+            counters.resume();
+        }
+        while let Some(frame) = inbox.try_next() {
+            take(frame, &mut scheduler, outbox)?;
+        }
+        if let Some(plan) = scheduler.next() {
+            links
+                .send(&PlanFrame::Step(frame(&plan)))
+                .map_err(failure::link)?;
+            let before = Instant::now();
+            let output = backend.step(&plan).map_err(|error| failure::step(&error))?;
+            counters.step(before);
+            let events = scheduler.complete(&output);
+            if !events.is_empty() {
+                outbox.send(FromWorker::Events(events));
+            }
+        }
+        if let Some(stats) = counters.due(&scheduler.load()) {
+            outbox.send(FromWorker::Stats(stats));
+        }
+    }
+}
+
+/// Takes one frame of the node in.
+fn take(frame: ToWorker, scheduler: &mut Scheduler, outbox: &Outbox) -> Result<(), Failure> {
+    let tell = |id: RequestId, event| outbox.send(FromWorker::Events(vec![(id, event)]));
+    match frame {
+        ToWorker::Submit(request) => {
+            let id = request.id;
+            match scheduler.submit(request) {
+                Ok(Submitted::Waiting) => {}
+                Ok(Submitted::Finished(reason)) => tell(id, TokenEvent::Finished(reason)),
+                Err(failure) => tell(id, TokenEvent::Failed(failure)),
+            }
+            Ok(())
+        }
+        ToWorker::Cancel(id) => {
+            scheduler.cancel(id);
+            Ok(())
+        }
+        frame @ (ToWorker::Start(_) | ToWorker::Stop) => Err(failure::protocol(&format!(
+            "{frame:?} came to a worker that runs"
+        ))),
+    }
+}
+
+/// The plan as it travels. A step's tokens are few next to what the step costs, so they are copied.
+fn frame(plan: &StepPlan) -> StepFrame {
+    let row = |row: &Row| StepRow {
+        slot: row.slot.0,
+        start: row.start,
+        tokens: row.tokens.clone(),
+        outputs: match row.outputs {
+            Outputs::None => StepOutputs::None,
+            Outputs::Last => StepOutputs::Last,
+            Outputs::All => StepOutputs::All,
+        },
+    };
+    StepFrame {
+        free: plan.free.iter().map(|slot| slot.0).collect(),
+        rows: plan.rows.iter().map(row).collect(),
+    }
+}

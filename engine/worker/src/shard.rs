@@ -1,0 +1,168 @@
+//! The life of a worker that holds a shard: link the ranks, join the group, read the weights, compute.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use base::{ErrorCode, Failure, ModelCard};
+use models::{Group, MlxBackend};
+use text::Tokenizer;
+use wire::step::PlanFrame;
+use wire::worker::{FromWorker, PlanLink, ShardStart};
+
+use crate::inbox::Inbox;
+use crate::outbox::Outbox;
+use crate::plan_link::{self, Links};
+use crate::{end, failure, follow, lead};
+
+/// For MLX to connect the ring once every rank has been told to. It retries after 1, 2, 4 and 8 seconds.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the last rank waits before it joins. In MLX's ring every rank but the last first listens and the last first
+/// connects; if nobody listens there yet, MLX sleeps a second before it tries again. Starting the other ranks' listeners
+/// takes them a few milliseconds from the word go.
+const LAST_RANK_DELAY: Duration = Duration::from_millis(40);
+
+/// Between two reports of progress: what a progress bar can show.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Runs a shard until the process ends, or says why it cannot.
+pub fn run(
+    start: &ShardStart,
+    started: Instant,
+    inbox: &Inbox,
+    outbox: &Outbox,
+) -> Result<(), Failure> {
+    let card = models::inspect(&start.folder).map_err(|error| failure::load(&error))?;
+    if card.fingerprint != start.fingerprint {
+        return Err(failure::load(&models::LoadError::OtherFiles));
+    }
+    if start.spec.rank == 0 {
+        run_lead(start, &card, started, inbox, outbox)
+    } else {
+        run_other(start, started, inbox, outbox)
+    }
+}
+
+fn run_lead(
+    start: &ShardStart,
+    card: &ModelCard,
+    started: Instant,
+    inbox: &Inbox,
+    outbox: &Outbox,
+) -> Result<(), Failure> {
+    let tokenizer = Tokenizer::load(&start.folder)
+        .map_err(|error| Failure::new(ErrorCode::ModelDamaged, error.to_string()))?;
+    let mut links = match start.plan_link {
+        Some(link) => {
+            plan_link::listen(link.address, link.secret, start.spec.world).map_err(failure::link)?
+        }
+        None => Links::none(),
+    };
+    let lost = {
+        let outbox = outbox.clone();
+        move |rank| end::fatal(&outbox, failure::link(format!("rank {rank} is gone")))
+    };
+    links.watch(lost).map_err(failure::link)?;
+    links.send(&PlanFrame::Go).map_err(failure::link)?;
+    let backend = load(start, outbox)?;
+    ready(started, outbox);
+    let scheduler = lead::scheduler(start.limits, card, Arc::new(tokenizer));
+    lead::run(scheduler, backend, links, inbox, outbox)
+}
+
+fn run_other(
+    start: &ShardStart,
+    started: Instant,
+    inbox: &Inbox,
+    outbox: &Outbox,
+) -> Result<(), Failure> {
+    let spec = &start.spec;
+    let Some(PlanLink { address, secret }) = start.plan_link else {
+        return Err(failure::protocol("a rank without a link to rank 0"));
+    };
+    let stream =
+        plan_link::connect(address, &secret, spec.rank, spec.world).map_err(failure::link)?;
+    let lost = {
+        let outbox = outbox.clone();
+        move |error| end::fatal(&outbox, failure::link(format!("rank 0 is gone: {error}")))
+    };
+    let frames = plan_link::receive(stream, lost).map_err(failure::link)?;
+    // The last rank may take as long to arrive as rank 0 waits for it.
+    match frames.recv_timeout(plan_link::LINK_TIMEOUT) {
+        Ok(PlanFrame::Go) => {}
+        Ok(_) => return Err(failure::link("rank 0 did not begin with its go")),
+        Err(_) => return Err(failure::link("rank 0 did not say go")),
+    }
+    let backend = load(start, outbox)?;
+    ready(started, outbox);
+    follow::run(backend, &frames, inbox)
+}
+
+/// Joins the group and reads the weights.
+fn load(start: &ShardStart, outbox: &Outbox) -> Result<MlxBackend, Failure> {
+    let spec = &start.spec;
+    let group = if spec.world == 1 {
+        Group::single()
+    } else {
+        if spec.rank + 1 == spec.world {
+            std::thread::sleep(LAST_RANK_DELAY);
+        }
+        let timer = Timer::start(JOIN_TIMEOUT, outbox);
+        let group = Group::join().map_err(|error| failure::group(&error))?;
+        drop(timer);
+        group
+    };
+    if (group.rank(), group.size()) != (spec.rank, spec.world) {
+        return Err(failure::protocol(
+            "a rank that is another one in MLX's ring",
+        ));
+    }
+    let mut reported = Instant::now();
+    let outbox = outbox.clone();
+    let progress = move |bytes_done, bytes_total| {
+        if bytes_done == bytes_total || reported.elapsed() >= PROGRESS_INTERVAL {
+            reported = Instant::now();
+            outbox.send(FromWorker::Progress {
+                bytes_done,
+                bytes_total,
+            });
+        }
+    };
+    models::load(&start.folder, spec, group, progress).map_err(|error| failure::load(&error))
+}
+
+fn ready(started: Instant, outbox: &Outbox) {
+    let load_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(load_ms, "ready");
+    outbox.send(FromWorker::Ready { load_ms });
+}
+
+/// Ends the process unless it is dropped in time: for calls into MLX that cannot be interrupted.
+struct Timer {
+    _running: mpsc::SyncSender<()>,
+}
+
+impl Timer {
+    fn start(timeout: Duration, outbox: &Outbox) -> Self {
+        let outbox = outbox.clone();
+        // Nothing is ever sent: the channel closes when the timer is dropped.
+        let (running, ended) = mpsc::sync_channel::<()>(0);
+        std::thread::Builder::new()
+            .name("join timer".into())
+            .spawn(move || match ended.recv_timeout(timeout) {
+                Err(RecvTimeoutError::Timeout) => {
+                    let message = format!(
+                        "the ranks could not connect to each other within {} s",
+                        timeout.as_secs()
+                    );
+                    let failure = Failure::new(ErrorCode::TimedOut, message)
+                        .hint("check that a firewall does not block connections between the nodes");
+                    end::fatal(&outbox, failure)
+                }
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+            })
+            .expect("a process that has just started can start a thread");
+        Self { _running: running }
+    }
+}
