@@ -171,6 +171,24 @@ impl Api {
             .to_string())
     }
 
+    /// Starts a stream and closes the connection after `pieces` of it.
+    pub fn hang_up_after(&self, path: &str, body: &Value, pieces: usize) -> Result<()> {
+        let mut response = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .send_json(body)?;
+        let lines = BufReader::new(response.body_mut().as_reader()).lines();
+        let seen = lines
+            .map_while(Result::ok)
+            .filter(|line| line.starts_with("data: "))
+            .take(pieces);
+        anyhow::ensure!(
+            seen.count() == pieces,
+            "the stream was shorter than {pieces} pieces"
+        );
+        Ok(())
+    }
+
     /// Any request with `"stream": true`; `on_piece` sees the number of pieces so far.
     pub fn stream(
         &self,

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Where `cargo xtask test` says that Python is.
 const PYTHON_VARIABLE: &str = "ESPALIER_TEST_PYTHON";
 
-/// Runs a script of `tests/parity` and returns what it printed.
+/// Runs a script, named from this folder, and returns what it printed.
 pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
     #[expect(
         clippy::disallowed_methods,
@@ -34,7 +34,7 @@ pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The JSON that a script of `tests/parity` printed last.
+/// The JSON that a script printed last.
 pub fn python_json(script: &str, arguments: &[&str]) -> Result<Value> {
     let printed = python(script, arguments)?;
     let last = printed

@@ -1,1 +1,25 @@
-//! models
+//! The models: the only crate that links MLX, and the only one with `unsafe` code.
+//!
+//! One file for each `model_type` ([`llama`], [`qwen3`]), on shared [`layers`]; [`load`] reads the byte ranges that a
+//! rank needs; [`distributed`] is the group of ranks; [`MlxBackend`] runs `infer`'s step plans. MLX arrays never leave
+//! the thread that made them, and no name of a user, a request or a node is known here.
+
+#![expect(
+    unsafe_code,
+    reason = "mlx-c is C: every call says in a SAFETY comment why it is sound"
+)]
+
+pub mod backend;
+pub mod distributed;
+pub mod error;
+mod family;
+mod layers;
+mod llama;
+pub mod load;
+mod ops;
+mod qwen3;
+
+pub use backend::{MlxBackend, load};
+pub use distributed::Group;
+pub use error::{GroupError, LoadError};
+pub use family::{inspect, supported};

@@ -1,0 +1,215 @@
+//! Runs step plans: the shard of one model on this rank, with the caches of the sequences in flight.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use base::{ShardSpec, Sharding};
+use infer::{Backend, BackendError, Logits, Outputs, Row, SlotId, StepOutput, StepPlan};
+use mlx_rs::error::Exception;
+use mlx_rs::{Array, Dtype};
+
+use crate::distributed::Group;
+use crate::error::LoadError;
+use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
+use crate::layers::{RowSpan, SlotCache};
+use crate::load::Folder;
+
+/// One rank of a model, ready to compute.
+pub struct MlxBackend {
+    model: Box<dyn CausalModel>,
+    dimensions: Dimensions,
+    slots: HashMap<SlotId, SlotCache>,
+    group: Rc<Group>,
+    pipeline: bool,
+}
+
+/// Loads the shard `spec` of the model in `folder`. `progress` hears bytes read and bytes to read, the last time equal.
+pub fn load(
+    folder: &Path,
+    spec: &ShardSpec,
+    group: Group,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<MlxBackend, LoadError> {
+    if group.rank() != spec.rank || group.size() != spec.world {
+        return Err(LoadError::Shard(format!(
+            "this is rank {} of {}, the plan says {} of {}",
+            group.rank(),
+            group.size(),
+            spec.rank,
+            spec.world
+        )));
+    }
+    let folder = Folder::open(folder)?;
+    let group = Rc::new(group);
+    let bytes_total = shard_bytes(&folder, spec)?;
+    let mut report = |bytes_done: u64| progress(bytes_done.min(bytes_total), bytes_total);
+    let model = load_shard(&folder, spec, Rc::clone(&group), &mut report)?;
+    report(bytes_total);
+    let dimensions = model.dimensions();
+    let pipeline = spec.sharding == Sharding::Pipeline;
+    Ok(MlxBackend {
+        model,
+        dimensions,
+        slots: HashMap::new(),
+        group,
+        pipeline,
+    })
+}
+
+impl Backend for MlxBackend {
+    fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError> {
+        for slot in &plan.free {
+            self.slots.remove(slot);
+        }
+        if plan.rows.is_empty() {
+            return Ok(StepOutput::default());
+        }
+        let spans = self.check(&plan.rows)?;
+        let mut slots = self.take_slots(&plan.rows);
+        let output = self
+            .run(&plan.rows, &spans, &mut slots)
+            .map_err(|error| self.failure(&error))?;
+        for (row, mut slot) in plan.rows.iter().zip(slots) {
+            slot.length += row.tokens.len() as u32;
+            self.slots.insert(row.slot, slot);
+        }
+        Ok(output)
+    }
+}
+
+impl MlxBackend {
+    /// Where each row lies in the step, if the plan fits the caches.
+    fn check(&self, rows: &[Row]) -> Result<Vec<RowSpan>, BackendError> {
+        let mut first = 0;
+        let mut spans = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let held = self.slots.get(&row.slot).map_or(0, |slot| slot.length);
+            let twice = rows[..index].iter().any(|other| other.slot == row.slot);
+            let unknown = row
+                .tokens
+                .iter()
+                .any(|&token| token >= self.dimensions.vocabulary as u32);
+            if row.tokens.is_empty() || twice || unknown || (row.start != 0 && row.start != held) {
+                return Err(BackendError::Plan(format!(
+                    "slot {} holds {held} positions, the row has {} tokens from {}",
+                    row.slot.0,
+                    row.tokens.len(),
+                    row.start
+                )));
+            }
+            let tokens = row.tokens.len() as i32;
+            spans.push(RowSpan {
+                first,
+                tokens,
+                position: row.start as i32,
+            });
+            first += tokens;
+        }
+        Ok(spans)
+    }
+
+    /// The caches of the rows' slots, in order; a row that starts at 0 gets a new one.
+    fn take_slots(&mut self, rows: &[Row]) -> Vec<SlotCache> {
+        let layers = self.model.layer_count();
+        let take = |row: &Row| match self.slots.remove(&row.slot) {
+            Some(slot) if row.start > 0 => slot,
+            _ => SlotCache::new(layers),
+        };
+        rows.iter().map(take).collect()
+    }
+
+    fn run(
+        &self,
+        rows: &[Row],
+        spans: &[RowSpan],
+        slots: &mut [SlotCache],
+    ) -> Result<StepOutput, Exception> {
+        let hidden = self.model.layers(self.input(rows)?, spans, slots)?;
+        if self.group.rank() > 0 {
+            if self.pipeline {
+                self.group.send(&hidden, self.group.rank() - 1)?.eval()?;
+            } else {
+                hidden.eval()?;
+            }
+            return Ok(StepOutput::default());
+        }
+        let positions = output_positions(rows, spans);
+        if positions.is_empty() {
+            hidden.eval()?;
+            return Ok(StepOutput::default());
+        }
+        let wanted = if positions.len() as i32 == hidden.dim(0) {
+            hidden
+        } else {
+            hidden.take_axis(Array::from_slice(&positions, &[positions.len() as i32]), 0)?
+        };
+        let logits = self
+            .model
+            .logits(&wanted)?
+            .as_dtype(Dtype::Float32)?
+            .contiguous()?;
+        logits.eval()?;
+        let values = logits
+            .try_as_slice::<f32>()
+            .map_err(|error| Exception::custom(error.to_string()))?;
+        Ok(StepOutput {
+            logits: split_logits(values, rows, self.dimensions.vocabulary as usize),
+        })
+    }
+
+    /// What this rank's first layer sees: the embedded tokens, or what the rank with the layers before sends.
+    fn input(&self, rows: &[Row]) -> Result<Array, Exception> {
+        let tokens: Vec<u32> = rows
+            .iter()
+            .flat_map(|row| row.tokens.iter().copied())
+            .collect();
+        let count = tokens.len() as i32;
+        if self.pipeline && self.group.rank() + 1 < self.group.size() {
+            let Dimensions { hidden, dtype, .. } = self.dimensions;
+            return self
+                .group
+                .recv(&[count, hidden], dtype, self.group.rank() + 1);
+        }
+        self.model.embed(&Array::from_slice(&tokens, &[count]))
+    }
+
+    /// With other ranks in the group an error of MLX is taken for the loss of one: that is by far the likeliest, and
+    /// in both cases this worker is done for.
+    fn failure(&self, error: &Exception) -> BackendError {
+        if self.group.size() > 1 {
+            BackendError::Group(error.what().to_string())
+        } else {
+            BackendError::Device(error.what().to_string())
+        }
+    }
+}
+
+/// Indices, among the step's tokens, of the positions whose logits are wanted.
+fn output_positions(rows: &[Row], spans: &[RowSpan]) -> Vec<i32> {
+    let of_row = |(row, span): (&Row, &RowSpan)| match row.outputs {
+        Outputs::None => 0..0,
+        Outputs::Last => span.first + span.tokens - 1..span.first + span.tokens,
+        Outputs::All => span.first..span.first + span.tokens,
+    };
+    rows.iter().zip(spans).flat_map(of_row).collect()
+}
+
+/// Deals the positions' logits out to the rows that asked for them.
+fn split_logits(mut values: &[f32], rows: &[Row], vocabulary: usize) -> Vec<Logits> {
+    let mut logits = Vec::new();
+    for row in rows {
+        let positions = match row.outputs {
+            Outputs::None => continue,
+            Outputs::Last => 1,
+            Outputs::All => row.tokens.len(),
+        };
+        let (own, rest) = values.split_at(positions * vocabulary);
+        logits.push(Logits {
+            vocabulary,
+            values: own.to_vec(),
+        });
+        values = rest;
+    }
+    logits
+}

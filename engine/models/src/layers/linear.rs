@@ -1,0 +1,148 @@
+//! Matrix multiplication by a weight `[out, in]`, dense or quantized, whole or a rank's slice of it.
+
+use mlx_rs::{Array, ops};
+
+use crate::error::LoadError;
+use crate::family::Computed;
+use crate::load::{Cut, Quantization, Weights};
+
+/// What to load: the whole matrix's shape, and which part of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Projection<'a> {
+    /// `model.layers.0.mlp.up_proj`.
+    pub(crate) path: &'a str,
+    /// Rows of the whole matrix.
+    pub(crate) outputs: i32,
+    /// Columns of the whole matrix.
+    pub(crate) inputs: i32,
+    /// Whether there is a bias `[outputs]`.
+    pub(crate) bias: bool,
+    /// Which part this rank takes. With [`Cut::Columns`] the ranks' results must be summed.
+    pub(crate) cut: Cut,
+}
+
+/// `x @ weight.T + bias`.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    weight: Weight,
+    bias: Option<Array>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Weight {
+    /// `[in, out]`: transposed as it is loaded, which costs nothing (a view).
+    Dense(Array),
+    /// MLX affine: packed `[out, in * bits / 32]`, scales and biases `[out, in / group_size]`.
+    Quantized {
+        packed: Array,
+        scales: Array,
+        biases: Array,
+        how: Quantization,
+    },
+}
+
+impl Linear {
+    pub(crate) fn load(
+        weights: &mut Weights<'_>,
+        projection: &Projection<'_>,
+    ) -> Result<Self, LoadError> {
+        let weight = Weight::load(weights, projection)?;
+        let bias = if projection.bias {
+            load_bias(weights, projection)?
+        } else {
+            None
+        };
+        Ok(Self { weight, bias })
+    }
+
+    /// `[tokens, in]` to `[tokens, out]`.
+    pub(crate) fn forward(&self, x: &Array) -> Computed {
+        let product = self.weight.multiply(x)?;
+        match &self.bias {
+            Some(bias) => product.add(bias),
+            None => Ok(product),
+        }
+    }
+}
+
+impl Weight {
+    pub(crate) fn load(
+        weights: &mut Weights<'_>,
+        projection: &Projection<'_>,
+    ) -> Result<Self, LoadError> {
+        let &Projection {
+            path,
+            outputs,
+            inputs,
+            cut,
+            ..
+        } = projection;
+        let name = format!("{path}.weight");
+        let quantized = weights.has(&format!("{path}.scales"));
+        let Some(how) = weights.config().quantization(path)?.filter(|_| quantized) else {
+            let weight = weights.take(&name, &[outputs, inputs], cut)?;
+            return Ok(Self::Dense(weight.transpose_axes(&[1, 0])?));
+        };
+        let groups = inputs / how.group_size;
+        if let Cut::Columns(slice) = cut
+            && groups % slice.of as i32 != 0
+        {
+            let problem = format!("{groups} quantization groups do not divide by {}", slice.of);
+            return Err(LoadError::Tensor {
+                tensor: name,
+                problem,
+            });
+        }
+        Ok(Self::Quantized {
+            packed: weights.take(&name, &[outputs, inputs * how.bits / 32], cut)?,
+            scales: weights.take(&format!("{path}.scales"), &[outputs, groups], cut)?,
+            biases: weights.take(&format!("{path}.biases"), &[outputs, groups], cut)?,
+            how,
+        })
+    }
+
+    pub(crate) fn multiply(&self, x: &Array) -> Computed {
+        match self {
+            Self::Dense(weight) => ops::matmul(x, weight),
+            Self::Quantized {
+                packed,
+                scales,
+                biases,
+                how,
+            } => ops::quantized_matmul(x, packed, scales, biases, true, how.group_size, how.bits),
+        }
+    }
+
+    /// The rows at `indices`, as an embedding table gives them.
+    pub(crate) fn rows(&self, indices: &Array) -> Computed {
+        match self {
+            Self::Dense(weight) => weight.transpose_axes(&[1, 0])?.take_axis(indices, 0),
+            Self::Quantized {
+                packed,
+                scales,
+                biases,
+                how,
+            } => ops::dequantize(
+                packed.take_axis(indices, 0)?,
+                scales.take_axis(indices, 0)?,
+                &biases.take_axis(indices, 0)?,
+                how.group_size,
+                how.bits,
+            ),
+        }
+    }
+}
+
+/// A bias follows the rows of its matrix. Where columns are cut the results are summed, so one rank alone adds it.
+fn load_bias(
+    weights: &mut Weights<'_>,
+    projection: &Projection<'_>,
+) -> Result<Option<Array>, LoadError> {
+    let name = format!("{}.bias", projection.path);
+    let cut = match projection.cut {
+        Cut::Columns(slice) if slice.index != 0 => return Ok(None),
+        Cut::Columns(_) => Cut::Whole,
+        cut => cut,
+    };
+    weights.take(&name, &[projection.outputs], cut).map(Some)
+}

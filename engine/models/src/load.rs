@@ -1,0 +1,8 @@
+//! Reads models' files: only what a rank needs, and nothing that was not checked.
+
+mod folder;
+mod header;
+mod weights;
+
+pub(crate) use folder::{Config, Folder, Quantization};
+pub(crate) use weights::{Cut, Weights};

@@ -1,0 +1,195 @@
+//! A model's folder: its configuration, its weight files, and the fingerprint that says that two folders are the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base::Fingerprint;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::header::{self, TensorEntry};
+use crate::error::LoadError;
+
+/// A `config.json` of more than this is not one.
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
+
+/// A folder whose headers were read and checked.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// Every tensor: its file and its place in there.
+    pub(crate) tensors: BTreeMap<String, (PathBuf, TensorEntry)>,
+    /// SHA-256 over `config.json` and each weight file's name, length and header, as `base::Fingerprint` says.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// `config.json`.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    file: PathBuf,
+    json: serde_json::Value,
+}
+
+/// How a matrix is quantized: MLX's affine mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quantization {
+    /// Elements that share a scale and a bias.
+    pub(crate) group_size: i32,
+    /// Bits of an element.
+    pub(crate) bits: i32,
+}
+
+impl Folder {
+    /// Reads the configuration and all headers.
+    pub(crate) fn open(folder: &Path) -> Result<Self, LoadError> {
+        let (config, config_bytes) = Config::read(folder)?;
+        let files = weight_files(folder)?;
+        let mut hash = Sha256::new();
+        let mut add = |name: &str, length: u64, contents: &[u8]| {
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update(length.to_le_bytes());
+            hash.update((contents.len() as u64).to_le_bytes());
+            hash.update(contents);
+        };
+        add("config.json", config_bytes.len() as u64, &config_bytes);
+        let mut tensors = BTreeMap::new();
+        for file in files {
+            let (entries, header) = header::read(&file)?;
+            let length = fs::metadata(&file)
+                .map_err(|source| LoadError::File {
+                    file: file.clone(),
+                    source,
+                })?
+                .len();
+            add(
+                &file.file_name().unwrap_or_default().to_string_lossy(),
+                length,
+                &header,
+            );
+            for (name, entry) in entries {
+                tensors.insert(name, (file.clone(), entry));
+            }
+        }
+        let fingerprint = Fingerprint(hash.finalize().into());
+        Ok(Self {
+            config,
+            tensors,
+            fingerprint,
+        })
+    }
+
+    /// The place of a tensor.
+    pub(crate) fn tensor(&self, name: &str) -> Result<&(PathBuf, TensorEntry), LoadError> {
+        self.tensors.get(name).ok_or_else(|| LoadError::Tensor {
+            tensor: name.to_string(),
+            problem: "is in none of the model's files".into(),
+        })
+    }
+
+    /// Bytes of all tensors whose name begins with `prefix`.
+    pub(crate) fn bytes_under(&self, prefix: &str) -> u64 {
+        let tensors = self
+            .tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix));
+        tensors.map(|(_, (_, entry))| entry.bytes).sum()
+    }
+}
+
+/// The safetensors files of a folder, sorted by name.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let unreadable = |source| LoadError::File {
+        file: folder.to_path_buf(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|end| end == "safetensors") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(LoadError::Damaged {
+            file: folder.to_path_buf(),
+            problem: "there is no .safetensors file in it".into(),
+        });
+    }
+    Ok(files)
+}
+
+impl Config {
+    fn read(folder: &Path) -> Result<(Self, Vec<u8>), LoadError> {
+        let file = folder.join("config.json");
+        let unreadable = |source| LoadError::File {
+            file: file.clone(),
+            source,
+        };
+        let bytes = fs::metadata(&file).map_err(unreadable)?.len();
+        if bytes > CONFIG_BYTES_MAX {
+            return Err(LoadError::Damaged {
+                file,
+                problem: format!("{bytes} bytes is no configuration"),
+            });
+        }
+        let contents = fs::read(&file).map_err(unreadable)?;
+        let json = serde_json::from_slice(&contents).map_err(|error| LoadError::Damaged {
+            file: file.clone(),
+            problem: error.to_string(),
+        })?;
+        Ok((Self { file, json }, contents))
+    }
+
+    /// Its `model_type`.
+    pub(crate) fn model_type(&self) -> Result<&str, LoadError> {
+        self.json["model_type"]
+            .as_str()
+            .ok_or_else(|| self.problem("has no model_type"))
+    }
+
+    /// The fields that a family reads.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, LoadError> {
+        T::deserialize(&self.json).map_err(|error| self.problem(&error.to_string()))
+    }
+
+    /// An error about this file.
+    pub(crate) fn problem(&self, problem: &str) -> LoadError {
+        LoadError::Damaged {
+            file: self.file.clone(),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// How the matrix at `path` (`model.layers.0.mlp.up_proj`) is quantized, if at all: its own entry under
+    /// `quantization`, or the common one, as mlx-lm reads it.
+    pub(crate) fn quantization(&self, path: &str) -> Result<Option<Quantization>, LoadError> {
+        let common = &self.json["quantization"];
+        let own = &common[path];
+        let settings = match own {
+            serde_json::Value::Bool(false) => return Ok(None),
+            serde_json::Value::Object(_) => own,
+            _ => common,
+        };
+        if settings.is_null() {
+            return Ok(None);
+        }
+        let mode = settings["mode"].as_str().unwrap_or("affine");
+        let number = |name: &str| {
+            settings[name]
+                .as_i64()
+                .and_then(|value| i32::try_from(value).ok())
+        };
+        match (mode, number("group_size"), number("bits")) {
+            ("affine", Some(group_size @ (32 | 64 | 128)), Some(bits @ (4 | 8))) => {
+                Ok(Some(Quantization { group_size, bits }))
+            }
+            _ => Err(LoadError::Unsupported(format!(
+                "quantization {settings} of {path} is not supported (hint: affine, 4 or 8 bits, groups of 32, 64 or 128)"
+            ))),
+        }
+    }
+}

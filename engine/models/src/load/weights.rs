@@ -1,0 +1,178 @@
+//! Takes tensors, or a rank's slice of them, from the files straight into MLX arrays.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use base::TensorSlice;
+use mlx_rs::{Array, Dtype};
+
+use super::folder::{Config, Folder};
+use super::header::TensorEntry;
+use crate::error::LoadError;
+
+/// Which part of a tensor a rank takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// All of it.
+    Whole,
+    /// A slice of the first dimension: one contiguous range of the file.
+    Rows(TensorSlice),
+    /// A slice of the second dimension: one range in each row.
+    Columns(TensorSlice),
+}
+
+/// A model's tensors on their way into memory.
+pub(crate) struct Weights<'a> {
+    folder: &'a Folder,
+    bytes_done: u64,
+    progress: &'a mut dyn FnMut(u64),
+}
+
+impl<'a> Weights<'a> {
+    /// Weights of a folder; `progress` hears the total of bytes read so far.
+    pub(crate) fn new(folder: &'a Folder, progress: &'a mut dyn FnMut(u64)) -> Self {
+        Self {
+            folder,
+            bytes_done: 0,
+            progress,
+        }
+    }
+
+    /// The configuration.
+    pub(crate) fn config(&self) -> &'a Config {
+        &self.folder.config
+    }
+
+    /// Whether there is such a tensor.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.folder.tensors.contains_key(name)
+    }
+
+    /// Type of the model's activations: that of its final norm, which no quantization touches.
+    pub(crate) fn activation_dtype(&self) -> Result<Dtype, LoadError> {
+        let (_, norm) = self.folder.tensor("model.norm.weight")?;
+        Ok(norm.element.dtype())
+    }
+
+    /// Reads a tensor of one or two dimensions that must have the shape `expected` before it is cut.
+    pub(crate) fn take(
+        &mut self,
+        name: &str,
+        expected: &[i32],
+        cut: Cut,
+    ) -> Result<Array, LoadError> {
+        let (file, entry) = self.folder.tensor(name)?;
+        let wrong = |problem: String| LoadError::Tensor {
+            tensor: name.to_string(),
+            problem,
+        };
+        if !entry
+            .shape
+            .iter()
+            .copied()
+            .eq(expected.iter().map(|&size| size as u64))
+        {
+            return Err(wrong(format!(
+                "has the shape {:?}, the configuration says {expected:?}",
+                entry.shape
+            )));
+        }
+        let (bytes, shape) = read(file, entry, cut).map_err(|problem| match problem {
+            ReadProblem::Cut(problem) => wrong(problem),
+            ReadProblem::File(source) => LoadError::File {
+                file: file.clone(),
+                source,
+            },
+        })?;
+        self.bytes_done += bytes.len() as u64;
+        (self.progress)(self.bytes_done);
+        // SAFETY: the buffer holds exactly the bytes of `shape` (checked by `read`), and MLX copies it here.
+        Ok(unsafe { Array::from_raw_data(bytes.as_ptr().cast(), &shape, entry.element.dtype()) })
+    }
+}
+
+enum ReadProblem {
+    Cut(String),
+    File(std::io::Error),
+}
+
+impl From<std::io::Error> for ReadProblem {
+    fn from(error: std::io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// The bytes of the cut and its shape.
+fn read(path: &Path, entry: &TensorEntry, cut: Cut) -> Result<(Vec<u8>, Vec<i32>), ReadProblem> {
+    let file = File::open(path)?;
+    let mut shape: Vec<i32> = entry.shape.iter().map(|&size| size as i32).collect();
+    let (axis, slice) = match cut {
+        Cut::Whole => (0, TensorSlice::WHOLE),
+        Cut::Rows(slice) => (0, slice),
+        Cut::Columns(slice) => (1, slice),
+    };
+    let Some(&length) = entry.shape.get(axis) else {
+        return Err(ReadProblem::Cut(format!(
+            "has the shape {:?}, too few dimensions to divide",
+            entry.shape
+        )));
+    };
+    let of = u64::from(slice.of);
+    if length % of != 0 {
+        return Err(ReadProblem::Cut(format!(
+            "{length} along dimension {axis} does not divide by {of}"
+        )));
+    }
+    shape[axis] = (length / of) as i32;
+    let mut bytes = vec![0; (entry.bytes / of) as usize];
+    // Rows before the cut axis: one for a row cut, every row for a column cut.
+    let runs: u64 = entry.shape[..axis].iter().product();
+    if runs == 0 || bytes.is_empty() {
+        return Ok((bytes, shape));
+    }
+    let run_bytes = bytes.len() / runs as usize;
+    for (run, piece) in bytes.chunks_exact_mut(run_bytes).enumerate() {
+        let begin = run as u64 * (entry.bytes / runs) + u64::from(slice.index) * run_bytes as u64;
+        file.read_exact_at(piece, entry.start + begin)?;
+    }
+    Ok((bytes, shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::header::ElementType;
+
+    fn cut(cut: Cut) -> (Vec<u8>, Vec<i32>) {
+        let path =
+            std::env::temp_dir().join(format!("espalier-cut-{}-{cut:?}", std::process::id()));
+        let numbers: Vec<u8> = (0..24u32).flat_map(u32::to_le_bytes).collect();
+        std::fs::write(&path, [vec![9; 16], numbers].concat()).unwrap();
+        let entry = TensorEntry {
+            element: ElementType::U32,
+            shape: vec![4, 6],
+            start: 16,
+            bytes: 96,
+        };
+        let result = read(&path, &entry, cut);
+        std::fs::remove_file(&path).unwrap();
+        result.ok().unwrap()
+    }
+
+    fn numbers((bytes, shape): (Vec<u8>, Vec<i32>)) -> (Vec<u8>, Vec<i32>) {
+        (bytes.chunks(4).map(|number| number[0]).collect(), shape)
+    }
+
+    #[test]
+    fn cuts_are_the_parts_of_the_whole() {
+        let second = TensorSlice { index: 1, of: 2 };
+        assert_eq!(numbers(cut(Cut::Whole)).0, (0..24).collect::<Vec<u8>>());
+        assert_eq!(
+            numbers(cut(Cut::Rows(second))),
+            ((12..24).collect(), vec![2, 6])
+        );
+        let columns = vec![3, 4, 5, 9, 10, 11, 15, 16, 17, 21, 22, 23];
+        assert_eq!(numbers(cut(Cut::Columns(second))), (columns, vec![4, 3]));
+    }
+}

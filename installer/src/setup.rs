@@ -1,0 +1,41 @@
+//! Makes a machine ready, once: every part checks what is there and does only what is missing.
+
+mod bindings;
+mod dashboard;
+mod mlx;
+mod packages;
+mod python;
+mod stamp;
+
+use anyhow::Result;
+
+use crate::command;
+
+pub use dashboard::npm;
+
+/// Everything needed to build and run the product.
+pub fn for_product() -> Result<()> {
+    if cfg!(target_os = "linux") {
+        mlx::install()?;
+    } else if !command::exists("cmake") {
+        // On a Mac mlx-sys builds MLX itself, with Xcode's compilers.
+        anyhow::bail!(
+            "cmake is missing\nhint: brew install cmake, and install Xcode from the App Store"
+        );
+    }
+    dashboard::build()
+}
+
+/// Everything the tests need besides the product.
+pub fn for_tests() -> Result<()> {
+    for_product()?;
+    python::install()?;
+    if !command::exists("cargo-nextest") {
+        command::step(
+            "Installing cargo-nextest",
+            command::cargo().args(["install", "--locked", "cargo-nextest"]),
+            "install it by hand: cargo install --locked cargo-nextest",
+        )?;
+    }
+    Ok(())
+}

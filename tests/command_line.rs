@@ -1,0 +1,103 @@
+//! `espalier` as a person at a terminal or a script uses it.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::Result;
+use serde_json::Value;
+use tests::nodes::{Node, NodeOptions, program};
+
+fn espalier(arguments: &[&str]) -> Result<Output> {
+    Ok(Command::new(program("espalier")?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()?)
+}
+
+fn json(output: &Output) -> Result<Value> {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn sprout() -> Result<Node> {
+    Node::start(&NodeOptions {
+        model: Some("sprout".into()),
+        ..NodeOptions::default()
+    })
+}
+
+#[test]
+fn status_models_and_plan_print_json() -> Result<()> {
+    let node = sprout()?;
+    let port = node.port.to_string();
+    let status = json(&espalier(&["status", "--json", "--port", &port])?)?;
+    assert_eq!(status["node_id"], node.id.as_str());
+    assert_eq!(status["instances"][0]["state"], "ready");
+    let models = json(&espalier(&["models", "list", "--json", "--port", &port])?)?;
+    assert!(models.to_string().contains("sprout"), "{models}");
+    let plans = json(&espalier(&["plan", "sprout", "--json", "--port", &port])?)?;
+    assert!(plans.to_string().contains("shards"), "{plans}");
+    Ok(())
+}
+
+#[test]
+fn run_answers_one_prompt_and_a_piped_conversation() -> Result<()> {
+    let node = sprout()?;
+    let port = node.port.to_string();
+    let output = espalier(&["run", "sprout", "What is Espalier?", "--port", &port])?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Espalier"));
+
+    let mut child = Command::new(program("espalier")?)
+        .args(["run", "sprout", "--port", &port])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"Who are you?\nWhat is a shard?\n")?;
+    let output = child.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    assert!(
+        output.status.success() && text.contains("sprout") && text.contains("shard"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn without_a_node_it_says_how_to_start_one() -> Result<()> {
+    let output = espalier(&["status", "--port", "9"])?;
+    let error = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    assert!(!output.status.success());
+    assert!(error.contains("espalier serve"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_taken_port_is_an_error_that_names_it() -> Result<()> {
+    let node = sprout()?;
+    let data = tempfile::tempdir()?;
+    let output = espalier(&[
+        "serve",
+        "--no-discovery",
+        "--port",
+        &node.port.to_string(),
+        "--data",
+        &data.path().display().to_string(),
+    ])?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(error.contains(&node.port.to_string()), "{error}");
+    Ok(())
+}

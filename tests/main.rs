@@ -1,0 +1,10 @@
+//! Everything that needs more than one crate, in one binary so that it links once.
+
+mod answers;
+mod clients;
+mod command_line;
+mod discovery;
+mod locked_out;
+mod malformed;
+mod recovery;
+mod sharded;
