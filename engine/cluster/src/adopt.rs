@@ -27,7 +27,7 @@ impl State {
                     self.rivals.insert(key, record);
                 }
             }
-            None if self.instances.len() >= limits::INSTANCES_MAX => {}
+            None if self.is_full() => {}
             Some(_) | None => self.keep(record, Care::default(), now_ms),
         }
     }
@@ -67,13 +67,26 @@ impl State {
         }
     }
 
+    /// Whether there is no room for a further instance.
+    pub(crate) fn is_full(&self) -> bool {
+        let open = self
+            .instances
+            .values()
+            .filter(|kept| kept.closed_ms.is_none());
+        open.count() >= limits::INSTANCES_MAX
+    }
+
     fn keep(&mut self, record: InstanceRecord, mut care: Care, now_ms: u64) {
         let plan_tag = secret::plan_tag(&record.secret);
         let known = self.instances.get(&record.id);
         let same_plan = known.is_some_and(|known| {
             known.plan_tag == plan_tag && known.record.generation == record.generation
         });
-        if !same_plan || care.ranks.is_empty() {
+        if let Some(known) = known.filter(|_| same_plan) {
+            // Whoever owns it, what was seen of the ranks stays true.
+            care.ranks.clone_from(&known.care.ranks);
+            care.ready_ms = known.care.ready_ms;
+        } else {
             let world = record.plan.as_ref().map_or(0, ShardPlan::world);
             let unheard = Watched {
                 status: None,

@@ -127,7 +127,7 @@ impl State {
 
     fn node(&mut self, from: NodeId, mut record: NodeRecord) {
         let sound = record.shards.len() <= limits::SHARDS_MAX
-            && record.owns.len() <= limits::INSTANCES_MAX
+            && record.owns.len() <= limits::INSTANCES_MAX + limits::CLOSED_MAX
             && record.links.len() <= limits::NODES_MAX;
         if from != record.id || from == self.me.id || !sound || !self.room_for_peer(from) {
             return;
@@ -159,7 +159,7 @@ impl State {
     }
 
     fn open(&mut self, open: OpenInstance, now_ms: u64) {
-        if self.instances.contains_key(&open.id) || self.instances.len() >= limits::INSTANCES_MAX {
+        if self.instances.contains_key(&open.id) || self.is_full() {
             return;
         }
         let record = InstanceRecord {
@@ -217,6 +217,15 @@ impl State {
             .collect();
         for id in gone {
             self.instances.remove(&id);
+        }
+        let closed = self
+            .instances
+            .values()
+            .filter_map(|kept| Some((kept.closed_ms?, kept.record.id)));
+        let mut closed: Vec<(u64, InstanceId)> = closed.collect();
+        closed.sort_unstable();
+        for (_, id) in closed.iter().rev().skip(limits::CLOSED_MAX) {
+            self.instances.remove(id);
         }
         let (me, instances) = (self.me.id, &self.instances);
         let mine = |id: &InstanceId| {

@@ -62,7 +62,8 @@ pub enum Event {
         /// What it would lend to shards now, besides what workers already hold.
         available_bytes: u64,
     },
-    /// Someone here asks for an instance.
+    /// Someone here asks for an instance. With `limits::INSTANCES_MAX` open ones nothing comes of it: look with
+    /// `State::instance` whether it is there.
     Open(Box<OpenInstance>),
     /// Someone here closes an instance, whoever owns it.
     Close {

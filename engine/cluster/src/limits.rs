@@ -18,7 +18,7 @@ pub const LOST_GROUP_PATIENCE_MS: u64 = 250;
 pub const RETRY_DELAYS_MS: [u64; 4] = [0, 200, 1_000, 3_000];
 
 /// An instance that was ready for this long has its failures forgiven: what fails next is a new trouble.
-pub const STABLE_MS: u64 = 10_000;
+pub const STABLE_MS: u64 = 5_000;
 
 /// A node that failed an instance this often with something that was its own fault is not asked again for it.
 pub const STRIKES_MAX: u32 = 2;
@@ -38,8 +38,11 @@ pub const CLOSED_MS: u64 = 600_000;
 /// A lost node stays in the view this long, so that a person can see what was there.
 pub const LOST_NODE_MS: u64 = 600_000;
 
-/// Records of instances kept, open and closed. A person opens a handful; a member that announces more is faulty.
+/// Open instances kept. A person opens a handful; a member that announces more is faulty.
 pub const INSTANCES_MAX: usize = 256;
+
+/// Closed instances remembered; beyond that the oldest are forgotten early.
+pub const CLOSED_MAX: usize = 256;
 
 /// Other nodes kept, linked, lost or only seen.
 pub const NODES_MAX: usize = 128;
@@ -59,4 +62,4 @@ pub const MEMORY_GRAIN: u64 = 64;
 pub const MEMORY_RELIEF: u64 = 16;
 
 /// Records kept from a member whose link is not up at this end yet: everything it can have to say twice over.
-pub const EARLY_MAX: usize = 2 * INSTANCES_MAX + 2;
+pub const EARLY_MAX: usize = 2 * (INSTANCES_MAX + CLOSED_MAX + 1);

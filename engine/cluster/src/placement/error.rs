@@ -56,7 +56,7 @@ pub enum PlacementError {
     },
     /// It does not fit.
     #[error(
-        "divided over {shards} the model needs {}, but the {nodes} usable node(s) lend {} in all, the largest {}",
+        "the model needs {} as {shards} shard(s), but the {nodes} usable node(s) lend {} in all, the largest {}",
         size(*.needed_bytes), size(*.available_bytes), size(*.largest_bytes)
     )]
     NotEnoughMemory {

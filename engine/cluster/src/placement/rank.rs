@@ -17,9 +17,6 @@ const NODES_MAX: usize = 8;
 /// Placements given back at most: nobody reads more.
 const PLACEMENTS_MAX: usize = 16;
 
-/// A further node must promise this much to be worth its risk: predicted speed counts so much less per node.
-const PER_NODE: f64 = 0.8;
-
 /// A placement without the node that asks may lack the model's files there, so its speed counts half.
 const WITHOUT_OPENER: f64 = 0.5;
 
@@ -265,11 +262,15 @@ fn ranked(problem: &Problem, previous: Option<&ShardPlan>, placement: Placement)
     let world = plan.world();
     let wish = match problem.nodes {
         NodeCount::Wanted(_) => world,
-        // Who asks for a division by name wants one, if it is possible.
-        NodeCount::Any if problem.sharding != ShardingChoice::Auto => world.min(2),
-        NodeCount::Any | NodeCount::Exactly(_) => 0,
+        // Who asks for a division by name wants one, if it is possible. Apart from that every further node is one
+        // more that can be lost, and the gain is only predicted: as few as fit.
+        NodeCount::Any => {
+            let divided = world > 1 || problem.sharding == ShardingChoice::Auto;
+            (NODES_MAX as u32) * (1 + u32::from(divided)) - world
+        }
+        NodeCount::Exactly(_) => 0,
     };
-    let mut score = placement.tokens_per_s * PER_NODE.powi(world as i32 - 1);
+    let mut score = placement.tokens_per_s;
     if plan.rank_of(problem.opener).is_none() {
         score *= WITHOUT_OPENER;
     }

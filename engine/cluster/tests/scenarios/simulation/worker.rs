@@ -28,7 +28,7 @@ impl World {
     pub fn worker_action(&mut self, node: usize, action: Action) {
         match action {
             Action::Reserve { shard, .. } => self.reserve(node, shard),
-            Action::Start(start) => self.start_worker(node, *start),
+            Action::Start(start) => self.start_worker(node, &start),
             Action::Stop { shard } => {
                 if self.workers.held.remove(&(node, shard)).is_some() {
                     self.break_group(shard);
@@ -60,9 +60,9 @@ impl World {
         self.tell_later(node, delay_ms, reserved);
     }
 
-    fn start_worker(&mut self, node: usize, start: StartShard) {
+    fn start_worker(&mut self, node: usize, start: &StartShard) {
         let shard = start.shard;
-        self.check_start(node, &start);
+        self.check_start(node, start);
         let Some(worker) = self.workers.held.get_mut(&(node, shard)) else {
             return; // killed since; its failure is on its way
         };

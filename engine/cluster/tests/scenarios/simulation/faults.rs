@@ -61,10 +61,13 @@ impl Faults {
     };
 }
 
+/// How many instances a run opens.
+pub const INSTANCES: usize = 3;
+
 pub fn unleash(world: &mut World, faults: Faults) {
     world.workers.flaky_percent = faults.flaky_percent;
     world.run_for(1_500);
-    for number in 0..3 {
+    for number in 0..INSTANCES as u64 {
         open(world, number);
     }
     let weights = [

@@ -7,7 +7,8 @@ use cluster::{ClusterView, InstanceState, NodeState, ShardKey};
 use super::world::World;
 
 /// Everybody sees the same, every instance runs or says why not, and nothing runs that nobody wants.
-pub fn agreement(world: &mut World) {
+/// Gives the number of instances.
+pub fn agreement(world: &mut World) -> usize {
     world.actions = 0;
     world.run_for(30_000);
     assert_eq!(world.actions, 0, "a cluster at peace still does things");
@@ -23,11 +24,6 @@ pub fn agreement(world: &mut World) {
             "{view:#?}"
         );
         assert_eq!(view.nodes.len(), world.nodes.len());
-        if std::env::args().any(|arg| arg == "replay") && view.instances != views[0].instances {
-            for n in &world.nodes {
-                eprintln!("{:?}: {:#?}", n.id, n.state.as_ref().unwrap())
-            }
-        }
         assert_eq!(view.instances, views[0].instances, "nodes disagree");
         assert_eq!(view.links.len(), views[0].links.len());
     }
@@ -49,4 +45,5 @@ pub fn agreement(world: &mut World) {
     let held: BTreeSet<_> = world.workers.held.keys().map(key).collect();
     assert_eq!(held.len(), world.workers.held.len());
     assert_eq!(held, wanted, "workers are missing or leaked");
+    views[0].instances.len()
 }
