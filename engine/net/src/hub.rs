@@ -15,91 +15,21 @@ use crate::limits::{CALL_BACKS_MAX, HELD_MAX, LEAVE_TIMEOUT};
 use crate::proof::{self, ProofError};
 use crate::session::call::{CallError, Target};
 use crate::session::outbound::Outbound;
-use crate::session::{Context, Direction, SessionId};
+use crate::session::{Context, SessionId};
 use crate::{NetEvent, PeerFrame, Sighting};
 
 mod calls;
 mod links;
+mod message;
 mod sightings;
 
 use calls::Calls;
 use links::{Change, Links};
+pub(crate) use message::{HubMessage, Proven};
 use sightings::Sightings;
 
 /// The links of this node, as its handles use them.
 pub(crate) type Registry = Arc<RwLock<HashMap<NodeId, Outbound>>>;
-
-/// What reaches the hub.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a few in a second, each moved twice"
-)]
-pub(crate) enum HubMessage {
-    /// Discovery saw something.
-    Discovered(DiscoveryEvent),
-    /// A session's control stream is open.
-    Proven(Proven),
-    /// A session is over.
-    Ended {
-        /// With whom.
-        node: NodeId,
-        /// Which.
-        id: SessionId,
-    },
-    /// A frame came in that is not about the session itself.
-    Frame {
-        /// From whom.
-        node: NodeId,
-        /// In which session.
-        id: SessionId,
-        /// What.
-        frame: PeerFrame,
-    },
-    /// A ping came back.
-    Measured {
-        /// From whom.
-        node: NodeId,
-        /// There and back, microseconds.
-        round_trip_us: u64,
-    },
-    /// A call did not become a session. It will be tried again.
-    CallFailed {
-        /// Whom it was for.
-        target: Target,
-        /// Why.
-        error: CallError,
-    },
-    /// A call reached this very node. It will not be tried again.
-    Itself(Target),
-    /// A caller was not let in.
-    Refused {
-        /// Who.
-        node: NodeId,
-        /// Why.
-        refusal: ProofError,
-    },
-    /// This node is to say goodbye and stop; answered when that is done.
-    Leave(oneshot::Sender<()>),
-}
-
-/// A session whose control stream is open.
-pub(crate) struct Proven {
-    pub(crate) id: SessionId,
-    pub(crate) node: NodeId,
-    pub(crate) direction: Direction,
-    pub(crate) name: String,
-    pub(crate) cluster_name: String,
-    pub(crate) local_ip: IpAddr,
-    pub(crate) remote_ip: IpAddr,
-    /// Where a caller listens itself.
-    pub(crate) port: Option<u16>,
-    /// The address from the settings that led to it.
-    pub(crate) given: Option<String>,
-    /// Where a called node was reached, and the way to use the session.
-    pub(crate) outbound: Option<Outbound>,
-    /// Ends it.
-    pub(crate) stop: CancellationToken,
-}
 
 /// What is known of the other end of a link in the making.
 #[derive(Default)]

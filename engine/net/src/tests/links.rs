@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,30 @@ async fn three_nodes_that_see_each_other_link_and_send() {
     assert_eq!(nodes[2].frame().await, (ids[0], record(ids[0], 1)));
     nodes[2].handle.send(ids[1], &record(ids[2], 1)).unwrap();
     assert_eq!(nodes[1].frame().await, (ids[2], record(ids[2], 1)));
+}
+
+/// Everyone calls everyone at the same moment, on several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_nodes_that_start_together_all_link() {
+    let neighbourhood = Neighbourhood::new();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let starting = names.map(|name| Setup::among(name, &neighbourhood).start());
+    let mut nodes = futures::future::join_all(starting).await;
+    let ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
+    for node in &mut nodes {
+        let mut up = HashSet::new();
+        while up.len() < ids.len() - 1 {
+            node.until(|event| match event {
+                NetEvent::LinkUp { node, .. } => {
+                    assert!(up.insert(node), "twice");
+                    Some(())
+                }
+                NetEvent::LinkDown { node } => panic!("{node} was lost"),
+                _ => None,
+            })
+            .await;
+        }
+    }
 }
 
 #[tokio::test]
