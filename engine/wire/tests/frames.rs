@@ -22,7 +22,8 @@ fn roundtrip<F: Frame + PartialEq + std::fmt::Debug>(frame: &F) -> Result<(), Te
     let bytes = encode(frame).unwrap();
     let mut decoder = Decoder::new(F::BYTES_MAX);
     decoder.push(&bytes);
-    prop_assert_eq!(decoder.next::<F>().unwrap().as_ref(), Some(frame));
+    let decoded = decoder.next::<F>().unwrap();
+    prop_assert_eq!(decoded.as_ref(), Some(frame));
     prop_assert_eq!(decoder.buffered_bytes(), 0);
     Ok(())
 }

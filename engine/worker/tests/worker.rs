@@ -256,3 +256,21 @@ fn a_rank_that_never_comes_is_not_waited_for_for_ever() {
         assert!(began.elapsed() < Duration::from_secs(1));
     }
 }
+
+#[test]
+fn the_host_takes_little_of_a_step() {
+    let folder = checkpoint::llama();
+    let mut cluster = Cluster::start(folder.path(), 2, Sharding::Pipeline);
+    // Counters come once a second.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2500) {
+        cluster.answer(request(1, &[1, 2, 3], 200));
+    }
+    let stats = cluster.lead().stats;
+    assert!(stats.steps > 10 && stats.generated_tokens > 10, "{stats:?}");
+    let host_us = stats.host_us / stats.steps;
+    let step_us = stats.step_us / stats.steps;
+    println!("per step: {host_us} us on the host, {step_us} us on the device and the other rank");
+    // Tens of microseconds on an idle machine; a busy one may take the processor away for a while.
+    assert!(host_us < 5000, "{stats:?}");
+}

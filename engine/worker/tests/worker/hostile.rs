@@ -23,12 +23,15 @@ fn malformed_frames_end_the_worker_with_a_reason() {
         let mut bytes = encode(&ToWorker::Submit(request(n, &[1, 2, 3], 4))).unwrap();
         for _ in 0..1 + n % 4 {
             let at = random.next() as usize % bytes.len();
-            bytes[at] = random.next() as u8;
+            // A frame that says it is longer is waited for; that has its own time limit.
+            if at != 1 && at != 2 {
+                bytes[at] = random.next() as u8;
+            }
         }
         let mut worker = Worker::start(&[]);
         // It may end before it has read everything.
         let _ = worker.send_bytes(&bytes);
-        let _ = worker.send_bytes(&[0xff; 64]);
+        let _ = worker.send_bytes(&[0xff; 512]);
         let failure = worker.fatal(PATIENCE);
         assert!(!failure.message.is_empty());
         assert_eq!(worker.ended(PATIENCE), Some(1), "{failure:?}");

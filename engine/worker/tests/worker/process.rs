@@ -12,7 +12,9 @@ use base::{
     TokenRequest,
 };
 use tempfile::TempDir;
-use wire::worker::{FRAME_BYTES_MAX, FromWorker, Limits, PlanLink, ShardStart, Start, ToWorker};
+use wire::worker::{
+    FRAME_BYTES_MAX, FromWorker, Limits, PlanLink, ShardStart, Start, Stats, ToWorker,
+};
 use wire::{Decoder, encode};
 
 use crate::checkpoint::LAYERS;
@@ -33,6 +35,8 @@ pub struct Worker {
     child: Child,
     stdin: Option<ChildStdin>,
     frames: Receiver<FromWorker>,
+    /// What it last said of itself.
+    pub stats: Stats,
 }
 
 impl Worker {
@@ -62,6 +66,7 @@ impl Worker {
             stdin: child.stdin.take(),
             child,
             frames,
+            stats: Stats::default(),
         }
     }
 
@@ -91,7 +96,8 @@ impl Worker {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.frames.recv_timeout(left).expect("a frame in time") {
-                FromWorker::Progress { .. } | FromWorker::Stats(_) => {}
+                FromWorker::Progress { .. } => {}
+                FromWorker::Stats(stats) => self.stats = stats,
                 frame => return frame,
             }
         }
