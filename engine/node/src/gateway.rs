@@ -29,7 +29,7 @@ use crate::cluster_actor::ClusterHandle;
 use crate::models::LocalModels;
 use crate::random;
 use crate::supervisor::Running;
-use generation::Generation;
+use generation::{Drivers, Generation};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
 use route::Routes;
@@ -43,7 +43,7 @@ pub(crate) struct NodeGateway {
     models: LocalModels,
     texts: ModelTexts,
     opening: Arc<Opening>,
-    routes: Arc<Routes>,
+    routes: Arc<dyn Drivers>,
     view: view::Mirror,
 }
 

@@ -1,6 +1,6 @@
 //! The terminal's side of a conversation: a line to edit, an answer that appears as it comes.
 
-use std::io::Write;
+use std::io::{BufRead, Read, Write};
 
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::client::{Answer, Client, failure_in};
 use super::failure::CommandFailure;
+
+/// A line from standard input: no model's context is larger.
+const QUESTION_BYTES_MAX: u64 = 16 << 20;
 
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,34 +64,57 @@ async fn print_all(stream: &mut Answer, said: &mut String) -> Result<(), Command
     Err(CommandFailure::other("the answer broke off"))
 }
 
-/// A line editor with history. Reading blocks a thread, so the editor moves there and comes back.
-pub(super) struct Editor(DefaultEditor);
+/// Where questions come from. Reading blocks a thread, so the source moves there and comes back.
+pub(super) enum Lines {
+    /// A person with a line editor and history.
+    Edited(Box<DefaultEditor>),
+    /// Standard input, line by line.
+    Piped,
+}
 
-impl Editor {
-    pub(super) fn new() -> Result<Self, CommandFailure> {
-        DefaultEditor::new()
-            .map(Self)
-            .map_err(|error| unusable(&error))
+impl Lines {
+    pub(super) fn edited() -> Result<Self, CommandFailure> {
+        let editor = DefaultEditor::new().map_err(|error| unusable(&error))?;
+        Ok(Self::Edited(Box::new(editor)))
     }
 
-    /// The next line; `None` when the person leaves (Ctrl-C or Ctrl-D).
-    pub(super) async fn read(mut self) -> Result<(Self, Option<String>), CommandFailure> {
-        let reading = tokio::task::spawn_blocking(move || {
-            let line = self.0.readline("> ");
-            if let Ok(line) = &line {
-                // History is a comfort: without it the line is still read.
-                let _ = self.0.add_history_entry(line.as_str());
-            }
-            (self, line)
+    pub(super) fn piped() -> Self {
+        Self::Piped
+    }
+
+    /// The next line; `None` at the end, or when the person leaves (Ctrl-C or Ctrl-D).
+    pub(super) async fn next(self) -> Result<(Self, Option<String>), CommandFailure> {
+        let reading = tokio::task::spawn_blocking(move || match self {
+            Self::Edited(editor) => edit(editor),
+            Self::Piped => Ok((Self::Piped, read_line()?)),
         });
-        match reading.await {
-            Ok((editor, Ok(line))) => Ok((editor, Some(line))),
-            Ok((editor, Err(ReadlineError::Interrupted | ReadlineError::Eof))) => {
-                Ok((editor, None))
-            }
-            Ok((_, Err(error))) => Err(unusable(&error)),
-            Err(_) => Err(CommandFailure::other("the line editor stopped")),
+        let stopped = |_| CommandFailure::other("reading questions stopped");
+        reading.await.map_err(stopped)?
+    }
+}
+
+fn edit(mut editor: Box<DefaultEditor>) -> Result<(Lines, Option<String>), CommandFailure> {
+    let line = match editor.readline("> ") {
+        Ok(line) => {
+            // History is a comfort: without it the line is still read.
+            let _ = editor.add_history_entry(line.as_str());
+            Some(line)
         }
+        Err(ReadlineError::Interrupted | ReadlineError::Eof) => None,
+        Err(error) => return Err(unusable(&error)),
+    };
+    Ok((Lines::Edited(editor), line))
+}
+
+fn read_line() -> Result<Option<String>, CommandFailure> {
+    let mut line = String::new();
+    let mut input = std::io::stdin().lock().take(QUESTION_BYTES_MAX);
+    match input.read_line(&mut line) {
+        Ok(0) => Ok(None),
+        Ok(_) => Ok(Some(line.trim_end_matches(['\n', '\r']).to_string())),
+        Err(error) => Err(CommandFailure::other(format!(
+            "cannot read the question from standard input: {error}"
+        ))),
     }
 }
 

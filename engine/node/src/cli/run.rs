@@ -1,60 +1,74 @@
-//! `espalier run`: one answer, or a conversation in the terminal.
+//! `espalier run`: one answer, or a conversation: typed in the terminal, or piped in line by line.
 //!
 //! Ctrl-C ends the answer that is being given; at the prompt it leaves, like Ctrl-D.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 
 use serde_json::{Value, json};
 
 use super::RunArguments;
-use super::chat::{self, Ended};
+use super::chat::{self, Ended, Lines};
 use super::client::Client;
 use super::failure::CommandFailure;
 use super::models::name_of;
-
-/// A question that comes from standard input: no model's context is larger.
-const QUESTION_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) async fn run(arguments: RunArguments) -> Result<(), CommandFailure> {
     let client = Client::new(&arguments.target);
     let model = name_of(&client, &arguments.model).await?;
     let mut conversation = Conversation::new(model, &arguments);
-    let question = match arguments.prompt {
-        Some(prompt) => Some(prompt),
-        None if std::io::stdin().is_terminal() => None,
-        None => Some(read_question()?),
-    };
-    match question {
-        Some(question) => match conversation.ask(&client, question).await? {
+    if let Some(question) = arguments.prompt {
+        return match conversation.ask(&client, question).await? {
             Ended::Whole => Ok(()),
-            Ended::Interrupted => Err(CommandFailure::other("the answer was interrupted")),
-        },
-        None => talk(&client, conversation).await,
+            Ended::Interrupted => Err(interrupted()),
+        };
+    }
+    if std::io::stdin().is_terminal() {
+        println!(
+            "Talking to {}. Ctrl-C stops an answer; Ctrl-D leaves.",
+            conversation.model
+        );
+        talk(&client, conversation, Lines::edited()?, Mishap::Told).await
+    } else {
+        talk(&client, conversation, Lines::piped(), Mishap::Final).await
     }
 }
 
-/// Questions from a person until they leave.
-async fn talk(client: &Client, mut conversation: Conversation) -> Result<(), CommandFailure> {
-    println!(
-        "Talking to {}. Ctrl-C stops an answer; Ctrl-D leaves.",
-        conversation.model
-    );
-    let mut editor = chat::Editor::new()?;
+/// What a failed answer means.
+#[derive(Clone, Copy)]
+enum Mishap {
+    /// A person is told and may ask again: the node may be back.
+    Told,
+    /// A script must not take silence for an answer.
+    Final,
+}
+
+/// Questions until there are no more.
+async fn talk(
+    client: &Client,
+    mut conversation: Conversation,
+    mut lines: Lines,
+    mishap: Mishap,
+) -> Result<(), CommandFailure> {
     loop {
-        let (back, line) = editor.read().await?;
-        editor = back;
+        let (back, line) = lines.next().await?;
+        lines = back;
         let Some(question) = line else {
             return Ok(());
         };
         if question.trim().is_empty() {
             continue;
         }
-        match conversation.ask(client, question).await {
-            Ok(Ended::Whole | Ended::Interrupted) => {}
-            // The node may be back for the next question.
-            Err(failure) => eprintln!("error: {failure}"),
+        match (conversation.ask(client, question).await, mishap) {
+            (Ok(Ended::Whole), _) | (Ok(Ended::Interrupted), Mishap::Told) => {}
+            (Ok(Ended::Interrupted), Mishap::Final) => return Err(interrupted()),
+            (Err(failure), Mishap::Told) => eprintln!("error: {failure}"),
+            (Err(failure), Mishap::Final) => return Err(failure),
         }
     }
+}
+
+fn interrupted() -> CommandFailure {
+    CommandFailure::other("the answer was interrupted")
 }
 
 /// What has been said so far, and how to ask for more.
@@ -104,23 +118,6 @@ impl Conversation {
                 .push(json!({"role": "assistant", "content": said}));
         }
         outcome
-    }
-}
-
-fn read_question() -> Result<String, CommandFailure> {
-    let mut question = String::new();
-    let read = std::io::stdin()
-        .take(QUESTION_BYTES_MAX)
-        .read_to_string(&mut question);
-    match read {
-        Ok(_) if !question.trim().is_empty() => Ok(question.trim().to_string()),
-        Ok(_) => Err(CommandFailure::with_hint(
-            "there is no question",
-            "give one as the second argument or on standard input",
-        )),
-        Err(error) => Err(CommandFailure::other(format!(
-            "cannot read the question from standard input: {error}"
-        ))),
     }
 }
 

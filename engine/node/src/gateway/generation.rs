@@ -12,10 +12,10 @@ use base::{
 };
 use cluster::{ClusterView, InstanceState, InstanceView, NodeState};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-
-use super::route::Routes;
 
 /// From the loss of a stream to its going on elsewhere. A node's loss is noticed in about a second and a small model
 /// is back in another; a large one has to be read again from disk by whoever takes the lost layers over.
@@ -28,9 +28,24 @@ const REFUSAL_LIMIT: Duration = Duration::from_millis(50);
 /// After a worker turned out to be gone that the view still shows: the view is behind by a few milliseconds.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
+/// What comes of handing a request over: its events, which end without a last one when whoever computes is lost.
+pub(crate) type Submitted = Result<BoxStream<'static, TokenEvent>, Failure>;
+
+/// The ways to whoever computes, as a generation needs them.
+pub(crate) trait Drivers: Send + Sync {
+    /// Follows the cluster.
+    fn changes(&self) -> watch::Receiver<Arc<ClusterView>>;
+
+    /// Hands a request over. `WorkerLost` means that it should be tried again when the cluster has changed.
+    fn submit(&self, route: Route, request: TokenRequest) -> BoxFuture<'_, Submitted>;
+
+    /// Opens the model of an instance that nobody is left to mend.
+    fn open_again(&self, instance: InstanceId) -> BoxFuture<'_, Result<InstanceId, Failure>>;
+}
+
 /// A request under way.
 pub(crate) struct Generation {
-    routes: Arc<Routes>,
+    routes: Arc<dyn Drivers>,
     instance: InstanceId,
     /// What would have to be submitted now.
     request: TokenRequest,
@@ -48,7 +63,7 @@ pub(crate) struct Generation {
 impl Generation {
     /// Submits a request as soon as the instance answers, within `patience`.
     pub(crate) fn new(
-        routes: Arc<Routes>,
+        routes: Arc<dyn Drivers>,
         instance: InstanceId,
         request: TokenRequest,
         patience: Duration,
@@ -153,7 +168,7 @@ impl Generation {
     }
 
     /// Waits until the instance answers and submits.
-    async fn connect(&mut self) -> Result<BoxStream<'static, TokenEvent>, Failure> {
+    async fn connect(&mut self) -> Submitted {
         let mut changes = self.routes.changes();
         loop {
             let standing = standing(&changes.borrow_and_update(), self.instance);
@@ -188,7 +203,8 @@ impl Generation {
     }
 
     fn not_back(&self) -> Failure {
-        let view = self.routes.view();
+        let changes = self.routes.changes();
+        let view = changes.borrow();
         let waits_for = find(&view, self.instance).and_then(|found| found.failure.clone());
         waits_for.unwrap_or_else(|| {
             Failure::new(ErrorCode::TimedOut, "the model was not ready in time")
@@ -292,3 +308,6 @@ fn silent() -> Failure {
     Failure::new(ErrorCode::TimedOut, "the model stopped answering")
         .hint("close the instance and send the request again")
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{ErrorCode, Failure, InstanceId, NodeId, TokenEvent, TokenRequest};
+use base::{ErrorCode, Failure, InstanceId, NodeId, TokenRequest};
 use cluster::ClusterView;
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use net::{Generate, NetHandle};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::generation::Route;
+use super::generation::{Drivers, Route, Submitted};
 use super::opening::Opening;
 use crate::cluster_actor::ClusterHandle;
 use crate::supervisor::Running;
@@ -44,22 +44,7 @@ impl Routes {
         }
     }
 
-    /// The cluster now.
-    pub(crate) fn view(&self) -> Arc<ClusterView> {
-        self.cluster.view()
-    }
-
-    /// Follows the cluster.
-    pub(crate) fn changes(&self) -> watch::Receiver<Arc<ClusterView>> {
-        self.cluster.changes()
-    }
-
-    /// Hands a request over. `WorkerLost` means that it should be tried again when the cluster has changed.
-    pub(crate) async fn submit(
-        &self,
-        route: Route,
-        request: TokenRequest,
-    ) -> Result<BoxStream<'static, TokenEvent>, Failure> {
+    async fn hand_over(&self, route: Route, request: TokenRequest) -> Submitted {
         if route.driver == self.me {
             return submit_here(&self.running, route.instance, route.generation, request);
         }
@@ -76,10 +61,19 @@ impl Routes {
             )
         })?
     }
+}
 
-    /// Opens the model of an instance that nobody is left to mend.
-    pub(crate) async fn open_again(&self, instance: InstanceId) -> Result<InstanceId, Failure> {
-        self.opening.open_again(instance).await
+impl Drivers for Routes {
+    fn changes(&self) -> watch::Receiver<Arc<ClusterView>> {
+        self.cluster.changes()
+    }
+
+    fn submit(&self, route: Route, request: TokenRequest) -> BoxFuture<'_, Submitted> {
+        self.hand_over(route, request).boxed()
+    }
+
+    fn open_again(&self, instance: InstanceId) -> BoxFuture<'_, Result<InstanceId, Failure>> {
+        self.opening.open_again(instance).boxed()
     }
 }
 
@@ -89,7 +83,7 @@ pub(crate) fn submit_here(
     instance: InstanceId,
     generation: u32,
     request: TokenRequest,
-) -> Result<BoxStream<'static, TokenEvent>, Failure> {
+) -> Submitted {
     let worker = running.driver_of(instance, generation).ok_or_else(|| {
         Failure::new(
             ErrorCode::WorkerLost,
