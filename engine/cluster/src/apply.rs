@@ -148,6 +148,7 @@ impl State {
 
     fn memory(&mut self, total_bytes: u64, available_bytes: u64) {
         self.measured_bytes = available_bytes;
+        self.is_measure_old = false;
         let me = &mut self.me;
         let grain = total_bytes / limits::MEMORY_GRAIN;
         let moved = me.memory_available_bytes.abs_diff(available_bytes) > grain;

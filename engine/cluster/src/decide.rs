@@ -177,12 +177,16 @@ fn without_placement(
         .filter(|strikes| strikes.count >= limits::STRIKES_MAX)
         .map(|strikes| &strikes.last)
         .next_back();
-    match blocking {
-        Some(failure) if solve(&excluded, None).is_ok() => match failure.code {
-            ErrorCode::NotEnoughMemory => InstancePhase::Waiting(failure.clone()),
-            _ => InstancePhase::Failed(failure.clone()),
-        },
-        Some(_) | None => InstancePhase::Waiting(error.failure()),
+    let Some(failure) = blocking else {
+        return InstancePhase::Waiting(error.failure());
+    };
+    match solve(&excluded, None) {
+        // It would not help to have them back, so what is missing is something else.
+        Err(error) => InstancePhase::Waiting(error.failure()),
+        Ok(_) if failure.code == ErrorCode::NotEnoughMemory => {
+            InstancePhase::Waiting(failure.clone())
+        }
+        Ok(_) => InstancePhase::Failed(failure.clone()),
     }
 }
 

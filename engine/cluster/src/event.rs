@@ -54,8 +54,8 @@ pub enum Event {
         /// The record.
         record: Box<InstanceRecord>,
     },
-    /// This machine's memory was measured. When a worker has ended measure again and apply this *before* `Stopped`
-    /// or `WorkerFailed`, so that what it held counts when its successor is about to start.
+    /// This machine's memory was measured. Measure again right after a worker ended: a shard that does not fit into
+    /// what is left waits for that before it is refused.
     Memory {
         /// Installed, in bytes.
         total_bytes: u64,

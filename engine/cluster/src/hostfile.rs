@@ -113,3 +113,17 @@ fn common(ips: &[IpAddr]) -> IpAddr {
         _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_if_it_is_one_and_all_otherwise() {
+        let v4 = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        assert_eq!(common(&[v4(1), v4(1)]), v4(1));
+        assert_eq!(common(&[v4(1), v4(2)]), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        assert_eq!(common(&[v4(1), v6]), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    }
+}

@@ -41,9 +41,10 @@ impl State {
         self.measured_bytes.saturating_sub(yet_to_take.sum())
     }
 
-    /// Fails the shards that no memory is left for. While a worker is still being stopped there may yet be some.
+    /// Fails the shards that no memory is left for. While a worker is still being stopped, or what one that ended gave
+    /// back has not been measured, there may yet be some.
     pub(crate) fn refuse_unaffordable(&mut self) {
-        if self.workers.keys().any(|key| !self.is_wanted(*key)) {
+        if self.is_measure_old || self.workers.keys().any(|key| !self.is_wanted(*key)) {
             return;
         }
         let unpromised_bytes = self.unpromised_bytes();

@@ -40,9 +40,11 @@ impl State {
             ),
             Event::WorkerReady { shard } => self.advance_worker(shard, Stage::Ready),
             Event::WorkerFailed { shard, failure } => {
+                self.is_measure_old = true;
                 self.advance_worker(shard, Stage::Failed(failure));
             }
             Event::Stopped { shard } => {
+                self.is_measure_old = true;
                 self.workers.remove(&shard);
             }
             Event::LinkUp { .. }

@@ -27,3 +27,26 @@ pub(crate) fn plan_tag(secret: &Secret) -> u64 {
         .iter()
         .fold(0, |tag, byte| (tag << 8) | u64::from(*byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_has_its_own_secret_and_tag() {
+        let root = Secret([1; 32]);
+        let (one, other) = (NodeId([1; 32]), NodeId([2; 32]));
+        let secrets = [
+            root,
+            next(&root, 1, one),
+            next(&root, 1, other),
+            next(&root, 2, one),
+        ];
+        for (index, secret) in secrets.iter().enumerate() {
+            for later in &secrets[index + 1..] {
+                assert!(secret != later);
+                assert_ne!(plan_tag(secret), plan_tag(later));
+            }
+        }
+    }
+}

@@ -40,6 +40,8 @@ pub struct State {
     pub(crate) workers: BTreeMap<ShardKey, Worker>,
     /// What this node lends, as last measured; its record follows only coarsely.
     pub(crate) measured_bytes: u64,
+    /// A worker has ended since, so more may be free than was measured.
+    pub(crate) is_measure_old: bool,
     /// When this node's record last changed; loading progress is told only so often.
     pub(crate) told_ms: u64,
 }
@@ -176,6 +178,7 @@ impl State {
             rivals: BTreeMap::new(),
             workers: BTreeMap::new(),
             measured_bytes: seed.memory_available_bytes,
+            is_measure_old: false,
             told_ms: 0,
         }
     }

@@ -228,6 +228,64 @@ fn two_instances_never_share_memory() {
 }
 
 #[test]
+fn a_successor_waits_for_the_memory_of_a_worker_that_ended() {
+    let mut cluster = Cluster::new(&[12]);
+    cluster.tell(0, open(1));
+    cluster.run();
+    let memory = |available_bytes| Event::Memory {
+        total_bytes: 12 * GB,
+        available_bytes,
+    };
+    cluster.tell(0, memory(3 * GB));
+    cluster.crash(0, Failure::new(ErrorCode::WorkerLost, "killed"));
+    cluster.all_reserved();
+    assert_eq!(cluster.take_starts(), 0, "8 GB are not free yet");
+    cluster.tell(0, memory(12 * GB));
+    cluster.all_reserved();
+    assert_eq!(cluster.take_starts(), 1);
+}
+
+#[test]
+fn a_node_refuses_what_it_has_no_memory_for() {
+    let mut cluster = Cluster::new(&[12]);
+    cluster.tell(0, open(1));
+    let memory = Event::Memory {
+        total_bytes: 12 * GB,
+        available_bytes: 2 * GB,
+    };
+    cluster.tell(0, memory);
+    cluster.all_reserved();
+    let view = cluster.view(0, ID);
+    assert_eq!(view.state, InstanceState::Mending);
+    expect!["the model needs 8.7 GB as 1 shard(s), but the 1 usable node(s) lend 2.0 GB in all, the largest 2.0 GB (hint: add a node, close other instances or programs, or choose a smaller or more quantized model)"].assert_eq(&view.failure.unwrap().to_string());
+    let memory = Event::Memory {
+        total_bytes: 12 * GB,
+        available_bytes: 12 * GB,
+    };
+    cluster.tell(0, memory);
+    cluster.run();
+    assert_eq!(cluster.states(ID), [InstanceState::Ready]);
+}
+
+#[test]
+fn a_hundred_instances_come_and_go() {
+    let mut cluster = Cluster::new(&[32, 32]);
+    for number in 0..limits::CLOSED_MAX as u64 + 100 {
+        let Event::Open(mut open) = open(2) else {
+            unreachable!()
+        };
+        open.id = InstanceId(number);
+        cluster.tell(0, Event::Open(open));
+        cluster.run();
+        let ready = cluster.states(InstanceId(number));
+        assert_eq!(ready, [InstanceState::Ready; 2]);
+        let instance = InstanceId(number);
+        cluster.tell(1, Event::Close { instance });
+    }
+    assert!(cluster.node_record(1).owns.len() <= limits::CLOSED_MAX);
+}
+
+#[test]
 fn records_that_come_before_the_link_count_once_it_is_up() {
     let mut cluster = Cluster::new(&[32, 32]);
     cluster.lose(1);

@@ -16,6 +16,7 @@ pub struct Cluster {
     /// Shards whose ports were asked for, and those whose worker was started.
     reserving: Vec<(usize, ShardKey)>,
     starting: Vec<(usize, ShardKey)>,
+    ready: Vec<(usize, ShardKey)>,
     log: String,
 }
 
@@ -42,6 +43,7 @@ impl Cluster {
             nodes: states.map(Some).collect(),
             reserving: Vec::new(),
             starting: Vec::new(),
+            ready: Vec::new(),
             log: String::new(),
         };
         for a in 0..nodes_gb.len() {
@@ -112,6 +114,7 @@ impl Cluster {
             Action::Stop { shard } => {
                 self.note(node, &format!("stop #{}", shard.generation));
                 self.starting.retain(|held| *held != (node, shard));
+                self.ready.retain(|held| *held != (node, shard));
                 self.reserving.retain(|held| *held != (node, shard));
                 self.tell(node, Event::Stopped { shard });
             }
@@ -143,6 +146,7 @@ impl Cluster {
         for (node, shard) in std::mem::take(&mut self.starting) {
             self.tell(node, Event::WorkerStarted { shard });
             self.tell(node, Event::WorkerReady { shard });
+            self.ready.push((node, shard));
         }
     }
 
@@ -158,6 +162,18 @@ impl Cluster {
         let position = self.starting.iter().position(|(at, _)| *at == node);
         let (_, shard) = self.starting.remove(position.unwrap());
         self.tell(node, Event::WorkerFailed { shard, failure });
+    }
+
+    /// Ends a worker that was ready.
+    pub fn crash(&mut self, node: usize, failure: Failure) {
+        let position = self.ready.iter().position(|(at, _)| *at == node);
+        let (_, shard) = self.ready.remove(position.unwrap());
+        self.tell(node, Event::WorkerFailed { shard, failure });
+    }
+
+    /// How many workers were started since the last call.
+    pub fn take_starts(&mut self) -> usize {
+        std::mem::take(&mut self.starting).len()
     }
 
     /// Goes on to the next deadline of any node.
