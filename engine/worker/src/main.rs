@@ -8,6 +8,7 @@ mod end;
 mod failure;
 mod follow;
 mod inbox;
+mod join;
 mod lead;
 mod outbox;
 mod plan_link;

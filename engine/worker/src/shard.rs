@@ -1,7 +1,6 @@
 //! The life of a worker that holds a shard: link the ranks, join the group, read the weights, compute.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use base::{ErrorCode, Failure, ModelCard};
@@ -13,15 +12,7 @@ use wire::worker::{FromWorker, PlanLink, ShardStart};
 use crate::inbox::Inbox;
 use crate::outbox::Outbox;
 use crate::plan_link::{self, Links};
-use crate::{end, failure, follow, lead};
-
-/// For MLX to connect the ring once every rank has been told to. It retries after 1, 2, 4 and 8 seconds.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long the last rank waits before it joins. In MLX's ring every rank but the last first listens and the last first
-/// connects; if nobody listens there yet, MLX sleeps a second before it tries again. Starting the other ranks' listeners
-/// takes them a few milliseconds from the word go.
-const LAST_RANK_DELAY: Duration = Duration::from_millis(40);
+use crate::{end, failure, follow, join, lead};
 
 /// Between two reports of progress: what a progress bar can show.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -105,13 +96,7 @@ fn load(start: &ShardStart, outbox: &Outbox) -> Result<MlxBackend, Failure> {
     let group = if spec.world == 1 {
         Group::single()
     } else {
-        if spec.rank + 1 == spec.world {
-            std::thread::sleep(LAST_RANK_DELAY);
-        }
-        let timer = Timer::start(JOIN_TIMEOUT, outbox);
-        let group = Group::join().map_err(|error| failure::group(&error))?;
-        drop(timer);
-        group
+        join::join(spec, outbox)?
     };
     if (group.rank(), group.size()) != (spec.rank, spec.world) {
         return Err(failure::protocol(
@@ -136,33 +121,4 @@ fn ready(started: Instant, outbox: &Outbox) {
     let load_ms = started.elapsed().as_millis() as u64;
     tracing::info!(load_ms, "ready");
     outbox.send(FromWorker::Ready { load_ms });
-}
-
-/// Ends the process unless it is dropped in time: for calls into MLX that cannot be interrupted.
-struct Timer {
-    _running: mpsc::SyncSender<()>,
-}
-
-impl Timer {
-    fn start(timeout: Duration, outbox: &Outbox) -> Self {
-        let outbox = outbox.clone();
-        // Nothing is ever sent: the channel closes when the timer is dropped.
-        let (running, ended) = mpsc::sync_channel::<()>(0);
-        std::thread::Builder::new()
-            .name("join timer".into())
-            .spawn(move || match ended.recv_timeout(timeout) {
-                Err(RecvTimeoutError::Timeout) => {
-                    let message = format!(
-                        "the ranks could not connect to each other within {} s",
-                        timeout.as_secs()
-                    );
-                    let failure = Failure::new(ErrorCode::TimedOut, message)
-                        .hint("check that a firewall does not block connections between the nodes");
-                    end::fatal(&outbox, failure)
-                }
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
-            })
-            .expect("a process that has just started can start a thread");
-        Self { _running: running }
-    }
 }

@@ -1,5 +1,10 @@
 //! Real worker processes, driven with frames over their pipes as a node drives them.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends with what it did not expect"
+)]
+
 #[path = "worker/checkpoint.rs"]
 mod checkpoint;
 #[path = "worker/hostile.rs"]
