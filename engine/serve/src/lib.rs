@@ -1,10 +1,20 @@
 //! HTTP: the API dialects, the admin API and the dashboard, in front of a [`Gateway`].
 //!
-//! Knows no cluster, no worker and no tokenizer. Reads no environment and no clock but for time limits.
+//! Knows no cluster, no worker and no tokenizer. Reads no environment and no time of day: the gateway has both.
 
+mod admin;
+mod app;
+mod body;
+mod dashboard;
 pub mod gateway;
+mod generation;
+mod guard;
+mod json;
 pub mod metrics;
+pub mod openai;
+mod router;
 pub mod server;
+mod status;
 pub mod view;
 
 pub use gateway::{Gateway, GenerateStream, ModelInfo, OpenInstance, RankedPlacement};

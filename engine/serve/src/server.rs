@@ -1,14 +1,37 @@
-//! The listening socket and the life of its connections: limits, time limits, an orderly end.
+//! The listening socket and the life of its connections: how many, how slow they may be, an orderly end.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
+use crate::app::App;
+use crate::guard::Hosts;
+use crate::router::router;
 use crate::{Gateway, Metrics};
 
-/// Where to listen, and how much to take.
+/// Each holds a socket, a task and at most one body. More clients than this on one machine are a mistake or an
+/// attack; they wait in the system's queue until another hangs up.
+const CONNECTIONS_MAX: usize = 512;
+/// From a connection's start, or the end of its last request, to the end of the next request's headers.
+const HEADER_LIMIT: Duration = Duration::from_secs(30);
+/// Answers under way get so long when the server stops. A streamed answer rarely ends by itself in this time: the
+/// node has 5 s for all it must end, and workers need most of them.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+/// After the system refused a connection (out of file descriptors): trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServeConfig {
     /// Address and port; port 0 takes any free one. There is no password: everything but loopback is open to others.
@@ -34,8 +57,8 @@ pub enum BindError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    gateway: Arc<dyn Gateway>,
-    metrics: Metrics,
+    router: Router,
+    stopping: watch::Sender<bool>,
 }
 
 impl Server {
@@ -51,11 +74,18 @@ impl Server {
         };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let (stopping, stops) = watch::channel(false);
+        let app = App {
+            gateway,
+            metrics,
+            hosts: Hosts::new(address),
+            stopping: stops,
+        };
         Ok(Self {
             listener,
             address,
-            gateway,
-            metrics,
+            router: router(Arc::new(app)),
+            stopping,
         })
     }
 
@@ -67,7 +97,62 @@ impl Server {
     /// Serves until `stop` completes, then gives answers under way a moment to end. Dropping the future ends
     /// everything at once.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        stop.await;
-        drop((self.listener, self.gateway, self.metrics));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        tokio::pin!(stop);
+        loop {
+            let (stream, place) = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = accept(&self.listener, places.clone()) => accepted,
+            };
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_LIMIT)
+                .serve_connection(
+                    TokioIo::new(stream),
+                    TowerToHyperService::new(self.router.clone()),
+                );
+            let connection = graceful.watch(connection);
+            connections.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                drop(place);
+            });
+        }
+        // New connections are refused from here on.
+        drop(self.listener);
+        self.stopping.send_replace(true);
+        if timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await.is_err() {
+            tracing::info!(
+                open = connections.len(),
+                "ending answers that were under way"
+            );
+        }
+    }
+}
+
+/// The next connection, when there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: Arc<Semaphore>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed; were it, connections would still be answered.
+    let place = places.acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it small frames of a stream wait for each other; failing to set it only costs speed.
+                let _ = stream.set_nodelay(true);
+                return (stream, place);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }

@@ -1,0 +1,10 @@
+//! The admin API: what the cluster looks like, and how instances are opened and closed. The dashboard uses it too.
+
+mod convert;
+mod error;
+mod events;
+mod model;
+mod routes;
+
+pub(crate) use error::error_response;
+pub(crate) use routes::routes;

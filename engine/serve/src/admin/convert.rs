@@ -1,0 +1,201 @@
+//! Between the gateway's types and the admin API's JSON. Pure.
+
+use base::{ErrorCode, Failure, InstanceId, NodeId, ShardingChoice};
+
+use super::model::{
+    ErrorOut, Instance, InstanceState, Link, Loading, Node, NodeState, Placement, Shard, Sharding,
+    ShardingWish, State, Wish,
+};
+use crate::gateway::{OpenInstance, RankedPlacement};
+use crate::view::{self, ClusterView, InstanceView, LinkView, NodeView, ShardView};
+
+/// A cluster has dozens of nodes, not more.
+const NODE_IDS_MAX: usize = 256;
+
+impl From<&ClusterView> for State {
+    fn from(view: &ClusterView) -> Self {
+        Self {
+            node_id: view.node_id.to_string(),
+            nodes: view.nodes.iter().map(Node::from).collect(),
+            links: view.links.iter().map(Link::from).collect(),
+            instances: view.instances.iter().map(Instance::from).collect(),
+        }
+    }
+}
+
+impl From<&NodeView> for Node {
+    fn from(node: &NodeView) -> Self {
+        let (state, reason) = match &node.state {
+            view::NodeState::Online => (NodeState::Online, None),
+            view::NodeState::Locked(reason) => (NodeState::Locked, Some(reason.clone())),
+            view::NodeState::Lost => (NodeState::Lost, None),
+        };
+        Self {
+            id: node.id.to_string(),
+            name: node.name.clone(),
+            chip: node.chip.clone(),
+            state,
+            reason,
+            memory_total_bytes: node.memory_total_bytes,
+            memory_available_bytes: node.memory_available_bytes,
+        }
+    }
+}
+
+impl From<&LinkView> for Link {
+    fn from(link: &LinkView) -> Self {
+        Self {
+            a: link.a.to_string(),
+            b: link.b.to_string(),
+            round_trip_us: link.round_trip_us,
+        }
+    }
+}
+
+impl From<&InstanceView> for Instance {
+    fn from(instance: &InstanceView) -> Self {
+        let (bytes_done, bytes_total) = instance.loading_bytes;
+        Self {
+            id: instance.id.to_string(),
+            model: instance.model.to_string(),
+            sharding: instance.sharding.map(Sharding::from),
+            state: instance.state.into(),
+            error: instance.failure.clone().map(ErrorOut::from),
+            loading: (bytes_total > 0).then_some(Loading {
+                bytes_done,
+                bytes_total,
+            }),
+            owner: instance.owner.to_string(),
+            generation: instance.generation,
+            shards: instance.shards.iter().map(Shard::from).collect(),
+        }
+    }
+}
+
+impl From<&ShardView> for Shard {
+    fn from(shard: &ShardView) -> Self {
+        Self {
+            node_id: shard.node.to_string(),
+            rank: shard.rank,
+            layers: [shard.layers.start, shard.layers.end],
+            tensor: [shard.tensor.index, shard.tensor.of],
+            bytes: shard.bytes,
+        }
+    }
+}
+
+impl From<view::InstanceState> for InstanceState {
+    fn from(state: view::InstanceState) -> Self {
+        match state {
+            view::InstanceState::Placing => Self::Placing,
+            view::InstanceState::Downloading => Self::Downloading,
+            view::InstanceState::Loading => Self::Loading,
+            view::InstanceState::Ready => Self::Ready,
+            view::InstanceState::Mending => Self::Mending,
+            view::InstanceState::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<base::Sharding> for Sharding {
+    fn from(sharding: base::Sharding) -> Self {
+        match sharding {
+            base::Sharding::Pipeline => Self::Pipeline,
+            base::Sharding::Tensor => Self::Tensor,
+        }
+    }
+}
+
+impl From<RankedPlacement> for Placement {
+    fn from(ranked: RankedPlacement) -> Self {
+        let shards = ranked.plan.shards.into_iter().zip(0..);
+        Self {
+            sharding: ranked.plan.sharding.into(),
+            tokens_per_s: ranked.tokens_per_s,
+            shards: shards
+                .map(|(shard, rank)| Shard {
+                    node_id: shard.node.to_string(),
+                    rank,
+                    layers: [shard.layers.start, shard.layers.end],
+                    tensor: [shard.tensor.index, shard.tensor.of],
+                    bytes: shard.bytes,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<Failure> for ErrorOut {
+    fn from(failure: Failure) -> Self {
+        Self {
+            code: failure.code.name(),
+            message: failure.message,
+            hint: failure.hint,
+        }
+    }
+}
+
+/// Understands the body of `POST /admin/instances` and `POST /admin/plan`.
+pub(super) fn parse_wish(body: &[u8]) -> Result<OpenInstance, Failure> {
+    let wish: Wish = crate::json::parse(body)?;
+    let invalid = |message: String, param: &str| {
+        Err(Failure::new(ErrorCode::InvalidRequest, message).param(param))
+    };
+    if wish.model.is_empty() {
+        return invalid("model is empty".to_string(), "model");
+    }
+    if wish.node_count == Some(0) {
+        return invalid("node_count must be at least 1".to_string(), "node_count");
+    }
+    let names = wish.node_ids.unwrap_or_default();
+    if names.len() > NODE_IDS_MAX {
+        return invalid(
+            format!("node_ids has more than {NODE_IDS_MAX} entries"),
+            "node_ids",
+        );
+    }
+    let mut node_ids: Vec<NodeId> = Vec::with_capacity(names.len());
+    for (name, index) in names.iter().zip(0..) {
+        let param = format!("node_ids[{index}]");
+        match name.parse() {
+            Ok(id) if node_ids.contains(&id) => {
+                return invalid(format!("{param} is there twice"), &param);
+            }
+            Ok(id) => node_ids.push(id),
+            Err(error) => return invalid(format!("{param} is {error}"), &param),
+        }
+    }
+    let counted = wish
+        .node_count
+        .is_none_or(|count| count as usize == node_ids.len());
+    if !node_ids.is_empty() && !counted {
+        return invalid(
+            "node_count and node_ids contradict each other".to_string(),
+            "node_count",
+        );
+    }
+    Ok(OpenInstance {
+        model: wish.model,
+        sharding: match wish.sharding {
+            None | Some(ShardingWish::Auto) => ShardingChoice::Auto,
+            Some(ShardingWish::Pipeline) => ShardingChoice::Pipeline,
+            Some(ShardingWish::Tensor) => ShardingChoice::Tensor,
+        },
+        node_count: wish.node_count,
+        node_ids,
+    })
+}
+
+/// Understands an instance's id in a path.
+pub(super) fn parse_instance_id(text: &str) -> Result<InstanceId, Failure> {
+    text.parse().map_err(|_| no_instance(text))
+}
+
+/// There is no such instance.
+pub(super) fn no_instance(id: &str) -> Failure {
+    let failure = Failure::new(ErrorCode::NotFound, format!("there is no instance {id}"));
+    failure.hint("GET /admin/instances lists the instances there are")
+}
+
+#[cfg(test)]
+mod tests;

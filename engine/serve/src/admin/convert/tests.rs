@@ -1,0 +1,212 @@
+//! The admin API's JSON, the errors of its requests, and the TypeScript types of the dashboard.
+
+use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, TensorSlice};
+use expect_test::{Expect, expect, expect_file};
+use ts_rs::{Config, TS};
+
+use super::super::model;
+use super::parse_wish;
+use crate::view::{
+    ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
+};
+
+fn node(number: u8, name: &str, state: NodeState) -> NodeView {
+    NodeView {
+        id: NodeId([number; 32]),
+        name: name.into(),
+        chip: "Test chip".into(),
+        state,
+        memory_total_bytes: 16 << 30,
+        memory_available_bytes: 8 << 30,
+    }
+}
+
+#[test]
+fn a_state_in_json() {
+    let view = ClusterView {
+        node_id: NodeId([1; 32]),
+        nodes: vec![
+            node(1, "oak", NodeState::Online),
+            node(2, "elm", NodeState::Locked("it has another key".into())),
+        ],
+        links: vec![LinkView {
+            a: NodeId([1; 32]),
+            b: NodeId([2; 32]),
+            round_trip_us: Some(180),
+        }],
+        instances: vec![InstanceView {
+            id: InstanceId(0xfe),
+            model: ModelId("sprout".into()),
+            owner: NodeId([1; 32]),
+            generation: 2,
+            sharding: Some(base::Sharding::Pipeline),
+            state: InstanceState::Mending,
+            failure: Some(
+                Failure::new(ErrorCode::NotEnoughMemory, "it does not fit").hint("add a node"),
+            ),
+            loading_bytes: (5, 10),
+            shards: vec![ShardView {
+                node: NodeId([1; 32]),
+                rank: 0,
+                layers: 3..6,
+                tensor: TensorSlice::WHOLE,
+                bytes: 1024,
+            }],
+        }],
+    };
+    let json = serde_json::to_string_pretty(&model::State::from(&view)).unwrap();
+    let (one, two) = ("01".repeat(32), "02".repeat(32));
+    expect![[r#"
+        {
+          "node_id": "NODE-1",
+          "nodes": [
+            {
+              "id": "NODE-1",
+              "name": "oak",
+              "chip": "Test chip",
+              "state": "online",
+              "reason": null,
+              "memory_total_bytes": 17179869184,
+              "memory_available_bytes": 8589934592
+            },
+            {
+              "id": "NODE-2",
+              "name": "elm",
+              "chip": "Test chip",
+              "state": "locked",
+              "reason": "it has another key",
+              "memory_total_bytes": 17179869184,
+              "memory_available_bytes": 8589934592
+            }
+          ],
+          "links": [
+            {
+              "a": "NODE-1",
+              "b": "NODE-2",
+              "round_trip_us": 180
+            }
+          ],
+          "instances": [
+            {
+              "id": "00000000000000fe",
+              "model": "sprout",
+              "sharding": "pipeline",
+              "state": "mending",
+              "error": {
+                "code": "not_enough_memory",
+                "message": "it does not fit",
+                "hint": "add a node"
+              },
+              "loading": {
+                "bytes_done": 5,
+                "bytes_total": 10
+              },
+              "owner": "NODE-1",
+              "generation": 2,
+              "shards": [
+                {
+                  "node_id": "NODE-1",
+                  "rank": 0,
+                  "layers": [
+                    3,
+                    6
+                  ],
+                  "tensor": [
+                    0,
+                    1
+                  ],
+                  "bytes": 1024
+                }
+              ]
+            }
+          ]
+        }"#]]
+    .assert_eq(&json.replace(&one, "NODE-1").replace(&two, "NODE-2"));
+}
+
+#[track_caller]
+fn check(body: &str, expected: &Expect) {
+    let said = match parse_wish(body.as_bytes()) {
+        Ok(wish) => format!("{wish:?}"),
+        Err(failure) => format!("{} | {failure}", failure.param.as_deref().unwrap_or("-")),
+    };
+    expected.assert_eq(&said);
+}
+
+#[test]
+fn wishes() {
+    check(
+        r#"{"model": "sprout"}"#,
+        &expect![[
+            r#"OpenInstance { model: "sprout", sharding: Auto, node_count: None, node_ids: [] }"#
+        ]],
+    );
+    check(
+        r#"{"model": "/m", "sharding": "tensor", "node_count": 2}"#,
+        &expect![[
+            r#"OpenInstance { model: "/m", sharding: Tensor, node_count: Some(2), node_ids: [] }"#
+        ]],
+    );
+    let id = "ab".repeat(32);
+    check(
+        &format!(r#"{{"model": "m", "sharding": "pipeline", "node_ids": ["{id}"]}}"#),
+        &expect![[
+            r#"OpenInstance { model: "m", sharding: Pipeline, node_count: None, node_ids: [NodeId(abababab)] }"#
+        ]],
+    );
+    check(r#"{}"#, &expect!["- | the body: missing field `model`"]);
+    check(r#"{"model": ""}"#, &expect!["model | model is empty"]);
+    check(
+        r#"{"model": "m", "sharding": "diagonal"}"#,
+        &expect![
+            "sharding | sharding: unknown variant `diagonal`, expected one of `auto`, `pipeline`, `tensor`"
+        ],
+    );
+    check(
+        r#"{"model": "m", "node_count": 0}"#,
+        &expect!["node_count | node_count must be at least 1"],
+    );
+    check(
+        r#"{"model": "m", "nodes": 2}"#,
+        &expect![
+            "nodes | nodes: unknown field `nodes`, expected one of `model`, `sharding`, `node_count`, `node_ids`"
+        ],
+    );
+    check(
+        r#"{"model": "m", "node_ids": ["x"]}"#,
+        &expect!["node_ids[0] | node_ids[0] is not an id: expected 64 hex digits"],
+    );
+    check(
+        &format!(r#"{{"model": "m", "node_ids": ["{id}", "{id}"]}}"#),
+        &expect!["node_ids[1] | node_ids[1] is there twice"],
+    );
+    check(
+        &format!(r#"{{"model": "m", "node_count": 2, "node_ids": ["{id}"]}}"#),
+        &expect!["node_count | node_count and node_ids contradict each other"],
+    );
+}
+
+/// The dashboard's types are these, word for word; `UPDATE_EXPECT=1` writes them anew.
+#[test]
+fn the_dashboard_knows_the_same_types() {
+    let config = Config::new().with_large_int("number");
+    let mut text = String::from(
+        "// The admin API's types. Made from engine/serve/src/admin/model.rs by its tests: do not edit;\n\
+         // UPDATE_EXPECT=1 cargo nextest run -p serve the_dashboard_knows_the_same_types\n",
+    );
+    for declared in [
+        model::State::decl(&config),
+        model::Node::decl(&config),
+        model::NodeState::decl(&config),
+        model::Link::decl(&config),
+        model::Instance::decl(&config),
+        model::InstanceState::decl(&config),
+        model::Sharding::decl(&config),
+        model::Loading::decl(&config),
+        model::Shard::decl(&config),
+        model::ErrorOut::decl(&config),
+    ] {
+        text += &format!("\nexport {declared}\n");
+    }
+    expect_file!["../../../../../ui/src/generated/admin.ts"].assert_eq(&text);
+}

@@ -1,0 +1,37 @@
+//! The admin API's error envelope.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use base::Failure;
+use serde::Serialize;
+
+use super::model::ErrorOut;
+use crate::status::status_of;
+
+/// `{"error": {"code", "message", "hint"}}`.
+#[derive(Debug, Serialize)]
+struct Envelope {
+    error: ErrorOut,
+}
+
+/// A failure on its way out in the admin API's envelope.
+pub(super) struct Refused(Failure);
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        error_response(self.0)
+    }
+}
+
+/// A failure as the answer to a request.
+pub(crate) fn error_response(failure: Failure) -> Response {
+    let status = status_of(failure.code);
+    let error = failure.into();
+    (status, Json(Envelope { error })).into_response()
+}

@@ -1,0 +1,186 @@
+//! The admin API's JSON. Stable: scripts read it. The dashboard's TypeScript types are made from it.
+
+use serde::{Deserialize, Serialize};
+#[cfg(test)]
+use ts_rs::TS;
+
+/// Everything there is to see, from one node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct State {
+    /// The node that answers.
+    pub(crate) node_id: String,
+    /// That node first.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) instances: Vec<Instance>,
+}
+
+/// A computer that runs Espalier.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Node {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Hardware in words; empty if not known.
+    pub(crate) chip: String,
+    pub(crate) state: NodeState,
+    /// Why it is locked.
+    pub(crate) reason: Option<String>,
+    pub(crate) memory_total_bytes: u64,
+    /// What it lends to models beyond those it holds.
+    pub(crate) memory_available_bytes: u64,
+}
+
+/// Whether a node takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(TS))]
+pub(crate) enum NodeState {
+    /// It is a member and can be reached.
+    Online,
+    /// It is seen on the network and not a member.
+    Locked,
+    /// It was a member and is gone.
+    Lost,
+}
+
+/// A connection between two nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Link {
+    pub(crate) a: String,
+    pub(crate) b: String,
+    /// Measured round trip, microseconds.
+    pub(crate) round_trip_us: Option<u32>,
+}
+
+/// A model on the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    /// The name to use in requests.
+    pub(crate) model: String,
+    /// Null before the first placement.
+    pub(crate) sharding: Option<Sharding>,
+    pub(crate) state: InstanceState,
+    /// Why it failed, or what it waits for.
+    pub(crate) error: Option<ErrorOut>,
+    /// While weights are read.
+    pub(crate) loading: Option<Loading>,
+    /// The node that decides about it.
+    pub(crate) owner: String,
+    /// How often it was placed.
+    pub(crate) generation: u32,
+    /// By rank.
+    pub(crate) shards: Vec<Shard>,
+}
+
+/// How an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(TS))]
+pub(crate) enum InstanceState {
+    /// Nodes are being chosen.
+    Placing,
+    /// Its files are being fetched.
+    Downloading,
+    /// Its weights are being read.
+    Loading,
+    /// It answers.
+    Ready,
+    /// A part was lost and is being replaced; requests wait.
+    Mending,
+    /// It was given up.
+    Failed,
+}
+
+/// How a model is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(TS))]
+pub(crate) enum Sharding {
+    /// Runs of layers.
+    Pipeline,
+    /// Slices of every layer.
+    Tensor,
+}
+
+/// Progress of reading weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Loading {
+    pub(crate) bytes_done: u64,
+    pub(crate) bytes_total: u64,
+}
+
+/// What one node holds of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Shard {
+    pub(crate) node_id: String,
+    /// Rank 0 drives and holds a pipeline's last layers.
+    pub(crate) rank: u32,
+    /// First, and the one after the last.
+    pub(crate) layers: [u32; 2],
+    /// Which slice, of how many.
+    pub(crate) tensor: [u32; 2],
+    pub(crate) bytes: u64,
+}
+
+/// The instances alone.
+#[derive(Debug, Serialize)]
+pub(crate) struct Instances {
+    pub(crate) instances: Vec<Instance>,
+}
+
+/// The way to run a model, best first.
+#[derive(Debug, Serialize)]
+pub(crate) struct Placements {
+    pub(crate) placements: Vec<Placement>,
+}
+
+/// One way to run a model.
+#[derive(Debug, Serialize)]
+pub(crate) struct Placement {
+    pub(crate) sharding: Sharding,
+    /// Predicted, for a single request.
+    pub(crate) tokens_per_s: f64,
+    pub(crate) shards: Vec<Shard>,
+}
+
+/// The answer to opening an instance.
+#[derive(Debug, Serialize)]
+pub(crate) struct Opened {
+    pub(crate) id: String,
+}
+
+/// What went wrong and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct ErrorOut {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// The body of `POST /admin/instances` and `POST /admin/plan`. A field that is not known is an error: ignoring it
+/// would place the model otherwise than was meant.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wish {
+    pub(crate) model: String,
+    pub(crate) sharding: Option<ShardingWish>,
+    pub(crate) node_count: Option<u32>,
+    pub(crate) node_ids: Option<Vec<String>>,
+}
+
+/// How to divide a model.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ShardingWish {
+    Auto,
+    Pipeline,
+    Tensor,
+}

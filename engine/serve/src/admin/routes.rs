@@ -1,0 +1,84 @@
+//! The endpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{self, Path, Request};
+use axum::response::IntoResponse;
+use axum::response::sse::{KeepAlive, Sse};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+
+use super::convert::{no_instance, parse_instance_id, parse_wish};
+use super::error::Refused;
+use super::events::states;
+use super::model::{Instance, Instances, Opened, Placement, Placements, State};
+use crate::app::App;
+use crate::body;
+
+/// A comment is sent after so long a silence: a reader whose line is dead finds out.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+type Shared = extract::State<Arc<App>>;
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/admin/state", get(state))
+        .route("/admin/events", get(events))
+        .route("/admin/plan", post(plan))
+        .route("/admin/instances", get(instances).post(open))
+        .route("/admin/instances/{id}", get(instance).delete(close))
+}
+
+async fn state(app: Shared) -> Json<State> {
+    Json(State::from(&**app.gateway.changes().borrow()))
+}
+
+async fn events(app: Shared) -> impl IntoResponse {
+    let states = states(app.gateway.changes(), app.stopping.clone());
+    Sse::new(states).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+async fn plan(app: Shared, request: Request) -> Result<Json<Placements>, Refused> {
+    let wish = parse_wish(&body::read(request).await?)?;
+    let placements = app.gateway.plan(wish).await?;
+    let placements = placements.into_iter().map(Placement::from).collect();
+    Ok(Json(Placements { placements }))
+}
+
+async fn instances(app: Shared) -> Json<Instances> {
+    let State { instances, .. } = State::from(&**app.gateway.changes().borrow());
+    Json(Instances { instances })
+}
+
+async fn open(app: Shared, request: Request) -> Result<(StatusCode, Json<Opened>), Refused> {
+    let wish = parse_wish(&body::read(request).await?)?;
+    let id = app.gateway.open(wish).await?.to_string();
+    Ok((StatusCode::ACCEPTED, Json(Opened { id })))
+}
+
+async fn instance(
+    app: Shared,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Instance>, Refused> {
+    let id = parse_instance_id(&text(id))?;
+    let view = app.gateway.changes().borrow().clone();
+    let found = view.instances.iter().find(|instance| instance.id == id);
+    let instance = found.ok_or_else(|| no_instance(&id.to_string()))?;
+    Ok(Json(instance.into()))
+}
+
+async fn close(
+    app: Shared,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Refused> {
+    app.gateway.close(parse_instance_id(&text(id))?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is no text names nothing either.
+fn text(id: Result<Path<String>, PathRejection>) -> String {
+    id.map_or_else(|_| String::new(), |Path(id)| id)
+}

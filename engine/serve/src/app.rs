@@ -1,0 +1,27 @@
+//! What every route can reach.
+
+use std::sync::Arc;
+
+use base::Failure;
+use tokio::sync::watch;
+
+use crate::guard::Hosts;
+use crate::openai::Fresh;
+use crate::{Gateway, Metrics};
+
+/// One for each server.
+pub(crate) struct App {
+    pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) metrics: Metrics,
+    /// The names under which the server may be asked.
+    pub(crate) hosts: Hosts,
+    /// Turns true when the server stops: streams without an end end then.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Random numbers for one request.
+    pub(crate) fn fresh(&self) -> Result<Fresh, Failure> {
+        self.gateway.random().map(Fresh::new)
+    }
+}

@@ -1,0 +1,94 @@
+//! The web page at `/`, as `ui/` was built when this crate was. Without a build a plain page says how to make one.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base::{ErrorCode, Failure};
+use http::{HeaderName, HeaderValue, header};
+
+use crate::app::App;
+use crate::openai::error_response;
+
+/// A file of the built page.
+struct Asset {
+    /// Below `ui/dist`, with forward slashes.
+    path: &'static str,
+    bytes: &'static [u8],
+}
+
+/// All files of the built page; empty without a build. The build script writes the list.
+const ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+const NOT_BUILT: &str = include_str!("dashboard/not_built.html");
+
+/// Nothing but the page's own files, and no connection but to this server. Nobody may put it into a frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The plain page has its few styles in itself.
+const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(index))
+        .route("/assets/{*path}", get(asset))
+}
+
+async fn index() -> Response {
+    match find("index.html") {
+        // Names of other files change with their contents; this one must be asked for each time.
+        Some(asset) => page(asset.bytes, POLICY),
+        None => page(NOT_BUILT.as_bytes(), PLAIN_POLICY),
+    }
+}
+
+async fn asset(path: Result<Path<String>, PathRejection>) -> Response {
+    let path = path.map_or_else(|_| String::new(), |Path(path)| format!("assets/{path}"));
+    let Some(asset) = find(&path) else {
+        let message = format!("there is no file {path}");
+        return error_response(Failure::new(ErrorCode::NotFound, message));
+    };
+    let headers = [
+        (header::CONTENT_TYPE, media_type(&path)),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    respond(headers, asset.bytes)
+}
+
+fn page(bytes: &'static [u8], policy: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    respond(headers, bytes)
+}
+
+fn respond<const N: usize>(
+    headers: [(HeaderName, &'static str); N],
+    bytes: &'static [u8],
+) -> Response {
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    (headers, bytes).into_response()
+}
+
+fn find(path: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.path == path)
+}
+
+/// Of what a build can hold; the rest is bytes.
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "woff2" => "font/woff2",
+        "png" => "image/png",
+        _ => "application/octet-stream",
+    }
+}

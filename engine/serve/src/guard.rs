@@ -1,0 +1,157 @@
+//! Refuses requests that a web page elsewhere could have made: the API has no password.
+//!
+//! A page of a foreign site can make a browser send requests to this machine (their `Origin` gives them away), and can
+//! point its own name at this machine to be taken for the same site (the `Host` gives that away). No CORS headers are
+//! ever sent.
+
+use std::net::{IpAddr, SocketAddr};
+
+use base::{ErrorCode, Failure};
+use http::header::{HOST, ORIGIN};
+use http::request::Parts;
+use http::uri::Authority;
+
+/// The names under which the server may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hosts {
+    listen: IpAddr,
+}
+
+impl Hosts {
+    pub(crate) fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen: listen.ip(),
+        }
+    }
+
+    /// Whether a request may be answered.
+    pub(crate) fn check(self, request: &Parts) -> Result<(), Failure> {
+        let mut hosts = request.headers.get_all(HOST).iter();
+        let (host, second) = (hosts.next(), hosts.next());
+        let host: Option<Authority> = host.and_then(|host| host.as_bytes().try_into().ok());
+        let known = |authority: &Authority| self.knows(authority);
+        let Some(host) = host.filter(|host| second.is_none() && known(host)) else {
+            return Err(foreign_host());
+        };
+        if !request.uri.authority().is_none_or(known) {
+            return Err(foreign_host());
+        }
+        let mut origins = request.headers.get_all(ORIGIN).iter();
+        let same = |origin: &[u8]| {
+            let origin = std::str::from_utf8(origin).ok();
+            let authority = origin.and_then(|origin| origin.split_once("://"));
+            authority.is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host.as_str()))
+        };
+        if !origins.all(|origin| same(origin.as_bytes())) {
+            return Err(foreign_origin());
+        }
+        Ok(())
+    }
+
+    fn knows(self, authority: &Authority) -> bool {
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let name = authority.host();
+        let name = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'))
+            .unwrap_or(name);
+        match name.parse::<IpAddr>() {
+            // Nobody can point an address elsewhere, so on a server for all addresses any is as good.
+            Ok(ip) => ip.is_loopback() || ip == self.listen || self.listen.is_unspecified(),
+            Err(_) => name.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+fn foreign_host() -> Failure {
+    let message = "the request is addressed to another host";
+    Failure::new(ErrorCode::Forbidden, message).hint("use http://127.0.0.1 or http://localhost")
+}
+
+fn foreign_origin() -> Failure {
+    let message = "requests from pages of other sites are refused";
+    Failure::new(ErrorCode::Forbidden, message)
+        .hint("call the API from a program or from the server of your page")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn check(listen: &str, uri: &str, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Hosts::new(listen.parse().unwrap()).check(&parts).is_ok()
+    }
+
+    #[test]
+    fn only_this_machine_is_a_host() {
+        let local = "127.0.0.1:3775";
+        for host in [
+            "127.0.0.1:3775",
+            "127.0.0.1",
+            "localhost:3775",
+            "LOCALHOST",
+            "[::1]:3775",
+            "127.1.2.3",
+        ] {
+            assert!(check(local, "/", &[("host", host)]), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:3775",
+            "127.0.0.1.evil.example",
+            "192.168.1.2",
+            "a@localhost",
+            "",
+            "localhost:x:y",
+            "localhost.",
+        ] {
+            assert!(!check(local, "/", &[("host", host)]), "{host}");
+        }
+        assert!(!check(local, "/", &[]));
+        assert!(!check(
+            local,
+            "/",
+            &[("host", "localhost"), ("host", "evil.example")]
+        ));
+        assert!(!check(
+            local,
+            "http://evil.example/",
+            &[("host", "localhost")]
+        ));
+        assert!(check("192.168.1.2:80", "/", &[("host", "192.168.1.2")]));
+        assert!(!check("192.168.1.2:80", "/", &[("host", "192.168.1.3")]));
+        assert!(check("0.0.0.0:80", "/", &[("host", "192.168.1.3")]));
+        assert!(!check("0.0.0.0:80", "/", &[("host", "evil.example")]));
+    }
+
+    #[test]
+    fn only_the_page_itself_is_an_origin() {
+        let host = ("host", "localhost:3775");
+        assert!(check(
+            "127.0.0.1:3775",
+            "/",
+            &[host, ("origin", "http://localhost:3775")]
+        ));
+        for origin in [
+            "http://evil.example",
+            "http://localhost:3000",
+            "http://127.0.0.1:3775",
+            "null",
+            "",
+            "localhost:3775",
+        ] {
+            assert!(
+                !check("127.0.0.1:3775", "/", &[host, ("origin", origin)]),
+                "{origin}"
+            );
+        }
+    }
+}

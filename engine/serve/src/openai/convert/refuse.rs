@@ -1,0 +1,120 @@
+//! What is refused: settings that would have to be ignored. A neutral value (what OpenAI has as the default) passes.
+
+use base::{ErrorCode, Failure};
+
+use crate::openai::model::{ChatFields, CompletionFields, Shallow, SharedFields};
+
+/// A value that is wrong.
+pub(super) fn invalid(message: impl Into<String>, param: impl Into<String>) -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, message).param(param)
+}
+
+/// A field that must be there.
+pub(super) fn missing(param: &str) -> Failure {
+    invalid(format!("{param} is required"), param)
+}
+
+/// Something that is right in OpenAI's API and that this server cannot do.
+pub(super) fn unsupported(what: &str, param: &str) -> Failure {
+    invalid(format!("{what} not supported"), param).hint(format!("leave out {param}"))
+}
+
+pub(super) fn shared(fields: &SharedFields) -> Result<(), Failure> {
+    check(
+        &fields.n,
+        "n",
+        "more than one answer to a request is",
+        is(1.0),
+    )?;
+    for (value, name) in [
+        (&fields.frequency_penalty, "frequency_penalty"),
+        (&fields.presence_penalty, "presence_penalty"),
+    ] {
+        check(value, name, "penalties are", is(0.0))?;
+    }
+    let penalty = &fields.repetition_penalty;
+    check(penalty, "repetition_penalty", "penalties are", is(1.0))?;
+    check(
+        &fields.logit_bias,
+        "logit_bias",
+        "a bias on tokens is",
+        is_empty,
+    )
+}
+
+pub(super) fn chat(fields: &ChatFields) -> Result<(), Failure> {
+    for (value, name) in [(&fields.tools, "tools"), (&fields.functions, "functions")] {
+        check(value, name, "tools are", is_empty)?;
+    }
+    for (value, name) in [
+        (&fields.tool_choice, "tool_choice"),
+        (&fields.function_call, "function_call"),
+    ] {
+        // Without tools the model chooses among none.
+        let neutral = |value: &Shallow| is_text(value, "none") || is_text(value, "auto");
+        check(value, name, "tools are", neutral)?;
+    }
+    let plain = |value: &Shallow| matches!(value, Shallow::Object { kind: Some(kind), .. } if kind == "text");
+    let format = &fields.response_format;
+    check(
+        format,
+        "response_format",
+        "an answer in another format than text is",
+        plain,
+    )?;
+    check(&fields.audio, "audio", "spoken answers are", |_| false)?;
+    let search = &fields.web_search_options;
+    check(search, "web_search_options", "searching the web is", |_| {
+        false
+    })?;
+    match fields.modalities.as_ref().map(|names| names.0.as_slice()) {
+        None => Ok(()),
+        Some([only]) if only == "text" => Ok(()),
+        Some(_) => Err(unsupported("anything but text is", "modalities")),
+    }
+}
+
+pub(super) fn completion(fields: &CompletionFields) -> Result<(), Failure> {
+    let nothing = |value: &Shallow| is_text(value, "");
+    check(
+        &fields.suffix,
+        "suffix",
+        "inserting text before a suffix is",
+        nothing,
+    )?;
+    check(
+        &fields.best_of,
+        "best_of",
+        "choosing the best of several answers is",
+        is(1.0),
+    )
+}
+
+/// Refuses a value that asks for something. `null` is as good as absent.
+pub(super) fn check(
+    value: &Option<Shallow>,
+    param: &str,
+    what: &str,
+    neutral: impl Fn(&Shallow) -> bool,
+) -> Result<(), Failure> {
+    match value {
+        None | Some(Shallow::Null) => Ok(()),
+        Some(value) if neutral(value) => Ok(()),
+        Some(_) => Err(unsupported(what, param)),
+    }
+}
+
+fn is(neutral: f64) -> impl Fn(&Shallow) -> bool {
+    move |value| *value == Shallow::Number(neutral)
+}
+
+fn is_text(value: &Shallow, neutral: &str) -> bool {
+    matches!(value, Shallow::Text(text) if text == neutral)
+}
+
+pub(super) fn is_empty(value: &Shallow) -> bool {
+    matches!(
+        value,
+        Shallow::List { empty: true } | Shallow::Object { empty: true, .. }
+    )
+}

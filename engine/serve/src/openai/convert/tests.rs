@@ -1,0 +1,655 @@
+//! What is taken, what is refused and in which words; and that nothing panics.
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::{Asked, Fresh, parse_chat, parse_completion};
+use base::Failure;
+
+type Parse = fn(&[u8], Fresh) -> Result<Asked, Failure>;
+
+const USER: &str = r#""model": "sprout", "messages": [{"role": "user", "content": "hi"}]"#;
+const PROMPT: &str = r#""model": "sprout", "prompt": "Once""#;
+
+#[track_caller]
+fn check(parse: Parse, body: &str, expected: &Expect) {
+    let said = match parse(body.as_bytes(), Fresh::new(7)) {
+        Ok(asked) => format!("{asked:#?}"),
+        Err(failure) => {
+            let param = failure.param.as_deref().unwrap_or("-");
+            format!("{} | {param} | {failure}", failure.code.name())
+        }
+    };
+    expected.assert_eq(&said);
+}
+
+#[track_caller]
+fn chat_with(fields: &str, expected: &Expect) {
+    check(parse_chat, &format!("{{{USER}, {fields}}}"), expected);
+}
+
+#[track_caller]
+fn completion_with(fields: &str, expected: &Expect) {
+    check(
+        parse_completion,
+        &format!("{{{PROMPT}, {fields}}}"),
+        expected,
+    );
+}
+
+fn parsed(parse: Parse, fixed: &str, fields: &str) -> base::GenerateRequest {
+    let body = format!("{{{fixed}, {fields}}}");
+    let mut asked = parse(body.as_bytes(), Fresh::new(7)).unwrap();
+    asked.requests.remove(0)
+}
+
+#[test]
+fn a_chat_request_with_everything() {
+    let body = r#"{
+        "model": "acme/big", "stream": true, "stream_options": {"include_usage": true, "include_obfuscation": false},
+        "messages": [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}], "name": "Ann"},
+            {"role": "assistant", "content": "", "tool_calls": [], "refusal": null}
+        ],
+        "max_completion_tokens": 9, "max_tokens": null, "temperature": 0.5, "top_p": 0.25, "top_k": -1, "min_p": 0.1,
+        "seed": -1, "stop": ["a", "b"], "stop_token_ids": [3], "logprobs": true, "top_logprobs": 20,
+        "n": 1, "frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "tools": [], "tool_choice": "none",
+        "response_format": {"type": "text"}, "modalities": ["text"], "audio": null,
+        "user": "ann", "metadata": {"a": "b"}, "store": false, "something_new": [1, {"x": null}]
+    }"#;
+    check(
+        parse_chat,
+        body,
+        &expect![[r#"
+        Asked {
+            requests: [
+                GenerateRequest {
+                    id: RequestId(044c3cd7f43c661c),
+                    model: "acme/big",
+                    prompt: Chat(
+                        [
+                            Message {
+                                role: System,
+                                content: "Be brief.",
+                            },
+                            Message {
+                                role: User,
+                                content: "One\ntwo",
+                            },
+                            Message {
+                                role: Assistant,
+                                content: "",
+                            },
+                        ],
+                    ),
+                    sampling: Sampling {
+                        temperature: 0.5,
+                        top_p: 0.25,
+                        top_k: 0,
+                        min_p: 0.1,
+                        seed: 18446744073709551615,
+                    },
+                    max_tokens: Some(
+                        9,
+                    ),
+                    stop: [
+                        "a",
+                        "b",
+                    ],
+                    stop_tokens: [
+                        3,
+                    ],
+                    logprobs: Some(
+                        20,
+                    ),
+                    echo: false,
+                    ignore_eos: false,
+                },
+            ],
+            stream: true,
+            include_usage: true,
+        }"#]],
+    );
+}
+
+#[test]
+fn a_completion_request_with_everything() {
+    let body = r#"{"model": "sprout", "prompt": ["a", ""], "max_tokens": 0, "echo": true, "logprobs": 0, "temperature": 0,
+        "seed": 18446744073709551615, "stop": "x", "suffix": "", "best_of": 1, "ignore_eos": true}"#;
+    check(
+        parse_completion,
+        body,
+        &expect![[r#"
+        Asked {
+            requests: [
+                GenerateRequest {
+                    id: RequestId(044c3cd7f43c661c),
+                    model: "sprout",
+                    prompt: Text(
+                        "a",
+                    ),
+                    sampling: Sampling {
+                        temperature: 0.0,
+                        top_p: 1.0,
+                        top_k: 0,
+                        min_p: 0.0,
+                        seed: 18446744073709551615,
+                    },
+                    max_tokens: Some(
+                        0,
+                    ),
+                    stop: [
+                        "x",
+                    ],
+                    stop_tokens: [],
+                    logprobs: Some(
+                        0,
+                    ),
+                    echo: true,
+                    ignore_eos: true,
+                },
+                GenerateRequest {
+                    id: RequestId(e6984080bab12a02),
+                    model: "sprout",
+                    prompt: Text(
+                        "",
+                    ),
+                    sampling: Sampling {
+                        temperature: 0.0,
+                        top_p: 1.0,
+                        top_k: 0,
+                        min_p: 0.0,
+                        seed: 18446744073709551615,
+                    },
+                    max_tokens: Some(
+                        0,
+                    ),
+                    stop: [
+                        "x",
+                    ],
+                    stop_tokens: [],
+                    logprobs: Some(
+                        0,
+                    ),
+                    echo: true,
+                    ignore_eos: true,
+                },
+            ],
+            stream: false,
+            include_usage: false,
+        }"#]],
+    );
+}
+
+#[test]
+fn prompts_come_in_four_shapes() {
+    let prompts = |json: &str| {
+        let body = format!(r#"{{"model": "m", "prompt": {json}}}"#);
+        let asked = parse_completion(body.as_bytes(), Fresh::new(1)).unwrap();
+        asked
+            .requests
+            .into_iter()
+            .map(|request| format!("{:?}", request.prompt))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    expect![[r#"Text("a")"#]].assert_eq(&prompts(r#""a""#));
+    expect![[r#"Text("a") Text("b")"#]].assert_eq(&prompts(r#"["a", "b"]"#));
+    expect!["Tokens([1, 2, 4294967295])"].assert_eq(&prompts("[1, 2, 99999999999]"));
+    expect!["Tokens([1]) Tokens([2, 3])"].assert_eq(&prompts("[[1], [2, 3]]"));
+}
+
+#[test]
+fn what_a_request_leaves_open_is_random() {
+    let seed = |fields: &str, random: u64| {
+        let body = format!("{{{USER}, {fields}}}");
+        parse_chat(body.as_bytes(), Fresh::new(random))
+            .unwrap()
+            .requests[0]
+            .sampling
+            .seed
+    };
+    assert_ne!(seed(r#""seed": null"#, 1), seed(r#""seed": null"#, 2));
+    assert_eq!(seed(r#""seed": 5"#, 1), 5);
+    let body = br#"{"model": "m", "prompt": ["a", "b", "c"]}"#;
+    let mut ids: Vec<_> = parse_completion(body, Fresh::new(3)).unwrap().requests;
+    ids.dedup_by_key(|request| request.id);
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn defaults_are_openais() {
+    let chat = parsed(parse_chat, USER, r#""stop": null"#);
+    assert_eq!(
+        (chat.max_tokens, chat.logprobs, chat.sampling.temperature),
+        (None, None, 1.0)
+    );
+    let completion = parsed(parse_completion, PROMPT, r#""stop": null"#);
+    assert_eq!((completion.max_tokens, completion.echo), (Some(16), false));
+    assert_eq!(
+        parsed(parse_chat, USER, r#""logprobs": true"#).logprobs,
+        Some(0)
+    );
+    assert_eq!(
+        parsed(parse_completion, PROMPT, r#""logprobs": 5"#).logprobs,
+        Some(5)
+    );
+    assert_eq!(
+        parsed(parse_chat, USER, r#""max_tokens": 99999999999"#).max_tokens,
+        Some(u32::MAX)
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    check(
+        parse_chat,
+        "{}",
+        &expect![
+            "invalid_request | model | model is required (hint: GET /v1/models lists the models there are)"
+        ],
+    );
+    check(
+        parse_chat,
+        r#"{"model": "m"}"#,
+        &expect!["invalid_request | messages | messages is required"],
+    );
+    check(
+        parse_chat,
+        r#"{"model": "m", "messages": []}"#,
+        &expect![
+            "invalid_request | messages | messages is empty (hint: send at least one message, for example from the user)"
+        ],
+    );
+    check(
+        parse_chat,
+        r#"{"model": "m", "messages": [{}]}"#,
+        &expect!["invalid_request | messages[0].role | messages[0].role is required"],
+    );
+    check(
+        parse_chat,
+        r#"{"model": "m", "messages": [{"role": "user"}]}"#,
+        &expect!["invalid_request | messages[0].content | messages[0].content is required"],
+    );
+    check(
+        parse_completion,
+        r#"{"model": "m"}"#,
+        &expect!["invalid_request | prompt | prompt is required"],
+    );
+    check(
+        parse_completion,
+        r#"{"model": "m", "prompt": []}"#,
+        &expect![
+            "invalid_request | prompt | prompt is empty (hint: send a text or at least one token)"
+        ],
+    );
+    check(
+        parse_completion,
+        r#"{"model": "m", "prompt": [[1], []]}"#,
+        &expect![
+            "invalid_request | prompt | prompt is empty (hint: send a text or at least one token)"
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_place() {
+    check(
+        parse_chat,
+        r#"{"model": 7}"#,
+        &expect!["invalid_request | model | model: invalid type: integer `7`, expected a string"],
+    );
+    check(
+        parse_chat,
+        r#"{"model": "m", "messages": [{"role": "user", "content": 7}]}"#,
+        &expect![
+            "invalid_request | messages[0].content | messages[0].content: invalid type: integer `7`, expected a string or a list of content parts"
+        ],
+    );
+    check(
+        parse_chat,
+        r#"{"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": []}]}]}"#,
+        &expect![
+            "invalid_request | messages[0].content[0].text | messages[0].content[0].text: invalid type: sequence, expected a string"
+        ],
+    );
+    check(
+        parse_chat,
+        r#"{"model": "m", "messages": {}}"#,
+        &expect!["invalid_request | messages | messages: invalid type: map, expected a sequence"],
+    );
+    chat_with(
+        r#""max_tokens": -1"#,
+        &expect![
+            "invalid_request | max_tokens | max_tokens: invalid type: integer `-1`, expected a whole number that is not negative"
+        ],
+    );
+    chat_with(
+        r#""max_tokens": "many""#,
+        &expect![[
+            r#"invalid_request | max_tokens | max_tokens: invalid type: string "many", expected a whole number that is not negative"#
+        ]],
+    );
+    chat_with(
+        r#""max_tokens": 1.5"#,
+        &expect![
+            "invalid_request | max_tokens | max_tokens: invalid type: floating point `1.5`, expected a whole number that is not negative"
+        ],
+    );
+    chat_with(
+        r#""temperature": "hot""#,
+        &expect![[
+            r#"invalid_request | temperature | temperature: invalid type: string "hot", expected a number"#
+        ]],
+    );
+    chat_with(
+        r#""seed": 1.5"#,
+        &expect![
+            "invalid_request | seed | seed: invalid type: floating point `1.5`, expected a whole number of at most 64 bits"
+        ],
+    );
+    chat_with(
+        r#""stop": [1]"#,
+        &expect![
+            "invalid_request | stop[0] | stop[0]: invalid type: integer `1`, expected a string"
+        ],
+    );
+    chat_with(
+        r#""stream": "yes""#,
+        &expect![[
+            r#"invalid_request | stream | stream: invalid type: string "yes", expected a boolean"#
+        ]],
+    );
+    check(
+        parse_completion,
+        r#"{"model": "m", "prompt": [1, "a"]}"#,
+        &expect![[
+            r#"invalid_request | prompt[1] | prompt[1]: invalid type: string "a", expected a whole number that is not negative"#
+        ]],
+    );
+    check(
+        parse_completion,
+        r#"{"model": "m", "prompt": {"a": 1}}"#,
+        &expect![
+            "invalid_request | prompt | prompt: invalid type: map, expected a string, a list of strings, a list of token ids or a list of such lists"
+        ],
+    );
+    check(
+        parse_completion,
+        r#"{"model": "m", "prompt": [-1]}"#,
+        &expect![
+            "invalid_request | prompt[0] | prompt[0]: invalid type: integer `-1`, expected a string, a token id or a list of token ids"
+        ],
+    );
+    chat_with(
+        r#""temperature": 1e999"#,
+        &expect![
+            "invalid_request | - | the body is not valid JSON: number out of range at line 1 column 89"
+        ],
+    );
+}
+
+#[test]
+fn a_value_out_of_range_is_refused() {
+    chat_with(
+        r#""temperature": 9"#,
+        &expect!["invalid_request | temperature | temperature must be from 0 to 2"],
+    );
+    chat_with(
+        r#""temperature": -0.1"#,
+        &expect!["invalid_request | temperature | temperature must be from 0 to 2"],
+    );
+    chat_with(
+        r#""top_p": 0"#,
+        &expect![
+            "invalid_request | top_p | top_p must be more than 0 and at most 1 (hint: for the likeliest token alone set temperature to 0)"
+        ],
+    );
+    chat_with(
+        r#""top_p": 1e-60"#,
+        &expect![
+            "invalid_request | top_p | top_p must be more than 0 and at most 1 (hint: for the likeliest token alone set temperature to 0)"
+        ],
+    );
+    chat_with(
+        r#""top_k": 1.5"#,
+        &expect![
+            "invalid_request | top_k | top_k must be a whole number, 0 or -1 to keep all tokens"
+        ],
+    );
+    chat_with(
+        r#""min_p": 2"#,
+        &expect!["invalid_request | min_p | min_p must be from 0 to 1"],
+    );
+    chat_with(
+        r#""stop": [""]"#,
+        &expect!["invalid_request | stop | a stop string must not be empty"],
+    );
+    let many = serde_json::to_string(&vec!["x"; 17]).unwrap();
+    chat_with(
+        &format!(r#""stop": {many}"#),
+        &expect!["invalid_request | stop | stop may have at most 16 strings"],
+    );
+    chat_with(
+        r#""max_tokens": 0"#,
+        &expect!["invalid_request | max_tokens | max_tokens must be at least 1"],
+    );
+    chat_with(
+        r#""max_tokens": 1, "max_completion_tokens": 2"#,
+        &expect![
+            "invalid_request | max_tokens | max_tokens and max_completion_tokens are the same setting and differ here (hint: leave out max_tokens)"
+        ],
+    );
+    chat_with(
+        r#""top_logprobs": 3"#,
+        &expect![
+            "invalid_request | top_logprobs | top_logprobs is only allowed when logprobs is true"
+        ],
+    );
+    chat_with(
+        r#""logprobs": true, "top_logprobs": 21"#,
+        &expect!["invalid_request | top_logprobs | top_logprobs must be from 0 to 20"],
+    );
+    chat_with(
+        r#""stream_options": {}"#,
+        &expect![
+            "invalid_request | stream_options | stream_options is only allowed when stream is true"
+        ],
+    );
+    completion_with(
+        r#""logprobs": 21"#,
+        &expect!["invalid_request | logprobs | logprobs must be from 0 to 20"],
+    );
+    let prompts = serde_json::to_string(&vec!["x"; 1025]).unwrap();
+    check(
+        parse_completion,
+        &format!(r#"{{"model": "m", "prompt": {prompts}}}"#),
+        &expect!["invalid_request | prompt | prompt: at most 1024 prompts are allowed"],
+    );
+}
+
+#[test]
+fn what_would_have_to_be_ignored_is_refused() {
+    let mut said = String::new();
+    for field in [
+        r#""n": 2"#,
+        r#""tools": [{"type": "function"}]"#,
+        r#""tool_choice": "required""#,
+        r#""functions": [{}]"#,
+        r#""response_format": {"type": "json_object"}"#,
+        r#""modalities": ["text", "audio"]"#,
+        r#""audio": {"voice": "x"}"#,
+        r#""frequency_penalty": 0.5"#,
+        r#""presence_penalty": -1"#,
+        r#""repetition_penalty": 1.1"#,
+        r#""logit_bias": {"5": 1}"#,
+        r#""web_search_options": {}"#,
+    ] {
+        let failure =
+            parse_chat(format!("{{{USER}, {field}}}").as_bytes(), Fresh::new(1)).unwrap_err();
+        said += &format!("{failure}\n");
+    }
+    for field in [r#""suffix": "end""#, r#""best_of": 2"#, r#""n": 3"#] {
+        let failure = parse_completion(format!("{{{PROMPT}, {field}}}").as_bytes(), Fresh::new(1))
+            .unwrap_err();
+        said += &format!("{failure}\n");
+    }
+    for message in [
+        r#"{"role": "tool", "content": "7"}"#,
+        r#"{"role": "robot", "content": "7"}"#,
+        r#"{"role": "assistant", "content": null, "tool_calls": [{"id": "x"}]}"#,
+        r#"{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}"#,
+        r#"{"role": "user", "content": [{"type": "input_audio"}]}"#,
+        r#"{"role": "user", "content": [{"type": "file"}]}"#,
+        r#"{"role": "user", "content": [{"type": "video"}]}"#,
+    ] {
+        let body = format!(r#"{{"model": "m", "messages": [{message}]}}"#);
+        let failure = parse_chat(body.as_bytes(), Fresh::new(1)).unwrap_err();
+        said += &format!("{failure}\n");
+    }
+    expect![[r#"
+        more than one answer to a request is not supported (hint: leave out n)
+        tools are not supported (hint: leave out tools)
+        tools are not supported (hint: leave out tool_choice)
+        tools are not supported (hint: leave out functions)
+        an answer in another format than text is not supported (hint: leave out response_format)
+        anything but text is not supported (hint: leave out modalities)
+        spoken answers are not supported (hint: leave out audio)
+        penalties are not supported (hint: leave out frequency_penalty)
+        penalties are not supported (hint: leave out presence_penalty)
+        penalties are not supported (hint: leave out repetition_penalty)
+        a bias on tokens is not supported (hint: leave out logit_bias)
+        searching the web is not supported (hint: leave out web_search_options)
+        inserting text before a suffix is not supported (hint: leave out suffix)
+        choosing the best of several answers is not supported (hint: leave out best_of)
+        more than one answer to a request is not supported (hint: leave out n)
+        messages of the role tool are not supported: there are no tools
+        messages[0].role must be system, developer, user or assistant
+        tools are not supported (hint: leave out messages[0].tool_calls)
+        images are not supported (hint: leave out messages[0].content[0])
+        audio is not supported (hint: leave out messages[0].content[0])
+        files are not supported (hint: leave out messages[0].content[0])
+        content other than text is not supported (hint: leave out messages[0].content[0])
+    "#]]
+    .assert_eq(&said);
+}
+
+#[test]
+fn a_huge_name_is_not_multiplied() {
+    let model = "m".repeat(5000);
+    let prompts = serde_json::to_string(&vec!["x"; 1000]).unwrap();
+    let body = format!(r#"{{"model": "{model}", "prompt": {prompts}}}"#);
+    check(
+        parse_completion,
+        &body,
+        &expect!["invalid_request | model | model may have at most 4096 bytes"],
+    );
+}
+
+/// Values that no field expects, or only some do.
+fn any_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("null".to_string()),
+        Just("true".to_string()),
+        Just("{}".to_string()),
+        Just("[]".to_string()),
+        Just("[[[]]]".to_string()),
+        Just("-0".to_string()),
+        Just("1e400".to_string()),
+        Just("\"\\ud800\"".to_string()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| format!("{number:e}")),
+        "[0-9]{1,60}",
+        "\\PC{0,20}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+        (1_usize..400).prop_map(|depth| "[".repeat(depth) + &"]".repeat(depth)),
+        (1_usize..400).prop_map(|depth| "{\"type\":".repeat(depth) + "1" + &"}".repeat(depth)),
+        prop::collection::vec(any::<u64>(), 0..40).prop_map(|ids| format!("{ids:?}")),
+    ]
+}
+
+/// Fields with any values, and bytes of all that changed at random.
+fn any_body() -> impl Strategy<Value = Vec<u8>> {
+    let names = [
+        "model",
+        "messages",
+        "prompt",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "seed",
+        "stop",
+        "stop_token_ids",
+        "stream",
+        "stream_options",
+        "n",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "modalities",
+        "audio",
+        "echo",
+        "suffix",
+        "best_of",
+        "unknown",
+    ];
+    let field = (prop::sample::select(names.to_vec()), any_value());
+    let fields = prop::collection::vec(field, 0..8);
+    let base = prop_oneof![
+        Just(format!("{USER},")),
+        Just(format!("{PROMPT},")),
+        Just(String::new())
+    ];
+    let object = (base, fields).prop_map(|(base, fields)| {
+        let fields: Vec<String> = fields
+            .into_iter()
+            .map(|(name, value)| format!("{name:?}: {value}"))
+            .collect();
+        format!("{{{base} {}}}", fields.join(",")).into_bytes()
+    });
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+    let mutated = (object, changes).prop_map(|(mut body, changes)| {
+        for (at, byte) in changes {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        body
+    });
+    prop_oneof![4 => mutated, 1 => prop::collection::vec(any::<u8>(), 0..300)]
+}
+
+#[test]
+fn ten_thousand_malformed_bodies_do_not_panic() {
+    let config = Config {
+        cases: 10_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&any_body(), |body| {
+        for parse in [parse_chat as Parse, parse_completion] {
+            match parse(&body, Fresh::new(9)) {
+                Ok(asked) => {
+                    prop_assert!(!asked.requests.is_empty());
+                    for request in &asked.requests {
+                        let sampling = request.sampling;
+                        prop_assert!((0.0..=2.0).contains(&sampling.temperature));
+                        prop_assert!(sampling.top_p > 0.0 && sampling.top_p <= 1.0);
+                        prop_assert!((0.0..=1.0).contains(&sampling.min_p));
+                        prop_assert!(request.stop.iter().all(|stop| !stop.is_empty()));
+                    }
+                }
+                Err(failure) => {
+                    prop_assert!(!failure.message.is_empty() && failure.message.len() < 10_000)
+                }
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}

@@ -1,0 +1,70 @@
+//! OpenAI's error envelope.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use base::{ErrorCode, Failure};
+use http::{HeaderValue, header};
+use serde::Serialize;
+
+use crate::status::status_of;
+
+/// `{"error": {...}}`, as an answer or in the middle of a stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Envelope {
+    error: ErrorOut,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorOut {
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    param: Option<String>,
+    code: &'static str,
+}
+
+impl Envelope {
+    /// The hint goes into the message: the envelope has no field for it, and clients show nothing else.
+    pub(super) fn new(failure: Failure) -> Self {
+        Self {
+            error: ErrorOut {
+                message: failure.to_string(),
+                kind: kind_of(failure.code),
+                param: failure.param,
+                code: failure.code.name(),
+            },
+        }
+    }
+}
+
+/// A failure as the answer to a request.
+pub(crate) fn error_response(failure: Failure) -> Response {
+    let code = failure.code;
+    let mut response = (status_of(code), Json(Envelope::new(failure))).into_response();
+    if code == ErrorCode::Overloaded {
+        let soon = HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, soon);
+    }
+    response
+}
+
+const fn kind_of(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InvalidRequest
+        | ErrorCode::ContextTooLong
+        | ErrorCode::ModelNotFound
+        | ErrorCode::ModelUnsupported
+        | ErrorCode::PlacementImpossible
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::TooLarge => "invalid_request_error",
+        ErrorCode::Forbidden => "permission_error",
+        ErrorCode::Overloaded => "rate_limit_error",
+        ErrorCode::ModelDamaged
+        | ErrorCode::NotEnoughMemory
+        | ErrorCode::TimedOut
+        | ErrorCode::WorkerLost
+        | ErrorCode::Cancelled
+        | ErrorCode::Internal => "server_error",
+    }
+}

@@ -1,0 +1,153 @@
+//! The endpoints.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base::{ErrorCode, Failure, GenerateRequest};
+use futures::{StreamExt, stream};
+
+use super::convert::{parse_chat, parse_completion};
+use super::error::error_response;
+use super::model::{ModelList, ModelObject};
+use super::stream::{
+    AnswerHead, ChatStream, ChatWhole, Chunks, CompletionStream, CompletionWhole, Extras, Frames,
+    Whole,
+};
+use crate::app::App;
+use crate::body;
+use crate::gateway::ModelInfo;
+use crate::generation::{Events, events};
+
+/// A comment is sent after so long a silence, so that nothing between client and server takes the line for dead:
+/// a long prompt is read for minutes before the first token. Proxies and SDKs wait 30 s and more.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*id}", get(model))
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/completions", post(completion))
+}
+
+/// A failure on its way out in OpenAI's envelope.
+struct Refused(Failure);
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        error_response(self.0)
+    }
+}
+
+async fn models(State(app): State<Arc<App>>) -> Json<ModelList> {
+    let models = app.gateway.models().await;
+    Json(ModelList {
+        object: "list",
+        data: models.into_iter().map(object).collect(),
+    })
+}
+
+async fn model(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ModelObject>, Refused> {
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    let models = app.gateway.models().await;
+    let found = models.into_iter().find(|model| model.id == id);
+    let failure = || {
+        let failure = Failure::new(ErrorCode::ModelNotFound, format!("there is no model {id}"));
+        failure
+            .hint("GET /v1/models lists the models there are")
+            .param("model")
+    };
+    Ok(Json(object(found.ok_or_else(failure)?)))
+}
+
+fn object(model: ModelInfo) -> ModelObject {
+    ModelObject {
+        id: model.id,
+        object: "model",
+        created: model.created_unix_seconds,
+        owned_by: "espalier",
+    }
+}
+
+async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    let asked = parse_chat(&body::read(request).await?, app.fresh()?)?;
+    let logprobs = asked
+        .requests
+        .iter()
+        .any(|request| request.logprobs.is_some());
+    let head = head(&app, "chatcmpl", &asked.requests);
+    let events = events(&app, asked.requests);
+    if asked.stream {
+        streamed(events, ChatStream::new(head, logprobs, asked.include_usage)).await
+    } else {
+        whole(events, ChatWhole::new(head, logprobs)).await
+    }
+}
+
+async fn completion(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    let asked = parse_completion(&body::read(request).await?, app.fresh()?)?;
+    let extras = Extras {
+        prompts: asked.requests.len(),
+        logprobs: asked.requests.first().and_then(|request| request.logprobs),
+        include_usage: asked.include_usage,
+    };
+    let head = head(&app, "cmpl", &asked.requests);
+    let events = events(&app, asked.requests);
+    if asked.stream {
+        streamed(events, CompletionStream::new(head, extras)).await
+    } else {
+        whole(events, CompletionWhole::new(head, extras)).await
+    }
+}
+
+fn head(app: &App, kind: &str, requests: &[GenerateRequest]) -> AnswerHead {
+    let id = requests.first().map(|request| request.id.to_string());
+    AnswerHead {
+        id: format!("{kind}-{}", id.unwrap_or_default()),
+        created: app.gateway.unix_seconds(),
+    }
+}
+
+async fn whole(mut events: Events, mut whole: impl Whole) -> Result<Response, Refused> {
+    while let Some(event) = events.next().await {
+        let (index, event) = event?;
+        whole.hear(index, event);
+    }
+    Ok(Json(whole.answer()).into_response())
+}
+
+/// What fails before the first event is an error with its own status; what fails later is told in the stream.
+async fn streamed<C>(mut events: Events, chunks: C) -> Result<Response, Refused>
+where
+    C: Chunks + Send + 'static,
+{
+    let first = match events.next().await {
+        Some(Err(failure)) => return Err(Refused(failure)),
+        first => first,
+    };
+    let all = stream::iter(first).chain(events).map(Some);
+    let all = all.chain(stream::iter([None]));
+    let frames = all.scan(Frames::new(chunks), |frames, event| {
+        std::future::ready(frames.next(event))
+    });
+    let frames = frames.flat_map(stream::iter);
+    let frames = frames.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Ok(Sse::new(frames).keep_alive(keep_alive).into_response())
+}

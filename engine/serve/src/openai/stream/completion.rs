@@ -1,0 +1,173 @@
+//! Plain completions: a choice for each prompt, in the order of the prompts.
+
+use base::{GenerateEvent, ScoredToken};
+
+use super::token::{TextOffset, add_completion_logprobs};
+use super::{AnswerHead, Chunks, Whole, finish_reason};
+use crate::openai::model::{
+    CompletionAnswer, CompletionChoice, CompletionLogprobs, Head, UsageOut,
+};
+
+/// What the client wants besides text.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::openai) struct Extras {
+    /// How many prompts there are.
+    pub(in crate::openai) prompts: usize,
+    /// Alternatives with each token; `None` for no log-probabilities at all.
+    pub(in crate::openai) logprobs: Option<u32>,
+    /// Whether a stream ends with what it took.
+    pub(in crate::openai) include_usage: bool,
+}
+
+impl Extras {
+    fn lists(&self) -> Option<CompletionLogprobs> {
+        self.logprobs.map(|top| CompletionLogprobs {
+            top_logprobs: (top > 0).then(Vec::new),
+            ..CompletionLogprobs::default()
+        })
+    }
+
+    fn add(
+        &self,
+        lists: &mut Option<CompletionLogprobs>,
+        tokens: Vec<ScoredToken>,
+        offset: &mut TextOffset,
+    ) {
+        if let (Some(lists), Some(top)) = (lists, self.logprobs) {
+            add_completion_logprobs(lists, tokens, offset, top > 0);
+        }
+    }
+}
+
+/// Makes chunks.
+pub(in crate::openai) struct CompletionStream {
+    head: Head,
+    extras: Extras,
+    /// Of each prompt.
+    offsets: Vec<TextOffset>,
+    usage: UsageOut,
+}
+
+impl CompletionStream {
+    pub(in crate::openai) fn new(head: AnswerHead, extras: Extras) -> Self {
+        Self {
+            head: head.head("text_completion"),
+            extras,
+            offsets: std::iter::repeat_with(TextOffset::default)
+                .take(extras.prompts)
+                .collect(),
+            usage: UsageOut::default(),
+        }
+    }
+
+    fn chunk(
+        &mut self,
+        index: usize,
+        text: String,
+        tokens: Vec<ScoredToken>,
+        end: Option<&'static str>,
+    ) -> CompletionAnswer {
+        let mut logprobs = self.extras.lists().filter(|_| !tokens.is_empty());
+        self.extras
+            .add(&mut logprobs, tokens, &mut self.offsets[index]);
+        CompletionAnswer {
+            head: self.head.clone(),
+            choices: vec![CompletionChoice {
+                text,
+                index,
+                logprobs,
+                finish_reason: end,
+            }],
+            usage: self.extras.include_usage.then_some(None),
+        }
+    }
+}
+
+impl Chunks for CompletionStream {
+    type Chunk = CompletionAnswer;
+
+    fn tell(&mut self, index: usize, event: GenerateEvent) -> Vec<CompletionAnswer> {
+        match event {
+            GenerateEvent::Started { model, .. } => {
+                self.head.model = model;
+                Vec::new()
+            }
+            GenerateEvent::Prompt(prompt) => {
+                vec![self.chunk(index, prompt.text, prompt.tokens, None)]
+            }
+            GenerateEvent::Delta { text, tokens } if text.is_empty() && tokens.is_empty() => {
+                Vec::new()
+            }
+            GenerateEvent::Delta { text, tokens } => vec![self.chunk(index, text, tokens, None)],
+            GenerateEvent::Finished { reason, usage } => {
+                self.usage.add(usage);
+                let end = Some(finish_reason(reason));
+                vec![self.chunk(index, String::new(), Vec::new(), end)]
+            }
+        }
+    }
+
+    fn end(&mut self) -> Option<CompletionAnswer> {
+        self.extras.include_usage.then(|| CompletionAnswer {
+            head: self.head.clone(),
+            choices: Vec::new(),
+            usage: Some(Some(self.usage)),
+        })
+    }
+}
+
+/// Makes a whole answer.
+pub(in crate::openai) struct CompletionWhole {
+    head: Head,
+    extras: Extras,
+    choices: Vec<(CompletionChoice, TextOffset)>,
+    usage: UsageOut,
+}
+
+impl CompletionWhole {
+    pub(in crate::openai) fn new(head: AnswerHead, extras: Extras) -> Self {
+        let choice = |index| CompletionChoice {
+            text: String::new(),
+            index,
+            logprobs: extras.lists(),
+            finish_reason: None,
+        };
+        let choices = (0..extras.prompts).map(|index| (choice(index), TextOffset::default()));
+        Self {
+            head: head.head("text_completion"),
+            choices: choices.collect(),
+            extras,
+            usage: UsageOut::default(),
+        }
+    }
+}
+
+impl Whole for CompletionWhole {
+    type Answer = CompletionAnswer;
+
+    fn hear(&mut self, index: usize, event: GenerateEvent) {
+        let (choice, offset) = &mut self.choices[index];
+        let mut add = |text: &str, tokens| {
+            choice.text.push_str(text);
+            self.extras.add(&mut choice.logprobs, tokens, offset);
+        };
+        match event {
+            GenerateEvent::Started { model, .. } => self.head.model = model,
+            GenerateEvent::Prompt(prompt) => add(&prompt.text, prompt.tokens),
+            GenerateEvent::Delta { text, tokens } => add(&text, tokens),
+            GenerateEvent::Finished { reason, usage } => {
+                choice.finish_reason = Some(finish_reason(reason));
+                self.usage.add(usage);
+            }
+        }
+    }
+
+    fn answer(self) -> CompletionAnswer {
+        let choices = self.choices.into_iter().map(|(choice, _)| choice);
+        CompletionAnswer {
+            head: self.head,
+            choices: choices.collect(),
+            usage: Some(Some(self.usage)),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! All routes, and what happens to every request before and after its route.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base::{ErrorCode, Failure};
+use http::{HeaderValue, Method, Uri, header};
+use http_body_util::BodyExt;
+
+use crate::app::App;
+use crate::{admin, dashboard, openai};
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .merge(openai::routes())
+        .merge(admin::routes())
+        .merge(dashboard::routes())
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), guard))
+        .layer(from_fn_with_state(app.clone(), count))
+        .with_state(app)
+}
+
+/// Answers as long as the server runs; whether a model is loaded is for `/admin/state` to say.
+async fn health() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, r#"{"status":"ok"}"#).into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match app.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(_) => failed(
+            "",
+            Failure::new(ErrorCode::Internal, "the metrics cannot be written"),
+        ),
+    }
+}
+
+async fn unknown(method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let message = format!("there is no {method} {path}");
+    let failure = Failure::new(ErrorCode::NotFound, message);
+    failed(
+        path,
+        failure.hint("the API is under /v1, the admin API under /admin"),
+    )
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let message = format!("{path} does not take {method}");
+    failed(path, Failure::new(ErrorCode::MethodNotAllowed, message))
+}
+
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = match app.hosts.check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(failure) => failed(parts.uri.path(), failure),
+    };
+    let nosniff = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// A request is in flight until its answer is sent or its client is gone, streams included.
+async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let in_flight = app.metrics.in_flight();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    app.metrics.answered(route, response.status().as_u16());
+    response.map(|body| {
+        axum::body::Body::new(body.map_frame(move |frame| {
+            let _answering = &in_flight;
+            frame
+        }))
+    })
+}
+
+/// The envelope of the dialect to which `path` belongs.
+fn failed(path: &str, failure: Failure) -> Response {
+    if path.starts_with("/admin") {
+        admin::error_response(failure)
+    } else {
+        openai::error_response(failure)
+    }
+}

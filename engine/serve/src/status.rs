@@ -1,0 +1,60 @@
+//! The one table from a kind of failure to an HTTP status.
+
+use base::ErrorCode;
+use http::StatusCode;
+
+/// The status of an answer that fails with `code`. Clients of the OpenAI SDK retry 429 and 5xx on their own, so only
+/// what may go away by itself has one of those.
+pub const fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidRequest
+        | ErrorCode::ContextTooLong
+        | ErrorCode::ModelUnsupported
+        | ErrorCode::PlacementImpossible => StatusCode::BAD_REQUEST,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::ModelNotFound | ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::ModelDamaged | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::NotEnoughMemory | ErrorCode::WorkerLost | ErrorCode::Cancelled => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        ErrorCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use std::fmt::Write;
+
+    #[test]
+    fn every_code_has_its_status() {
+        let mut table = String::new();
+        for code in ErrorCode::ALL {
+            let status = status_of(code);
+            writeln!(table, "{} {}", status.as_u16(), code.name()).unwrap();
+        }
+        expect![[r#"
+            400 invalid_request
+            400 context_length_exceeded
+            404 model_not_found
+            400 model_unsupported
+            500 model_damaged
+            503 not_enough_memory
+            400 placement_impossible
+            403 forbidden
+            404 not_found
+            405 method_not_allowed
+            413 too_large
+            429 overloaded
+            504 timed_out
+            503 worker_lost
+            503 cancelled
+            500 internal_error
+        "#]]
+        .assert_eq(&table);
+    }
+}

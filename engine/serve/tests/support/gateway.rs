@@ -1,0 +1,306 @@
+//! A node that is not there: a fixed cluster and models that repeat what they are told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base::{
+    EchoedPrompt, ErrorCode, Failure, FinishReason, GenerateEvent, GenerateRequest, InstanceId,
+    ModelId, NodeId, Prompt, ScoredToken, Shard, ShardPlan, Sharding, TensorSlice, Usage,
+};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use serve::view::{
+    ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
+};
+use serve::{Gateway, GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
+use tokio::sync::watch;
+
+/// Token ids are below this.
+const VOCABULARY: u32 = 1000;
+
+pub struct TestGateway {
+    view: watch::Sender<Arc<ClusterView>>,
+    requests: Mutex<Vec<GenerateRequest>>,
+    wishes: Mutex<Vec<OpenInstance>>,
+    /// Generations that nobody has dropped.
+    pub running: Arc<AtomicUsize>,
+    random: AtomicUsize,
+}
+
+/// Counts a generation until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl TestGateway {
+    pub fn new(view: ClusterView) -> Self {
+        Self {
+            view: watch::Sender::new(Arc::new(view)),
+            requests: Mutex::default(),
+            wishes: Mutex::default(),
+            running: Arc::default(),
+            random: AtomicUsize::new(1),
+        }
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut ClusterView)) {
+        self.view.send_modify(|view| change(Arc::make_mut(view)));
+    }
+
+    pub fn last_request(&self) -> GenerateRequest {
+        self.requests.lock().unwrap().last().unwrap().clone()
+    }
+
+    pub fn last_wish(&self) -> OpenInstance {
+        self.wishes.lock().unwrap().last().unwrap().clone()
+    }
+
+    pub async fn wait_for_running(&self, count: usize) {
+        for _ in 0..1000 {
+            if self.running.load(Ordering::SeqCst) == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never {count} generations");
+    }
+
+    fn start(&self, request: GenerateRequest) -> Result<GenerateStream, Failure> {
+        self.requests.lock().unwrap().push(request.clone());
+        let model = request.model.clone();
+        match model.as_str() {
+            "sprout" | "acme/big-model" | "broken" | "endless" => {}
+            "busy" => return Err(Failure::new(ErrorCode::Overloaded, "the queue is full")),
+            _ => {
+                let message = format!("there is no model {model}");
+                return Err(Failure::new(ErrorCode::ModelNotFound, message).hint("try sprout"));
+            }
+        }
+        if let Prompt::Tokens(tokens) = &request.prompt
+            && tokens.iter().any(|token| *token >= VOCABULARY)
+        {
+            let failure = Failure::new(ErrorCode::InvalidRequest, "there is no such token");
+            return Err(failure.param("prompt"));
+        }
+        let mut events: Vec<Result<GenerateEvent, Failure>> =
+            told(&request).into_iter().map(Ok).collect();
+        if model == "broken" {
+            events.truncate(2);
+            events.push(Err(Failure::new(ErrorCode::WorkerLost, "a node is gone")));
+        }
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted(self.running.clone());
+        let events = if model == "endless" {
+            stream::iter(events)
+                .take(2)
+                .chain(stream::pending())
+                .boxed()
+        } else {
+            stream::iter(events).boxed()
+        };
+        let events = events.map(move |event| {
+            let _running = &counted;
+            event
+        });
+        Ok(events.boxed())
+    }
+}
+
+/// The prompt's words, and the answer that quotes them.
+fn told(request: &GenerateRequest) -> Vec<GenerateEvent> {
+    let prompt = match &request.prompt {
+        Prompt::Chat(messages) => messages
+            .last()
+            .map_or(String::new(), |last| last.content.clone()),
+        Prompt::Text(text) => text.clone(),
+        Prompt::Tokens(tokens) => tokens.iter().map(|token| format!("t{token} ")).collect(),
+    };
+    let words: Vec<&str> = prompt.split_inclusive(' ').collect();
+    let usage = |completion_tokens| Usage {
+        prompt_tokens: words.len() as u32,
+        completion_tokens,
+    };
+    let mut events = vec![GenerateEvent::Started {
+        model: request.model.clone(),
+        prompt_tokens: words.len() as u32,
+    }];
+    if request.echo {
+        events.push(GenerateEvent::Prompt(EchoedPrompt {
+            text: prompt.clone(),
+            tokens: words
+                .iter()
+                .enumerate()
+                .flat_map(|(index, word)| scored(request, word, index > 0))
+                .collect(),
+        }));
+    }
+    if request.max_tokens == Some(0) {
+        let reason = FinishReason::Length;
+        events.push(GenerateEvent::Finished {
+            reason,
+            usage: usage(0),
+        });
+        return events;
+    }
+    for piece in ["You ", "said: ", &prompt] {
+        events.push(GenerateEvent::Delta {
+            text: piece.to_string(),
+            tokens: scored(request, piece, true),
+        });
+    }
+    let reason = FinishReason::Stop;
+    events.push(GenerateEvent::Finished {
+        reason,
+        usage: usage(3),
+    });
+    events
+}
+
+fn scored(request: &GenerateRequest, text: &str, probable: bool) -> Vec<ScoredToken> {
+    let Some(top) = request.logprobs else {
+        return Vec::new();
+    };
+    let alternative = |number| {
+        (
+            number,
+            format!("{text}{number}").into_bytes(),
+            -1.0 - number as f32,
+        )
+    };
+    vec![ScoredToken {
+        token: 1,
+        bytes: text.as_bytes().to_vec(),
+        logprob: probable.then_some(-0.5),
+        top: (0..top).map(alternative).collect(),
+    }]
+}
+
+impl Gateway for TestGateway {
+    fn models(&self) -> BoxFuture<'_, Vec<ModelInfo>> {
+        let model = |id: &str| ModelInfo {
+            id: id.to_string(),
+            created_unix_seconds: 1_700_000_000,
+        };
+        let models = vec![model("sprout"), model("acme/big-model")];
+        async { models }.boxed()
+    }
+
+    fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>> {
+        async { self.start(request) }.boxed()
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<ClusterView>> {
+        self.view.subscribe()
+    }
+
+    fn open(&self, wish: OpenInstance) -> BoxFuture<'_, Result<InstanceId, Failure>> {
+        self.wishes.lock().unwrap().push(wish);
+        async { Ok(InstanceId(0xaa)) }.boxed()
+    }
+
+    fn close(&self, id: InstanceId) -> BoxFuture<'_, Result<(), Failure>> {
+        self.change(|view| view.instances.retain(|instance| instance.id != id));
+        async { Ok(()) }.boxed()
+    }
+
+    fn plan(&self, _wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>> {
+        let shard = |index| Shard {
+            node: node_id(index as u8),
+            layers: 0..30,
+            tensor: TensorSlice { index, of: 2 },
+            bytes: 1 << 30,
+        };
+        let placement = RankedPlacement {
+            plan: ShardPlan {
+                sharding: Sharding::Tensor,
+                shards: vec![shard(0), shard(1)],
+            },
+            tokens_per_s: 41.5,
+        };
+        async { Ok(vec![placement]) }.boxed()
+    }
+
+    fn random(&self) -> Result<u64, Failure> {
+        Ok(self.random.fetch_add(1, Ordering::SeqCst) as u64)
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        1_700_000_000
+    }
+}
+
+fn node_id(number: u8) -> NodeId {
+    NodeId([number.wrapping_mul(37).wrapping_add(11); 32])
+}
+
+/// Three unequal nodes, one locked out, and two models over them.
+pub fn cluster() -> ClusterView {
+    let node = |number, name: &str, chip: &str, gib: u64, free: u64| NodeView {
+        id: node_id(number),
+        name: name.to_string(),
+        chip: chip.to_string(),
+        state: NodeState::Online,
+        memory_total_bytes: gib << 30,
+        memory_available_bytes: free << 30,
+    };
+    let shard = |rank, layers, gib: u64| ShardView {
+        node: node_id(rank as u8),
+        rank,
+        layers,
+        tensor: TensorSlice::WHOLE,
+        bytes: gib << 30,
+    };
+    let slice = |index| ShardView {
+        node: node_id(index as u8),
+        rank: index,
+        layers: 0..16,
+        tensor: TensorSlice { index, of: 2 },
+        bytes: 3 << 28,
+    };
+    let locked = NodeView {
+        state: NodeState::Locked("it does not have this cluster's key".to_string()),
+        memory_total_bytes: 0,
+        memory_available_bytes: 0,
+        ..node(3, "Guest laptop", "", 0, 0)
+    };
+    let instance = |id, model: &str, sharding, shards| InstanceView {
+        id: InstanceId(id),
+        model: ModelId(model.to_string()),
+        owner: node_id(0),
+        generation: 1,
+        sharding: Some(sharding),
+        state: InstanceState::Ready,
+        failure: None,
+        loading_bytes: (0, 0),
+        shards,
+    };
+    let link = |a, b, us| LinkView {
+        a: node_id(a),
+        b: node_id(b),
+        round_trip_us: Some(us),
+    };
+    let pipeline = vec![
+        shard(0, 20..30, 40),
+        shard(1, 7..20, 52),
+        shard(2, 0..7, 28),
+    ];
+    ClusterView {
+        node_id: node_id(0),
+        nodes: vec![
+            node(0, "oak", "Apple M3 Ultra", 96, 38),
+            node(1, "elm", "Apple M4 Max", 128, 60),
+            node(2, "birch", "Apple M2 Max", 64, 20),
+            locked,
+        ],
+        links: vec![link(0, 1, 280), link(0, 2, 1450), link(1, 2, 900)],
+        instances: vec![
+            instance(0xfe, "acme/big-model", Sharding::Pipeline, pipeline),
+            instance(0xff, "sprout", Sharding::Tensor, vec![slice(0), slice(1)]),
+        ],
+    }
+}

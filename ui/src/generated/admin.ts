@@ -1,0 +1,86 @@
+// The admin API's types. Made from engine/serve/src/admin/model.rs by its tests: do not edit;
+// UPDATE_EXPECT=1 cargo nextest run -p serve the_dashboard_knows_the_same_types
+
+export type State = { 
+/**
+ * The node that answers.
+ */
+node_id: string, 
+/**
+ * That node first.
+ */
+nodes: Array<Node>, links: Array<Link>, instances: Array<Instance>, };
+
+export type Node = { id: string, name: string, 
+/**
+ * Hardware in words; empty if not known.
+ */
+chip: string, state: NodeState, 
+/**
+ * Why it is locked.
+ */
+reason: string | null, memory_total_bytes: number, 
+/**
+ * What it lends to models beyond those it holds.
+ */
+memory_available_bytes: number, };
+
+export type NodeState = "online" | "locked" | "lost";
+
+export type Link = { a: string, b: string, 
+/**
+ * Measured round trip, microseconds.
+ */
+round_trip_us: number | null, };
+
+export type Instance = { id: string, 
+/**
+ * The name to use in requests.
+ */
+model: string, 
+/**
+ * Null before the first placement.
+ */
+sharding: Sharding | null, state: InstanceState, 
+/**
+ * Why it failed, or what it waits for.
+ */
+error: ErrorOut | null, 
+/**
+ * While weights are read.
+ */
+loading: Loading | null, 
+/**
+ * The node that decides about it.
+ */
+owner: string, 
+/**
+ * How often it was placed.
+ */
+generation: number, 
+/**
+ * By rank.
+ */
+shards: Array<Shard>, };
+
+export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
+
+export type Sharding = "pipeline" | "tensor";
+
+export type Loading = { bytes_done: number, bytes_total: number, };
+
+export type Shard = { node_id: string, 
+/**
+ * Rank 0 drives and holds a pipeline's last layers.
+ */
+rank: number, 
+/**
+ * First, and the one after the last.
+ */
+layers: [number, number], 
+/**
+ * Which slice, of how many.
+ */
+tensor: [number, number], bytes: number, };
+
+export type ErrorOut = { code: string, message: string, hint: string | null, };

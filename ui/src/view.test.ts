@@ -1,0 +1,158 @@
+import { describe, expect, it } from "vitest";
+import type { Instance, Node, State } from "./generated/admin";
+import * as view from "./view";
+
+const GIB = 2 ** 30;
+
+function node(id: string, changes: Partial<Node> = {}): Node {
+  return {
+    id,
+    name: `node ${id}`,
+    chip: "",
+    state: "online",
+    reason: null,
+    memory_total_bytes: 16 * GIB,
+    memory_available_bytes: 8 * GIB,
+    ...changes,
+  };
+}
+
+function instance(changes: Partial<Instance> = {}): Instance {
+  return {
+    id: "fe",
+    model: "sprout",
+    sharding: "pipeline",
+    state: "ready",
+    error: null,
+    loading: null,
+    owner: "a",
+    generation: 1,
+    shards: [
+      { node_id: "b", rank: 0, layers: [4, 5], tensor: [0, 1], bytes: GIB },
+      { node_id: "a", rank: 1, layers: [0, 4], tensor: [0, 1], bytes: 2 * GIB },
+    ],
+    ...changes,
+  };
+}
+
+function cluster(changes: Partial<State> = {}): State {
+  return { node_id: "b", nodes: [node("b"), node("a")], links: [], instances: [instance()], ...changes };
+}
+
+const slices = [
+  { node_id: "a", rank: 1, layers: [0, 5] as [number, number], tensor: [1, 2] as [number, number], bytes: 1 },
+  { node_id: "b", rank: 0, layers: [0, 5] as [number, number], tensor: [0, 2] as [number, number], bytes: 1 },
+];
+
+describe("colours", () => {
+  it("are the same whichever node comes first", () => {
+    const there = cluster({ nodes: [node("a"), node("b")] });
+    expect(view.colorsOf(cluster())).toEqual(view.colorsOf(there));
+  });
+
+  it("start again when there are more nodes than colours", () => {
+    const many = cluster({ nodes: Array.from({ length: 9 }, (_, index) => node(`n${index}`)) });
+    expect(view.colorsOf(many).get("n8")).toBe(0);
+  });
+});
+
+describe("a strip", () => {
+  it("has a pipeline's nodes in the order of the layers", () => {
+    const strip = view.stripOf(cluster(), instance());
+    expect(strip).toMatchObject({ direction: "columns", layers: 5 });
+    expect(strip?.parts.map((part) => [part.node, part.label, part.weight])).toEqual([
+      ["node a", "layers 1–4", 4],
+      ["node b", "layer 5", 1],
+    ]);
+    expect(strip && view.stripText(strip)).toBe("node a: layers 1–4, node b: layer 5");
+  });
+
+  it("has a tensor split's slices one below the other", () => {
+    const strip = view.stripOf(cluster(), instance({ sharding: "tensor", shards: slices }));
+    expect(strip?.direction).toBe("rows");
+    expect(strip?.parts.map((part) => [part.node, part.label, part.weight])).toEqual([
+      ["node b", "slice 1 of 2", 1],
+      ["node a", "slice 2 of 2", 1],
+    ]);
+  });
+
+  it("says which nodes are gone", () => {
+    const strip = view.stripOf(cluster({ nodes: [node("b"), node("a", { state: "lost" })] }), instance());
+    expect(strip?.parts.map((part) => part.gone)).toEqual([true, false]);
+    expect(strip && view.stripText(strip)).toBe("node a (gone): layers 1–4, node b: layer 5");
+  });
+
+  it("names a node that is not known by its id", () => {
+    const strip = view.stripOf(cluster({ nodes: [] }), instance());
+    expect(strip?.parts[0]).toMatchObject({ node: "a", gone: true });
+  });
+
+  it("is nothing before the first placement", () => {
+    expect(view.stripOf(cluster(), instance({ shards: [] }))).toBeNull();
+  });
+});
+
+describe("memory", () => {
+  it("is models, what is free, and the rest", () => {
+    expect(view.memoryParts(node("a"), 4 * GIB).map((part) => [part.kind, part.share])).toEqual([
+      ["held", 0.25],
+      ["free", 0.5],
+      ["other", 0.25],
+    ]);
+  });
+
+  it("never shows more than there is", () => {
+    const parts = view.memoryParts(node("a", { memory_available_bytes: 99 * GIB }), 99 * GIB);
+    expect(parts).toEqual([{ kind: "held", bytes: 16 * GIB, share: 1 }]);
+    expect(view.memoryParts(node("a", { memory_total_bytes: 0 }), 5)).toEqual([]);
+  });
+
+  it("counts what is placed, not what was", () => {
+    expect(view.heldBytes(cluster(), "a")).toBe(2 * GIB);
+    expect(view.heldBytes(cluster({ instances: [instance({ state: "failed" })] }), "a")).toBe(0);
+  });
+});
+
+describe("words", () => {
+  it("say how a model is divided", () => {
+    expect(view.divisionText(instance())).toBe("5 layers in a row over 2 nodes (pipeline)");
+    expect(view.divisionText(instance({ sharding: "tensor", shards: slices }))).toBe(
+      "5 layers, each sliced over 2 nodes (tensor)",
+    );
+    expect(view.divisionText(instance({ shards: slices.slice(0, 1) }))).toBe("all 5 layers on one node");
+    expect(view.divisionText(instance({ shards: [] }))).toBe("not placed yet");
+  });
+
+  it("say that an instance waits", () => {
+    const error = { code: "not_enough_memory", message: "too big", hint: null };
+    expect(view.stateText(instance({ state: "placing", error }))).toBe("Waiting");
+    expect(view.stateText(instance({ state: "failed", error }))).toBe("Failed");
+    expect(view.stateText(instance())).toBe("Ready");
+  });
+
+  it("say how far loading is", () => {
+    const loading = { bytes_done: GIB / 2, bytes_total: 2 * GIB };
+    expect(view.progressOf(instance({ loading }))).toEqual({ share: 0.25, text: "512 MiB of 2 GiB read" });
+    expect(view.progressOf(instance())).toBeNull();
+  });
+
+  it("say what a node is", () => {
+    const links = [{ a: "a", b: "b", round_trip_us: 280 }];
+    expect(view.nodeText(cluster({ links }), node("a", { chip: "Apple M4 Max" }))).toBe("Apple M4 Max · 16 GiB · 0.3 ms away");
+    expect(view.nodeText(cluster(), node("b", { memory_total_bytes: 0 }))).toBe("");
+  });
+
+  it("say how far a node is", () => {
+    const links = [
+      { a: "a", b: "b", round_trip_us: 280 },
+      { a: "b", b: "c", round_trip_us: 12345 },
+      { a: "b", b: "d", round_trip_us: null },
+    ];
+    const state = cluster({ links });
+    expect(["a", "b", "c", "d"].map((id) => view.distanceText(state, id))).toEqual(["0.3 ms away", "", "12 ms away", ""]);
+  });
+
+  it("say how many bytes", () => {
+    expect([0, 1023, 1536, 99.96 * GIB, 2 ** 45].map(view.bytes)).toEqual(["0 B", "1023 B", "1.5 KiB", "100 GiB", "32 TiB"]);
+  });
+});
