@@ -1,14 +1,17 @@
-//! Joining MLX's ring without losing a second to its retries.
+//! Joining MLX's ring.
 //!
 //! In the ring rank r accepts a connection from rank r - 1 and makes one to rank r + 1. Every rank but the last first
 //! accepts; the last first connects, to rank 0, and then accepts. Whoever connects where nobody listens yet is refused and
-//! sleeps for a second before it tries again. Two such moments can be lost, and here both are won.
+//! sleeps for a second before it tries again. The last rank therefore joins a little later. With two ranks there is
+//! one more such moment: rank 0, as soon as it has accepted, connects to a rank that begins to listen just then. Between
+//! machines that one is ahead by the way of a packet; on one machine the second is sometimes lost, and priorities or
+//! processors of the threads were tried and do not help.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use base::{ErrorCode, Failure, ShardSpec};
-use models::{Group, GroupError};
+use models::Group;
 
 use crate::outbox::Outbox;
 use crate::{end, failure};
@@ -20,42 +23,15 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// milliseconds from the word go.
 const LAST_RANK_DELAY: Duration = Duration::from_millis(40);
 
-/// The lowest priority of a thread.
-#[cfg(target_os = "linux")]
-const NICE_MAX: i32 = 19;
-
 /// Joins the ring as the rank of `spec`, whose world is larger than one.
 pub fn join(spec: &ShardSpec, outbox: &Outbox) -> Result<Group, Failure> {
     if spec.rank + 1 == spec.world {
         std::thread::sleep(LAST_RANK_DELAY);
     }
     let timer = Timer::start(JOIN_TIMEOUT, outbox);
-    if spec.rank == 0 && spec.world == 2 {
-        connect_politely().map_err(|error| failure::group(&error))?;
-    }
     let group = Group::join().map_err(|error| failure::group(&error))?;
     drop(timer);
     Ok(group)
-}
-
-/// With two ranks, each is the other's neighbour on both sides: rank 0, as soon as it has accepted, connects to a rank
-/// that begins to listen at that very moment. On one machine that is a race between two threads, which rank 0 must
-/// lose, so it runs with the lowest priority, on a thread of its own because a priority never rises again. MLX keeps
-/// the connections, and the next join finds them made. Between machines the last rank is ahead by the way of a packet.
-fn connect_politely() -> Result<(), GroupError> {
-    let connect = || {
-        // Where a thread has no priority of its own, or it may not be changed, the race is as it was.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(None, NICE_MAX);
-        Group::join().map(drop)
-    };
-    std::thread::Builder::new()
-        .name("join".into())
-        .spawn(connect)
-        .map_err(|error| GroupError(error.to_string()))?
-        .join()
-        // A panic has ended the process through its hook.
-        .unwrap_or(Ok(()))
 }
 
 /// Ends the process unless it is dropped in time: for calls into MLX that cannot be interrupted.
