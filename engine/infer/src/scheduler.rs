@@ -2,6 +2,9 @@
 //!
 //! `next` plans a step, `complete` takes its output; between them nothing else is planned. Requests join and leave
 //! between steps. Every running answer gets its token in every step; prompts fill what a step has left.
+//!
+//! An answer takes the cache it has grown to, not what it might come to need: few answers use all the tokens they may.
+//! When the cache is full, the sequence that came last gives its slot back and waits to be computed again.
 
 mod admission;
 mod sequence;
@@ -14,6 +17,9 @@ use text::Tokenizer;
 
 use crate::backend::{Outputs, SlotId, StepOutput, StepPlan};
 use sequence::{Budget, Sequence};
+
+/// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
+const GROWTH_TOKENS: u64 = 64;
 
 /// How much a scheduler takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +56,7 @@ pub struct Load {
     pub running: u32,
     /// Requests waiting.
     pub waiting: u32,
-    /// Tokens of cache reserved.
+    /// Tokens of cache that the sequences being computed take.
     pub cache_tokens_reserved: u64,
     /// Prompt tokens computed so far, those of resumed answers included.
     pub prompt_tokens: u64,
@@ -62,18 +68,23 @@ pub struct Load {
 pub struct Scheduler {
     limits: Limits,
     tokenizer: Arc<Tokenizer>,
-    /// First come, first served; at most `queue_max` long.
-    waiting: VecDeque<TokenRequest>,
+    /// First come, first served; at most `queue_max` that never ran, and before them those that were set back.
+    waiting: VecDeque<Sequence>,
     /// In the order of admission; at most `slots_max`.
-    running: Vec<Sequence>,
+    running: Vec<Running>,
     free_slots: BTreeSet<SlotId>,
     /// Slots whose caches the backend still holds; the next plan drops them.
     ended_slots: Vec<SlotId>,
-    cache_tokens_reserved: u64,
     /// The rows of the step that runs now.
     in_flight: Option<Vec<Flight>>,
     prompt_tokens: u64,
     generated_tokens: u64,
+}
+
+/// A sequence in a slot.
+struct Running {
+    slot: SlotId,
+    sequence: Sequence,
 }
 
 /// A row that was sent to the backend.
@@ -100,7 +111,6 @@ impl Scheduler {
             running: Vec::new(),
             free_slots: (0..limits.slots_max).map(SlotId).collect(),
             ended_slots: Vec::new(),
-            cache_tokens_reserved: 0,
             in_flight: None,
             prompt_tokens: 0,
             generated_tokens: 0,
@@ -116,12 +126,13 @@ impl Scheduler {
         if let Some(reason) = sequence::finished_already(&request, &self.tokenizer) {
             return Ok(Submitted::Finished(reason));
         }
+        let sequence = Sequence::new(request, &self.tokenizer);
         // A request that can run in the next step never waits, so it does not count against the queue.
-        let waits = !self.waiting.is_empty() || !self.has_room_for(&request);
+        let waits = !self.waiting.is_empty() || !self.has_room_for(&sequence);
         if waits && self.waiting.len() >= self.limits.queue_max as usize {
             return Err(admission::overloaded(&self.limits));
         }
-        self.waiting.push_back(request);
+        self.waiting.push_back(sequence);
         self.admit();
         Ok(Submitted::Waiting)
     }
@@ -129,7 +140,7 @@ impl Scheduler {
     /// Forgets a request; no event follows for it. Its slot is freed by the next plan. Unknown ids are ignored: the
     /// request may just have finished.
     pub fn cancel(&mut self, id: RequestId) {
-        self.waiting.retain(|request| request.id != id);
+        self.waiting.retain(|sequence| sequence.id() != id);
         if let Some(at) = self.position(id) {
             self.release(at);
         }
@@ -145,6 +156,7 @@ impl Scheduler {
     )]
     pub fn next(&mut self) -> Option<StepPlan> {
         assert!(self.in_flight.is_none(), "a step is still running");
+        self.make_room();
         let free = std::mem::take(&mut self.ended_slots);
         self.free_slots.extend(&free);
         self.admit();
@@ -154,12 +166,12 @@ impl Scheduler {
         };
         let mut rows = Vec::with_capacity(self.running.len());
         let mut flights = Vec::with_capacity(self.running.len());
-        for sequence in &self.running {
-            let Some(row) = sequence.row(&mut budget) else {
+        for Running { slot, sequence } in &self.running {
+            let Some(row) = sequence.row(*slot, &mut budget) else {
                 continue;
             };
             flights.push(Flight {
-                slot: row.slot,
+                slot: *slot,
                 tokens: row.tokens.len(),
                 outputs: row.outputs,
             });
@@ -188,12 +200,13 @@ impl Scheduler {
                 }
             };
             // A request cancelled while its row ran has no sequence any more.
-            let sequence = |sequence: &Sequence| sequence.slot() == flight.slot;
-            let Some(at) = self.running.iter().position(sequence) else {
+            let in_slot = |running: &Running| running.slot == flight.slot;
+            let Some(at) = self.running.iter().position(in_slot) else {
                 continue;
             };
-            let id = self.running[at].id();
-            let outcome = self.running[at].advance(flight.tokens, logits);
+            let sequence = &mut self.running[at].sequence;
+            let id = sequence.id();
+            let outcome = sequence.advance(flight.tokens, logits);
             self.prompt_tokens += outcome.prompt_tokens;
             self.generated_tokens += outcome.generated_tokens;
             let ended = outcome.ended;
@@ -211,7 +224,7 @@ impl Scheduler {
         Load {
             running: self.running.len() as u32,
             waiting: self.waiting.len() as u32,
-            cache_tokens_reserved: self.cache_tokens_reserved,
+            cache_tokens_reserved: self.cache_tokens(),
             prompt_tokens: self.prompt_tokens,
             generated_tokens: self.generated_tokens,
         }
@@ -222,38 +235,56 @@ impl Scheduler {
         self.running.is_empty() && self.waiting.is_empty() && self.ended_slots.is_empty()
     }
 
-    /// Moves requests from the queue to slots while both memory and slots last. The first one that does not fit holds back
+    /// Moves sequences from the queue to slots while both memory and slots last. The first one that does not fit holds back
     /// the others: otherwise small requests could keep a large one waiting for ever.
     fn admit(&mut self) {
-        while let Some(request) = self.waiting.front() {
-            if !self.has_room_for(request) {
+        while let Some(sequence) = self.waiting.front() {
+            if !self.has_room_for(sequence) {
                 return;
             }
-            let (Some(slot), Some(request)) =
+            let (Some(slot), Some(sequence)) =
                 (self.free_slots.pop_first(), self.waiting.pop_front())
             else {
                 return;
             };
-            self.cache_tokens_reserved += admission::cache_tokens(&request);
-            self.running
-                .push(Sequence::new(request, slot, &self.tokenizer));
+            self.running.push(Running { slot, sequence });
         }
     }
 
-    fn has_room_for(&self, request: &TokenRequest) -> bool {
-        let reserved = self.cache_tokens_reserved + admission::cache_tokens(request);
-        !self.free_slots.is_empty() && reserved <= self.limits.cache_tokens_max
+    fn has_room_for(&self, sequence: &Sequence) -> bool {
+        let running = self.running.iter().map(|running| &running.sequence);
+        let needed: u64 = running
+            .chain([sequence])
+            .map(|sequence| sequence.cache_tokens_after(GROWTH_TOKENS))
+            .sum();
+        !self.free_slots.is_empty() && needed <= self.limits.cache_tokens_max
     }
 
-    /// Ends the sequence at `at` of the running ones.
-    fn release(&mut self, at: usize) {
-        let sequence = self.running.remove(at);
-        self.cache_tokens_reserved -= admission::cache_tokens(sequence.request());
-        if sequence.has_cache() || self.is_in_flight(sequence.slot()) {
-            self.ended_slots.push(sequence.slot());
+    /// Sets sequences back until the others have room for their next tokens, the last that came first. One alone
+    /// always has room, or it would have been refused; so the first goes on, and in its turn each.
+    fn make_room(&mut self) {
+        while self.cache_tokens() > self.limits.cache_tokens_max && self.running.len() > 1 {
+            let mut sequence = self.release(self.running.len() - 1);
+            sequence.lose_cache();
+            self.waiting.push_front(sequence);
+        }
+    }
+
+    /// Tokens of cache that the next step needs.
+    fn cache_tokens(&self) -> u64 {
+        let running = self.running.iter();
+        running.map(|running| running.sequence.cache_tokens()).sum()
+    }
+
+    /// Takes the sequence at `at` of the running ones out of its slot.
+    fn release(&mut self, at: usize) -> Sequence {
+        let Running { slot, sequence } = self.running.remove(at);
+        if sequence.has_cache() || self.is_in_flight(slot) {
+            self.ended_slots.push(slot);
         } else {
-            self.free_slots.insert(sequence.slot());
+            self.free_slots.insert(slot);
         }
+        sequence
     }
 
     fn is_in_flight(&self, slot: SlotId) -> bool {
@@ -262,11 +293,12 @@ impl Scheduler {
     }
 
     fn position(&self, id: RequestId) -> Option<usize> {
-        self.running.iter().position(|sequence| sequence.id() == id)
+        let named = |running: &Running| running.sequence.id() == id;
+        self.running.iter().position(named)
     }
 
     fn knows(&self, id: RequestId) -> bool {
-        self.position(id).is_some() || self.waiting.iter().any(|request| request.id == id)
+        self.position(id).is_some() || self.waiting.iter().any(|sequence| sequence.id() == id)
     }
 }
 

@@ -4,7 +4,7 @@ use base::{ErrorCode, Failure, RequestId, TokenRequest};
 
 use super::Limits;
 
-/// Tokens of cache that a request may come to need; reserved while it runs.
+/// Tokens of cache that a request may come to need.
 pub fn cache_tokens(request: &TokenRequest) -> u64 {
     request.prompt.len() as u64 + u64::from(request.max_tokens)
 }

@@ -7,6 +7,7 @@ use base::{
 };
 use text::{TextStart, TextStream, Tokenizer};
 
+use super::admission;
 use crate::backend::{Logits, Outputs, Row, SlotId};
 use crate::{logprobs, sampler};
 
@@ -18,14 +19,17 @@ pub struct Budget {
     pub scoring_tokens: usize,
 }
 
-/// A running request.
+/// A request that waits or runs.
 pub struct Sequence {
     request: TokenRequest,
-    slot: SlotId,
     /// Prompt, then answer.
     tokens: Vec<TokenId>,
     /// How many of them are in the cache.
     computed: usize,
+    /// How many of them were there when it began: they are computed in chunks, those that follow one by one.
+    given: usize,
+    /// Prompt tokens whose log-probabilities were reported.
+    scored: usize,
     /// Watches for stop strings; `None` if there are none.
     text: Option<TextStream>,
 }
@@ -76,8 +80,8 @@ fn watch(request: &TokenRequest, tokenizer: &Arc<Tokenizer>) -> Option<TextStrea
 }
 
 impl Sequence {
-    /// A request at its beginning, in a slot without a cache. It must not be finished already.
-    pub fn new(request: TokenRequest, slot: SlotId, tokenizer: &Arc<Tokenizer>) -> Self {
+    /// A request at its beginning. It must not be finished already.
+    pub fn new(request: TokenRequest, tokenizer: &Arc<Tokenizer>) -> Self {
         let mut text = watch(&request, tokenizer);
         if let Some(text) = &mut text {
             for &token in &request.generated {
@@ -87,9 +91,10 @@ impl Sequence {
         let tokens = [&request.prompt[..], &request.generated[..]].concat();
         Self {
             request,
-            slot,
+            given: tokens.len(),
             tokens,
             computed: 0,
+            scored: 0,
             text,
         }
     }
@@ -99,14 +104,20 @@ impl Sequence {
         self.request.id
     }
 
-    /// What was asked for.
-    pub fn request(&self) -> &TokenRequest {
-        &self.request
+    /// Tokens of cache that it needs for its next step.
+    pub fn cache_tokens(&self) -> u64 {
+        self.tokens.len() as u64
     }
 
-    /// Its slot.
-    pub fn slot(&self) -> SlotId {
-        self.slot
+    /// Tokens of cache that it needs to go on for `more` steps, or to its end if that comes first.
+    pub fn cache_tokens_after(&self, more: u64) -> u64 {
+        admission::cache_tokens(&self.request).min(self.cache_tokens() + more)
+    }
+
+    /// Its cache is gone. What it has computed so far will be computed again, in chunks; nothing is reported twice.
+    pub fn lose_cache(&mut self) {
+        self.computed = 0;
+        self.given = self.tokens.len();
     }
 
     /// Whether a completed step has put something into the slot.
@@ -115,11 +126,13 @@ impl Sequence {
     }
 
     /// Its part of the next step, or `None` if the step's budget for prompts is spent.
-    pub fn row(&self, budget: &mut Budget) -> Option<Row> {
+    pub fn row(&self, slot: SlotId, budget: &mut Budget) -> Option<Row> {
         let left = self.to_compute() - self.computed;
         let scores = self.scores_next();
-        let count = if self.computed >= self.given() {
+        let count = if self.computed >= self.given {
             left
+        } else if self.computed < self.scored {
+            (self.scored - self.computed).min(budget.prefill_tokens)
         } else if scores {
             left.min(budget.prefill_tokens).min(budget.scoring_tokens)
         } else {
@@ -128,7 +141,7 @@ impl Sequence {
         if count == 0 {
             return None;
         }
-        if self.computed < self.given() {
+        if self.computed < self.given {
             budget.prefill_tokens -= count;
             budget.scoring_tokens -= if scores { count } else { 0 };
         }
@@ -141,7 +154,7 @@ impl Sequence {
             Outputs::None
         };
         Some(Row {
-            slot: self.slot,
+            slot,
             start: self.computed as u32,
             tokens: self.tokens[self.computed..end].to_vec(),
             outputs,
@@ -154,7 +167,7 @@ impl Sequence {
         let scored = self.scores_next();
         self.computed += count;
         let mut outcome = Outcome {
-            prompt_tokens: self.computed.min(self.given()).saturating_sub(start) as u64,
+            prompt_tokens: self.computed.min(self.given).saturating_sub(start) as u64,
             ..Outcome::default()
         };
         let done = match logits {
@@ -166,11 +179,6 @@ impl Sequence {
             outcome.ended = true;
         }
         outcome
-    }
-
-    /// Tokens that came with the request; beyond them each token is its own row.
-    fn given(&self) -> usize {
-        self.request.prompt.len() + self.request.generated.len()
     }
 
     /// How many tokens must be in the cache before something can be sampled, or the prompt is scored. The last token
@@ -188,6 +196,7 @@ impl Sequence {
     fn scores_next(&self) -> bool {
         self.request.prompt_logprobs
             && self.request.generated.is_empty()
+            && self.computed >= self.scored
             && self.computed + 1 < self.request.prompt.len()
     }
 
@@ -205,6 +214,7 @@ impl Sequence {
                 .map(|at| self.score(logits.at(at - start), self.tokens[at + 1]))
                 .collect::<Option<Vec<_>>>()?;
             outcome.events.push(TokenEvent::Prompt(logprobs));
+            self.scored = end;
         }
         if self.request.max_tokens == 0 {
             if self.computed == self.to_compute() {

@@ -345,6 +345,30 @@ fn a_large_request_is_not_starved_by_small_ones() {
 }
 
 #[test]
+fn a_full_cache_sets_the_last_back_and_loses_nothing() {
+    let limits = Limits {
+        cache_tokens_max: 200,
+        ..LIMITS
+    };
+    let mut rig = Rig::new(limits);
+    let mut requests: Vec<TokenRequest> =
+        (0..4).map(|id| request(id, &[id as u32; 8], 150)).collect();
+    requests[1].prompt_logprobs = true;
+    for request in &requests {
+        rig.submit(request.clone());
+    }
+    // All that fits begins at once, although each may come to need most of the cache.
+    rig.step();
+    assert_eq!(rig.scheduler.load().running, 2);
+    rig.run();
+    for request in &requests {
+        assert_eq!(joined(rig.of(request.id.0)), expected(request));
+    }
+    let load = rig.scheduler.load();
+    assert!(load.prompt_tokens > 4 * 8, "a sequence was set back");
+}
+
+#[test]
 fn logits_that_are_no_numbers_fail_their_request_alone() {
     let mut rig = Rig::new(LIMITS);
     rig.submit(request(1, &[1], 5));

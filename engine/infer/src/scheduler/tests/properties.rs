@@ -18,8 +18,8 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
     (
         prop::collection::vec(0..VOCABULARY, 1..40),
         sampling,
-        0_u32..30,
-        prop::collection::vec("[a-z]{1,2}", 0..3),
+        0_u32..150,
+        prop::collection::vec("[a-z]{2,3}", 0..3),
         prop::collection::vec(0..VOCABULARY, 0..2),
         prop::option::of(0_u32..4),
         any::<bool>(),
@@ -51,7 +51,7 @@ fn any_requests() -> impl Strategy<Value = Vec<(TokenRequest, u32)>> {
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    (1_u32..5, 70_u64..200, 1_u32..20, 1_u32..8).prop_map(
+    (1_u32..6, 190_u64..300, 1_u32..20, 1_u32..8).prop_map(
         |(slots_max, cache_tokens_max, prefill_chunk_tokens, scoring_chunk_tokens)| Limits {
             slots_max,
             cache_tokens_max,
@@ -88,7 +88,7 @@ proptest! {
     ) {
         let whole = expected(&request);
         let tokens = tokens_of(&whole);
-        for known in 1..=tokens.len() {
+        for known in (1..=tokens.len()).step_by(7) {
             let mut resumed = request.clone();
             resumed.generated = tokens[..known].to_vec();
             let mut rig = Rig::new(limits);
