@@ -9,7 +9,12 @@ pub(super) fn event_of(event: NetEvent) -> Option<Event> {
         NetEvent::Seen(sighting) => Event::Seen(Sighting {
             node: sighting.node?,
             name: sighting.name,
-            locked: sighting.locked,
+            locked: sighting
+                .locked
+                .map(|reason| match sighting.cluster_name.as_str() {
+                    "" => reason,
+                    cluster => format!("{reason} (cluster {cluster})"),
+                }),
         }),
         NetEvent::Unseen(sighting) => Event::Unseen {
             node: sighting.node?,

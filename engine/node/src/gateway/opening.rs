@@ -109,8 +109,17 @@ impl Opening {
     /// How a model could be placed now.
     pub(crate) async fn plan(&self, asked: &Asked) -> Result<Vec<cluster::Placement>, Failure> {
         let local = self.models.resolve(&asked.model).await?;
+        let card = self.card(&local).await?;
+        self.solve(card, asked).await
+    }
+
+    async fn solve(
+        &self,
+        card: ModelCard,
+        asked: &Asked,
+    ) -> Result<Vec<cluster::Placement>, Failure> {
         let wish = Wish {
-            card: self.card(&local).await?,
+            card,
             sharding: asked.sharding,
             node_count: asked.node_count,
             node_ids: asked.node_ids.clone(),
@@ -118,14 +127,18 @@ impl Opening {
         self.cluster.solve(wish).await
     }
 
+    /// Refuses what cannot be placed now: whoever asks is there to be told. An instance that loses its place later
+    /// waits for one.
     async fn open_local(&self, local: &LocalModel, asked: &Asked) -> Result<InstanceId, Failure> {
+        let card = self.card(local).await?;
+        self.solve(card.clone(), asked).await?;
         let id = InstanceId(random::u64()?);
         let open = OpenInstance {
             id,
             model: name_for(&self.cluster.view(), local),
             folder: local.folder.to_string_lossy().into_owned(),
             fingerprint: local.fingerprint,
-            card: self.card(local).await?,
+            card,
             sharding: asked.sharding,
             node_count: asked.node_count,
             node_ids: asked.node_ids.clone(),

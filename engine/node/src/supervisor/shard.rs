@@ -3,10 +3,12 @@
 //! One task for each shard. It ends with exactly one of `Stopped` (as asked) and `WorkerFailed`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base::{ErrorCode, Failure};
 use cluster::{Event, ShardKey, StartShard};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 use wire::worker::{FromWorker, ToWorker};
 
 use super::mlx::MlxVariables;
@@ -16,6 +18,12 @@ use super::running::{Running, WorkerHandle};
 use super::start_frame::start_frame;
 use super::streams::Streams;
 use crate::models::LocalModels;
+
+/// A worker with requests says something after every step. The longest honest step is a chunk of prefill of a model
+/// that is far too large for its machine; a rank that hangs in a collective, for whatever reason, says nothing for ever.
+const STEP_LIMIT: Duration = Duration::from_secs(20);
+/// How often that is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Everything a shard's task works with.
 pub(super) struct ShardTask {
@@ -101,6 +109,7 @@ impl ShardTask {
         };
         let writer = process.writer();
         let mut fatal = None;
+        let mut heard = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -112,7 +121,10 @@ impl ShardTask {
                 }
                 frame = process.next() => match frame {
                     Ok(Some(FromWorker::Fatal(failure))) => fatal = Some(failure),
-                    Ok(Some(frame)) => self.handle(frame, &process, &streams).await,
+                    Ok(Some(frame)) => {
+                        heard = Instant::now();
+                        self.handle(frame, &process, &streams).await;
+                    }
                     Ok(None) => {
                         streams.close();
                         let death = process.death().await;
@@ -130,6 +142,15 @@ impl ShardTask {
                     process.end().await;
                     let stuck = Failure::new(ErrorCode::WorkerLost, "the worker stopped reading");
                     return Err(fatal.unwrap_or(stuck));
+                }
+                () = sleep(LOOK_INTERVAL) => {
+                    if streams.count() == 0 {
+                        heard = Instant::now();
+                    } else if heard.elapsed() > STEP_LIMIT {
+                        streams.close();
+                        process.end().await;
+                        return Err(hangs());
+                    }
                 }
             }
         }
@@ -176,6 +197,11 @@ impl ShardTask {
         // The actor is gone only when the node is going.
         let _ = self.events.send(event).await;
     }
+}
+
+fn hangs() -> Failure {
+    let message = format!("the worker has not finished a step for {STEP_LIMIT:?}");
+    Failure::new(ErrorCode::WorkerLost, message)
 }
 
 /// Ends the streams and forgets the worker however its task ends.

@@ -103,8 +103,8 @@ impl Streams {
         open.by_request.clear();
     }
 
-    #[cfg(test)]
-    fn count(&self) -> usize {
+    /// Number of requests under way.
+    pub(crate) fn count(&self) -> usize {
         self.lock().by_request.len()
     }
 
