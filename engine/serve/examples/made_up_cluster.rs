@@ -3,7 +3,11 @@
 //! `cargo run -p serve --example made_up_cluster -- [PORT] [ready|empty|trouble]`
 
 #[path = "../tests/support/gateway.rs"]
-#[expect(dead_code, reason = "tests ask it more than this")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "it is made for tests, which ask it more than this and fail by panicking"
+)]
 mod gateway;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -116,16 +116,16 @@ mod tests {
         );
         check(
             "[]",
-            &expect!["- | the body: invalid length 0, expected struct Body with 1 element"],
+            &expect!["- | the body: invalid type: sequence, expected an object"],
         );
-        check("{\"messages\": [[\"x\"]]}", &expect![""]);
+        check("{\"messages\": [[\"x\"]]}", &expect!["messages[0] | messages[0]: invalid type: sequence, expected an object"]);
         check(
             "7",
-            &expect!["- | the body: invalid type: integer `7`, expected struct Body"],
+            &expect!["- | the body: invalid type: integer `7`, expected an object"],
         );
         check(
             &"[".repeat(1000),
-            &expect!["[0][0][0] | [0][0][0]: invalid type: sequence, expected a string"],
+            &expect!["- | the body: invalid type: sequence, expected an object"],
         );
         check(
             &format!("{{\"messages\": \"{}\"}}", "é".repeat(1000)),

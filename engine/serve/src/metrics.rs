@@ -108,7 +108,7 @@ impl Metrics {
         self.generated_tokens.inc_by(usage.completion_tokens.into());
     }
 
-    /// All of it as OpenMetrics text.
+    /// All of it as `OpenMetrics` text.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         self.with_registry(|registry| encode(&mut text, registry))?;
@@ -150,7 +150,7 @@ mod tests {
         });
         let _flying = metrics.in_flight();
         drop(metrics.in_flight());
-        expect![[r##"
+        expect![[r#"
             # HELP espalier_requests Requests answered.
             # TYPE espalier_requests counter
             espalier_requests_total{route="/v1/models",status="200"} 1
@@ -186,6 +186,6 @@ mod tests {
             # TYPE espalier_nodes gauge
             espalier_nodes 3
             # EOF
-        "##]].assert_eq(&metrics.text().unwrap());
+        "#]].assert_eq(&metrics.text().unwrap());
     }
 }

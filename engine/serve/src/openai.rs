@@ -1,4 +1,4 @@
-//! OpenAI's API: `/v1/models`, `/v1/chat/completions`, `/v1/completions`.
+//! `OpenAI`'s API: `/v1/models`, `/v1/chat/completions`, `/v1/completions`.
 //!
 //! `convert` makes requests, `stream` makes answers; both are pure. What is not supported is refused, never ignored.
 

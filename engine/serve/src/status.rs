@@ -3,7 +3,7 @@
 use base::ErrorCode;
 use http::StatusCode;
 
-/// The status of an answer that fails with `code`. Clients of the OpenAI SDK retry 429 and 5xx on their own, so only
+/// The status of an answer that fails with `code`. Clients of the `OpenAI` SDK retry 429 and 5xx on their own, so only
 /// what may go away by itself has one of those.
 pub const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
@@ -37,7 +37,7 @@ mod tests {
             let status = status_of(code);
             writeln!(table, "{} {}", status.as_u16(), code.name()).unwrap();
         }
-        expect![[r#"
+        expect![[r"
             400 invalid_request
             400 context_length_exceeded
             404 model_not_found
@@ -54,7 +54,7 @@ mod tests {
             503 worker_lost
             503 cancelled
             500 internal_error
-        "#]]
+        "]]
         .assert_eq(&table);
     }
 }

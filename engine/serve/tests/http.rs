@@ -1,5 +1,7 @@
 //! The server as clients meet it: real HTTP on loopback, in front of a made-up node.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/client.rs"]
 mod client;
 #[path = "support/gateway.rs"]
@@ -159,7 +161,8 @@ async fn everything_wrong_under_v1_has_openais_envelope() {
     let post = "/v1/chat/completions";
     let json = ("Content-Type", "application/json");
     let big = vec![b' '; (16 << 20) + 1];
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>, &[u8], u16, &str)> = vec![
+    type Headers = Vec<(&'static str, &'static str)>;
+    let cases: Vec<(&str, &str, Headers, &[u8], u16, &str)> = vec![
         ("GET", "/v1/nothing", vec![], b"", 404, "not_found"),
         ("GET", "/nothing", vec![], b"", 404, "not_found"),
         ("GET", post, vec![], b"", 405, "method_not_allowed"),

@@ -1,4 +1,4 @@
-//! OpenAI's error envelope.
+//! `OpenAI`'s error envelope.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,4 @@
-//! What OpenAI's clients send and expect: request fields as they come, answers as they go.
+//! What `OpenAI`'s clients send and expect: request fields as they come, answers as they go.
 //!
 //! Request structs are lenient about fields that are absent or not known and strict about types; what a value means
 //! is decided in `convert`.
@@ -10,7 +10,7 @@ mod scalar;
 pub(super) use answer::{
     ChatAnswer, ChatChoice, ChatChunk, ChatChunkChoice, ChatDelta, ChatLogprobs, ChatMessageOut,
     CompletionAnswer, CompletionChoice, CompletionLogprobs, Head, ModelList, ModelObject,
-    TokenLogprobOut, TopTokens, UsageOut,
+    TokenLogprobOut, TopTokens, UsageOut, UsageSlot,
 };
 pub(super) use request::{ChatFields, CompletionFields, Content, MessageIn, SharedFields};
 pub(super) use scalar::{Count, Number, Prompts, Seed, Shallow, Strings};

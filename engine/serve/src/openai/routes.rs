@@ -37,7 +37,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/v1/completions", post(completion))
 }
 
-/// A failure on its way out in OpenAI's envelope.
+/// A failure on its way out in `OpenAI`'s envelope.
 struct Refused(Failure);
 
 impl From<Failure> for Refused {

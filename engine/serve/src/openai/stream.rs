@@ -1,4 +1,4 @@
-//! From the events of generations to OpenAI's answers, whole and in chunks. Pure.
+//! From the events of generations to `OpenAI`'s answers, whole and in chunks. Pure.
 
 mod chat;
 mod completion;

@@ -70,17 +70,22 @@ impl Client {
                 .iter()
                 .any(|(other, _)| other.eq_ignore_ascii_case(name))
         };
-        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        let mut lines = vec![
+            format!("{method} {path} HTTP/1.1"),
+            "Connection: close".to_string(),
+        ];
         if !has("host") {
-            head += &format!("Host: {}\r\n", self.address);
+            lines.push(format!("Host: {}", self.address));
         }
         if !has("transfer-encoding") {
-            head += &format!("Content-Length: {body}\r\n");
+            lines.push(format!("Content-Length: {body}"));
         }
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        head + "\r\n"
+        lines.extend(
+            headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}")),
+        );
+        lines.join("\r\n") + "\r\n\r\n"
     }
 }
 

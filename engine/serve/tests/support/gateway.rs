@@ -70,7 +70,7 @@ impl TestGateway {
         panic!("never {count} generations");
     }
 
-    fn start(&self, request: GenerateRequest) -> Result<GenerateStream, Failure> {
+    fn start(&self, request: &GenerateRequest) -> Result<GenerateStream, Failure> {
         self.requests.lock().unwrap().push(request.clone());
         let model = request.model.clone();
         match model.as_str() {
@@ -88,7 +88,7 @@ impl TestGateway {
             return Err(failure.param("prompt"));
         }
         let mut events: Vec<Result<GenerateEvent, Failure>> =
-            told(&request).into_iter().map(Ok).collect();
+            told(request).into_iter().map(Ok).collect();
         if model == "broken" {
             events.truncate(2);
             events.push(Err(Failure::new(ErrorCode::WorkerLost, "a node is gone")));
@@ -118,7 +118,9 @@ fn told(request: &GenerateRequest) -> Vec<GenerateEvent> {
             .last()
             .map_or(String::new(), |last| last.content.clone()),
         Prompt::Text(text) => text.clone(),
-        Prompt::Tokens(tokens) => tokens.iter().map(|token| format!("t{token} ")).collect(),
+        Prompt::Tokens(tokens) => tokens
+            .iter()
+            .fold(String::new(), |text, token| format!("{text}t{token} ")),
     };
     let words: Vec<&str> = prompt.split_inclusive(' ').collect();
     let usage = |completion_tokens| Usage {
@@ -191,7 +193,7 @@ impl Gateway for TestGateway {
     }
 
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>> {
-        async { self.start(request) }.boxed()
+        async move { self.start(&request) }.boxed()
     }
 
     fn changes(&self) -> watch::Receiver<Arc<ClusterView>> {

@@ -1,5 +1,7 @@
 //! The admin API's JSON, the errors of its requests, and the TypeScript types of the dashboard.
 
+use std::fmt::Write;
+
 use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, TensorSlice};
 use expect_test::{Expect, expect, expect_file};
 use ts_rs::{Config, TS};
@@ -154,7 +156,7 @@ fn wishes() {
             r#"OpenInstance { model: "m", sharding: Pipeline, node_count: None, node_ids: [NodeId(abababab)] }"#
         ]],
     );
-    check(r#"{}"#, &expect!["- | the body: missing field `model`"]);
+    check("{}", &expect!["- | the body: missing field `model`"]);
     check(r#"{"model": ""}"#, &expect!["model | model is empty"]);
     check(
         r#"{"model": "m", "sharding": "diagonal"}"#,
@@ -206,7 +208,7 @@ fn the_dashboard_knows_the_same_types() {
         model::Shard::decl(&config),
         model::ErrorOut::decl(&config),
     ] {
-        text += &format!("\nexport {declared}\n");
+        writeln!(text, "\nexport {declared}").unwrap();
     }
     expect_file!["../../../../../ui/src/generated/admin.ts"].assert_eq(&text);
 }

@@ -78,8 +78,8 @@ fn messages(messages: Option<Vec<Object<MessageIn>>>) -> Result<Vec<Message>, Fa
 fn convert(message: MessageIn, at: &str) -> Result<Message, Failure> {
     let role = role(message.role.as_deref(), &format!("{at}.role"))?;
     for (value, name) in [
-        (&message.tool_calls, "tool_calls"),
-        (&message.function_call, "function_call"),
+        (message.tool_calls.as_ref(), "tool_calls"),
+        (message.function_call.as_ref(), "function_call"),
     ] {
         refuse::check(
             value,
@@ -88,9 +88,12 @@ fn convert(message: MessageIn, at: &str) -> Result<Message, Failure> {
             refuse::is_empty,
         )?;
     }
-    refuse::check(&message.audio, &format!("{at}.audio"), "audio is", |_| {
-        false
-    })?;
+    refuse::check(
+        message.audio.as_ref(),
+        &format!("{at}.audio"),
+        "audio is",
+        |_| false,
+    )?;
     let at = format!("{at}.content");
     let content = match message.content {
         None => return Err(missing(&at)),

@@ -7,7 +7,7 @@ use super::refuse::{self, invalid, missing};
 use super::sampling::{self, TOP_LOGPROBS_MAX};
 use crate::openai::model::{CompletionFields, Count, Prompts, SharedFields};
 
-/// OpenAI's default.
+/// `OpenAI`'s default.
 const MAX_TOKENS_DEFAULT: u32 = 16;
 
 pub(super) fn requests(

@@ -1,4 +1,4 @@
-//! What is refused: settings that would have to be ignored. A neutral value (what OpenAI has as the default) passes.
+//! What is refused: settings that would have to be ignored. A neutral value (what `OpenAI` has as the default) passes.
 
 use base::{ErrorCode, Failure};
 
@@ -14,28 +14,28 @@ pub(super) fn missing(param: &str) -> Failure {
     invalid(format!("{param} is required"), param)
 }
 
-/// Something that is right in OpenAI's API and that this server cannot do.
+/// Something that is right in `OpenAI`'s API and that this server cannot do.
 pub(super) fn unsupported(what: &str, param: &str) -> Failure {
     invalid(format!("{what} not supported"), param).hint(format!("leave out {param}"))
 }
 
 pub(super) fn shared(fields: &SharedFields) -> Result<(), Failure> {
     check(
-        &fields.n,
+        fields.n.as_ref(),
         "n",
         "more than one answer to a request is",
         is(1.0),
     )?;
     for (value, name) in [
-        (&fields.frequency_penalty, "frequency_penalty"),
-        (&fields.presence_penalty, "presence_penalty"),
+        (fields.frequency_penalty.as_ref(), "frequency_penalty"),
+        (fields.presence_penalty.as_ref(), "presence_penalty"),
     ] {
         check(value, name, "penalties are", is(0.0))?;
     }
-    let penalty = &fields.repetition_penalty;
+    let penalty = fields.repetition_penalty.as_ref();
     check(penalty, "repetition_penalty", "penalties are", is(1.0))?;
     check(
-        &fields.logit_bias,
+        fields.logit_bias.as_ref(),
         "logit_bias",
         "a bias on tokens is",
         is_empty,
@@ -43,27 +43,32 @@ pub(super) fn shared(fields: &SharedFields) -> Result<(), Failure> {
 }
 
 pub(super) fn chat(fields: &ChatFields) -> Result<(), Failure> {
-    for (value, name) in [(&fields.tools, "tools"), (&fields.functions, "functions")] {
+    for (value, name) in [
+        (fields.tools.as_ref(), "tools"),
+        (fields.functions.as_ref(), "functions"),
+    ] {
         check(value, name, "tools are", is_empty)?;
     }
     for (value, name) in [
-        (&fields.tool_choice, "tool_choice"),
-        (&fields.function_call, "function_call"),
+        (fields.tool_choice.as_ref(), "tool_choice"),
+        (fields.function_call.as_ref(), "function_call"),
     ] {
         // Without tools the model chooses among none.
         let neutral = |value: &Shallow| is_text(value, "none") || is_text(value, "auto");
         check(value, name, "tools are", neutral)?;
     }
     let plain = |value: &Shallow| matches!(value, Shallow::Object { kind: Some(kind), .. } if kind == "text");
-    let format = &fields.response_format;
+    let format = fields.response_format.as_ref();
     check(
         format,
         "response_format",
         "an answer in another format than text is",
         plain,
     )?;
-    check(&fields.audio, "audio", "spoken answers are", |_| false)?;
-    let search = &fields.web_search_options;
+    check(fields.audio.as_ref(), "audio", "spoken answers are", |_| {
+        false
+    })?;
+    let search = fields.web_search_options.as_ref();
     check(search, "web_search_options", "searching the web is", |_| {
         false
     })?;
@@ -77,13 +82,13 @@ pub(super) fn chat(fields: &ChatFields) -> Result<(), Failure> {
 pub(super) fn completion(fields: &CompletionFields) -> Result<(), Failure> {
     let nothing = |value: &Shallow| is_text(value, "");
     check(
-        &fields.suffix,
+        fields.suffix.as_ref(),
         "suffix",
         "inserting text before a suffix is",
         nothing,
     )?;
     check(
-        &fields.best_of,
+        fields.best_of.as_ref(),
         "best_of",
         "choosing the best of several answers is",
         is(1.0),
@@ -92,7 +97,7 @@ pub(super) fn completion(fields: &CompletionFields) -> Result<(), Failure> {
 
 /// Refuses a value that asks for something. `null` is as good as absent.
 pub(super) fn check(
-    value: &Option<Shallow>,
+    value: Option<&Shallow>,
     param: &str,
     what: &str,
     neutral: impl Fn(&Shallow) -> bool,

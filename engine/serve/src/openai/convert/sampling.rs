@@ -8,13 +8,13 @@ use crate::openai::model::{Count, Number, Seed, SharedFields, Strings};
 
 /// A name or a folder's path; it is repeated in every prompt's request and in messages.
 const MODEL_BYTES_MAX: usize = 4096;
-/// OpenAI allows 4; other servers more.
+/// `OpenAI` allows 4; other servers more.
 const STOP_MAX: usize = 16;
 /// Longest stop string: the text that may belong to one is held back from the client.
 const STOP_BYTES_MAX: usize = 1024;
 /// A model has a handful of its own.
 const STOP_TOKENS_MAX: usize = 64;
-/// Alternatives with each token, as OpenAI's chat API allows.
+/// Alternatives with each token, as `OpenAI`'s chat API allows.
 pub(super) const TOP_LOGPROBS_MAX: u32 = 20;
 
 /// The shared part of a request, validated.
@@ -84,8 +84,7 @@ fn number(value: Option<Number>, default: f32) -> f32 {
 
 fn top_k(value: Option<Number>) -> Result<u32, Failure> {
     match value {
-        None => Ok(0),
-        Some(Number(all)) if all == -1.0 => Ok(0),
+        None | Some(Number(-1.0)) => Ok(0),
         Some(Number(count)) if count >= 0.0 && count.fract() == 0.0 => {
             // Saturates: no vocabulary is larger.
             Ok(count as u32)

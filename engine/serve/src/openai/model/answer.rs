@@ -1,4 +1,4 @@
-//! Answers, field by field in the order in which OpenAI's documentation has them.
+//! Answers, field by field in the order in which `OpenAI`'s documentation has them.
 
 use base::Usage;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -48,8 +48,8 @@ pub(crate) struct ChatChunk {
     /// None in the chunk that carries the usage, one in all others.
     pub(crate) choices: Vec<ChatChunkChoice>,
     /// Absent unless asked for; then null in all chunks but the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) usage: Option<Option<UsageOut>>,
+    #[serde(skip_serializing_if = "UsageSlot::is_absent")]
+    pub(crate) usage: UsageSlot,
 }
 
 /// The choice of a chunk.
@@ -94,8 +94,8 @@ pub(crate) struct CompletionAnswer {
     pub(crate) head: Head,
     pub(crate) choices: Vec<CompletionChoice>,
     /// As in [`ChatChunk`]; whole answers always have it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) usage: Option<Option<UsageOut>>,
+    #[serde(skip_serializing_if = "UsageSlot::is_absent")]
+    pub(crate) usage: UsageSlot,
 }
 
 /// The answer to one prompt, or a piece of it.
@@ -133,7 +133,31 @@ impl Serialize for TopTokens {
     }
 }
 
+/// The place of the usage in an answer.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[serde(untagged)]
+pub(crate) enum UsageSlot {
+    /// Not asked for: the field is not there.
+    Absent,
+    /// Asked for and not known yet: null.
+    Coming,
+    /// Known.
+    Known(UsageOut),
+}
+
+impl UsageSlot {
+    /// The place in a chunk before the last.
+    pub(crate) fn before_the_end(wanted: bool) -> Self {
+        if wanted { Self::Coming } else { Self::Absent }
+    }
+
+    fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
 /// What an answer took, in tokens.
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub(crate) struct UsageOut {
     pub(crate) prompt_tokens: u32,

@@ -6,7 +6,7 @@ use super::token::chat_logprobs;
 use super::{AnswerHead, Chunks, Whole, finish_reason};
 use crate::openai::model::{
     ChatAnswer, ChatChoice, ChatChunk, ChatChunkChoice, ChatDelta, ChatLogprobs, ChatMessageOut,
-    Head, UsageOut,
+    Head, UsageOut, UsageSlot,
 };
 
 /// Makes chunks.
@@ -42,7 +42,7 @@ impl ChatStream {
                 logprobs: logprobs.then(|| chat_logprobs(tokens)),
                 finish_reason: end,
             }],
-            usage: self.include_usage.then_some(None),
+            usage: UsageSlot::before_the_end(self.include_usage),
         }
     }
 }
@@ -77,7 +77,7 @@ impl Chunks for ChatStream {
         self.include_usage.then(|| ChatChunk {
             head: self.head.clone(),
             choices: Vec::new(),
-            usage: Some(Some(self.usage)),
+            usage: UsageSlot::Known(self.usage),
         })
     }
 }

@@ -5,7 +5,7 @@ use base::{GenerateEvent, ScoredToken};
 use super::token::{TextOffset, add_completion_logprobs};
 use super::{AnswerHead, Chunks, Whole, finish_reason};
 use crate::openai::model::{
-    CompletionAnswer, CompletionChoice, CompletionLogprobs, Head, UsageOut,
+    CompletionAnswer, CompletionChoice, CompletionLogprobs, Head, UsageOut, UsageSlot,
 };
 
 /// What the client wants besides text.
@@ -78,7 +78,7 @@ impl CompletionStream {
                 logprobs,
                 finish_reason: end,
             }],
-            usage: self.extras.include_usage.then_some(None),
+            usage: UsageSlot::before_the_end(self.extras.include_usage),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Chunks for CompletionStream {
         self.extras.include_usage.then(|| CompletionAnswer {
             head: self.head.clone(),
             choices: Vec::new(),
-            usage: Some(Some(self.usage)),
+            usage: UsageSlot::Known(self.usage),
         })
     }
 }
@@ -167,7 +167,7 @@ impl Whole for CompletionWhole {
         CompletionAnswer {
             head: self.head,
             choices: choices.collect(),
-            usage: Some(Some(self.usage)),
+            usage: UsageSlot::Known(self.usage),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens as OpenAI writes them. A token may be part of a character; then its bytes are written out.
+//! Tokens as `OpenAI` writes them. A token may be part of a character; then its bytes are written out.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use base::{ScoredToken, TokenId};
 
 use crate::openai::model::{ChatLogprobs, CompletionLogprobs, TokenLogprobOut, TopTokens};
 
-/// JSON has no infinity: OpenAI's value for a token that cannot be.
+/// JSON has no infinity: `OpenAI`'s value for a token that cannot be.
 const IMPOSSIBLE: f32 = -9999.0;
 
 /// Log-probabilities in the form of chat.
