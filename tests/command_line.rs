@@ -65,11 +65,11 @@ fn run_answers_one_prompt_and_a_piped_conversation() -> Result<()> {
         .stdin
         .take()
         .unwrap()
-        .write_all(b"Who are you?\nWhat is a shard?\n")?;
+        .write_all(b"Who are you?\nWhat is Espalier?\n")?;
     let output = child.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
     assert!(
-        output.status.success() && text.contains("sprout") && text.contains("shard"),
+        output.status.success() && text.contains("sprout") && text.contains("espalier"),
         "{text}"
     );
     Ok(())

@@ -1,8 +1,6 @@
 //! 10,000 malformed requests to a real node: every one gets an error, and memory stays flat.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -69,32 +67,6 @@ fn broken_body(random: &mut Random) -> Vec<u8> {
     body
 }
 
-fn send(stream: &mut TcpStream, path: &str, body: &[u8]) -> Result<u16> {
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body)?;
-    read_answer(stream)
-}
-
-fn read_answer(stream: &mut TcpStream) -> Result<u16> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head)?.to_lowercase();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = vec![0; length.context("no content-length")?.parse()?];
-    stream.read_exact(&mut body)?;
-    Ok(head.split(' ').nth(1).context("no status")?.parse()?)
-}
-
 fn memory_bytes(process: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status
@@ -112,7 +84,12 @@ fn ten_thousand_malformed_requests_change_nothing() -> Result<()> {
         ..NodeOptions::default()
     })?;
     let mut random = Random(20);
-    let mut stream = connect(&node)?;
+    let base = format!("http://127.0.0.1:{}", node.port);
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(ANSWER_LIMIT))
+        .http_status_as_error(false)
+        .build()
+        .into();
     let mut before = 0;
     for request in 0..REQUESTS {
         if request == REQUESTS / 10 {
@@ -124,14 +101,14 @@ fn ten_thousand_malformed_requests_change_nothing() -> Result<()> {
             "/v1/completions"
         };
         let body = broken_body(&mut random);
-        let status = if let Ok(status) = send(&mut stream, path, &body) {
-            status
-        } else {
-            // The server may close a connection after an error; it must take a new one.
-            stream = connect(&node)?;
-            send(&mut stream, path, &body)
-                .with_context(|| format!("request {request}: {body:?}"))?
-        };
+        let sent = agent
+            .post(&format!("{base}{path}"))
+            .content_type("application/json")
+            .send(&body[..]);
+        let status = sent
+            .with_context(|| format!("request {request}: {body:?}"))?
+            .status()
+            .as_u16();
         assert!(
             (200..500).contains(&status),
             "request {request} answered {status}: {}",
@@ -150,10 +127,4 @@ fn ten_thousand_malformed_requests_change_nothing() -> Result<()> {
             .is_empty()
     );
     Ok(())
-}
-
-fn connect(node: &Node) -> Result<TcpStream> {
-    let stream = TcpStream::connect(("127.0.0.1", node.port))?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    Ok(stream)
 }

@@ -18,9 +18,7 @@ pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
     let python = std::env::var(PYTHON_VARIABLE).with_context(|| {
         format!("{PYTHON_VARIABLE} is not set (hint: run `cargo xtask test`, which sets it)")
     })?;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("parity")
-        .join(script);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let output = Command::new(python)
         .arg(path)
         .args(arguments)

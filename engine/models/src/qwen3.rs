@@ -258,10 +258,13 @@ impl Block {
     }
 }
 
+/// The final norm and the matrix that makes logits.
+type Head = (RmsNorm, Rc<Embedding>);
+
 struct Model {
     embedding: Option<Rc<Embedding>>,
     blocks: Vec<Block>,
-    head: Option<(RmsNorm, Rc<Embedding>)>,
+    head: Option<Head>,
     /// The ranks that sum their slices: all in a tensor split, this one alone in a pipeline.
     tensor_group: Rc<Group>,
     dimensions: Dimensions,
@@ -343,16 +346,6 @@ pub(crate) fn load(
             config.num_hidden_layers
         )));
     }
-    let table = |weights: &mut Weights<'_>, path: &str| {
-        Embedding::load(weights, path, config.vocab_size, config.hidden_size).map(Rc::new)
-    };
-    let tied = config.tied(weights.has("lm_head.weight"));
-    let first = spec.layers.start == 0;
-    let embedding = if first {
-        Some(table(weights, "model.embed_tokens")?)
-    } else {
-        None
-    };
     let parts = Parts {
         slice: spec.tensor,
         rope: Rc::new(Rope::new(&config.rope, config.head_dim())?),
@@ -362,28 +355,7 @@ pub(crate) fn load(
         .clone()
         .map(|layer| Block::load(weights, layer, &config, &parts))
         .collect::<Result<_, _>>()?;
-    let head = if spec.rank == 0 {
-        let norm = RmsNorm::load(
-            weights,
-            "model.norm",
-            config.hidden_size,
-            config.rms_norm_eps,
-        )?;
-        let head = match &embedding {
-            Some(embedding) if tied => Rc::clone(embedding),
-            _ => table(
-                weights,
-                if tied {
-                    "model.embed_tokens"
-                } else {
-                    "lm_head"
-                },
-            )?,
-        };
-        Some((norm, head))
-    } else {
-        None
-    };
+    let (embedding, head) = load_ends(weights, &config, spec)?;
     let dimensions = Dimensions {
         hidden: config.hidden_size,
         vocabulary: config.vocab_size,
@@ -401,6 +373,39 @@ pub(crate) fn load(
         tensor_group,
         dimensions,
     }))
+}
+
+/// What comes before the first layer and after the last, each on the rank that holds that layer.
+fn load_ends(
+    weights: &mut Weights<'_>,
+    config: &Config,
+    spec: &ShardSpec,
+) -> Result<(Option<Rc<Embedding>>, Option<Head>), LoadError> {
+    let table = |weights: &mut Weights<'_>, path: &str| {
+        Embedding::load(weights, path, config.vocab_size, config.hidden_size).map(Rc::new)
+    };
+    let first = spec.layers.start == 0;
+    let embedding = if first {
+        Some(table(weights, "model.embed_tokens")?)
+    } else {
+        None
+    };
+    if spec.rank != 0 {
+        return Ok((embedding, None));
+    }
+    let norm = RmsNorm::load(
+        weights,
+        "model.norm",
+        config.hidden_size,
+        config.rms_norm_eps,
+    )?;
+    let tied = config.tied(weights.has("lm_head.weight"));
+    let head = match &embedding {
+        Some(embedding) if tied => Rc::clone(embedding),
+        _ if tied => table(weights, "model.embed_tokens")?,
+        _ => table(weights, "lm_head")?,
+    };
+    Ok((embedding, Some((norm, head))))
 }
 
 fn tensor_degrees(config: &Config, file: &ConfigFile) -> Result<Vec<u32>, LoadError> {

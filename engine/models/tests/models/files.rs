@@ -1,0 +1,124 @@
+//! Files that are damaged, hostile or of another kind are refused with a word on which and why.
+
+use std::fs;
+use std::path::Path;
+
+use base::{Sharding, TensorSlice};
+use models::{Group, LoadError, inspect};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::checkpoint::Shape;
+use crate::ranks::spec;
+
+fn edit_config(folder: &TempDir, change: impl FnOnce(&mut Value)) {
+    let path = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut config);
+    fs::write(&path, config.to_string()).unwrap();
+}
+
+fn load_whole(folder: &Path) -> Result<(), LoadError> {
+    let spec = spec(0, 1, 3, Sharding::Pipeline);
+    models::load(folder, &spec, Group::single(), |_, _| ()).map(drop)
+}
+
+#[test]
+fn the_card_counts_what_is_there() {
+    let shape = Shape { kv_heads: 2, ..Shape::tiny("qwen3") };
+    let card = inspect(shape.write().path()).unwrap();
+    assert_eq!((card.layer_count(), card.hidden_size, card.vocabulary_size), (3, 64, 96));
+    assert_eq!(card.tensor_degrees, [1, 2]);
+    assert_eq!(card.layers[0].cache_bytes_per_token, 2 * 2 * 32 * 4);
+    assert_eq!(card.embedding_bytes, 96 * 64 * 4);
+    assert_eq!(card.head_bytes, (96 * 64 + 64) * 4);
+    let elements = 2 * 64 + 2 * 32 + 2 * 64 * 192 + 2 * 64 * 64 + 3 * 64 * 192;
+    assert_eq!(card.layers[2].weights_bytes, elements * 4);
+}
+
+#[test]
+fn progress_ends_at_the_shards_own_bytes() {
+    let folder = Shape::tiny("llama").write();
+    let mut last = (0, 0);
+    let spec = spec(0, 1, 3, Sharding::Pipeline);
+    models::load(folder.path(), &spec, Group::single(), |done, total| {
+        assert!(last.0 <= done && done <= total);
+        last = (done, total);
+    })
+    .unwrap();
+    assert_eq!(last.0, last.1);
+    assert_eq!(last.1, inspect(folder.path()).unwrap().weights_bytes());
+}
+
+#[test]
+fn another_model_type_is_named_beside_the_supported() {
+    let folder = Shape::tiny("llama").write();
+    edit_config(&folder, |config| config["model_type"] = json!("mystery"));
+    let refused = inspect(folder.path()).unwrap_err().to_string();
+    for word in ["mystery", "llama", "qwen3"] {
+        assert!(refused.contains(word), "{refused}");
+    }
+}
+
+#[test]
+fn a_truncated_file_is_named_with_a_tensor() {
+    let folder = Shape::tiny("llama").write();
+    let path = folder.path().join("model.safetensors");
+    let whole = fs::read(&path).unwrap();
+    for kept in [0, 7, 8, 100, whole.len() - 1] {
+        fs::write(&path, &whole[..kept]).unwrap();
+        let refused = load_whole(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("model.safetensors"), "{refused}");
+        assert!(kept + 1 < whole.len() || refused.contains("tensor "), "{refused}");
+    }
+    fs::write(&path, [&u64::MAX.to_le_bytes()[..], &whole[8..]].concat()).unwrap();
+    assert!(matches!(inspect(folder.path()), Err(LoadError::Damaged { .. })));
+}
+
+#[test]
+fn configurations_that_do_not_fit_the_weights_are_refused() {
+    let cases: [(&str, Value); 12] = [
+        ("hidden_size", json!(32)),
+        ("num_hidden_layers", json!(4)),
+        ("num_attention_heads", json!(0)),
+        ("num_attention_heads", json!(-6)),
+        ("num_key_value_heads", json!(4)),
+        ("head_dim", json!(1 << 24)),
+        ("intermediate_size", json!(1u64 << 40)),
+        ("vocab_size", json!(97)),
+        ("rms_norm_eps", json!("small")),
+        ("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0})),
+        ("quantization", json!({"group_size": 0, "bits": 4})),
+        ("attention_bias", json!(true)),
+    ];
+    for (field, value) in cases {
+        let folder = Shape::tiny("llama").write();
+        edit_config(&folder, |config| config[field] = value.clone());
+        // `inspect` reads less; neither may panic.
+        let _ = inspect(folder.path());
+        assert!(load_whole(folder.path()).is_err(), "{field}: {value}");
+    }
+}
+
+#[test]
+fn products_of_huge_sizes_are_refused_not_computed() {
+    let folder = Shape::tiny("llama").write();
+    edit_config(&folder, |config| {
+        for field in ["num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size"] {
+            config[field] = json!(1 << 24);
+        }
+    });
+    assert!(inspect(folder.path()).is_err());
+}
+
+#[test]
+fn shards_that_cannot_be_are_refused() {
+    let folder = Shape::tiny("llama").write();
+    let mut beyond = spec(0, 1, 4, Sharding::Pipeline);
+    assert!(matches!(models::load(folder.path(), &beyond, Group::single(), |_, _| ()), Err(LoadError::Shard(_))));
+    beyond = spec(0, 1, 3, Sharding::Tensor);
+    beyond.tensor = TensorSlice { index: 0, of: 4 };
+    assert!(matches!(models::load(folder.path(), &beyond, Group::single(), |_, _| ()), Err(LoadError::Shard(_))));
+    let other_world = spec(1, 2, 3, Sharding::Pipeline);
+    assert!(matches!(models::load(folder.path(), &other_world, Group::single(), |_, _| ()), Err(LoadError::Shard(_))));
+}

@@ -1,0 +1,15 @@
+//! The families on random tiny weights: however the work is cut (chunks, batches, ranks, slices), the logits are the same.
+//! The numbers themselves are compared with mlx-lm's in `tests/parity.rs` of the workspace.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends with what it did not expect"
+)]
+
+mod checkpoint;
+mod files;
+mod ranks;
+mod script;
+mod sequences;
+mod sharded;
+mod speed;

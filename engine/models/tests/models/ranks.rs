@@ -1,0 +1,187 @@
+//! Several ranks: each a process of this very test binary, joined by MLX's ring over loopback.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base::{ShardSpec, Sharding, TensorSlice};
+use infer::{Backend, BackendError};
+use models::{Group, MlxBackend};
+use serde::{Deserialize, Serialize};
+
+use crate::script::{Logits, Script, run};
+
+/// What a rank's process is told in.
+const JOB_VARIABLE: &str = "ESPALIER_MODELS_TEST_JOB";
+/// Connecting a ring takes a second or two, the rest is a busy machine.
+const RANK_TIMEOUT: Duration = Duration::from_mins(2);
+/// As the worker does it: the last rank joins when the others listen.
+const LAST_RANK_DELAY: Duration = Duration::from_millis(40);
+
+/// One rank's work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Job {
+    folder: PathBuf,
+    rank: u32,
+    world: u32,
+    layers: u32,
+    tensor: bool,
+    script: Script,
+    /// The rank that dies without a word before the last step.
+    doomed: Option<u32>,
+    answer: PathBuf,
+}
+
+/// What a rank has to say.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    logits: Logits,
+    /// Mean duration of a step.
+    step_ms: f64,
+    /// How the last step failed, and after how long.
+    lost: Option<(String, f64)>,
+}
+
+/// Layers of a rank, the last ones on rank 0.
+pub fn spec(rank: u32, world: u32, layers: u32, sharding: Sharding) -> ShardSpec {
+    let from_the_first = world - 1 - rank;
+    let (layers, tensor) = match sharding {
+        Sharding::Pipeline => (
+            from_the_first * layers / world..(from_the_first + 1) * layers / world,
+            TensorSlice::WHOLE,
+        ),
+        Sharding::Tensor => (0..layers, TensorSlice { index: rank, of: world }),
+    };
+    ShardSpec { rank, world, sharding, layers, tensor }
+}
+
+/// The model on one rank, in this process.
+pub fn alone(folder: &Path, layers: u32) -> MlxBackend {
+    let spec = spec(0, 1, layers, Sharding::Pipeline);
+    models::load(folder, &spec, Group::single(), |_, _| ()).unwrap()
+}
+
+/// Runs a script on `world` ranks; the logits of rank 0 and its mean milliseconds for a step.
+pub fn together(folder: &Path, layers: u32, world: u32, sharding: Sharding, script: &Script) -> (Logits, f64) {
+    let mut answers = start(folder, layers, world, sharding, script, None);
+    for answer in &answers {
+        assert!(answer.lost.is_none(), "{answer:?}");
+    }
+    let Answer { logits, step_ms, .. } = answers.remove(0);
+    (logits, step_ms)
+}
+
+/// Runs a script in the middle of which a rank dies: what each of the others then says, and after how many milliseconds.
+pub fn bereaved(folder: &Path, layers: u32, sharding: Sharding, script: &Script, doomed: u32) -> (String, f64) {
+    let mut answers = start(folder, layers, 2, sharding, script, Some(doomed));
+    assert_eq!(answers.len(), 1);
+    answers.remove(0).lost.unwrap()
+}
+
+fn start(folder: &Path, layers: u32, world: u32, sharding: Sharding, script: &Script, doomed: Option<u32>) -> Vec<Answer> {
+    let run_folder = tempfile::tempdir().unwrap();
+    let hosts = run_folder.path().join("hosts.json");
+    // All at once, so that no two are the same.
+    let listeners: Vec<TcpListener> =
+        (0..world).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ring: Vec<[String; 1]> = listeners
+        .iter()
+        .map(|listener| [listener.local_addr().unwrap().to_string()])
+        .collect();
+    drop(listeners);
+    std::fs::write(&hosts, serde_json::to_string(&ring).unwrap()).unwrap();
+    let start = |rank: u32| {
+        let job = Job {
+            folder: folder.into(),
+            rank,
+            world,
+            layers,
+            tensor: sharding == Sharding::Tensor,
+            script: script.clone(),
+            doomed,
+            answer: run_folder.path().join(format!("{rank}.json")),
+        };
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "ranks::rank_process", "--nocapture"])
+            .env(JOB_VARIABLE, serde_json::to_string(&job).unwrap())
+            .env("MLX_HOSTFILE", &hosts)
+            .env("MLX_RANK", rank.to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        (job, Rank(child))
+    };
+    let ranks: Vec<(Job, Rank)> = (0..world).map(start).collect();
+    let deadline = Instant::now() + RANK_TIMEOUT;
+    let mut answers = Vec::new();
+    for (job, mut child) in ranks {
+        child.wait(deadline, doomed == Some(job.rank));
+        if doomed != Some(job.rank) {
+            let answer = std::fs::read(&job.answer).unwrap();
+            answers.push(serde_json::from_slice(&answer).unwrap());
+        }
+    }
+    answers
+}
+
+/// A child that does not outlive the test.
+struct Rank(Child);
+
+impl Rank {
+    fn wait(&mut self, deadline: Instant, doomed: bool) {
+        while Instant::now() < deadline {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                assert!(status.success() || doomed, "a rank ended with {status}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("a rank did not end within {RANK_TIMEOUT:?}");
+    }
+}
+
+impl Drop for Rank {
+    fn drop(&mut self) {
+        // Already gone, as a rule.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "one rank of the tests in sharded.rs, which start it as a process of its own"]
+fn rank_process() {
+    #[expect(clippy::disallowed_methods, reason = "how the test hands its child the job")]
+    let Ok(job) = std::env::var(JOB_VARIABLE) else {
+        return;
+    };
+    let job: Job = serde_json::from_str(&job).unwrap();
+    if job.rank + 1 == job.world {
+        std::thread::sleep(LAST_RANK_DELAY);
+    }
+    let group = Group::join().unwrap();
+    let sharding = if job.tensor { Sharding::Tensor } else { Sharding::Pipeline };
+    let spec = spec(job.rank, job.world, job.layers, sharding);
+    let mut backend = models::load(&job.folder, &spec, group, |_, _| ()).unwrap();
+    let answer = perform(&job, &mut backend);
+    std::fs::write(&job.answer, serde_json::to_vec(&answer).unwrap()).unwrap();
+}
+
+fn perform(job: &Job, backend: &mut MlxBackend) -> Answer {
+    let undisturbed = job.script.len() - usize::from(job.doomed.is_some());
+    let begin = Instant::now();
+    let logits = run(backend, &job.script[..undisturbed]);
+    let step_ms = begin.elapsed().as_secs_f64() * 1e3 / undisturbed as f64;
+    if job.doomed == Some(job.rank) {
+        std::process::abort();
+    }
+    let lost = job.doomed.map(|_| {
+        let begin = Instant::now();
+        match backend.step(&job.script[undisturbed].plan()) {
+            Err(BackendError::Group(why)) => (why, begin.elapsed().as_secs_f64() * 1e3),
+            other => panic!("a step without the other rank gave {other:?}"),
+        }
+    });
+    Answer { logits, step_ms, lost }
+}

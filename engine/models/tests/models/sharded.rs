@@ -1,0 +1,75 @@
+//! Several ranks give what one gives, and notice when one of them is gone.
+
+use base::Sharding;
+use tempfile::TempDir;
+
+use crate::checkpoint::Shape;
+use crate::ranks::{alone, bereaved, together};
+use crate::script::{Wanted, assert_close, flat, in_chunks, piece, run, step, tokens};
+use crate::sequences::{TOLERANCE, busy_script};
+
+/// From the step in which another rank is missing to its error.
+const NOTICED_MS_MAX: f64 = 1000.0;
+
+fn check(folder: &TempDir, ways: &[(u32, Sharding)], tolerance: f32) {
+    let script = busy_script();
+    let expected = flat(&run(&mut alone(folder.path(), 3), &script));
+    for &(world, sharding) in ways {
+        let (ours, _) = together(folder.path(), 3, world, sharding, &script);
+        assert_close(&flat(&ours), &expected, tolerance);
+    }
+}
+
+const ALL_WAYS: [(u32, Sharding); 4] = [
+    (2, Sharding::Pipeline),
+    (2, Sharding::Tensor),
+    (3, Sharding::Pipeline),
+    (3, Sharding::Tensor),
+];
+
+#[test]
+fn llama_over_ranks_equals_one() {
+    check(&Shape::tiny("llama").write(), &ALL_WAYS, TOLERANCE);
+}
+
+#[test]
+fn qwen3_over_ranks_equals_one() {
+    check(&Shape::tiny("qwen3").write(), &ALL_WAYS, TOLERANCE);
+}
+
+#[test]
+fn tied_grouped_heads_over_ranks_equal_one() {
+    let shape = Shape { kv_heads: 2, tied: true, ..Shape::tiny("llama") };
+    check(&shape.write(), &ALL_WAYS[..3], TOLERANCE);
+}
+
+#[test]
+fn bfloat16_over_ranks_equals_one() {
+    let shape = Shape { bf16: true, ..Shape::tiny("qwen3") };
+    check(&shape.write(), &ALL_WAYS[..1], 0.01);
+    check(&shape.write(), &ALL_WAYS[1..2], 0.5);
+}
+
+#[test]
+fn quantized_over_ranks_equals_one() {
+    let (packed, _) = Shape::tiny("llama").write_quantized(4);
+    check(&packed, &ALL_WAYS, TOLERANCE);
+}
+
+#[test]
+fn a_lost_rank_is_an_error_within_a_second() {
+    let folder = Shape::tiny("llama").write();
+    let mut script = in_chunks(0, &tokens(6), 3);
+    script.push(step(vec![piece(0, 6, &[1], Wanted::Last)]));
+    for sharding in [Sharding::Pipeline, Sharding::Tensor] {
+        for doomed in [0, 1] {
+            // A sender may find room in the socket's buffer once; then rank 0 alone can notice at once.
+            if sharding == Sharding::Pipeline && doomed == 0 {
+                continue;
+            }
+            let (why, after_ms) = bereaved(folder.path(), 3, sharding, &script, doomed);
+            println!("{sharding:?} without rank {doomed}: {why} after {after_ms:.1} ms");
+            assert!(after_ms < NOTICED_MS_MAX, "{why} after {after_ms} ms");
+        }
+    }
+}

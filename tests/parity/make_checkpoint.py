@@ -1,0 +1,51 @@
+"""Writes a random checkpoint of a tiny model, made and saved by mlx-lm's own model classes.
+
+Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override the defaults below; besides those of
+`config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none).
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+import tokenizers
+from mlx.utils import tree_flatten
+
+folder, overrides = Path(sys.argv[1]), json.loads(sys.argv[2])
+settings = {
+    "model_type": "llama", "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 6,
+    "num_attention_heads": 6, "num_key_value_heads": 6, "head_dim": 16, "rms_norm_eps": 1e-5, "vocab_size": 512,
+    "max_position_embeddings": 1024, "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": 0,
+    "seed": 1, "dtype": "float32", "quantize": 0,
+} | overrides
+seed, dtype, bits = settings.pop("seed"), settings.pop("dtype"), settings.pop("quantize")
+
+mx.random.seed(seed)
+module = importlib.import_module(f"mlx_lm.models.{settings['model_type']}")
+model = module.Model(module.ModelArgs.from_dict(settings))
+# Larger than usual, so that the logits are decided and every part of the network matters.
+model.update_modules({})
+for name, weight in tree_flatten(model.parameters()):
+    scale = 1.0 if "norm" in name else 2.5 * weight.shape[-1] ** -0.5
+    fresh = mx.random.normal(weight.shape) * (0.1 if "norm" in name else scale) + (1.0 if "norm" in name else 0.0)
+    model.load_weights([(name, fresh.astype(getattr(mx, dtype)))], strict=False)
+if bits:
+    nn.quantize(model, group_size=32, bits=bits)
+    settings["quantization"] = {"group_size": 32, "bits": bits}
+
+folder.mkdir(parents=True, exist_ok=True)
+mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+(folder / "config.json").write_text(json.dumps(settings, indent=2))
+# Token ids are all that parity needs: a byte-level tokenizer whose vocabulary is filled up with made-up words.
+alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+words = ["<end>"] + alphabet + [f"<w{index}>" for index in range(settings["vocab_size"] - 1 - len(alphabet))]
+tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE({word: index for index, word in enumerate(words)}, []))
+tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+tokenizer.decoder = tokenizers.decoders.ByteLevel()
+tokenizer.save(str(folder / "tokenizer.json"))
+(folder / "tokenizer_config.json").write_text(json.dumps(
+    {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>"}))
+print(json.dumps({"folder": str(folder)}))
