@@ -151,7 +151,7 @@ fn prompts_are_scored_and_stop_strings_found() {
     let count: usize = events
         .iter()
         .map(|event| match event {
-            TokenEvent::Prompt(scores) => scores.len(),
+            TokenEvent::Prompt(logprobs) => logprobs.len(),
             TokenEvent::Token { .. } | TokenEvent::Finished(_) | TokenEvent::Failed(_) => 0,
         })
         .sum();

@@ -21,7 +21,7 @@ fn malformed_frames_end_the_worker_with_a_reason() {
     let mut random = Random(42);
     for n in 0..MALFORMED_STARTS {
         let mut bytes = encode(&ToWorker::Submit(request(n, &[1, 2, 3], 4))).unwrap();
-        for _ in 0..1 + n % 4 {
+        for _ in 0..=n % 4 {
             let at = random.next() as usize % bytes.len();
             // A frame that says it is longer is waited for; that has its own time limit.
             if at != 1 && at != 2 {

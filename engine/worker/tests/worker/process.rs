@@ -52,7 +52,7 @@ impl Worker {
         let (sender, frames) = mpsc::sync_channel(1 << 16);
         std::thread::spawn(move || {
             let mut decoder = Decoder::new(FRAME_BYTES_MAX);
-            let mut chunk = [0; 1 << 16];
+            let mut chunk = [0; 1 << 12];
             while let Ok(count @ 1..) = stdout.read(&mut chunk) {
                 decoder.push(&chunk[..count]);
                 while let Some(frame) = decoder.next::<FromWorker>().unwrap() {
