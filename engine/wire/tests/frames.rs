@@ -1,6 +1,9 @@
 //! Every frame survives the way there, and nothing that is no frame does harm.
 
-#![expect(clippy::unwrap_used, reason = "a test ends with what it did not expect")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends with what it did not expect"
+)]
 
 #[path = "frames/arbitrary.rs"]
 mod arbitrary;
