@@ -118,7 +118,10 @@ mod tests {
             "[]",
             &expect!["- | the body: invalid type: sequence, expected an object"],
         );
-        check("{\"messages\": [[\"x\"]]}", &expect!["messages[0] | messages[0]: invalid type: sequence, expected an object"]);
+        check(
+            "{\"messages\": [[\"x\"]]}",
+            &expect!["messages[0] | messages[0]: invalid type: sequence, expected an object"],
+        );
         check(
             "7",
             &expect!["- | the body: invalid type: integer `7`, expected an object"],

@@ -12,6 +12,7 @@ mod guard;
 mod json;
 pub mod metrics;
 pub mod openai;
+mod patience;
 mod router;
 pub mod server;
 mod status;

@@ -1,17 +1,21 @@
 //! All routes, and what happens to every request before and after its route.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base::{ErrorCode, Failure};
 use http::{HeaderValue, Method, Uri, header};
-use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 
 use crate::app::App;
+use crate::metrics::InFlight;
 use crate::{admin, dashboard, openai};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -81,11 +85,37 @@ async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     app.metrics.answered(route, response.status().as_u16());
     response.map(|body| {
-        axum::body::Body::new(body.map_frame(move |frame| {
-            let _answering = &in_flight;
-            frame
-        }))
+        Body::new(Counted {
+            body,
+            _in_flight: in_flight,
+        })
     })
+}
+
+/// A body that counts as being sent until it is dropped.
+struct Counted {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The envelope of the dialect to which `path` belongs.

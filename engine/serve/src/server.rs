@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::App;
 use crate::guard::Hosts;
+use crate::patience::Patient;
 use crate::router::router;
 use crate::{Gateway, Metrics};
 
@@ -112,7 +113,7 @@ impl Server {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_LIMIT)
                 .serve_connection(
-                    TokioIo::new(stream),
+                    TokioIo::new(Patient::new(stream)),
                     TowerToHyperService::new(self.router.clone()),
                 );
             let connection = graceful.watch(connection);

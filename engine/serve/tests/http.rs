@@ -24,6 +24,10 @@ use tokio::time::timeout;
 /// What takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Method, path, headers and body of a request; status and code of its answer.
+type Case<'a> = (&'a str, &'a str, Headers<'a>, &'a [u8], u16, &'a str);
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+
 struct Running {
     gateway: Arc<TestGateway>,
     client: Client,
@@ -161,8 +165,7 @@ async fn everything_wrong_under_v1_has_openais_envelope() {
     let post = "/v1/chat/completions";
     let json = ("Content-Type", "application/json");
     let big = vec![b' '; (16 << 20) + 1];
-    type Headers = Vec<(&'static str, &'static str)>;
-    let cases: Vec<(&str, &str, Headers, &[u8], u16, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("GET", "/v1/nothing", vec![], b"", 404, "not_found"),
         ("GET", "/nothing", vec![], b"", 404, "not_found"),
         ("GET", post, vec![], b"", 405, "method_not_allowed"),
@@ -229,6 +232,11 @@ async fn everything_wrong_under_v1_has_openais_envelope() {
     assert_eq!(
         unknown["error"]["message"],
         "there is no model nope (hint: try sprout)"
+    );
+    let sized = running.get("/v1/nothing").await;
+    assert_eq!(
+        sized.header("content-length"),
+        Some(sized.text().len().to_string().as_str())
     );
     let allowed = running.client.send("GET", post, &[], b"").await;
     assert_eq!(allowed.header("allow"), Some("POST"));

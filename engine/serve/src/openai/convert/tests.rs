@@ -508,7 +508,7 @@ fn what_would_have_to_be_ignored_is_refused() {
         let failure = parse_chat(body.as_bytes(), Fresh::new(1)).unwrap_err();
         said.push(failure.to_string());
     }
-    expect![[r#"
+    expect![[r"
         more than one answer to a request is not supported (hint: leave out n)
         tools are not supported (hint: leave out tools)
         tools are not supported (hint: leave out tool_choice)
@@ -530,7 +530,7 @@ fn what_would_have_to_be_ignored_is_refused() {
         images are not supported (hint: leave out messages[0].content[0])
         audio is not supported (hint: leave out messages[0].content[0])
         files are not supported (hint: leave out messages[0].content[0])
-        content other than text is not supported (hint: leave out messages[0].content[0])"#]]
+        content other than text is not supported (hint: leave out messages[0].content[0])"]]
     .assert_eq(&said.join("\n"));
 }
 

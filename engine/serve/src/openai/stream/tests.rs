@@ -135,9 +135,21 @@ fn a_whole_chat_answer() {
         (0, delta(" you", vec![token(b" you", Some(-1.5))])),
         (0, finished(FinishReason::Stop)),
     ];
-    check_whole(ChatWhole::new(head(), true), events, &expect![[r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"Hi you","refusal":null},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.25,"bytes":[72,105]},{"token":"x","logprob":-9999.0,"bytes":[120]}]},{"token":" you","logprob":-1.5,"bytes":[32,121,111,117],"top_logprobs":[{"token":" you","logprob":-0.25,"bytes":[32,121,111,117]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}],"refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#]]);
+    check_whole(
+        ChatWhole::new(head(), true),
+        events,
+        &expect![[
+            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"Hi you","refusal":null},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.25,"bytes":[72,105]},{"token":"x","logprob":-9999.0,"bytes":[120]}]},{"token":" you","logprob":-1.5,"bytes":[32,121,111,117],"top_logprobs":[{"token":" you","logprob":-0.25,"bytes":[32,121,111,117]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}],"refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#
+        ]],
+    );
     let events = vec![(0, started()), (0, finished(FinishReason::Length))];
-    check_whole(ChatWhole::new(head(), false), events, &expect![[r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#]]);
+    check_whole(
+        ChatWhole::new(head(), false),
+        events,
+        &expect![[
+            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#
+        ]],
+    );
 }
 
 #[test]
@@ -164,7 +176,13 @@ fn a_whole_completion_of_two_prompts() {
         logprobs: Some(2),
         include_usage: false,
     };
-    check_whole(CompletionWhole::new(head(), extras), events, &expect![[r#"{"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"é one","index":0,"logprobs":{"tokens":["bytes:\\xc3","bytes:\\xa9"," ","one"],"token_logprobs":[null,-0.75,-2.0,-0.5],"top_logprobs":[null,{"bytes:\\xa9":-0.25,"x":-9999.0},{" ":-0.25,"x":-9999.0},{"one":-0.25,"x":-9999.0}],"text_offset":[0,0,1,2]},"finish_reason":"stop"},{"text":"two","index":1,"logprobs":{"tokens":["two"],"token_logprobs":[-1.0],"top_logprobs":[{"two":-0.25,"x":-9999.0}],"text_offset":[0]},"finish_reason":"length"}],"usage":{"prompt_tokens":6,"completion_tokens":4,"total_tokens":10}}"#]]);
+    check_whole(
+        CompletionWhole::new(head(), extras),
+        events,
+        &expect![[
+            r#"{"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"é one","index":0,"logprobs":{"tokens":["bytes:\\xc3","bytes:\\xa9"," ","one"],"token_logprobs":[null,-0.75,-2.0,-0.5],"top_logprobs":[null,{"bytes:\\xa9":-0.25,"x":-9999.0},{" ":-0.25,"x":-9999.0},{"one":-0.25,"x":-9999.0}],"text_offset":[0,0,1,2]},"finish_reason":"stop"},{"text":"two","index":1,"logprobs":{"tokens":["two"],"token_logprobs":[-1.0],"top_logprobs":[{"two":-0.25,"x":-9999.0}],"text_offset":[0]},"finish_reason":"length"}],"usage":{"prompt_tokens":6,"completion_tokens":4,"total_tokens":10}}"#
+        ]],
+    );
 }
 
 #[test]
