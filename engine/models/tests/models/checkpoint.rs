@@ -61,7 +61,10 @@ impl Shape {
         let (hidden, inner) = (self.hidden, self.inner);
         let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut all = vec![
-            ("model.embed_tokens".to_string(), vec![self.vocabulary, hidden]),
+            (
+                "model.embed_tokens".to_string(),
+                vec![self.vocabulary, hidden],
+            ),
             ("model.norm".into(), vec![hidden]),
         ];
         if !self.tied {
@@ -109,7 +112,12 @@ impl Shape {
     pub fn write(&self) -> TempDir {
         let mut file = File::default();
         for (name, shape) in self.tensors() {
-            file.add_floats(&format!("{name}.weight"), &shape, &random(&name, &shape), self.bf16);
+            file.add_floats(
+                &format!("{name}.weight"),
+                &shape,
+                &random(&name, &shape),
+                self.bf16,
+            );
         }
         folder(&self.config(), &file)
     }
@@ -161,7 +169,10 @@ impl File {
             let bytes: Vec<u8> = halves.flat_map(u16::to_le_bytes).collect();
             self.add(name, "BF16", shape, &bytes);
         } else {
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
             self.add(name, "F32", shape, &bytes);
         }
     }
@@ -203,8 +214,12 @@ fn random(name: &str, shape: &[usize]) -> Vec<f32> {
         _ => (0.0, 2.5 * (shape[shape.len() - 1] as f32).powf(-0.5)),
     };
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     };
-    (0..shape.iter().product()).map(|_| middle + reach * next()).collect()
+    (0..shape.iter().product())
+        .map(|_| middle + reach * next())
+        .collect()
 }

@@ -25,9 +25,15 @@ fn load_whole(folder: &Path) -> Result<(), LoadError> {
 
 #[test]
 fn the_card_counts_what_is_there() {
-    let shape = Shape { kv_heads: 2, ..Shape::tiny("qwen3") };
+    let shape = Shape {
+        kv_heads: 2,
+        ..Shape::tiny("qwen3")
+    };
     let card = inspect(shape.write().path()).unwrap();
-    assert_eq!((card.layer_count(), card.hidden_size, card.vocabulary_size), (3, 64, 96));
+    assert_eq!(
+        (card.layer_count(), card.hidden_size, card.vocabulary_size),
+        (3, 64, 96)
+    );
     assert_eq!(card.tensor_degrees, [1, 2]);
     assert_eq!(card.layers[0].cache_bytes_per_token, 2 * 2 * 32 * 4);
     assert_eq!(card.embedding_bytes, 96 * 64 * 4);
@@ -69,10 +75,16 @@ fn a_truncated_file_is_named_with_a_tensor() {
         fs::write(&path, &whole[..kept]).unwrap();
         let refused = load_whole(folder.path()).unwrap_err().to_string();
         assert!(refused.contains("model.safetensors"), "{refused}");
-        assert!(kept + 1 < whole.len() || refused.contains("tensor "), "{refused}");
+        assert!(
+            kept + 1 < whole.len() || refused.contains("tensor "),
+            "{refused}"
+        );
     }
     fs::write(&path, [&u64::MAX.to_le_bytes()[..], &whole[8..]].concat()).unwrap();
-    assert!(matches!(inspect(folder.path()), Err(LoadError::Damaged { .. })));
+    assert!(matches!(
+        inspect(folder.path()),
+        Err(LoadError::Damaged { .. })
+    ));
 }
 
 #[test]
@@ -104,7 +116,12 @@ fn configurations_that_do_not_fit_the_weights_are_refused() {
 fn products_of_huge_sizes_are_refused_not_computed() {
     let folder = Shape::tiny("llama").write();
     edit_config(&folder, |config| {
-        for field in ["num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size"] {
+        for field in [
+            "num_attention_heads",
+            "num_key_value_heads",
+            "head_dim",
+            "hidden_size",
+        ] {
             config[field] = json!(1 << 24);
         }
     });
@@ -115,10 +132,19 @@ fn products_of_huge_sizes_are_refused_not_computed() {
 fn shards_that_cannot_be_are_refused() {
     let folder = Shape::tiny("llama").write();
     let mut beyond = spec(0, 1, 4, Sharding::Pipeline);
-    assert!(matches!(models::load(folder.path(), &beyond, Group::single(), |_, _| ()), Err(LoadError::Shard(_))));
+    assert!(matches!(
+        models::load(folder.path(), &beyond, Group::single(), |_, _| ()),
+        Err(LoadError::Shard(_))
+    ));
     beyond = spec(0, 1, 3, Sharding::Tensor);
     beyond.tensor = TensorSlice { index: 0, of: 4 };
-    assert!(matches!(models::load(folder.path(), &beyond, Group::single(), |_, _| ()), Err(LoadError::Shard(_))));
+    assert!(matches!(
+        models::load(folder.path(), &beyond, Group::single(), |_, _| ()),
+        Err(LoadError::Shard(_))
+    ));
     let other_world = spec(1, 2, 3, Sharding::Pipeline);
-    assert!(matches!(models::load(folder.path(), &other_world, Group::single(), |_, _| ()), Err(LoadError::Shard(_))));
+    assert!(matches!(
+        models::load(folder.path(), &other_world, Group::single(), |_, _| ()),
+        Err(LoadError::Shard(_))
+    ));
 }

@@ -51,9 +51,21 @@ pub fn spec(rank: u32, world: u32, layers: u32, sharding: Sharding) -> ShardSpec
             from_the_first * layers / world..(from_the_first + 1) * layers / world,
             TensorSlice::WHOLE,
         ),
-        Sharding::Tensor => (0..layers, TensorSlice { index: rank, of: world }),
+        Sharding::Tensor => (
+            0..layers,
+            TensorSlice {
+                index: rank,
+                of: world,
+            },
+        ),
     };
-    ShardSpec { rank, world, sharding, layers, tensor }
+    ShardSpec {
+        rank,
+        world,
+        sharding,
+        layers,
+        tensor,
+    }
 }
 
 /// The model on one rank, in this process.
@@ -63,28 +75,50 @@ pub fn alone(folder: &Path, layers: u32) -> MlxBackend {
 }
 
 /// Runs a script on `world` ranks; the logits of rank 0 and its mean milliseconds for a step.
-pub fn together(folder: &Path, layers: u32, world: u32, sharding: Sharding, script: &Script) -> (Logits, f64) {
+pub fn together(
+    folder: &Path,
+    layers: u32,
+    world: u32,
+    sharding: Sharding,
+    script: &Script,
+) -> (Logits, f64) {
     let mut answers = start(folder, layers, world, sharding, script, None);
     for answer in &answers {
         assert!(answer.lost.is_none(), "{answer:?}");
     }
-    let Answer { logits, step_ms, .. } = answers.remove(0);
+    let Answer {
+        logits, step_ms, ..
+    } = answers.remove(0);
     (logits, step_ms)
 }
 
 /// Runs a script in the middle of which a rank dies: what each of the others then says, and after how many milliseconds.
-pub fn bereaved(folder: &Path, layers: u32, sharding: Sharding, script: &Script, doomed: u32) -> (String, f64) {
+pub fn bereaved(
+    folder: &Path,
+    layers: u32,
+    sharding: Sharding,
+    script: &Script,
+    doomed: u32,
+) -> (String, f64) {
     let mut answers = start(folder, layers, 2, sharding, script, Some(doomed));
     assert_eq!(answers.len(), 1);
     answers.remove(0).lost.unwrap()
 }
 
-fn start(folder: &Path, layers: u32, world: u32, sharding: Sharding, script: &Script, doomed: Option<u32>) -> Vec<Answer> {
+fn start(
+    folder: &Path,
+    layers: u32,
+    world: u32,
+    sharding: Sharding,
+    script: &Script,
+    doomed: Option<u32>,
+) -> Vec<Answer> {
     let run_folder = tempfile::tempdir().unwrap();
     let hosts = run_folder.path().join("hosts.json");
     // All at once, so that no two are the same.
-    let listeners: Vec<TcpListener> =
-        (0..world).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let listeners: Vec<TcpListener> = (0..world)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
     let ring: Vec<[String; 1]> = listeners
         .iter()
         .map(|listener| [listener.local_addr().unwrap().to_string()])
@@ -152,7 +186,10 @@ impl Drop for Rank {
 #[test]
 #[ignore = "one rank of the tests in sharded.rs, which start it as a process of its own"]
 fn rank_process() {
-    #[expect(clippy::disallowed_methods, reason = "how the test hands its child the job")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how the test hands its child the job"
+    )]
     let Ok(job) = std::env::var(JOB_VARIABLE) else {
         return;
     };
@@ -161,7 +198,11 @@ fn rank_process() {
         std::thread::sleep(LAST_RANK_DELAY);
     }
     let group = Group::join().unwrap();
-    let sharding = if job.tensor { Sharding::Tensor } else { Sharding::Pipeline };
+    let sharding = if job.tensor {
+        Sharding::Tensor
+    } else {
+        Sharding::Pipeline
+    };
     let spec = spec(job.rank, job.world, job.layers, sharding);
     let mut backend = models::load(&job.folder, &spec, group, |_, _| ()).unwrap();
     let answer = perform(&job, &mut backend);
@@ -183,5 +224,9 @@ fn perform(job: &Job, backend: &mut MlxBackend) -> Answer {
             other => panic!("a step without the other rank gave {other:?}"),
         }
     });
-    Answer { logits, step_ms, lost }
+    Answer {
+        logits,
+        step_ms,
+        lost,
+    }
 }

@@ -50,7 +50,9 @@ pub fn step(rows: Vec<Piece>) -> Step {
 
 /// Tokens of a made-up text.
 pub fn tokens(count: usize) -> Vec<u32> {
-    (0..count as u32).map(|index| (index * 37 + 11) % 96).collect()
+    (0..count as u32)
+        .map(|index| (index * 37 + 11) % 96)
+        .collect()
 }
 
 /// One sequence in pieces of `chunk` tokens, logits of every position.
@@ -85,7 +87,11 @@ impl Step {
 pub fn run(backend: &mut MlxBackend, script: &[Step]) -> Logits {
     let step = |step: &Step| {
         let output = backend.step(&step.plan()).unwrap();
-        output.logits.into_iter().map(|logits| logits.values).collect()
+        output
+            .logits
+            .into_iter()
+            .map(|logits| logits.values)
+            .collect()
     };
     script.iter().map(step).collect()
 }

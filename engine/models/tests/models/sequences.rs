@@ -16,7 +16,11 @@ fn variants() -> Vec<(Shape, f32)> {
     for model_type in ["llama", "qwen3"] {
         let tiny = Shape::tiny(model_type);
         all.push((tiny.clone(), TOLERANCE));
-        let grouped = Shape { kv_heads: 2, tied: true, ..tiny.clone() };
+        let grouped = Shape {
+            kv_heads: 2,
+            tied: true,
+            ..tiny.clone()
+        };
         all.push((grouped, TOLERANCE));
         all.push((Shape { bf16: true, ..tiny }, TOLERANCE_BF16));
     }
@@ -80,7 +84,9 @@ fn a_batch_equals_each_sequence_alone() {
         let mut backend = alone(folder.path(), 3);
         let batch = run(&mut backend, &busy_script());
         let sequence = |slot: u32, text: &[u32], backend: &mut models::MlxBackend| {
-            run(backend, &in_chunks(slot, text, text.len())).remove(0).remove(0)
+            run(backend, &in_chunks(slot, text, text.len()))
+                .remove(0)
+                .remove(0)
         };
         let first = [tokens(12), vec![5, 6, 7]].concat();
         let second = [tokens(30)[12..].to_vec(), vec![8, 9]].concat();
@@ -100,8 +106,17 @@ fn a_batch_equals_each_sequence_alone() {
 
 #[test]
 fn quantized_equals_the_numbers_it_stands_for() {
-    for (model_type, bits, tied) in [("llama", 4, false), ("llama", 8, true), ("qwen3", 4, true), ("qwen3", 8, false)] {
-        let (packed, dense) = Shape { tied, ..Shape::tiny(model_type) }.write_quantized(bits);
+    for (model_type, bits, tied) in [
+        ("llama", 4, false),
+        ("llama", 8, true),
+        ("qwen3", 4, true),
+        ("qwen3", 8, false),
+    ] {
+        let (packed, dense) = Shape {
+            tied,
+            ..Shape::tiny(model_type)
+        }
+        .write_quantized(bits);
         let script = in_chunks(0, &tokens(12), 8);
         let ours = flat(&run(&mut alone(packed.path(), 3), &script));
         let theirs = flat(&run(&mut alone(dense.path(), 3), &script));
@@ -120,11 +135,14 @@ fn a_plan_that_does_not_fit_is_refused() {
         vec![piece(3, 1, &[1], Wanted::Last)],
         vec![piece(0, 5, &[], Wanted::None)],
         vec![piece(0, 5, &[96], Wanted::Last)],
-        vec![piece(0, 5, &[1], Wanted::Last), piece(0, 6, &[1], Wanted::Last)],
+        vec![
+            piece(0, 5, &[1], Wanted::Last),
+            piece(0, 6, &[1], Wanted::Last),
+        ],
     ] {
         let refused = backend.step(&step(rows.clone()).plan());
         assert!(matches!(refused, Err(BackendError::Plan(_))), "{rows:?}");
     }
     // Refused before anything ran: the cache is as it was.
-    run(&mut backend, &vec![step(vec![piece(0, 5, &[1], Wanted::Last)])]);
+    run(&mut backend, &[step(vec![piece(0, 5, &[1], Wanted::Last)])]);
 }

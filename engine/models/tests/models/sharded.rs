@@ -39,13 +39,20 @@ fn qwen3_over_ranks_equals_one() {
 
 #[test]
 fn tied_grouped_heads_over_ranks_equal_one() {
-    let shape = Shape { kv_heads: 2, tied: true, ..Shape::tiny("llama") };
+    let shape = Shape {
+        kv_heads: 2,
+        tied: true,
+        ..Shape::tiny("llama")
+    };
     check(&shape.write(), &ALL_WAYS[..3], TOLERANCE);
 }
 
 #[test]
 fn bfloat16_over_ranks_equals_one() {
-    let shape = Shape { bf16: true, ..Shape::tiny("qwen3") };
+    let shape = Shape {
+        bf16: true,
+        ..Shape::tiny("qwen3")
+    };
     check(&shape.write(), &ALL_WAYS[..1], 0.01);
     check(&shape.write(), &ALL_WAYS[1..2], 0.5);
 }

@@ -17,9 +17,16 @@ const ROUNDS: usize = 3;
 fn script() -> Script {
     let prompt = step(vec![piece(0, 0, &tokens(PROMPT), Wanted::Last)]);
     let decode = |index: usize| {
-        step(vec![piece(0, PROMPT + index, &[index as u32 % 96], Wanted::Last)])
+        step(vec![piece(
+            0,
+            PROMPT + index,
+            &[index as u32 % 96],
+            Wanted::Last,
+        )])
     };
-    std::iter::once(prompt).chain((0..DECODED).map(decode)).collect()
+    std::iter::once(prompt)
+        .chain((0..DECODED).map(decode))
+        .collect()
 }
 
 #[test]
@@ -36,7 +43,11 @@ fn decode_speed() {
         let (_, tensor) = together(folder.path(), layers, 2, Sharding::Tensor, &script);
         println!(
             "tokens/s: one rank {:.1}, two pipeline {:.1} ({:.2}), two tensor {:.1} ({:.2})",
-            1e3 / one, 1e3 / pipeline, one / pipeline, 1e3 / tensor, one / tensor
+            1e3 / one,
+            1e3 / pipeline,
+            one / pipeline,
+            1e3 / tensor,
+            one / tensor
         );
     }
 }
