@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tests::nodes::{Node, start_cluster};
+use tests::nodes::{Node, other_holders, start_cluster};
 
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Long enough that a loss after [`PIECES_BEFORE_LOSS`] is in the middle.
@@ -45,19 +45,6 @@ fn survives(sharding: &str, asked: usize, loss: impl Fn(&mut [Node], &[usize])) 
     let after = api.stream("/v1/completions", &request(), |_| ())?;
     assert_eq!(after.text, undisturbed.text, "after the loss");
     Ok(())
-}
-
-/// The nodes that hold a rank, without the one that is asked.
-fn other_holders(cluster: &[Node], instance: &Value, asked: usize) -> Vec<usize> {
-    let shards = instance["shards"].as_array().map_or(&[][..], Vec::as_slice);
-    let holds = |node: &Node| {
-        shards
-            .iter()
-            .any(|shard| shard["node_id"] == node.id.as_str())
-    };
-    (0..cluster.len())
-        .filter(|&index| index != asked && holds(&cluster[index]))
-        .collect()
 }
 
 fn kill_worker(node: &Node) {

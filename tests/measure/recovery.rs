@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::{Value, json};
-use tests::nodes::{Node, start_cluster};
+use serde_json::json;
+use tests::nodes::{Node, other_holders, start_cluster};
 
 /// As elsewhere: far beyond the aim.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// The loss happens when this many pieces of text have arrived.
 const PIECES_BEFORE_LOSS: usize = 20;
 /// Long enough that the loss is in the middle.
-const TOKENS: usize = 300;
+const TOKENS: usize = 150;
 
 pub fn measure(runs: usize) -> Result<()> {
     for sharding in ["pipeline", "tensor"] {
@@ -52,17 +52,18 @@ enum Loss {
 fn one_run(sharding: &str, loss: Loss) -> Result<Duration> {
     let mut cluster = start_cluster(3)?;
     let asked = usize::from(matches!(loss, Loss::Owner));
-    let id = cluster[0].api().place("sprout", sharding, 3)?;
-    cluster[asked]
-        .api()
-        .wait_for("instance", READY_LIMIT, |state| is_ready(state, &id))?;
+    // A tensor split leaves a node to mend with, and two ranks do not spin against each other on two cores.
+    let ranks = if sharding == "tensor" { 2 } else { 3 };
+    let id = cluster[0].api().place("sprout", sharding, ranks)?;
+    let instance = cluster[asked].api().wait_ready(&id, READY_LIMIT)?;
+    let others = other_holders(&cluster, &instance, asked);
     let body = json!({"model": "sprout", "prompt": "Count from 1 to 90.", "max_tokens": TOKENS, "stream": true,
                       "temperature": 0.8, "seed": 7, "ignore_eos": true});
     let api = cluster[asked].api();
     let undisturbed = api.stream("/v1/completions", &body, |_| ())?;
     let disturbed = api.stream("/v1/completions", &body, |pieces| {
         if pieces == PIECES_BEFORE_LOSS {
-            inflict(loss, &mut cluster);
+            inflict(loss, &mut cluster, &others);
         }
     })?;
     ensure!(
@@ -74,12 +75,12 @@ fn one_run(sharding: &str, loss: Loss) -> Result<Duration> {
     Ok(disturbed.pause_max())
 }
 
-fn inflict(loss: Loss, cluster: &mut [Node]) {
+fn inflict(loss: Loss, cluster: &mut [Node], others: &[usize]) {
     match loss {
-        Loss::OtherNode => cluster[2].kill(),
+        Loss::OtherNode => cluster[others[0]].kill(),
         Loss::Owner => cluster[0].kill(),
         Loss::OwnWorker => kill_workers(&cluster[0]),
-        Loss::OtherWorker => kill_workers(&cluster[1]),
+        Loss::OtherWorker => kill_workers(&cluster[others[0]]),
     }
 }
 
@@ -87,10 +88,4 @@ fn kill_workers(node: &Node) {
     for worker in node.worker_processes() {
         let _ = kill(Pid::from_raw(worker), Signal::SIGKILL);
     }
-}
-
-fn is_ready(state: &Value, id: &str) -> bool {
-    tests::api::instance(state, id)
-        .context("absent")
-        .is_ok_and(|instance| instance["state"] == "ready")
 }

@@ -158,6 +158,19 @@ pub fn start_cluster(count: usize) -> Result<Vec<Node>> {
     Ok(nodes)
 }
 
+/// Indices of the nodes that hold a rank of `instance`, without the one that is asked.
+pub fn other_holders(cluster: &[Node], instance: &Value, asked: usize) -> Vec<usize> {
+    let shards = instance["shards"].as_array().map_or(&[][..], Vec::as_slice);
+    let holds = |node: &Node| {
+        shards
+            .iter()
+            .any(|shard| shard["node_id"] == node.id.as_str())
+    };
+    (0..cluster.len())
+        .filter(|&index| index != asked && holds(&cluster[index]))
+        .collect()
+}
+
 /// A program of the workspace, built beside this one.
 pub fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe()?;

@@ -32,7 +32,8 @@ impl NodeId {
     }
 }
 
-/// What a model's files are: SHA-256 over its configuration and the headers of its weight files.
+/// What a model's files are: SHA-256 over its configuration, the names, lengths and headers of its weight files, and,
+/// where `store` makes it, its tokenizer and samples of the weights.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
