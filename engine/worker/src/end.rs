@@ -1,6 +1,6 @@
 //! The end of the process: at once, from any thread, with a last word where it can still be heard.
 
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::{ErrorCode, Failure};
@@ -12,35 +12,51 @@ use crate::outbox::Outbox;
 /// the other ranks wait.
 const LAST_WORD_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// For the node to read an answer that is all this process was for. Nobody else waits.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// For MLX's static destructors, which may wait for a thread that waits for a rank that is gone.
 const DESTRUCTORS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The first to end the process says why; others wait for the end.
-static ENDING: Once = Once::new();
+/// Whether a thread is ending the process already.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Ends the process with a reason.
 pub fn fatal(outbox: &Outbox, failure: Failure) -> ! {
-    ENDING.call_once(|| {
-        tracing::error!("{failure}");
-        outbox.send_last(Some(FromWorker::Fatal(failure)), LAST_WORD_TIMEOUT);
-        exit(1);
-    });
-    unreachable!("the call above ends the process")
+    begin(LAST_WORD_TIMEOUT);
+    tracing::error!("{failure}");
+    outbox.send_last(Some(FromWorker::Fatal(failure)), LAST_WORD_TIMEOUT);
+    std::process::exit(1)
 }
 
 /// Ends the process after all that was sent is written.
 pub fn done(outbox: &Outbox) -> ! {
-    ENDING.call_once(|| {
-        outbox.send_last(None, LAST_WORD_TIMEOUT);
-        exit(0);
-    });
-    unreachable!("the call above ends the process")
+    begin(ANSWER_TIMEOUT);
+    outbox.send_last(None, ANSWER_TIMEOUT);
+    std::process::exit(0)
 }
 
 /// Ends the process without a word, because nobody listens any more.
 pub fn silent() -> ! {
-    ENDING.call_once(|| exit(0));
-    unreachable!("the call above ends the process")
+    begin(Duration::ZERO);
+    std::process::exit(0)
+}
+
+/// Returns for the first to end the process, who says why within `timeout`; others wait for the end. From here on the
+/// end is sure: a last word that nobody takes, MLX's destructors, or a defect on the way are cut short by an abort.
+fn begin(timeout: Duration) {
+    if ENDING.swap(true, Ordering::SeqCst) {
+        loop {
+            std::thread::park();
+        }
+    }
+    let watch = std::thread::Builder::new().spawn(move || {
+        std::thread::sleep(timeout + DESTRUCTORS_TIMEOUT);
+        std::process::abort()
+    });
+    if watch.is_err() {
+        std::process::abort();
+    }
 }
 
 /// A panic in any thread is the end: half of a step on one rank leaves the others waiting.
@@ -58,16 +74,4 @@ pub fn fatal_on_panic(outbox: Outbox) {
             Failure::new(ErrorCode::Internal, message).hint("please report it with the node's log"),
         )
     }));
-}
-
-/// The destructors of MLX's statics run on this thread; if they hang, the process is aborted.
-fn exit(code: i32) -> ! {
-    let watch = std::thread::Builder::new().spawn(|| {
-        std::thread::sleep(DESTRUCTORS_TIMEOUT);
-        std::process::abort()
-    });
-    if watch.is_err() {
-        std::process::abort();
-    }
-    std::process::exit(code)
 }

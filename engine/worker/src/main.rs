@@ -31,6 +31,8 @@ fn main() {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_max_level(tracing::Level::INFO)
+        // It would complain to stderr that stderr is closed, and panic.
+        .log_internal_errors(false)
         .init();
     let outbox = Outbox::start(std::io::stdout());
     end::fatal_on_panic(outbox.clone());

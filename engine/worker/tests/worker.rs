@@ -12,6 +12,7 @@ mod hostile;
 #[path = "worker/process.rs"]
 mod process;
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use base::{
@@ -246,6 +247,23 @@ fn a_worker_ends_with_its_stdin_even_in_a_step() {
         "{:?}",
         began.elapsed()
     );
+}
+
+#[test]
+fn test_reproduce_a_worker_outlives_a_node_that_was_killed() {
+    // Its pipes close together, and what the worker says about it has nowhere to go.
+    let mut worker = Worker::with_stderr(Stdio::piped(), &[]);
+    worker.hang_up();
+    let began = Instant::now();
+    assert!(worker.ended(PATIENCE).is_some());
+    assert!(began.elapsed() < Duration::from_secs(1));
+    // It has something to say about a frame while stderr is closed: that was a panic in the panic hook's way.
+    let mut worker = Worker::with_stderr(Stdio::piped(), &[]);
+    worker.close_stderr();
+    let began = Instant::now();
+    let _ = worker.send_bytes(&[0xff; 64]);
+    assert!(worker.ended(PATIENCE).is_some());
+    assert!(began.elapsed() < Duration::from_secs(2));
 }
 
 #[test]

@@ -41,11 +41,15 @@ pub struct Worker {
 
 impl Worker {
     pub fn start(environment: &[(&str, String)]) -> Self {
+        Self::with_stderr(Stdio::inherit(), environment)
+    }
+
+    pub fn with_stderr(stderr: Stdio, environment: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_espalier-worker"))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut stdout = child.stdout.take().unwrap();
@@ -84,6 +88,17 @@ impl Worker {
 
     pub fn close(&mut self) {
         self.stdin = None;
+    }
+
+    /// Closes stdin and stderr, as a node does that was killed.
+    pub fn hang_up(&mut self) {
+        self.close_stderr();
+        self.close();
+    }
+
+    /// Closes its stderr; its stdout is read as before.
+    pub fn close_stderr(&mut self) {
+        self.child.stderr = None;
     }
 
     pub fn kill(&mut self) {
