@@ -3,6 +3,7 @@
 mod cluster;
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -25,6 +26,9 @@ pub struct Options {
     /// The API's port; further nodes take the next ones.
     #[arg(long, default_value_t = 3775)]
     port: u16,
+    /// Folder for everything the node keeps; several nodes keep theirs in folders inside of it.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// More arguments for `espalier serve`, after `--`.
     #[arg(last = true)]
     serve: Vec<String>,
@@ -45,8 +49,11 @@ pub fn run(options: &Options) -> Result<()> {
         "--sharding",
         &options.sharding,
     ]);
-    node.args(["--port", &options.port.to_string()])
-        .args(&options.serve);
+    node.args(["--port", &options.port.to_string()]);
+    if let Some(data) = &options.data {
+        node.arg("--data").arg(data);
+    }
+    node.args(&options.serve);
     // Takes the place of this process, so that signals and the terminal are the node's own.
     Err(node.exec()).context("cannot start espalier")
 }

@@ -45,6 +45,14 @@ pub fn test(options: &Options) -> Result<()> {
         &mut nextest,
         "cargo xtask test NAME runs one of them again",
     )?;
+    if options.filter.is_none() {
+        // nextest runs no examples of documentation.
+        pass_through(
+            "The documentation's examples",
+            cargo().args(["test", "--quiet", "--workspace", "--doc"]),
+            "see the output above",
+        )?;
+    }
     println!(
         "everything passed in {:.0} s",
         start.elapsed().as_secs_f64()

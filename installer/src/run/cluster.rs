@@ -23,7 +23,8 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Starts the nodes, places the model over all of them, and waits until they end.
 pub fn run(options: &Options) -> Result<()> {
-    let data = paths::target().join("nodes");
+    let inside_target = || paths::target().join("nodes");
+    let data = options.data.clone().unwrap_or_else(inside_target);
     let key = random_key()?;
     let mut nodes = Nodes::default();
     for index in 0..options.nodes {
@@ -32,12 +33,11 @@ pub fn run(options: &Options) -> Result<()> {
     let base = format!("http://127.0.0.1:{}", options.port);
     wait_until_joined(&base, options.nodes, &mut nodes)?;
     println!("{} nodes found each other", options.nodes);
-    place(&base, options, &mut nodes)?;
+    let model = place(&base, options, &mut nodes)?;
     println!("\nEspalier answers on {base}\n");
     println!("  curl {base}/v1/chat/completions -H 'Content-Type: application/json' \\");
     println!(
-        "    -d '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is Espalier?\"}}]}}'\n",
-        options.model
+        "    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is Espalier?\"}}]}}'\n"
     );
     println!("Open {base} to see who holds what. Ctrl-C ends all nodes.");
     nodes.watch();
@@ -159,7 +159,8 @@ fn wait_until_joined(base: &str, count: u16, nodes: &mut Nodes) -> Result<()> {
     }
 }
 
-fn place(base: &str, options: &Options, nodes: &mut Nodes) -> Result<()> {
+/// Divides the model between all nodes; the name under which requests reach it.
+fn place(base: &str, options: &Options, nodes: &mut Nodes) -> Result<String> {
     let request =
         json!({"model": options.model, "sharding": options.sharding, "node_count": options.nodes});
     let mut response = agent()
@@ -180,7 +181,8 @@ fn place(base: &str, options: &Options, nodes: &mut Nodes) -> Result<()> {
         match instance["state"].as_str() {
             Some("ready") => {
                 show_shards(&instance);
-                return Ok(());
+                let model = instance["model"].as_str().unwrap_or(&options.model);
+                return Ok(model.to_owned());
             }
             Some("failed") => bail!("{} cannot be placed: {}", options.model, instance["error"]),
             _ if start.elapsed() > READY_LIMIT => {

@@ -52,8 +52,7 @@ pub fn generate(mlx: &Path, mlx_c: &Path) -> Result<()> {
     }
     let wrapper = mlx.join("mlx_c.h");
     fs::write(&wrapper, all)?;
-    let output = folder(mlx).join("bindings.rs");
-    fs::create_dir_all(folder(mlx))?;
+    let output = mlx.join("mlx_c.rs");
     let mut bindgen = Command::new(tools.join("bin/bindgen"));
     // mlx-sys blocks these two as well: their C sizes trip a lint of newer compilers.
     bindgen.args([
@@ -75,6 +74,12 @@ pub fn generate(mlx: &Path, mlx_c: &Path) -> Result<()> {
         &mut bindgen,
         "is libclang installed (Debian: libclang-14-dev)?",
     )?;
-    let bindings = fs::read_to_string(&output)?;
-    Ok(fs::write(&output, bindings + X86_HALF)?)
+    let bindings = fs::read_to_string(&output)? + X86_HALF;
+    let file = folder(mlx).join("bindings.rs");
+    fs::create_dir_all(folder(mlx))?;
+    // A newer file would have everything that uses MLX built again.
+    if fs::read_to_string(&file).is_ok_and(|old| old == bindings) {
+        return Ok(());
+    }
+    Ok(fs::write(&file, bindings)?)
 }

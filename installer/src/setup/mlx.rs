@@ -18,7 +18,7 @@ const MLX_CPU_VERSION: &str = "0.32.2";
 const WHEEL_SHA256: &str = "fc5d31b90fc4f457b2f9614ed45651a567d22a6a11a03d114a90a4e10bdd8878";
 /// Debian's folder of OpenBLAS, its threaded build.
 const OPENBLAS: &str = "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0";
-/// Compiler, CMake, `{fmt}` for `std::format`, clang for bindgen, OpenBLAS, and Python's pip, which fetches wheels.
+/// A compiler, `CMake` and Ninja, `{fmt}` for `std::format`, clang for bindgen, OpenBLAS, and Python's pip, which fetches wheels.
 const PACKAGES: [&str; 7] = [
     "g++",
     "cmake",
@@ -135,6 +135,11 @@ fn use_openblas(folder: &Path) -> Result<()> {
 
 /// mlx-c comes inside the source of mlx-sys, which cargo fetches.
 fn mlx_c_source() -> Result<PathBuf> {
+    step(
+        "Fetching the crates",
+        cargo().args(["fetch", "--locked"]),
+        "check the network",
+    )?;
     let mut metadata = cargo();
     metadata.args(["metadata", "--format-version", "1", "--locked"]);
     let output = metadata.output().context("cargo metadata")?;
