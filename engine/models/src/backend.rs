@@ -128,6 +128,8 @@ impl MlxBackend {
         let hidden = self.model.layers(self.input(rows)?, spans, slots)?;
         if self.group.rank() > 0 {
             if self.pipeline {
+                // The next rank expects this type, whatever mixture of types the layers' weights have.
+                let hidden = hidden.as_dtype(self.dimensions.dtype)?;
                 self.group.send(&hidden, self.group.rank() - 1)?.eval()?;
             } else {
                 hidden.eval()?;

@@ -10,7 +10,7 @@ use mlx_rs::{Array, Dtype};
 use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::layers::{RowSpan, SlotCache};
-use crate::load::{Folder, Weights};
+use crate::load::{Config, Folder, Weights};
 use crate::{llama, qwen3};
 
 /// An array, or why MLX refused.
@@ -170,8 +170,24 @@ pub(crate) fn usual_card(folder: &Folder, facts: &CardFacts) -> Result<ModelCard
     })
 }
 
+/// The tensor splits of a model cut by `sizes` (heads, columns), whose second matrices of a pair, `cut` with their
+/// columns, are cut along what quantization groups.
+pub(crate) fn usual_tensor_degrees(
+    file: &Config,
+    sizes: &[i32],
+    cut: &[(&str, i32)],
+) -> Result<Vec<u32>, LoadError> {
+    let mut sizes = sizes.to_vec();
+    for (path, columns) in cut {
+        if let Some(how) = file.quantization(path)? {
+            sizes.push(columns / how.group_size);
+        }
+    }
+    Ok(common_degrees(&sizes))
+}
+
 /// The numbers of ranks by which all of `sizes` divide.
-pub(crate) fn common_degrees(sizes: &[i32]) -> Vec<u32> {
+fn common_degrees(sizes: &[i32]) -> Vec<u32> {
     let largest = sizes.iter().copied().min().unwrap_or(1).max(1);
     (1..=largest)
         .filter(|degree| sizes.iter().all(|size| size % degree == 0))

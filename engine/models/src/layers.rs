@@ -5,15 +5,19 @@
 mod attention;
 mod cache;
 mod embedding;
+mod ends;
 mod linear;
 mod norm;
+mod parts;
 mod rope;
 
 pub(crate) use attention::{AttentionShape, attend};
 pub(crate) use cache::{LayerCache, SlotCache};
 pub(crate) use embedding::Embedding;
-pub(crate) use linear::{Linear, Projection};
+pub(crate) use ends::{Ends, Table};
+pub(crate) use linear::{Linear, PartWeights};
 pub(crate) use norm::RmsNorm;
+pub(crate) use parts::Parts;
 pub(crate) use rope::{Rope, RopeConfig};
 
 /// One row of a step: `tokens` tokens of one sequence, at `first..first + tokens` of the step's tokens.

@@ -4,18 +4,20 @@
 
 use std::rc::Rc;
 
-use base::{ModelCard, ShardSpec, TensorSlice};
+use base::{ModelCard, ShardSpec};
 use mlx_rs::{Array, nn};
 use serde::Deserialize;
 
 use crate::distributed::Group;
 use crate::error::LoadError;
-use crate::family::{CardFacts, CausalModel, Computed, Dimensions, common_degrees, usual_card};
-use crate::layers::{
-    AttentionShape, Embedding, LayerCache, Linear, Projection, RmsNorm, Rope, RopeConfig, RowSpan,
-    SlotCache, attend,
+use crate::family::{
+    CardFacts, CausalModel, Computed, Dimensions, usual_card, usual_tensor_degrees,
 };
-use crate::load::{Config as ConfigFile, Cut, Folder, Weights};
+use crate::layers::{
+    AttentionShape, Ends, LayerCache, Linear, PartWeights, Parts, RmsNorm, Rope, RopeConfig,
+    RowSpan, SlotCache, Table, attend,
+};
+use crate::load::{Config as ConfigFile, Folder, Weights};
 
 /// The fields of `config.json` that change the computation.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,21 +46,16 @@ fn default_context() -> u32 {
 impl Config {
     fn parse(file: &ConfigFile) -> Result<Self, LoadError> {
         let config: Self = file.parse()?;
-        let sizes = [
+        file.check_sizes(&[
             ("hidden_size", config.hidden_size),
             ("intermediate_size", config.intermediate_size),
             ("num_hidden_layers", config.num_hidden_layers),
             ("num_attention_heads", config.num_attention_heads),
             ("num_key_value_heads", config.kv_heads()),
             ("head_dim", config.head_dim()),
+            ("head_dim of all heads", config.attention_width()),
             ("vocab_size", config.vocab_size),
-        ];
-        if let Some((name, value)) = sizes
-            .iter()
-            .find(|(_, value)| !(1..=1 << 24).contains(value))
-        {
-            return Err(file.problem(&format!("{name} is {value}")));
-        }
+        ])?;
         if config.num_attention_heads % config.kv_heads() != 0 {
             return Err(file.problem("num_attention_heads is no multiple of num_key_value_heads"));
         }
@@ -72,6 +69,13 @@ impl Config {
     fn head_dim(&self) -> i32 {
         self.head_dim
             .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// Elements of all heads together; 0, which is refused, for what does not fit an `i32`.
+    fn attention_width(&self) -> i32 {
+        self.num_attention_heads
+            .checked_mul(self.head_dim())
+            .unwrap_or(0)
     }
 
     /// Stated, or seen from the absence of a head of its own.
@@ -98,45 +102,20 @@ impl Attention {
         config: &Config,
         parts: &Parts,
     ) -> Result<Self, LoadError> {
-        let (heads, kv_heads, head_dim) = (
-            config.num_attention_heads,
-            config.kv_heads(),
-            config.head_dim(),
-        );
-        let bias = config.attention_bias;
-        let mut linear = |name: &str, outputs: i32, inputs: i32, cut: Cut| {
-            let path = format!("{path}.{name}");
-            Linear::load(
-                weights,
-                &Projection {
-                    path: &path,
-                    outputs,
-                    inputs,
-                    bias,
-                    cut,
-                },
-            )
+        let (hidden, width) = (config.hidden_size, config.attention_width());
+        let head_dim = config.head_dim();
+        let kv_width = config.kv_heads() * head_dim;
+        let (rows, columns) = (parts.rows(), parts.columns());
+        let mut part = PartWeights {
+            weights,
+            path,
+            bias: config.attention_bias,
         };
         let of = parts.slice.of as i32;
-        let q = linear("q_proj", heads * head_dim, config.hidden_size, parts.rows())?;
-        let k = linear(
-            "k_proj",
-            kv_heads * head_dim,
-            config.hidden_size,
-            parts.rows(),
-        )?;
-        let v = linear(
-            "v_proj",
-            kv_heads * head_dim,
-            config.hidden_size,
-            parts.rows(),
-        )?;
-        let o = linear(
-            "o_proj",
-            config.hidden_size,
-            heads * head_dim,
-            parts.columns(),
-        )?;
+        let q = part.linear("q_proj", width, hidden, rows)?;
+        let k = part.linear("k_proj", kv_width, hidden, rows)?;
+        let v = part.linear("v_proj", kv_width, hidden, rows)?;
+        let o = part.linear("o_proj", hidden, width, columns)?;
         let eps = config.rms_norm_eps;
         Ok(Self {
             q,
@@ -146,8 +125,8 @@ impl Attention {
             q_norm: RmsNorm::load(weights, &format!("{path}.q_norm"), head_dim, eps)?,
             k_norm: RmsNorm::load(weights, &format!("{path}.k_norm"), head_dim, eps)?,
             shape: AttentionShape {
-                heads: heads / of,
-                kv_heads: kv_heads / of,
+                heads: config.num_attention_heads / of,
+                kv_heads: config.kv_heads() / of,
                 head_dim,
             },
             rope: Rc::clone(&parts.rope),
@@ -187,23 +166,15 @@ impl Mlp {
         parts: &Parts,
     ) -> Result<Self, LoadError> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let mut linear = |name: &str, outputs: i32, inputs: i32, cut: Cut| {
-            let path = format!("{path}.{name}");
-            Linear::load(
-                weights,
-                &Projection {
-                    path: &path,
-                    outputs,
-                    inputs,
-                    bias: false,
-                    cut,
-                },
-            )
+        let mut part = PartWeights {
+            weights,
+            path,
+            bias: false,
         };
         Ok(Self {
-            gate: linear("gate_proj", inner, hidden, parts.rows())?,
-            up: linear("up_proj", inner, hidden, parts.rows())?,
-            down: linear("down_proj", hidden, inner, parts.columns())?,
+            gate: part.linear("gate_proj", inner, hidden, parts.rows())?,
+            up: part.linear("up_proj", inner, hidden, parts.rows())?,
+            down: part.linear("down_proj", hidden, inner, parts.columns())?,
         })
     }
 
@@ -258,13 +229,9 @@ impl Block {
     }
 }
 
-/// The final norm and the matrix that makes logits.
-type Head = (RmsNorm, Rc<Embedding>);
-
 struct Model {
-    embedding: Option<Rc<Embedding>>,
+    ends: Ends,
     blocks: Vec<Block>,
-    head: Option<Head>,
     /// The ranks that sum their slices: all in a tensor split, this one alone in a pipeline.
     tensor_group: Rc<Group>,
     dimensions: Dimensions,
@@ -272,10 +239,7 @@ struct Model {
 
 impl CausalModel for Model {
     fn embed(&self, tokens: &Array) -> Computed {
-        match &self.embedding {
-            Some(embedding) => embedding.embed(tokens),
-            None => Err("this rank does not hold the embedding".into()),
-        }
+        self.ends.embed(tokens)
     }
 
     fn layers(&self, mut hidden: Array, rows: &[RowSpan], slots: &mut [SlotCache]) -> Computed {
@@ -290,10 +254,7 @@ impl CausalModel for Model {
     }
 
     fn logits(&self, hidden: &Array) -> Computed {
-        match &self.head {
-            Some((norm, head)) => head.logits(&norm.forward(hidden)?),
-            None => Err("this rank does not hold the output head".into()),
-        }
+        self.ends.logits(hidden)
     }
 
     fn layer_count(&self) -> usize {
@@ -302,32 +263,6 @@ impl CausalModel for Model {
 
     fn dimensions(&self) -> Dimensions {
         self.dimensions
-    }
-}
-
-/// What all layers of this rank share: its slice of each matrix, and the rotary embedding.
-struct Parts {
-    slice: TensorSlice,
-    rope: Rc<Rope>,
-}
-
-impl Parts {
-    /// Whole heads, or columns of the MLP: rows of the first matrix of a pair.
-    fn rows(&self) -> Cut {
-        if self.slice.of == 1 {
-            Cut::Whole
-        } else {
-            Cut::Rows(self.slice)
-        }
-    }
-
-    /// The columns of the second matrix of a pair that belong to those rows.
-    fn columns(&self) -> Cut {
-        if self.slice.of == 1 {
-            Cut::Whole
-        } else {
-            Cut::Columns(self.slice)
-        }
     }
 }
 
@@ -355,7 +290,13 @@ pub(crate) fn load(
         .clone()
         .map(|layer| Block::load(weights, layer, &config, &parts))
         .collect::<Result<_, _>>()?;
-    let (embedding, head) = load_ends(weights, &config, spec)?;
+    let table = Table {
+        vocabulary: config.vocab_size,
+        hidden: config.hidden_size,
+        eps: config.rms_norm_eps,
+        tied: config.tied(weights.has("lm_head.weight")),
+    };
+    let ends = Ends::load(weights, spec, &table)?;
     let dimensions = Dimensions {
         hidden: config.hidden_size,
         vocabulary: config.vocab_size,
@@ -367,66 +308,24 @@ pub(crate) fn load(
         Rc::new(Group::single())
     };
     Ok(Box::new(Model {
-        embedding,
+        ends,
         blocks,
-        head,
         tensor_group,
         dimensions,
     }))
 }
 
-/// What comes before the first layer and after the last, each on the rank that holds that layer.
-fn load_ends(
-    weights: &mut Weights<'_>,
-    config: &Config,
-    spec: &ShardSpec,
-) -> Result<(Option<Rc<Embedding>>, Option<Head>), LoadError> {
-    let table = |weights: &mut Weights<'_>, path: &str| {
-        Embedding::load(weights, path, config.vocab_size, config.hidden_size).map(Rc::new)
-    };
-    let first = spec.layers.start == 0;
-    let embedding = if first {
-        Some(table(weights, "model.embed_tokens")?)
-    } else {
-        None
-    };
-    if spec.rank != 0 {
-        return Ok((embedding, None));
-    }
-    let norm = RmsNorm::load(
-        weights,
-        "model.norm",
-        config.hidden_size,
-        config.rms_norm_eps,
-    )?;
-    let tied = config.tied(weights.has("lm_head.weight"));
-    let head = match &embedding {
-        Some(embedding) if tied => Rc::clone(embedding),
-        _ if tied => table(weights, "model.embed_tokens")?,
-        _ => table(weights, "lm_head")?,
-    };
-    Ok((embedding, Some((norm, head))))
-}
-
 fn tensor_degrees(config: &Config, file: &ConfigFile) -> Result<Vec<u32>, LoadError> {
-    let mut sizes = vec![
+    let sizes = [
         config.num_attention_heads,
         config.kv_heads(),
         config.intermediate_size,
     ];
-    // The second matrix of a pair is cut along its columns, which quantization groups.
-    for (path, inputs) in [
-        (
-            "model.layers.0.self_attn.o_proj",
-            config.num_attention_heads * config.head_dim(),
-        ),
+    let cut = [
+        ("model.layers.0.self_attn.o_proj", config.attention_width()),
         ("model.layers.0.mlp.down_proj", config.intermediate_size),
-    ] {
-        if let Some(how) = file.quantization(path)? {
-            sizes.push(inputs / how.group_size);
-        }
-    }
-    Ok(common_degrees(&sizes))
+    ];
+    usual_tensor_degrees(file, &sizes, &cut)
 }
 
 /// The model in numbers.

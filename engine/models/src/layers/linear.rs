@@ -21,6 +21,36 @@ pub(crate) struct Projection<'a> {
     pub(crate) cut: Cut,
 }
 
+/// The matrices of one part of a block (its attention, its MLP), whose names begin alike.
+pub(crate) struct PartWeights<'a, 'folder> {
+    pub(crate) weights: &'a mut Weights<'folder>,
+    /// `model.layers.0.mlp`.
+    pub(crate) path: &'a str,
+    /// Whether they have biases.
+    pub(crate) bias: bool,
+}
+
+impl PartWeights<'_, '_> {
+    /// Loads this rank's `cut` of the matrix `name`, which has `outputs` rows and `inputs` columns.
+    pub(crate) fn linear(
+        &mut self,
+        name: &str,
+        outputs: i32,
+        inputs: i32,
+        cut: Cut,
+    ) -> Result<Linear, LoadError> {
+        let path = format!("{}.{name}", self.path);
+        let projection = Projection {
+            path: &path,
+            outputs,
+            inputs,
+            bias: self.bias,
+            cut,
+        };
+        Linear::load(self.weights, &projection)
+    }
+}
+
 /// `x @ weight.T + bias`.
 #[derive(Debug)]
 pub(crate) struct Linear {
@@ -42,10 +72,7 @@ pub(crate) enum Weight {
 }
 
 impl Linear {
-    pub(crate) fn load(
-        weights: &mut Weights<'_>,
-        projection: &Projection<'_>,
-    ) -> Result<Self, LoadError> {
+    fn load(weights: &mut Weights<'_>, projection: &Projection<'_>) -> Result<Self, LoadError> {
         let weight = Weight::load(weights, projection)?;
         let bias = if projection.bias {
             load_bias(weights, projection)?

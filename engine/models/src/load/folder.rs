@@ -14,6 +14,9 @@ use crate::error::LoadError;
 /// A `config.json` of more than this is not one.
 const CONFIG_BYTES_MAX: u64 = 4 << 20;
 
+/// Of a dimension of a weight; the largest real ones, vocabularies, are below a million.
+const SIZE_MAX: i32 = 1 << 24;
+
 /// A folder whose headers were read and checked.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -154,6 +157,17 @@ impl Config {
     /// The fields that a family reads.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, LoadError> {
         T::deserialize(&self.json).map_err(|error| self.problem(&error.to_string()))
+    }
+
+    /// Refuses sizes that no model has, so that products of two of them fit MLX's `i32`.
+    pub(crate) fn check_sizes(&self, sizes: &[(&str, i32)]) -> Result<(), LoadError> {
+        match sizes
+            .iter()
+            .find(|(_, value)| !(1..=SIZE_MAX).contains(value))
+        {
+            Some((name, value)) => Err(self.problem(&format!("{name} is {value}"))),
+            None => Ok(()),
+        }
     }
 
     /// An error about this file.

@@ -1,0 +1,80 @@
+//! The two ends of a causal language model, on the ranks that hold them: the embedding, the final norm and the head.
+
+use std::rc::Rc;
+
+use base::ShardSpec;
+use mlx_rs::Array;
+
+use super::{Embedding, RmsNorm};
+use crate::error::LoadError;
+use crate::family::Computed;
+use crate::load::Weights;
+
+/// What the ends look like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table {
+    /// Rows of the table.
+    pub(crate) vocabulary: i32,
+    /// Columns.
+    pub(crate) hidden: i32,
+    /// Of the final norm.
+    pub(crate) eps: f32,
+    /// Whether the head is the embedding.
+    pub(crate) tied: bool,
+}
+
+/// Whichever ends this rank holds.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    embedding: Option<Rc<Embedding>>,
+    head: Option<(RmsNorm, Rc<Embedding>)>,
+}
+
+impl Ends {
+    /// The embedding where the first layer is, norm and head on rank 0; a tied matrix is read once.
+    pub(crate) fn load(
+        weights: &mut Weights<'_>,
+        spec: &ShardSpec,
+        table: &Table,
+    ) -> Result<Self, LoadError> {
+        let mut read = |path: &str| {
+            Embedding::load(weights, path, table.vocabulary, table.hidden).map(Rc::new)
+        };
+        let embedding = match spec.layers.start {
+            0 => Some(read("model.embed_tokens")?),
+            _ => None,
+        };
+        if spec.rank > 0 {
+            return Ok(Self {
+                embedding,
+                head: None,
+            });
+        }
+        let head = match &embedding {
+            Some(embedding) if table.tied => Rc::clone(embedding),
+            _ if table.tied => read("model.embed_tokens")?,
+            _ => read("lm_head")?,
+        };
+        let norm = RmsNorm::load(weights, "model.norm", table.hidden, table.eps)?;
+        Ok(Self {
+            embedding,
+            head: Some((norm, head)),
+        })
+    }
+
+    /// `[tokens]` to `[tokens, hidden]`.
+    pub(crate) fn embed(&self, tokens: &Array) -> Computed {
+        match &self.embedding {
+            Some(embedding) => embedding.embed(tokens),
+            None => Err("this rank does not hold the embedding".into()),
+        }
+    }
+
+    /// `[positions, hidden]` to `[positions, vocabulary]`.
+    pub(crate) fn logits(&self, hidden: &Array) -> Computed {
+        match &self.head {
+            Some((norm, head)) => head.logits(&norm.forward(hidden)?),
+            None => Err("this rank does not hold the output head".into()),
+        }
+    }
+}
