@@ -14,6 +14,7 @@ pub mod node;
 mod peer_requests;
 mod random;
 mod supervisor;
+mod words;
 
 pub use config::NodeConfig;
 pub use data_folder::DataFolderError;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, ShardingChoice};
 use cluster::{ClusterView, InstanceState, InstanceView, NodeSeed, State};
-use net::{FileKeyStore, Identity, NetConfig};
+use net::{Identity, KeyStoreError, NetConfig};
 use serve::{Metrics, ServeConfig, Server};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -63,7 +63,8 @@ impl NodeHandle {
     /// Starts a node. Its API answers when this returns.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let data = DataFolder::take(&config)?;
-        let identity = Identity::load_or_create(&FileKeyStore::new(config.key_file()))?;
+        let identity =
+            Identity::load_or_create(&key_store(&config).map_err(net::IdentityError::from)?)?;
         let node_id = identity.node_id();
         let models = LocalModels::open(&config.data).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
@@ -195,6 +196,22 @@ impl NodeHandle {
             server.abort();
         }
     }
+}
+
+/// The login keychain, with an entry for each data folder.
+#[cfg(target_os = "macos")]
+fn key_store(config: &NodeConfig) -> Result<net::identity::KeychainKeyStore, KeyStoreError> {
+    net::identity::KeychainKeyStore::new("Espalier", &config.data.to_string_lossy())
+}
+
+/// A private file in the data folder.
+#[cfg(not(target_os = "macos"))]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the keychain of the other platform can refuse"
+)]
+fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
+    Ok(net::FileKeyStore::new(config.key_file()))
 }
 
 fn find(view: &ClusterView, id: InstanceId) -> Option<InstanceView> {

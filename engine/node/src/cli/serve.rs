@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use base::ShardingChoice;
+use base::{ErrorCode, ShardingChoice};
 use net::{ClusterKey, Discovery};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +19,7 @@ use crate::config::{NodeConfig, worker_program};
 use crate::environment::Environment;
 use crate::memory;
 use crate::node::NodeHandle;
+use crate::words;
 
 /// Everything a node has to end ends within this, or is ended by the system.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -146,12 +147,8 @@ fn choice(argument: ShardingArgument) -> ShardingChoice {
     }
 }
 
-/// Messages of the node's crates carry their hint in brackets at the end.
 fn from_text(message: &str) -> CommandFailure {
-    match message.split_once(" (hint: ") {
-        Some((what, hint)) => CommandFailure::with_hint(what, hint.trim_end_matches(')')),
-        None => CommandFailure::other(message),
-    }
+    words::failure(ErrorCode::Internal, message).into()
 }
 
 fn log_to_stderr(environment: &Environment) {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base::{ErrorCode, Failure, Fingerprint};
 use text::{ChatTemplate, TemplateError, Tokenizer, TokenizerError};
 
+use crate::words;
+
 /// Models whose text side is kept: a large vocabulary takes some 50 MB, and few models are in use at once.
 const MODELS_MAX: usize = 4;
 
@@ -68,9 +70,9 @@ impl ModelTexts {
 }
 
 fn unreadable(error: &TokenizerError) -> Failure {
-    Failure::new(ErrorCode::ModelDamaged, error.to_string())
+    words::failure(ErrorCode::ModelDamaged, &error.to_string())
 }
 
 fn bad_template(error: &TemplateError) -> Failure {
-    Failure::new(ErrorCode::ModelDamaged, error.to_string())
+    words::failure(ErrorCode::ModelDamaged, &error.to_string())
 }

@@ -5,6 +5,7 @@ use text::{Framing, RenderError, TextStart, TextStream};
 
 use super::answer::{Teller, Wanted};
 use super::model_text::ModelText;
+use crate::words;
 
 /// What a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ fn tokens_of(
 ) -> Result<(Vec<TokenId>, TextStart), Failure> {
     let encode = |words: &str, framing: Framing| {
         let tokens = text.tokenizer.encode(words, framing);
-        tokens.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))
+        tokens.map_err(|error| words::failure(ErrorCode::InvalidRequest, &error.to_string()))
     };
     let (tokens, start) = match prompt {
         Prompt::Chat(messages) => {
@@ -151,7 +152,7 @@ fn no_template() -> Failure {
 }
 
 fn not_rendered(error: &RenderError) -> Failure {
-    Failure::new(ErrorCode::InvalidRequest, error.to_string()).param("messages")
+    words::failure(ErrorCode::InvalidRequest, &error.to_string()).param("messages")
 }
 
 #[cfg(test)]
