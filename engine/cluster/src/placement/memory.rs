@@ -4,9 +4,13 @@ use std::ops::Range;
 
 use base::{ModelCard, Shard};
 
-/// Tokens of KV cache planned over all sequences, where the model's context is not shorter. Enough for a long chat
-/// or several short ones; the scheduler admits only what fits.
-const CACHE_TOKENS: u32 = 8_192;
+/// Tokens of KV cache planned over all sequences at most. Enough for a long chat or several short ones; the scheduler
+/// admits only what fits.
+const CACHE_TOKENS_MAX: u32 = 8_192;
+
+/// The same at least, however short the model's context: a request reserves all it may need, so room for one context
+/// alone would answer one request at a time.
+const CACHE_TOKENS_MIN: u32 = 4_096;
 
 /// Tokens that run in one step at most: a worker's prefill is cut into chunks of so many.
 pub const ACTIVATION_TOKENS: u64 = 512;
@@ -24,7 +28,7 @@ const LOGIT_BYTES: u64 = 4;
 
 /// Tokens of KV cache that a placement of this model makes room for, over all sequences.
 pub fn cache_tokens(card: &ModelCard) -> u32 {
-    card.context_tokens_max.min(CACHE_TOKENS)
+    card.context_tokens_max.clamp(CACHE_TOKENS_MIN, CACHE_TOKENS_MAX)
 }
 
 /// Bytes of the weights of `layers`, each cut into `tensor_of` slices, and of the ends that come with them.
