@@ -1,6 +1,6 @@
 //! Several ranks: each a process of this very test binary, joined by MLX's ring over loopback.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,14 +31,16 @@ struct Job {
     /// The rank that dies without a word before the last step.
     doomed: Option<u32>,
     answer: PathBuf,
+    /// Where each rank hears from rank 0, before its next step, that a token was chosen. Empty: nobody waits.
+    chosen: Vec<SocketAddr>,
 }
 
 /// What a rank has to say.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     logits: Logits,
-    /// Mean duration of a step.
-    step_ms: f64,
+    /// Duration of each step.
+    steps_ms: Vec<f64>,
     /// How the last step failed, and after how long.
     lost: Option<(String, f64)>,
 }
@@ -74,22 +76,42 @@ pub fn alone(folder: &Path, layers: u32) -> MlxBackend {
     models::load(folder, &spec, Group::single(), |_, _| ()).unwrap()
 }
 
-/// Runs a script on `world` ranks; the logits of rank 0 and its mean milliseconds for a step.
+/// Runs a script on `world` ranks; the logits of rank 0 and its milliseconds for each step.
 pub fn together(
     folder: &Path,
     layers: u32,
     world: u32,
     sharding: Sharding,
     script: &Script,
-) -> (Logits, f64) {
-    let mut answers = start(folder, layers, world, sharding, script, None);
+) -> (Logits, Vec<f64>) {
+    let mut answers = start(folder, layers, (world, sharding), script, None, &[]);
     for answer in &answers {
         assert!(answer.lost.is_none(), "{answer:?}");
     }
     let Answer {
-        logits, step_ms, ..
+        logits, steps_ms, ..
     } = answers.remove(0);
-    (logits, step_ms)
+    (logits, steps_ms)
+}
+
+/// The milliseconds of each of rank 0's steps when, as in decoding, no rank begins a step before rank 0 ended the last.
+pub fn in_lockstep(
+    folder: &Path,
+    layers: u32,
+    world: u32,
+    sharding: Sharding,
+    script: &Script,
+) -> Vec<f64> {
+    let sockets: Vec<UdpSocket> = (0..world)
+        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let chosen: Vec<SocketAddr> = sockets
+        .iter()
+        .map(|socket| socket.local_addr().unwrap())
+        .collect();
+    drop(sockets);
+    let mut answers = start(folder, layers, (world, sharding), script, None, &chosen);
+    answers.remove(0).steps_ms
 }
 
 /// Runs a script in the middle of which a rank dies: what each of the others then says, and after how many milliseconds.
@@ -100,7 +122,7 @@ pub fn bereaved(
     script: &Script,
     doomed: u32,
 ) -> (String, f64) {
-    let mut answers = start(folder, layers, 2, sharding, script, Some(doomed));
+    let mut answers = start(folder, layers, (2, sharding), script, Some(doomed), &[]);
     assert_eq!(answers.len(), 1);
     answers.remove(0).lost.unwrap()
 }
@@ -108,10 +130,10 @@ pub fn bereaved(
 fn start(
     folder: &Path,
     layers: u32,
-    world: u32,
-    sharding: Sharding,
+    (world, sharding): (u32, Sharding),
     script: &Script,
     doomed: Option<u32>,
+    chosen: &[SocketAddr],
 ) -> Vec<Answer> {
     let run_folder = tempfile::tempdir().unwrap();
     let hosts = run_folder.path().join("hosts.json");
@@ -135,6 +157,7 @@ fn start(
             script: script.clone(),
             doomed,
             answer: run_folder.path().join(format!("{rank}.json")),
+            chosen: chosen.to_vec(),
         };
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "ranks::rank_process", "--nocapture"])
@@ -194,10 +217,18 @@ fn rank_process() {
         return;
     };
     let job: Job = serde_json::from_str(&job).unwrap();
-    if job.rank + 1 == job.world {
+    if job.world > 1 && job.rank + 1 == job.world {
         std::thread::sleep(LAST_RANK_DELAY);
     }
-    let group = Group::join().unwrap();
+    let socket = job.chosen.get(job.rank as usize).map(|own| {
+        let socket = UdpSocket::bind(own).unwrap();
+        socket.set_read_timeout(Some(RANK_TIMEOUT)).unwrap();
+        socket
+    });
+    let group = match job.world {
+        1 => Group::single(),
+        _ => Group::join().unwrap(),
+    };
     let sharding = if job.tensor {
         Sharding::Tensor
     } else {
@@ -205,15 +236,27 @@ fn rank_process() {
     };
     let spec = spec(job.rank, job.world, job.layers, sharding);
     let mut backend = models::load(&job.folder, &spec, group, |_, _| ()).unwrap();
-    let answer = perform(&job, &mut backend);
+    let answer = perform(&job, &mut backend, socket.as_ref());
     std::fs::write(&job.answer, serde_json::to_vec(&answer).unwrap()).unwrap();
 }
 
-fn perform(job: &Job, backend: &mut MlxBackend) -> Answer {
+fn perform(job: &Job, backend: &mut MlxBackend, socket: Option<&UdpSocket>) -> Answer {
     let undisturbed = job.script.len() - usize::from(job.doomed.is_some());
-    let begin = Instant::now();
-    let logits = run(backend, &job.script[..undisturbed]);
-    let step_ms = begin.elapsed().as_secs_f64() * 1e3 / undisturbed as f64;
+    let (mut logits, mut steps_ms) = (Logits::new(), Vec::new());
+    for step in &job.script[..undisturbed] {
+        let begin = Instant::now();
+        logits.extend(run(backend, std::slice::from_ref(step)));
+        steps_ms.push(begin.elapsed().as_secs_f64() * 1e3);
+        match socket {
+            Some(socket) if job.rank == 0 => {
+                for other in &job.chosen[1..] {
+                    socket.send_to(&[0], other).unwrap();
+                }
+            }
+            Some(socket) => drop(socket.recv(&mut [0]).unwrap()),
+            None => {}
+        }
+    }
     if job.doomed == Some(job.rank) {
         std::process::abort();
     }
@@ -226,7 +269,7 @@ fn perform(job: &Job, backend: &mut MlxBackend) -> Answer {
     });
     Answer {
         logits,
-        step_ms,
+        steps_ms,
         lost,
     }
 }

@@ -70,7 +70,7 @@ fn a_lost_rank_is_an_error_within_a_second() {
     script.push(step(vec![piece(0, 6, &[1], Wanted::Last)]));
     for sharding in [Sharding::Pipeline, Sharding::Tensor] {
         for doomed in [0, 1] {
-            // A sender may find room in the socket's buffer once; then rank 0 alone can notice at once.
+            // A rank that only sends may fill the socket's buffer first; the worker's plan link tells it.
             if sharding == Sharding::Pipeline && doomed == 0 {
                 continue;
             }
