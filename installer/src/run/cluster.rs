@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> Result<()> {
     wait_until_joined(&base, options.nodes, &mut nodes)?;
     println!("{} nodes found each other", options.nodes);
     let model = place(&base, options, &mut nodes)?;
-    println!("\nEspalier answers on {base}\n");
+    println!("\nEspalier is ready: {base}\n");
     println!("  curl {base}/v1/chat/completions -H 'Content-Type: application/json' \\");
     println!(
         "    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is Espalier?\"}}]}}'\n"
