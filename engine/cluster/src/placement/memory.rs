@@ -28,7 +28,8 @@ const LOGIT_BYTES: u64 = 4;
 
 /// Tokens of KV cache that a placement of this model makes room for, over all sequences.
 pub fn cache_tokens(card: &ModelCard) -> u32 {
-    card.context_tokens_max.clamp(CACHE_TOKENS_MIN, CACHE_TOKENS_MAX)
+    card.context_tokens_max
+        .clamp(CACHE_TOKENS_MIN, CACHE_TOKENS_MAX)
 }
 
 /// Bytes of the weights of `layers`, each cut into `tensor_of` slices, and of the ends that come with them.
