@@ -5,6 +5,7 @@ mod clients;
 mod command_line;
 mod discovery;
 mod habits;
+mod heldout;
 mod locked_out;
 mod malformed;
 mod parity;
