@@ -2,13 +2,18 @@
 //!
 //! MLX reads where the ranks are from its environment (`MLX_HOSTFILE`, `MLX_RANK`), which the node sets for the
 //! worker. Operations are lazy: they run, and fail, when what depends on them is evaluated. Every rank must issue the
-//! same ones in the same order. They run on the CPU stream, where MLX's ring lives.
+//! same ones in the same order. They run on the CPU stream, where MLX's ring lives. When a neighbour is gone, the operation
+//! that waits for it fails, but one that was queued behind it may wait for ever: whoever owns the ranks must notice a loss
+//! by other means too, as the worker does with its plan link.
 
 use mlx_rs::error::Result;
 use mlx_rs::{Array, Dtype, Stream};
 
-use crate::error::GroupError;
+use crate::error::{GroupError, said};
 use crate::ops::call;
+
+#[cfg(target_os = "linux")]
+mod waiting;
 
 /// MLX's backend over TCP, between neighbours of a ring.
 const RING: &std::ffi::CStr = c"ring";
@@ -40,9 +45,11 @@ impl Group {
         // mlx-rs sets its error handler with its first operation; mlx-c's own ends the process.
         Array::from_int(0)
             .eval()
-            .map_err(|error| GroupError(error.what().to_string()))?;
+            .map_err(|error| GroupError(said(&error).to_string()))?;
         // SAFETY: makes an empty handle that the next call sets.
         let mut handle = unsafe { mlx_sys::mlx_distributed_group_new() };
+        #[cfg(target_os = "linux")]
+        let sockets = waiting::Sockets::open();
         // SAFETY: both pointers are valid for the call.
         let status = unsafe { mlx_sys::mlx_distributed_init(&raw mut handle, true, RING.as_ptr()) };
         if status != 0 {
@@ -50,6 +57,8 @@ impl Group {
                 "MLX could not connect the ring (are the other ranks up?)".into(),
             ));
         }
+        #[cfg(target_os = "linux")]
+        sockets.let_newer_sleep();
         // SAFETY: the handle was set by a successful call.
         let (rank, size) = unsafe {
             (

@@ -10,8 +10,6 @@ use cluster::StartShard;
 const HOSTFILE: &str = "MLX_HOSTFILE";
 /// This process's rank.
 const RANK: &str = "MLX_RANK";
-/// How many threads OpenBLAS takes, on Linux.
-const BLAS_THREADS: &str = "OPENBLAS_NUM_THREADS";
 
 /// Variables for a worker's process, and the file that they name. The file goes with this value.
 #[derive(Debug, Default)]
@@ -45,17 +43,10 @@ impl MlxVariables {
             Some(path) => vec![
                 (HOSTFILE, path.to_string_lossy().into_owned()),
                 (RANK, self.rank.to_string()),
-                (BLAS_THREADS, blas_threads().to_string()),
             ],
             None => Vec::new(),
         }
     }
-}
-
-/// MLX's ring spins on a core while it waits for a neighbour: one core is left to it, or two pipeline ranks on two
-/// cores run at a third of their speed.
-fn blas_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
 impl Drop for MlxVariables {
