@@ -37,6 +37,12 @@ fn without_the_key_a_node_is_visible_and_locked_out() -> Result<()> {
             );
         }
         let state = outsider.api().state()?;
+        let nodes = state["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+        let locked = nodes.iter().find(|node| node["state"] == "locked");
+        let reason = locked
+            .and_then(|node| node["reason"].as_str())
+            .unwrap_or_default();
+        assert!(reason.ends_with("(cluster espalier)"), "{key:?}: {state}");
         assert_eq!(
             state["instances"].as_array().map(Vec::len),
             Some(0),

@@ -14,6 +14,7 @@ use crate::discovery::{Announcement, Discovering, DiscoveryEvent};
 use crate::limits::{CALL_BACKS_MAX, HELD_MAX, LEAVE_TIMEOUT};
 use crate::proof::{self, ProofError};
 use crate::session::call::{CallError, Target};
+use crate::session::greeting::Greeting;
 use crate::session::outbound::Outbound;
 use crate::session::{Context, SessionId};
 use crate::{NetEvent, PeerFrame, Sighting};
@@ -265,10 +266,11 @@ impl Hub {
             (Target::Given(host), Some(node)) => {
                 self.unsee(&target).await;
                 if !covered {
-                    self.show_locked(Some(node), host, reason).await;
+                    let greeting = error.greeting().cloned();
+                    self.show_locked(Some(node), greeting, host, reason).await;
                 }
             }
-            (Target::Given(host), None) => self.show_locked(None, host, reason).await,
+            (Target::Given(host), None) => self.show_locked(None, None, host, reason).await,
             (Target::Node(_), _) if covered => {}
             (Target::Node(_), _) => {
                 self.lock(&target, reason).await;
@@ -282,17 +284,26 @@ impl Hub {
     }
 
     /// Shows why whoever is at an address from the settings is not linked.
-    async fn show_locked(&mut self, node: Option<NodeId>, host: &str, reason: String) {
+    async fn show_locked(
+        &mut self,
+        node: Option<NodeId>,
+        greeting: Option<Greeting>,
+        host: &str,
+        reason: String,
+    ) {
         let target = node.map_or_else(|| Target::Given(host.to_owned()), Target::Node);
-        if self.sightings.get(&target).is_some() {
-            self.lock(&target, reason).await;
-            return;
-        }
+        let known = self.sightings.get(&target);
+        let (name, cluster_name) = match (greeting, known) {
+            (Some(greeting), _) => (greeting.name, greeting.cluster_name),
+            (None, Some(known)) => (known.name.clone(), known.cluster_name.clone()),
+            (None, None) => (host.to_owned(), String::new()),
+        };
+        let address = known.map_or_else(|| host.to_owned(), |known| known.address.clone());
         let sighting = Sighting {
             node,
-            name: host.to_owned(),
-            cluster_name: String::new(),
-            address: host.to_owned(),
+            name,
+            cluster_name,
+            address,
             locked: Some(reason),
         };
         self.see(&target, sighting).await;

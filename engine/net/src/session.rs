@@ -20,6 +20,7 @@ use crate::{ClusterKey, PeerHandler};
 pub(crate) mod call;
 pub(crate) mod frames;
 pub(crate) mod generation;
+pub(crate) mod greeting;
 pub(crate) mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod http;

@@ -74,9 +74,12 @@ impl Calls {
         self.calls.remove(target);
     }
 
-    /// The entry of `target`, with its task; none if this node has no key to show anyone.
+    /// The entry of `target`, with its task. A node without a key calls only addresses that it was given, to learn who
+    /// is there.
     fn begin(&mut self, target: Target, addresses: &[SocketAddr]) -> Option<&mut Call> {
-        self.context.key.as_ref()?;
+        if self.context.key.is_none() && matches!(target, Target::Node(_)) {
+            return None;
+        }
         let context = &self.context;
         let call = self.calls.entry(target.clone()).or_insert_with(|| {
             let (addresses, known) = watch::channel(addresses.to_vec());

@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use super::greeting::Greeting;
 use super::handshake::{self, HandshakeError};
 use super::outbound::{self, OpenError};
 use super::{Claim, Context, SessionId};
@@ -48,6 +49,8 @@ pub(crate) enum CallError {
     Handshake {
         /// Who answered.
         node: NodeId,
+        /// What it said of itself, if it came to that.
+        greeting: Option<Greeting>,
         /// What went wrong.
         error: HandshakeError,
     },
@@ -69,6 +72,19 @@ impl CallError {
                 Some(*node)
             }
             Self::Unresolved | Self::Unreachable | Self::SomeoneElse | Self::Itself => None,
+        }
+    }
+
+    /// What whoever answered said of itself.
+    pub(crate) fn greeting(&self) -> Option<&Greeting> {
+        match self {
+            Self::Handshake { greeting, .. } => greeting.as_ref(),
+            Self::Unresolved
+            | Self::Unreachable
+            | Self::SomeoneElse
+            | Self::Itself
+            | Self::Covered(_)
+            | Self::Open { .. } => None,
         }
     }
 
@@ -108,11 +124,15 @@ pub(crate) async fn call(
     // All addresses at once: the first that answers as it should is the nearest, and the others hang up.
     let ((mut stream, node, address), _) = select_ok(reached).await?;
     let _claim: Claim = context.claim(node).ok_or(CallError::Covered(node))?;
-    let proof = handshake::prove(context, &mut stream, node, address.ip());
-    let proof = timeout(HANDSHAKE_TIMEOUT, proof)
-        .await
-        .unwrap_or_else(|_| Err(timed_out()));
-    proof.map_err(|error| CallError::Handshake { node, error })?;
+    let failed = |greeting, error| CallError::Handshake {
+        node,
+        greeting,
+        error,
+    };
+    let greeting = in_time(handshake::greeted(&mut stream)).await;
+    let greeting = greeting.map_err(|error| failed(None, error))?;
+    let proof = in_time(handshake::prove(context, &mut stream, node, address.ip())).await;
+    proof.map_err(|error| failed(Some(greeting), error))?;
     let opened = outbound::open(context, stream, node).await;
     let session = opened.map_err(|error| CallError::Open { node, error })?;
     let given = match target {
@@ -155,6 +175,11 @@ async fn reach(
     }
 }
 
-fn timed_out() -> HandshakeError {
-    HandshakeError::Broken(std::io::ErrorKind::TimedOut.into())
+async fn in_time<T>(
+    step: impl Future<Output = Result<T, HandshakeError>>,
+) -> Result<T, HandshakeError> {
+    let timed_out = || HandshakeError::Broken(std::io::ErrorKind::TimedOut.into());
+    timeout(HANDSHAKE_TIMEOUT, step)
+        .await
+        .unwrap_or_else(|_| Err(timed_out()))
 }

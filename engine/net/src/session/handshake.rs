@@ -1,5 +1,5 @@
-//! From an open TCP connection to a proven member: TLS, then the proof on the bare TLS stream. Nothing else is
-//! read before the proof is complete, and all of it has one time limit.
+//! From an open TCP connection to a proven member: TLS, the greeting of the node that was called, then the proof on
+//! the bare TLS stream. Nothing else is read before the proof is complete, and all of it has a time limit.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
 use super::Context;
+use super::greeting::{GREETING_BYTES, Greeting};
 use crate::proof::{
     ANSWER_BYTES, CONFIRM_BYTES, Channel, Dialing, HELLO_BYTES, Listening, ProofError,
     VERDICT_BYTES,
@@ -58,6 +59,14 @@ pub(crate) async fn reach(
         node if node == context.own.node => Err(HandshakeError::Itself),
         node => Ok((stream, node)),
     }
+}
+
+/// What whoever was reached says of itself.
+pub(crate) async fn greeted(
+    stream: &mut client::TlsStream<TcpStream>,
+) -> Result<Greeting, HandshakeError> {
+    let greeting: [u8; GREETING_BYTES] = receive(stream).await?;
+    Ok(Greeting::from_bytes(&greeting))
 }
 
 /// The proof as the side that called.
@@ -125,6 +134,11 @@ async fn check(
         listener: context.own.node,
         binding: tls::channel_binding(stream.get_ref().1).ok_or(HandshakeError::NotEspalier)?,
     };
+    let greeting = Greeting {
+        name: context.own.name.clone(),
+        cluster_name: context.own.cluster_name.clone(),
+    };
+    send(stream, &greeting.to_bytes()).await?;
     let hello: [u8; HELLO_BYTES] = receive(stream).await?;
     let open = context.may_try(node, address);
     let (listening, answer) = Listening::hello(channel, context.key.as_ref(), open, &hello);

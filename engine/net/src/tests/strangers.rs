@@ -11,8 +11,9 @@ use super::support::{KEY, PATIENCE, Setup, TestNode};
 use crate::discovery::memory::Neighbourhood;
 use crate::limits::{STRANGERS_PER_ADDRESS_MAX, WRONG_KEYS_MAX};
 use crate::proof::{ANSWER_BYTES, Channel, Dialing, HELLO_BYTES};
+use crate::session::greeting::{GREETING_BYTES, Greeting};
 use crate::tls::{self, Tls};
-use crate::{ClusterKey, Identity};
+use crate::{ClusterKey, Identity, NetEvent};
 
 /// Long enough for a link to come up if it were going to.
 const A_WHILE: Duration = Duration::from_millis(700);
@@ -56,16 +57,41 @@ async fn a_node_without_a_key_sees_the_cluster_and_is_locked_out() {
     member.stays_unlinked(A_WHILE).await;
 }
 
-/// Somebody with a key pair and TLS, and nothing else.
+#[tokio::test]
+async fn without_a_key_or_discovery_the_name_of_the_cluster_is_all_one_learns() {
+    for key in [None, Some("guess")] {
+        let mut member = Setup::alone("member").start().await;
+        let guest = Setup::calling("guest", member.handle.address()).with_key(key);
+        let mut guest = guest.start().await;
+        let named = |event| match event {
+            NetEvent::Seen(sighting) if sighting.node.is_some() => Some(sighting),
+            _ => None,
+        };
+        let seen = guest.until(named).await;
+        assert_eq!(seen.node, Some(member.id));
+        assert_eq!(
+            (seen.name.as_str(), seen.cluster_name.as_str()),
+            ("member", "orchard")
+        );
+        assert!(seen.locked.is_some());
+        guest.stays_unlinked(A_WHILE).await;
+        member.stays_unlinked(A_WHILE).await;
+    }
+}
+
+/// Somebody with a key pair and TLS, and nothing else. It has been greeted.
 async fn stranger_at(address: SocketAddr) -> (TlsStream<TcpStream>, NodeId) {
     let identity = Identity::generate().unwrap();
     let tls = Tls::new(&identity).unwrap();
     let tcp = TcpStream::connect(address).await.unwrap();
-    let stream = tls
+    let mut stream = tls
         .connector
         .connect(tls::server_name(), tcp)
         .await
         .unwrap();
+    let mut greeting = [0; GREETING_BYTES];
+    stream.read_exact(&mut greeting).await.unwrap();
+    assert_eq!(Greeting::from_bytes(&greeting).cluster_name, "orchard");
     (stream, identity.node_id())
 }
 

@@ -167,6 +167,7 @@ pub(super) fn record(id: NodeId, version: u64) -> PeerFrame {
         chip: "a chip".into(),
         memory_total_bytes: 8,
         memory_available_bytes: 4,
+        memory_lent_bytes_max: None,
         memory_bandwidth_bytes_per_s: None,
         links: Vec::new(),
         owns: Vec::new(),

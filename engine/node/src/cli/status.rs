@@ -29,7 +29,7 @@ fn describe(state: &Value) -> String {
             [
                 format!("{}{mark}", text(node, "name")),
                 short(node, "id"),
-                text(node, "state"),
+                state_of(node),
                 bytes(number(node, "memory_available_bytes")),
                 bytes(number(node, "memory_total_bytes")),
             ]
@@ -63,6 +63,14 @@ fn describe(state: &Value) -> String {
         }
     }
     said
+}
+
+/// A node's state, and why it is so.
+fn state_of(node: &Value) -> String {
+    match node["reason"].as_str() {
+        Some(reason) => format!("{}: {reason}", text(node, "state")),
+        None => text(node, "state"),
+    }
 }
 
 /// Who holds which layers, highest rank (the first layers of a pipeline) first.
@@ -122,16 +130,16 @@ mod tests {
             "nodes": [
                 {"id": "aaaaaaaaaaaa", "name": "oak", "state": "online",
                  "memory_available_bytes": 2_147_483_648_u64, "memory_total_bytes": 4_294_967_296_u64},
-                {"id": "bbbbbbbbbbbb", "name": "elm", "state": "locked"},
+                {"id": "bbbbbbbbbbbb", "name": "elm", "state": "locked", "reason": "wrong cluster key (cluster orchard)"},
             ],
             "instances": [{"id": "00000000000000fe", "model": "sprout", "state": "ready", "sharding": "pipeline",
                 "shards": [{"node_id": "aaaaaaaaaaaa", "layers": [3, 6], "tensor": [0, 1]},
                            {"node_id": "bbbbbbbbbbbb", "layers": [0, 3], "tensor": [0, 1]}]}],
         });
         expect![[r"
-            NODE  ID        STATE   FREE     MEMORY
-            oak*  aaaaaaaa  online  2.0 GiB  4.0 GiB
-            elm   bbbbbbbb  locked  0 B      0 B
+            NODE  ID        STATE                                        FREE     MEMORY
+            oak*  aaaaaaaa  online                                       2.0 GiB  4.0 GiB
+            elm   bbbbbbbb  locked: wrong cluster key (cluster orchard)  0 B      0 B
 
             MODEL   INSTANCE          STATE  SHARDING  SHARDS
             sprout  00000000000000fe  ready  pipeline  elm 0-3, oak 3-6
