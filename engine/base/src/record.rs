@@ -23,6 +23,8 @@ pub struct NodeRecord {
     pub memory_total_bytes: u64,
     /// Memory it would lend to shards now, those it already holds not counted.
     pub memory_available_bytes: u64,
+    /// What all its shards together may take, if its user set a limit.
+    pub memory_lent_bytes_max: Option<u64>,
     /// How fast its memory can be read, bytes per second, where the node knows; the planner has a cautious guess
     /// for the others.
     pub memory_bandwidth_bytes_per_s: Option<u64>,

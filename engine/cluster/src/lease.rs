@@ -38,7 +38,20 @@ impl State {
             Some(ShardStatus::Reserved { .. } | ShardStatus::Ready | ShardStatus::Failed(_))
             | None => 0,
         });
-        self.measured_bytes.saturating_sub(yet_to_take.sum())
+        let free_bytes = self.measured_bytes.saturating_sub(yet_to_take.sum());
+        match self.me.memory_lent_bytes_max {
+            Some(limit_bytes) => free_bytes.min(limit_bytes.saturating_sub(self.lent_bytes())),
+            None => free_bytes,
+        }
+    }
+
+    /// Bytes promised to the workers that run here.
+    fn lent_bytes(&self) -> u64 {
+        let running = self.workers.values().filter(|worker| match worker.stage {
+            Stage::Starting(_) | Stage::Loading { .. } | Stage::Ready | Stage::Stopping => true,
+            Stage::Reserving | Stage::Reserved(_) | Stage::Failed(_) | Stage::Refused(_) => false,
+        });
+        running.map(|worker| worker.bytes).sum()
     }
 
     /// Fails the shards that no memory is left for. While a worker is still being stopped, or what one that ended gave

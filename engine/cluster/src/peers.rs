@@ -151,7 +151,26 @@ impl State {
                 lendable = lendable.saturating_sub(shard.bytes.saturating_sub(held));
             }
         }
-        lendable.min(record.memory_total_bytes)
+        lendable
+            .min(record.memory_total_bytes)
+            .min(self.left_of_limit(record, placing))
+    }
+
+    /// What a node's own limit leaves, if it has one, when every shard placed there takes all that it was promised;
+    /// the instance to be placed anew gives its own back.
+    pub(crate) fn left_of_limit(&self, record: &NodeRecord, placing: Option<&Instance>) -> u64 {
+        let Some(limit_bytes) = record.memory_lent_bytes_max else {
+            return u64::MAX;
+        };
+        let others = self.instances.values().filter(|instance| {
+            instance.record.phase == InstancePhase::Placed
+                && placing.is_none_or(|placing| placing.record.id != instance.record.id)
+        });
+        let promised_bytes: u64 = others
+            .filter_map(|instance| shard_on(instance, record.id))
+            .map(|(_, shard)| shard.bytes)
+            .sum();
+        limit_bytes.saturating_sub(promised_bytes)
     }
 
     /// The owner of a record as far as it still is: linked here and owning it by its own word, or, if it is not

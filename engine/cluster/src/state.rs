@@ -24,6 +24,8 @@ pub struct NodeSeed {
     pub memory_total_bytes: u64,
     /// Memory it would lend to shards now, in bytes.
     pub memory_available_bytes: u64,
+    /// What all its shards together may take, in bytes, if its user set a limit.
+    pub memory_lent_bytes_max: Option<u64>,
     /// How fast its memory can be read, bytes per second, if known.
     pub memory_bandwidth_bytes_per_s: Option<u64>,
 }
@@ -167,6 +169,7 @@ impl State {
                 chip: seed.chip,
                 memory_total_bytes: seed.memory_total_bytes,
                 memory_available_bytes: seed.memory_available_bytes,
+                memory_lent_bytes_max: seed.memory_lent_bytes_max,
                 memory_bandwidth_bytes_per_s: seed.memory_bandwidth_bytes_per_s,
                 links: Vec::new(),
                 owns: Vec::new(),

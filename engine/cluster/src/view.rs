@@ -177,7 +177,15 @@ impl State {
     fn view_nodes(&self) -> Vec<NodeView> {
         let mut nodes: Vec<NodeView> = self
             .live_records()
-            .map(|record| view_node(record, NodeState::Online))
+            .map(|record| {
+                let online = view_node(record, NodeState::Online);
+                NodeView {
+                    memory_available_bytes: self
+                        .left_of_limit(record, None)
+                        .min(online.memory_available_bytes),
+                    ..online
+                }
+            })
             .collect();
         let gone = self
             .peers

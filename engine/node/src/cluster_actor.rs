@@ -137,7 +137,6 @@ pub(crate) struct ClusterActor {
     pub(crate) net: NetHandle,
     pub(crate) net_events: mpsc::Receiver<NetEvent>,
     pub(crate) worker_events: mpsc::Receiver<Event>,
-    pub(crate) lend_memory_bytes_max: Option<u64>,
 }
 
 impl ClusterActor {
@@ -164,7 +163,7 @@ struct Running {
 
 impl Running {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let (memory, _watch) = memory_watch::start(self.actor.lend_memory_bytes_max);
+        let (memory, _watch) = memory_watch::start();
         let mut memory = memory;
         loop {
             let deadline = self.deadline();

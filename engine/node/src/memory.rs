@@ -29,14 +29,12 @@ impl Memory {
         })
     }
 
-    /// What to lend to shards: what is free, less a reserve for everything else on the machine, and never more than
-    /// `bytes_max`.
-    pub fn lendable_bytes(&self, bytes_max: Option<u64>) -> u64 {
+    /// What could be lent to shards: what is free, less a reserve for everything else on the machine.
+    pub fn lendable_bytes(&self) -> u64 {
         let free = self
             .available_bytes
             .saturating_sub(reserve_bytes(self.total_bytes));
-        free.min(bytes_max.unwrap_or(u64::MAX))
-            .min(addressable_bytes(self.total_bytes))
+        free.min(addressable_bytes(self.total_bytes))
     }
 }
 
@@ -115,13 +113,12 @@ mod tests {
             total_bytes: 16 * GIB,
             available_bytes: 10 * GIB,
         };
-        assert_eq!(memory.lendable_bytes(None), 9 * GIB);
-        assert_eq!(memory.lendable_bytes(Some(GIB)), GIB);
+        assert_eq!(memory.lendable_bytes(), 9 * GIB);
         let full = Memory {
             available_bytes: 100,
             ..memory
         };
-        assert_eq!(full.lendable_bytes(None), 0);
+        assert_eq!(full.lendable_bytes(), 0);
     }
 
     #[test]

@@ -84,7 +84,6 @@ impl NodeHandle {
             net: net.clone(),
             net_events,
             worker_events,
-            lend_memory_bytes_max: config.lend_memory_bytes_max,
         }
         .start();
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
@@ -245,7 +244,8 @@ fn seed(config: &NodeConfig, id: NodeId) -> NodeSeed {
         epoch_ms: since_1970.as_millis() as u64,
         name: config.name.clone(),
         memory_total_bytes: memory.total_bytes,
-        memory_available_bytes: memory.lendable_bytes(config.lend_memory_bytes_max),
+        memory_available_bytes: memory.lendable_bytes(),
+        memory_lent_bytes_max: config.lend_memory_bytes_max,
         memory_bandwidth_bytes_per_s: memory::bandwidth_bytes_per_s(&chip),
         chip,
     }

@@ -59,6 +59,23 @@ fn a_single_node_needs_no_ring() {
 }
 
 #[test]
+fn a_users_limit_counts_for_all_shards_together() {
+    let mut cluster = Cluster::lending(&[64], Some(12 * GB));
+    cluster.tell(0, open(1));
+    cluster.run();
+    assert_eq!(cluster.states(ID), [InstanceState::Ready]);
+    let Event::Open(second) = open(1) else {
+        panic!("made above");
+    };
+    let id = InstanceId(8);
+    cluster.tell(0, Event::Open(Box::new(OpenInstance { id, ..*second })));
+    cluster.run();
+    let refused = cluster.view(0, id).failure.map(|failure| failure.code);
+    assert_eq!(refused, Some(ErrorCode::NotEnoughMemory));
+    assert_eq!(cluster.states(ID), [InstanceState::Ready]);
+}
+
+#[test]
 fn a_lost_node_is_replaced_at_once() {
     let mut cluster = Cluster::new(&[32, 32, 32]);
     cluster.tell(0, open(2));

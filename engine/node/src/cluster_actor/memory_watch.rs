@@ -41,7 +41,7 @@ impl MemoryWatch {
     }
 }
 
-pub(super) fn start(lend_bytes_max: Option<u64>) -> (MemoryWatch, Watching) {
+pub(super) fn start() -> (MemoryWatch, Watching) {
     let (sender, events) = mpsc::channel(MEASUREMENTS_MAX);
     let soon = Arc::new(Notify::new());
     let wake = Arc::clone(&soon);
@@ -54,7 +54,7 @@ pub(super) fn start(lend_bytes_max: Option<u64>) -> (MemoryWatch, Watching) {
             };
             let event = Event::Memory {
                 total_bytes: memory.total_bytes,
-                available_bytes: memory.lendable_bytes(lend_bytes_max),
+                available_bytes: memory.lendable_bytes(),
             };
             if sender.send(event).await.is_err() {
                 return;

@@ -146,7 +146,15 @@ impl Opening {
         };
         self.cluster.open(open).await?;
         // The cluster keeps a bounded number of instances and says no by not having it.
-        self.instance(id).map(|instance| instance.id)
+        let view = self.cluster.view();
+        if view.instances.iter().any(|instance| instance.id == id) {
+            return Ok(id);
+        }
+        let failure = Failure::new(
+            ErrorCode::Overloaded,
+            "the cluster holds as many instances as it can",
+        );
+        Err(failure.hint("close some that are not needed; `espalier status` lists them"))
     }
 
     /// What a model is in numbers; asks a worker the first time.

@@ -249,11 +249,12 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
             any::<[u8; 32]>(),
             any::<[u64; 4]>(),
             option::of(any::<u64>()),
+            option::of(any::<u64>()),
         ),
         (".{0,20}", ".{0,20}", links, owns, vec(shard, 0..3)),
     )
         .prop_map(
-            |((id, numbers, bandwidth), (name, chip, links, owns, shards))| NodeRecord {
+            |((id, numbers, bandwidth, limit), (name, chip, links, owns, shards))| NodeRecord {
                 id: NodeId(id),
                 epoch_ms: numbers[0],
                 version: numbers[1],
@@ -261,6 +262,7 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
                 chip,
                 memory_total_bytes: numbers[2],
                 memory_available_bytes: numbers[3],
+                memory_lent_bytes_max: limit,
                 memory_bandwidth_bytes_per_s: bandwidth,
                 links: links
                     .into_iter()

@@ -28,6 +28,11 @@ fn ip(node: usize, other: usize) -> IpAddr {
 impl Cluster {
     /// Nodes with so many GB each, all linked.
     pub fn new(nodes_gb: &[u64]) -> Self {
+        Self::lending(nodes_gb, None)
+    }
+
+    /// The same, whose users lend so many bytes at most.
+    pub fn lending(nodes_gb: &[u64], memory_lent_bytes_max: Option<u64>) -> Self {
         let seed = |(index, gb): (usize, &u64)| NodeSeed {
             id: node_id(index as u8),
             epoch_ms: 1,
@@ -35,6 +40,7 @@ impl Cluster {
             chip: "test".to_owned(),
             memory_total_bytes: gb * GB,
             memory_available_bytes: gb * GB,
+            memory_lent_bytes_max,
             memory_bandwidth_bytes_per_s: Some(100 * GB),
         };
         let states = nodes_gb.iter().enumerate().map(seed).map(State::new);
@@ -208,6 +214,7 @@ impl Cluster {
             chip: "test".to_owned(),
             memory_total_bytes: gb * GB,
             memory_available_bytes: gb * GB,
+            memory_lent_bytes_max: None,
             memory_bandwidth_bytes_per_s: None,
         });
         self.nodes[node] = Some(state);

@@ -134,6 +134,7 @@ impl World {
             chip: "simulated".to_owned(),
             memory_total_bytes: node.memory_total_bytes,
             memory_available_bytes: node.memory_total_bytes,
+            memory_lent_bytes_max: None,
             memory_bandwidth_bytes_per_s: None,
         }));
         self.reconnect(index);
