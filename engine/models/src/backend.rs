@@ -10,7 +10,7 @@ use mlx_rs::error::Exception;
 use mlx_rs::{Array, Dtype};
 
 use crate::distributed::Group;
-use crate::error::LoadError;
+use crate::error::{LoadError, said};
 use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
 use crate::layers::{RowSpan, SlotCache};
 use crate::load::Folder;
@@ -180,9 +180,9 @@ impl MlxBackend {
     /// in both cases this worker is done for.
     fn failure(&self, error: &Exception) -> BackendError {
         if self.group.size() > 1 {
-            BackendError::Group(error.what().to_string())
+            BackendError::Group(said(error).to_string())
         } else {
-            BackendError::Device(error.what().to_string())
+            BackendError::Device(said(error).to_string())
         }
     }
 }

@@ -45,7 +45,20 @@ pub enum LoadError {
 
 impl From<mlx_rs::error::Exception> for LoadError {
     fn from(error: mlx_rs::error::Exception) -> Self {
-        Self::Device(error.what().to_string())
+        Self::Device(said(&error).to_string())
+    }
+}
+
+/// What MLX said, without where in its sources: mlx-c adds that (`... at /a/build/folder/ops.cpp:12`).
+pub(crate) fn said(error: &mlx_rs::error::Exception) -> &str {
+    without_place(error.what())
+}
+
+fn without_place(what: &str) -> &str {
+    let is_line = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match (what.rfind(" at /"), what.rsplit_once(':')) {
+        (Some(place), Some((_, line))) if is_line(line.trim_end()) => &what[..place],
+        _ => what,
     }
 }
 
@@ -53,3 +66,17 @@ impl From<mlx_rs::error::Exception> for LoadError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the group of ranks could not be made: {0}")]
 pub struct GroupError(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::without_place;
+
+    #[test]
+    fn only_the_place_in_the_sources_goes() {
+        let what = "[matmul] 3 and 4 do not fit. at /home/a b/mlx-c/mlx/c/ops.cpp:12";
+        assert_eq!(without_place(what), "[matmul] 3 and 4 do not fit.");
+        for whole in ["no file at /models/x", "[ring] lost: 5", ""] {
+            assert_eq!(without_place(whole), whole);
+        }
+    }
+}

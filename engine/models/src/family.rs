@@ -131,8 +131,9 @@ pub(crate) struct CardFacts {
 
 /// The card of a model whose weights have the usual names. Every layer's own tensors must be there.
 pub(crate) fn usual_card(folder: &Folder, facts: &CardFacts) -> Result<ModelCard, LoadError> {
-    let (_, norm) = folder.tensor("model.norm.weight")?;
-    let element_bytes = norm.element.bytes();
+    const NORM: &str = "model.norm.weight";
+    let (_, norm) = folder.tensor(NORM)?;
+    let element_bytes = norm.element(NORM)?.bytes();
     let mut layers = Vec::new();
     for layer in 0..facts.layers {
         let weights_bytes = folder.bytes_under(&format!("model.layers.{layer}."));

@@ -1,10 +1,11 @@
 //! A model's folder: its configuration, its weight files, and the fingerprint that says that two folders are the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use base::Fingerprint;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
@@ -13,6 +14,12 @@ use crate::error::LoadError;
 
 /// A `config.json` of more than this is not one.
 const CONFIG_BYTES_MAX: u64 = 4 << 20;
+
+/// Which file each tensor is in, where there are several.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Four times the largest index of a known model.
+const INDEX_BYTES_MAX: u64 = 64 << 20;
 
 /// Of a dimension of a weight; the largest real ones, vocabularies, are below a million.
 const SIZE_MAX: i32 = 1 << 24;
@@ -26,6 +33,11 @@ pub(crate) struct Folder {
     pub(crate) tensors: BTreeMap<String, (PathBuf, TensorEntry)>,
     /// SHA-256 over `config.json` and each weight file's name, length and header, as `base::Fingerprint` says.
     pub(crate) fingerprint: Fingerprint,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
 }
 
 /// `config.json`.
@@ -73,7 +85,13 @@ impl Folder {
                 &header,
             );
             for (name, entry) in entries {
-                tensors.insert(name, (file.clone(), entry));
+                if let Some((other, _)) = tensors.insert(name.clone(), (file.clone(), entry)) {
+                    let problem = format!("is in {} and in {}", other.display(), file.display());
+                    return Err(LoadError::Tensor {
+                        tensor: name,
+                        problem,
+                    });
+                }
             }
         }
         let fingerprint = Fingerprint(hash.finalize().into());
@@ -102,8 +120,12 @@ impl Folder {
     }
 }
 
-/// The safetensors files of a folder, sorted by name.
+/// The safetensors files of a folder, sorted by name: those that the index names, or all there are.
 fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let index = folder.join(INDEX);
+    if index.is_file() {
+        return indexed_files(folder, index);
+    }
     let unreadable = |source| LoadError::File {
         file: folder.to_path_buf(),
         source,
@@ -125,25 +147,48 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     Ok(files)
 }
 
+/// The files that an index names. Other files in the folder are another form of the same model.
+fn indexed_files(folder: &Path, index: PathBuf) -> Result<Vec<PathBuf>, LoadError> {
+    let (json, _): (Index, _) = read_json(&index, INDEX_BYTES_MAX)?;
+    let names: BTreeSet<String> = json.weight_map.into_values().collect();
+    let leads_out = |name: &&String| {
+        let mut parts = Path::new(name).components();
+        !parts.all(|part| matches!(part, Component::Normal(_)))
+    };
+    if let Some(name) = names.iter().find(leads_out) {
+        return Err(LoadError::Damaged {
+            problem: format!("it points outside the folder: {name:?}"),
+            file: index,
+        });
+    }
+    Ok(names.iter().map(|name| folder.join(name)).collect())
+}
+
+/// A JSON file of at most so many bytes, and its bytes.
+fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<(T, Vec<u8>), LoadError> {
+    let unreadable = |source| LoadError::File {
+        file: file.to_path_buf(),
+        source,
+    };
+    let damaged = |problem| LoadError::Damaged {
+        file: file.to_path_buf(),
+        problem,
+    };
+    let bytes = fs::metadata(file).map_err(unreadable)?.len();
+    if bytes > bytes_max {
+        return Err(damaged(format!(
+            "it has {bytes} bytes, more than {bytes_max}"
+        )));
+    }
+    let contents = fs::read(file).map_err(unreadable)?;
+    let json = serde_json::from_slice(&contents).map_err(|error| damaged(error.to_string()))?;
+    Ok((json, contents))
+}
+
 impl Config {
     fn read(folder: &Path) -> Result<(Self, Vec<u8>), LoadError> {
         let file = folder.join("config.json");
-        let unreadable = |source| LoadError::File {
-            file: file.clone(),
-            source,
-        };
-        let bytes = fs::metadata(&file).map_err(unreadable)?.len();
-        if bytes > CONFIG_BYTES_MAX {
-            return Err(LoadError::Damaged {
-                file,
-                problem: format!("{bytes} bytes is no configuration"),
-            });
-        }
-        let contents = fs::read(&file).map_err(unreadable)?;
-        let json = serde_json::from_slice(&contents).map_err(|error| LoadError::Damaged {
-            file: file.clone(),
-            problem: error.to_string(),
-        })?;
+        let (json, contents) = read_json(&file, CONFIG_BYTES_MAX)?;
         Ok((Self { file, json }, contents))
     }
 

@@ -22,14 +22,24 @@ const DIMENSIONS_MAX: usize = 8;
 /// Where a tensor lies in a file, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TensorEntry {
-    /// Type of its elements.
-    pub(crate) element: ElementType,
+    /// Type of its elements, by its name in the file. One that is not supported matters only if the tensor is needed.
+    pub(crate) element: Result<ElementType, String>,
     /// Elements along each dimension.
     pub(crate) shape: Vec<u64>,
     /// First byte, from the start of the file.
     pub(crate) start: u64,
     /// Length.
     pub(crate) bytes: u64,
+}
+
+impl TensorEntry {
+    /// Type of its elements; `name` is the tensor's, for the error.
+    pub(crate) fn element(&self, name: &str) -> Result<ElementType, LoadError> {
+        self.element.clone().map_err(|other| LoadError::Tensor {
+            tensor: name.to_string(),
+            problem: format!("its data type {other} is not supported"),
+        })
+    }
 }
 
 /// A safetensors element type that MLX models use.
@@ -127,8 +137,7 @@ fn parse(header: &[u8], file_bytes: u64) -> Result<BTreeMap<String, TensorEntry>
 
 fn check(raw: &RawEntry, data_start: u64, data_bytes: u64) -> Result<TensorEntry, String> {
     let [begin, end] = raw.data_offsets;
-    let element = ElementType::parse(&raw.dtype)
-        .ok_or_else(|| format!("data type {} is not supported", raw.dtype))?;
+    let element = ElementType::parse(&raw.dtype).ok_or_else(|| raw.dtype.clone());
     if begin > end || end > data_bytes {
         return Err(format!(
             "bytes {begin} to {end} are outside of the file's {data_bytes} (is it truncated?)"
@@ -141,8 +150,11 @@ fn check(raw: &RawEntry, data_start: u64, data_bytes: u64) -> Result<TensorEntry
         .shape
         .iter()
         .try_fold(1u64, |product, &size| product.checked_mul(size));
-    let expected = elements.and_then(|elements| elements.checked_mul(element.bytes()));
-    if expected != Some(end - begin) {
+    let expected = |element: &ElementType| elements?.checked_mul(element.bytes());
+    if element
+        .as_ref()
+        .is_ok_and(|element| expected(element) != Some(end - begin))
+    {
         return Err(format!(
             "shape {:?} of {} does not take {} bytes",
             raw.shape,
@@ -177,12 +189,21 @@ mod tests {
     }
 
     #[test]
+    fn a_type_that_is_not_supported_is_an_error_only_where_it_is_needed() {
+        let tensors = one(r#"{"dtype":"F8_E5M2","shape":[32],"data_offsets":[0,32]}"#).unwrap();
+        let error = tensors["w"].element("w").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tensor w: its data type F8_E5M2 is not supported"
+        );
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused_by_name() {
         for entry in [
             r#"{"dtype":"F32","shape":[2,4],"data_offsets":[40,8]}"#,
             r#"{"dtype":"F32","shape":[2,4],"data_offsets":[40,72]}"#,
             r#"{"dtype":"F32","shape":[2,5],"data_offsets":[0,32]}"#,
-            r#"{"dtype":"F8_E5M2","shape":[32],"data_offsets":[0,32]}"#,
             r#"{"dtype":"F32","shape":[18446744073709551615,4],"data_offsets":[0,32]}"#,
             r#"{"dtype":"F32","shape":[65536,65536,65536,65536,1],"data_offsets":[0,0]}"#,
             r#"{"dtype":"F32","shape":[-1],"data_offsets":[0,32]}"#,

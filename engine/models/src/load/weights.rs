@@ -51,8 +51,9 @@ impl<'a> Weights<'a> {
 
     /// Type of the model's activations: that of its final norm, which no quantization touches.
     pub(crate) fn activation_dtype(&self) -> Result<Dtype, LoadError> {
-        let (_, norm) = self.folder.tensor("model.norm.weight")?;
-        Ok(norm.element.dtype())
+        const NORM: &str = "model.norm.weight";
+        let (_, norm) = self.folder.tensor(NORM)?;
+        Ok(norm.element(NORM)?.dtype())
     }
 
     /// Reads a tensor of one or two dimensions that must have the shape `expected` before it is cut.
@@ -78,6 +79,7 @@ impl<'a> Weights<'a> {
                 entry.shape
             )));
         }
+        let dtype = entry.element(name)?.dtype();
         let (bytes, shape) = read(file, entry, cut).map_err(|problem| match problem {
             ReadProblem::Cut(problem) => wrong(problem),
             ReadProblem::File(source) => LoadError::File {
@@ -88,7 +90,7 @@ impl<'a> Weights<'a> {
         self.bytes_done += bytes.len() as u64;
         (self.progress)(self.bytes_done);
         // SAFETY: the buffer holds exactly the bytes of `shape` (checked by `read`), and MLX copies it here.
-        Ok(unsafe { Array::from_raw_data(bytes.as_ptr().cast(), &shape, entry.element.dtype()) })
+        Ok(unsafe { Array::from_raw_data(bytes.as_ptr().cast(), &shape, dtype) })
     }
 }
 
@@ -150,7 +152,7 @@ mod tests {
         let numbers: Vec<u8> = (0..24u32).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&path, [vec![9; 16], numbers].concat()).unwrap();
         let entry = TensorEntry {
-            element: ElementType::U32,
+            element: Ok(ElementType::U32),
             shape: vec![4, 6],
             start: 16,
             bytes: 96,

@@ -88,6 +88,26 @@ fn a_truncated_file_is_named_with_a_tensor() {
 }
 
 #[test]
+fn only_the_files_of_the_index_count() {
+    let folder = Shape::tiny("llama").write();
+    let path = |name| folder.path().join(name);
+    fs::copy(path("model.safetensors"), path("consolidated.safetensors")).unwrap();
+    let refused = load_whole(folder.path()).unwrap_err().to_string();
+    for word in ["tensor ", "model.safetensors", "consolidated.safetensors"] {
+        assert!(refused.contains(word), "{refused}");
+    }
+    let index = |file| json!({"weight_map": {"model.norm.weight": file}}).to_string();
+    let write = |file| fs::write(path("model.safetensors.index.json"), index(file)).unwrap();
+    write("model.safetensors");
+    load_whole(folder.path()).unwrap();
+    for outside in ["../model.safetensors", "/model.safetensors"] {
+        write(outside);
+        let refused = load_whole(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("outside the folder"), "{refused}");
+    }
+}
+
+#[test]
 fn configurations_that_do_not_fit_the_weights_are_refused() {
     let cases: [(&str, Value); 12] = [
         ("hidden_size", json!(32)),
