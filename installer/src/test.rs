@@ -24,15 +24,9 @@ pub fn test(options: &Options) -> Result<()> {
         dashboard()?;
     }
     pass_through(
-        "Building the programs that the tests start",
-        cargo().args([
-            "build",
-            "--quiet",
-            "--package",
-            "node",
-            "--package",
-            "worker",
-        ]),
+        "Building the tests and the programs that they start",
+        // With the dependencies' features as the next step wants them, or it would build them again.
+        cargo().args(["build", "--quiet", "--workspace", "--all-targets"]),
         "see the errors above",
     )?;
     let mut nextest = cargo();

@@ -4,5 +4,6 @@
 
 pub mod api;
 pub mod checkpoints;
+pub mod losses;
 pub mod namespaces;
 pub mod nodes;

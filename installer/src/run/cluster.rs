@@ -1,7 +1,7 @@
 //! Several nodes on this machine: real processes that find each other by mDNS on the loopback interface alone, so
 //! that nobody else on the network sees them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -56,6 +56,7 @@ impl Nodes {
             .port
             .checked_add(index)
             .context("the port is too high for this many nodes")?;
+        let name = format!("node-{}", index + 1);
         let mut node = Command::new(paths::program("espalier"));
         node.args([
             "serve",
@@ -66,23 +67,21 @@ impl Nodes {
             "--cluster-key",
             key,
         ]);
-        node.args([
-            "--port",
-            &port.to_string(),
-            "--name",
-            &format!("node-{}", index + 1),
-            "--data",
-        ])
-        .arg(data);
+        node.args(["--port", &port.to_string(), "--name", &name, "--data"])
+            .arg(data);
         node.args(&options.serve);
         let mut child = node
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .context("espalier")?;
         let stdout = child.stdout.take().context("stdout is piped")?;
+        let stderr = child.stderr.take().context("stderr is piped")?;
         self.running.push((port, child));
-        wait_for_line(stdout).with_context(|| format!("the node on port {port} did not start"))
+        pass_on(stderr, name.clone());
+        wait_for_line(stdout, name)
+            .with_context(|| format!("the node on port {port} did not start"))
     }
 
     /// Says which node has ended, if one has.
@@ -123,18 +122,29 @@ impl Drop for Nodes {
     }
 }
 
-/// The first line says that the node is ready; later ones pass through.
-fn wait_for_line(stdout: impl std::io::Read + Send + 'static) -> Result<()> {
+/// Waits for the first line, which says that the node is ready.
+fn wait_for_line(stdout: impl Read + Send + 'static, name: String) -> Result<()> {
     // One line is waited for.
     let (sender, receiver): (SyncSender<()>, _) = sync_channel(1);
     std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if sender.try_send(()).is_err() {
-                println!("{line}");
-            }
+        let mut stdout = BufReader::new(stdout);
+        let mut first = String::new();
+        if stdout.read_line(&mut first).is_ok_and(|bytes| bytes > 0) {
+            // Whoever waited may have stopped.
+            let _ = sender.try_send(());
+            pass_on(stdout, name);
         }
     });
     receiver.recv_timeout(JOIN_LIMIT).context("it said nothing")
+}
+
+/// Passes a node's lines on under its name, until it ends.
+fn pass_on(output: impl Read + Send + 'static, name: String) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            eprintln!("{name}: {line}");
+        }
+    });
 }
 
 fn wait_until_joined(base: &str, count: u16, nodes: &mut Nodes) -> Result<()> {
@@ -227,7 +237,6 @@ fn agent() -> ureq::Agent {
 
 /// A key for this cluster alone: 128 bits from the system.
 fn random_key() -> Result<String> {
-    use std::io::Read;
     let mut bytes = [0; 16];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(hex(&bytes))
