@@ -42,11 +42,14 @@ GREETINGS = ("hey, ", "hi, ", "hello, ", "please ", "please tell me, ", "tell me
              "i want to know ", "i would like to know ", "i wonder ", "quick question: ", "question: ", "excuse me, ", "sprout, ", "say, ",
              "i have a question: ", "just curious, ", "do you know ")
 TYPO_KEYS = "abcdefghijklmnopqrstuvwxyz"
-# How often each kind of subject comes: at first, in the second part of the training, and where a system prompt gives a name.
-WEIGHTS = {"espalier": 25, "concepts": 21, "smalltalk": 11, "who": 2, "unknown": 6, "sum": 13, "count": 7, "day": 6,
-           "follow": 1, "rename": 1.5, "user": 2.5, "repeat": 1}
+# How often each kind of subject comes: in each part of the training, and where a system prompt gives a name.
+FIRST_WEIGHTS = {"espalier": 25, "concepts": 21, "smalltalk": 11, "who": 2, "unknown": 6, "sum": 13, "count": 7, "day": 6,
+                 "follow": 1, "rename": 1.5, "user": 2.5, "repeat": 1}
 FOCUSED_WEIGHTS = {"espalier": 24, "concepts": 17, "smalltalk": 10, "who": 2, "unknown": 4, "sum": 17, "count": 9, "day": 8,
                    "follow": 1, "rename": 2, "user": 5, "repeat": 1}
+LAST_WEIGHTS = {"espalier": 23, "concepts": 15, "smalltalk": 9, "who": 2, "unknown": 4, "sum": 30, "count": 16, "day": 9,
+                "follow": 1, "rename": 1, "user": 4, "repeat": 1}
+PART_WEIGHTS = [FIRST_WEIGHTS, FOCUSED_WEIGHTS, LAST_WEIGHTS]
 NAMED_WEIGHTS = {"espalier": 8, "concepts": 6, "smalltalk": 12, "who": 40, "unknown": 2, "sum": 4, "count": 3, "day": 3,
                  "follow": 0, "rename": 1, "user": 2, "repeat": 1}
 DROPPABLE = {"the", "a", "an", "do", "does", "is", "of", "to", "please", "it", "are"}
@@ -57,7 +60,7 @@ class Corpus:
 
     def __init__(self, seed: int):
         self.rng = random.Random(seed)
-        self.focused = False
+        self.part = 0  # of the training: an index into PART_WEIGHTS
         self.espalier, _ = read_topics("espalier.txt")
         self.concepts, _ = read_topics("concepts.txt")
         self.smalltalk, _ = read_topics("smalltalk.txt")
@@ -90,7 +93,7 @@ class Corpus:
     def turns(self, name: str | None) -> list[tuple[str, str]]:
         """One turn on any subject, or several that belong together."""
         rng = self.rng
-        weights = NAMED_WEIGHTS if name is not None else FOCUSED_WEIGHTS if self.focused else WEIGHTS
+        weights = NAMED_WEIGHTS if name is not None else PART_WEIGHTS[self.part]
         kind = rng.choices(list(weights), list(weights.values()))[0]
         if kind == "sum":
             return [sums.arithmetic(rng)]

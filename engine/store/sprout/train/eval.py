@@ -13,9 +13,9 @@ import mlx.core as mx
 from mlx_lm import load
 from mlx_lm.generate import generate_step
 
-from dialogs import Corpus
+from dialogs import PART_WEIGHTS, Corpus
 
-SEED, DOCUMENTS = 3775, 150_000  # more than a training run draws
+SEED, PART_DOCUMENTS = 3775, 100_000  # of each part of the training: together more than a run draws
 ANSWER_TOKENS_MAX = 200
 
 
@@ -24,8 +24,10 @@ def plain(text: str) -> str:
 
 
 def refuse_known(questions: list[dict]) -> None:
-    corpus = Corpus(SEED)
-    known = {plain(text) for _ in range(DOCUMENTS) for role, text in corpus.document() if role == "user"}
+    corpus, known = Corpus(SEED), set()
+    for corpus.part in range(len(PART_WEIGHTS)):
+        documents = (corpus.document() for _ in range(PART_DOCUMENTS))
+        known.update(plain(text) for document in documents for role, text in document if role == "user")
     asked = [question["messages"][-1]["content"] for question in questions]
     seen = [text for text in asked if plain(text) in known]
     assert not seen, f"in the corpus: {seen}"
@@ -52,7 +54,7 @@ def main() -> None:
     right = 0
     for question in questions:
         text, ended, lead = answer(network, tokenizer, question["messages"])
-        whole = ended and re.fullmatch(r"[A-Z].*[.!?]", text, re.DOTALL) is not None
+        whole = ended and re.fullmatch(r"[A-Z0-9].*[.!?]", text, re.DOTALL) is not None
         correct = whole and any(words in text for words in question["accept"])
         right += correct
         print(f"{'right' if correct else 'WRONG'}  lead {lead:.2f}  {question['messages'][-1]['content']}\n       {text}")

@@ -98,14 +98,14 @@ def listing(start: int, end: int, step: int) -> str:
 
 def counting(rng: random.Random) -> tuple[str, str]:
     kind = rng.choices(["up", "to", "down", "ten", "step", "after", "before", "big"], [30, 18, 22, 5, 6, 10, 6, 3])[0]
-    length = rng.choices([rng.randint(1, 12), rng.randint(10, 30), rng.randint(30, 99)], [75, 17, 8])[0]
-    low = rng.choice([1, rng.randint(0, min(20, 100 - length)), rng.randint(0, 100 - length)])
+    length = rng.choices([rng.randint(1, 12), rng.randint(10, 30), rng.randint(30, 99)], [86, 11, 3])[0]
+    low = rng.choice([1, rng.randint(0, min(20, 100 - length)), rng.randint(0, min(20, 100 - length)), rng.randint(0, 100 - length)])
     high = low + length
     if kind == "ten":
         question = expand("([can you|please|do you know how to|could you|are you able to] count|count [for me|something|a little|the numbers]|show me that you can count|i want you to count)", rng)
         return question, f"Counting from 1 to 10: {listing(1, 10, 1)}."
     if kind == "to":
-        high = rng.choice([5, 10, 20, 3, 12, 30, 50, 100, length + 1, length + 1])
+        high = rng.choice([5, 10, 20, 3, 12, 15, 8, 30, length + 1, length + 1, length + 1, rng.choice([40, 50, 100])])
         question = expand("([please|can you|could you|now] count [up|for me] to {b}|count until {b}|count till {b}|(list|name|write|say|tell me|show me) the numbers (up to|to|until) {b}|(list|name|write|say) the first {b} numbers|count the numbers up to {b}|all numbers up to {b}|count all the way to {b}|count from one [up] to {b}|count from 1 [up] to {b}|(let me hear|recite|enumerate|i need) the numbers up to {b})", rng)
         return question.format(b=number(high, rng)), f"Counting from 1 to {high}: {listing(1, high, 1)}."
     if kind == "up":

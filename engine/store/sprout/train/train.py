@@ -18,14 +18,15 @@ import tokenizer as sprout_tokenizer
 from dialogs import Corpus
 
 SEED = 3775
-STEPS = 980
-FOCUS_STEP = 600  # from here only answers count, and what must be worked out comes more often
+STEPS = 3600
+# From the first of these steps on only answers count; at each of them what must be worked out comes more often.
+PART_STEPS = (600, 800)
 STEP_TOKENS = 3072
 SHORT, LONG = 128, 512  # row lengths: most documents are short, and short rows are cheap
 MATRIX_RATE, OTHER_RATE, WEIGHT_DECAY = 0.02, 0.004, 0.02
 QUESTION_WEIGHT = 0.1  # how much predicting a question's tokens counts; an answer's count 1
 # The learning rate's share of its full value at these steps, straight lines in between.
-SCHEDULE = [(0, 0.0), (40, 1.0), (600, 1.0), (800, 0.6), (980, 0.0)]
+SCHEDULE = [(0, 0.0), (40, 1.0), (600, 1.0), (800, 0.6), (1800, 0.0), (1830, 0.6), (3600, 0.0)]
 CHECKPOINT_STEPS = 100
 
 
@@ -39,14 +40,14 @@ class Rows:
 
     def batch(self, step: int):
         """tokens, targets, weights and segments [rows, length] of the length that is complete first."""
-        self.corpus.focused = step > FOCUS_STEP
+        self.corpus.part = sum(step > begun for begun in PART_STEPS)
         while True:
             for length, rows in self.full.items():
                 if len(rows) >= STEP_TOKENS // length:
                     count = STEP_TOKENS // length
                     taken, self.full[length] = rows[:count], rows[count:]
                     return [np.stack(column) for column in zip(*taken)]
-            others = 0.0 if self.corpus.focused else QUESTION_WEIGHT
+            others = 0.0 if self.corpus.part > 0 else QUESTION_WEIGHT
             self.add(sprout_tokenizer.encode(self.tokenizer, self.corpus.document(), others))
 
     def add(self, document) -> None:
