@@ -18,11 +18,13 @@ const MLX_CPU_VERSION: &str = "0.32.2";
 const WHEEL_SHA256: &str = "fc5d31b90fc4f457b2f9614ed45651a567d22a6a11a03d114a90a4e10bdd8878";
 /// Debian's folder of OpenBLAS, its threaded build.
 const OPENBLAS: &str = "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0";
-/// A compiler, `CMake` and Ninja, `{fmt}` for `std::format`, clang for bindgen, OpenBLAS, and Python's pip, which fetches wheels.
-const PACKAGES: [&str; 7] = [
+/// A compiler, `CMake` and Ninja, patchelf for the libraries' names, `{fmt}` for `std::format`, clang for bindgen, OpenBLAS,
+/// and Python's pip, which fetches wheels.
+const PACKAGES: [&str; 8] = [
     "g++",
     "cmake",
     "ninja-build",
+    "patchelf",
     "libfmt-dev",
     "libclang-14-dev",
     "libopenblas0-pthread",
@@ -205,11 +207,21 @@ fn build_mlx_c(folder: &Path, source: &Path) -> Result<()> {
         &mut compile,
         "see the output above",
     )?;
-    fs::copy(
-        build.join("libmlxc.so"),
-        libraries(folder).join("libmlxc.so"),
-    )?;
-    Ok(())
+    let library = libraries(folder).join("libmlxc.so");
+    fs::copy(build.join("libmlxc.so"), &library)?;
+    name_by_path(&library)
+}
+
+/// Calls a library by where it lies, so that what is linked against it finds it there. The usual way, a search path in
+/// every program, would be a linker flag for all crates, and cargo would build them all again when it appears.
+fn name_by_path(library: &Path) -> Result<()> {
+    let mut patchelf = Command::new("patchelf");
+    patchelf.arg("--set-soname").arg(library).arg(library);
+    step(
+        "Naming the library by its path",
+        &mut patchelf,
+        "is patchelf installed?",
+    )
 }
 
 fn build_x86_half(folder: &Path, mlx_c: &Path) -> Result<()> {
@@ -224,10 +236,8 @@ fn build_x86_half(folder: &Path, mlx_c: &Path) -> Result<()> {
         .arg(folder.join("wheel/mlx/include"))
         .arg("-I")
         .arg(mlx_c);
-    compile
-        .arg(&source)
-        .arg("-o")
-        .arg(libraries(folder).join("libespalier_x86_half.so"));
+    let library = libraries(folder).join("libespalier_x86_half.so");
+    compile.arg(&source).arg("-o").arg(&library);
     compile
         .arg("-L")
         .arg(libraries(folder))
@@ -236,7 +246,8 @@ fn build_x86_half(folder: &Path, mlx_c: &Path) -> Result<()> {
         "Building half-precision access for x86",
         &mut compile,
         "see the output above",
-    )
+    )?;
+    name_by_path(&library)
 }
 
 fn compiler_flags(include: &Path) -> Vec<String> {
@@ -252,18 +263,16 @@ fn libraries(folder: &Path) -> PathBuf {
     folder.join("wheel/mlx/lib")
 }
 
-/// Cargo's own override of a build script that `links = "mlx"`. Written only when it changes: the linker flags in it
-/// are part of what every crate is built from.
+/// Cargo's own override of a build script that `links = "mlx"`. Written only when it changes, or everything that uses MLX
+/// would be built again.
 fn write_cargo_config(folder: &Path) -> Result<()> {
     let libraries = libraries(folder).display().to_string();
     let text = format!(
         "# Written by `cargo xtask setup`.\n\
          [target.x86_64-unknown-linux-gnu.mlx]\n\
-         rustc-link-lib = [\"mlxc\", \"espalier_x86_half\", \"mlx\"]\n\
+         rustc-link-lib = [\"mlxc\", \"espalier_x86_half\"]\n\
          rustc-link-search = [\"native={libraries}\"]\n\
-         rustc-env = {{ OUT_DIR = \"{}\" }}\n\n\
-         [target.x86_64-unknown-linux-gnu]\n\
-         rustflags = [\"-C\", \"link-arg=-Wl,-rpath,{libraries}\"]\n",
+         rustc-env = {{ OUT_DIR = \"{}\" }}\n",
         bindings::folder(folder).display()
     );
     let file = paths::workspace().join(".cargo/mlx.toml");
