@@ -2,6 +2,7 @@
 //!
 //! Never part of the product: nothing depends on this crate, and it depends on none of the others.
 
+mod check_mac;
 mod command;
 mod paths;
 mod run;
@@ -26,6 +27,8 @@ enum Task {
     Build,
     /// Start one node with the embedded model, or several that form a cluster on this machine.
     Run(run::Options),
+    /// Type-check, on Linux, what only macOS compiles.
+    CheckMac,
     /// Check formatting and lints and run every test.
     Test(test::Options),
 }
@@ -35,6 +38,7 @@ fn main() {
         Task::Setup => setup::for_product(),
         Task::Build => setup::for_product().and_then(|()| run::build_and_tell()),
         Task::Run(options) => run::run(&options),
+        Task::CheckMac => check_mac::check(),
         Task::Test(options) => test::test(&options),
     };
     if let Err(error) = outcome {

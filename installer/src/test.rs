@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::command::{cargo, pass_through};
-use crate::{paths, setup};
+use crate::{check_mac, paths, setup};
 
 /// What to test.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,7 @@ pub fn test(options: &Options) -> Result<()> {
     setup::for_tests()?;
     if options.filter.is_none() {
         lint()?;
+        check_mac::check_where_possible()?;
         dashboard()?;
     }
     pass_through(
