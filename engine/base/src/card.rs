@@ -1,14 +1,10 @@
 //! What the planner knows of a model: numbers, never a name. Made by the model family's own file in `models`.
 
-use crate::Fingerprint;
-
 /// A model in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelCard {
     /// The `model_type` of its `config.json`.
     pub model_type: String,
-    /// What its configuration and the headers of its weight files are; every worker compares it before it reads weights.
-    pub fingerprint: Fingerprint,
     /// Cost of each transformer layer, first to last.
     pub layers: Vec<LayerCost>,
     /// Input embedding; held by the rank with the first layer.

@@ -32,8 +32,8 @@ impl NodeId {
     }
 }
 
-/// What a model's files are: SHA-256 over its configuration, the names, lengths and headers of its weight files, and,
-/// where `store` makes it, its tokenizer and samples of the weights.
+/// What a model's files are: SHA-256 over its configuration and tokenizer, and of each weight file the name, length,
+/// header and samples of the data. Two folders with the same one hold the same model. Made by `store` alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 

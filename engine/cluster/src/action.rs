@@ -70,8 +70,6 @@ pub struct StartShard {
     pub folder: String,
     /// What its files must be.
     pub fingerprint: Fingerprint,
-    /// What the worker's own, cheaper look at them must give: [`base::ModelCard::fingerprint`].
-    pub card_fingerprint: Fingerprint,
     /// This rank.
     pub rank: u32,
     /// Number of ranks.

@@ -168,7 +168,6 @@ fn next_step(
         model: record.model.clone(),
         folder: record.folder.clone(),
         fingerprint: record.fingerprint,
-        card_fingerprint: record.card.fingerprint,
         rank,
         world: plan.world(),
         sharding: plan.sharding,

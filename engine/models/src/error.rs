@@ -32,9 +32,6 @@ pub enum LoadError {
     /// The architecture, a data type or a setting is not supported.
     #[error("{0}")]
     Unsupported(String),
-    /// The files are not the ones the placement was made for.
-    #[error("the model's files are not the same as on the node that placed it")]
-    OtherFiles,
     /// The shard asked for is impossible for this model.
     #[error("{0}")]
     Shard(String),

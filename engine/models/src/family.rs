@@ -158,7 +158,6 @@ pub(crate) fn usual_card(folder: &Folder, facts: &CardFacts) -> Result<ModelCard
     };
     Ok(ModelCard {
         model_type: folder.config.model_type()?.to_string(),
-        fingerprint: folder.fingerprint,
         layers,
         embedding_bytes,
         head_bytes: head + norm.bytes,

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use base::{
-    Failure, Fingerprint, ModelCard, RequestId, Secret, ShardSpec, TokenEvent, TokenRequest,
-};
+use base::{Failure, ModelCard, RequestId, Secret, ShardSpec, TokenEvent, TokenRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Frame, Invalid};
@@ -75,8 +73,6 @@ pub enum Start {
 pub struct ShardStart {
     /// The model's folder.
     pub folder: PathBuf,
-    /// What its files must be.
-    pub fingerprint: Fingerprint,
     /// Which part of it.
     pub spec: ShardSpec,
     /// How step plans reach the other ranks; `None` if and only if there are none.
@@ -157,7 +153,6 @@ pub enum ToWorkerBody {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ShardStartBody {
     folder: Text<PATH_BYTES_MAX>,
-    fingerprint: [u8; 32],
     spec: shard::ShardSpec,
     plan_link: Option<(SocketAddr, [u8; 32])>,
     limits: LimitsBody,
@@ -266,7 +261,6 @@ impl From<&ShardStart> for ShardStartBody {
     fn from(start: &ShardStart) -> Self {
         Self {
             folder: path(&start.folder),
-            fingerprint: start.fingerprint.0,
             spec: shard::ShardSpec::from(&start.spec),
             plan_link: start.plan_link.map(|link| (link.address, link.secret.0)),
             limits: start.limits.into(),
@@ -284,7 +278,6 @@ impl TryFrom<ShardStartBody> for ShardStart {
         }
         Ok(Self {
             folder: body.folder.0.into(),
-            fingerprint: Fingerprint(body.fingerprint),
             spec,
             plan_link: body.plan_link.map(|(address, secret)| PlanLink {
                 address,

@@ -28,10 +28,6 @@ pub fn load(error: &LoadError) -> Failure {
             ErrorCode::ModelDamaged,
             "download the model again, or copy it whole from another machine",
         ),
-        LoadError::OtherFiles => (
-            ErrorCode::ModelDamaged,
-            "copy the model's folder from the node that placed it",
-        ),
         LoadError::Unsupported(_) => (
             ErrorCode::ModelUnsupported,
             "choose a model of a supported architecture",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{ErrorCode, Failure, ModelCard};
+use base::{ErrorCode, Failure};
 use models::{Group, MlxBackend};
 use text::Tokenizer;
 use wire::step::PlanFrame;
@@ -24,12 +24,8 @@ pub fn run(
     inbox: &Inbox,
     outbox: &Outbox,
 ) -> Result<(), Failure> {
-    let card = models::inspect(&start.folder).map_err(|error| failure::load(&error))?;
-    if card.fingerprint != start.fingerprint {
-        return Err(failure::load(&models::LoadError::OtherFiles));
-    }
     if start.spec.rank == 0 {
-        run_lead(start, &card, started, inbox, outbox)
+        run_lead(start, started, inbox, outbox)
     } else {
         run_other(start, started, inbox, outbox)
     }
@@ -37,11 +33,11 @@ pub fn run(
 
 fn run_lead(
     start: &ShardStart,
-    card: &ModelCard,
     started: Instant,
     inbox: &Inbox,
     outbox: &Outbox,
 ) -> Result<(), Failure> {
+    let card = models::inspect(&start.folder).map_err(|error| failure::load(&error))?;
     let tokenizer = Tokenizer::load(&start.folder)
         .map_err(|error| Failure::new(ErrorCode::ModelDamaged, error.to_string()))?;
     let mut links = match start.plan_link {
@@ -58,7 +54,7 @@ fn run_lead(
     links.send(&PlanFrame::Go).map_err(failure::link)?;
     let backend = load(start, outbox)?;
     ready(started, outbox);
-    let scheduler = lead::scheduler(start.limits, card, Arc::new(tokenizer));
+    let scheduler = lead::scheduler(start.limits, &card, Arc::new(tokenizer));
     lead::run(scheduler, backend, links, inbox, outbox)
 }
 

@@ -1,8 +1,6 @@
 //! Models, nodes and problems for tests.
 
-use base::{
-    Fingerprint, LayerCost, ModelCard, NodeId, ShardPlan, Sharding, ShardingChoice, TensorSlice,
-};
+use base::{LayerCost, ModelCard, NodeId, ShardPlan, Sharding, ShardingChoice, TensorSlice};
 use cluster::placement::{Pair, shard_bytes};
 use cluster::{Candidate, NodeCount, Placement, Problem};
 use proptest::prelude::*;
@@ -30,7 +28,6 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
     };
     ModelCard {
         model_type: "test".to_owned(),
-        fingerprint: Fingerprint([0; 32]),
         layers: vec![layer; layers],
         embedding_bytes: GB / 10,
         head_bytes: GB / 10,

@@ -1,13 +1,11 @@
-//! A model's folder: its configuration, its weight files, and the fingerprint that says that two folders are the same.
+//! A model's folder: its configuration and its weight files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use base::Fingerprint;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use super::header::{self, TensorEntry};
 use crate::error::LoadError;
@@ -31,8 +29,6 @@ pub(crate) struct Folder {
     pub(crate) config: Config,
     /// Every tensor: its file and its place in there.
     pub(crate) tensors: BTreeMap<String, (PathBuf, TensorEntry)>,
-    /// SHA-256 over `config.json` and each weight file's name, length and header, as `base::Fingerprint` says.
-    pub(crate) fingerprint: Fingerprint,
 }
 
 #[derive(Deserialize)]
@@ -59,32 +55,10 @@ pub(crate) struct Quantization {
 impl Folder {
     /// Reads the configuration and all headers.
     pub(crate) fn open(folder: &Path) -> Result<Self, LoadError> {
-        let (config, config_bytes) = Config::read(folder)?;
-        let files = weight_files(folder)?;
-        let mut hash = Sha256::new();
-        let mut add = |name: &str, length: u64, contents: &[u8]| {
-            hash.update((name.len() as u64).to_le_bytes());
-            hash.update(name);
-            hash.update(length.to_le_bytes());
-            hash.update((contents.len() as u64).to_le_bytes());
-            hash.update(contents);
-        };
-        add("config.json", config_bytes.len() as u64, &config_bytes);
+        let config = Config::read(folder)?;
         let mut tensors = BTreeMap::new();
-        for file in files {
-            let (entries, header) = header::read(&file)?;
-            let length = fs::metadata(&file)
-                .map_err(|source| LoadError::File {
-                    file: file.clone(),
-                    source,
-                })?
-                .len();
-            add(
-                &file.file_name().unwrap_or_default().to_string_lossy(),
-                length,
-                &header,
-            );
-            for (name, entry) in entries {
+        for file in weight_files(folder)? {
+            for (name, entry) in header::read(&file)? {
                 if let Some((other, _)) = tensors.insert(name.clone(), (file.clone(), entry)) {
                     let problem = format!("is in {} and in {}", other.display(), file.display());
                     return Err(LoadError::Tensor {
@@ -94,12 +68,7 @@ impl Folder {
                 }
             }
         }
-        let fingerprint = Fingerprint(hash.finalize().into());
-        Ok(Self {
-            config,
-            tensors,
-            fingerprint,
-        })
+        Ok(Self { config, tensors })
     }
 
     /// The place of a tensor.
@@ -149,8 +118,8 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
 
 /// The files that an index names. Other files in the folder are another form of the same model.
 fn indexed_files(folder: &Path, index: PathBuf) -> Result<Vec<PathBuf>, LoadError> {
-    let (json, _): (Index, _) = read_json(&index, INDEX_BYTES_MAX)?;
-    let names: BTreeSet<String> = json.weight_map.into_values().collect();
+    let index_json: Index = read_json(&index, INDEX_BYTES_MAX)?;
+    let names: BTreeSet<String> = index_json.weight_map.into_values().collect();
     let leads_out = |name: &&String| {
         let mut parts = Path::new(name).components();
         !parts.all(|part| matches!(part, Component::Normal(_)))
@@ -164,8 +133,8 @@ fn indexed_files(folder: &Path, index: PathBuf) -> Result<Vec<PathBuf>, LoadErro
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// A JSON file of at most so many bytes, and its bytes.
-fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<(T, Vec<u8>), LoadError> {
+/// A JSON file of at most so many bytes.
+fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<T, LoadError> {
     let unreadable = |source| LoadError::File {
         file: file.to_path_buf(),
         source,
@@ -181,15 +150,14 @@ fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<(T, Vec
         )));
     }
     let contents = fs::read(file).map_err(unreadable)?;
-    let json = serde_json::from_slice(&contents).map_err(|error| damaged(error.to_string()))?;
-    Ok((json, contents))
+    serde_json::from_slice(&contents).map_err(|error| damaged(error.to_string()))
 }
 
 impl Config {
-    fn read(folder: &Path) -> Result<(Self, Vec<u8>), LoadError> {
+    fn read(folder: &Path) -> Result<Self, LoadError> {
         let file = folder.join("config.json");
-        let (json, contents) = read_json(&file, CONFIG_BYTES_MAX)?;
-        Ok((Self { file, json }, contents))
+        let json = read_json(&file, CONFIG_BYTES_MAX)?;
+        Ok(Self { file, json })
     }
 
     /// Its `model_type`.

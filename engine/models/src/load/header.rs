@@ -88,8 +88,8 @@ struct RawEntry {
     data_offsets: [u64; 2],
 }
 
-/// The tensors of a file, and the bytes of its header.
-pub(crate) fn read(path: &Path) -> Result<(BTreeMap<String, TensorEntry>, Vec<u8>), LoadError> {
+/// The tensors of a file.
+pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, TensorEntry>, LoadError> {
     let damaged = |problem: String| LoadError::Damaged {
         file: path.to_path_buf(),
         problem,
@@ -111,8 +111,7 @@ pub(crate) fn read(path: &Path) -> Result<(BTreeMap<String, TensorEntry>, Vec<u8
     }
     let mut header = vec![0; header_bytes as usize];
     file.read_exact_at(&mut header, 8).map_err(unreadable)?;
-    let tensors = parse(&header, file_bytes).map_err(damaged)?;
-    Ok((tensors, header))
+    parse(&header, file_bytes).map_err(damaged)
 }
 
 /// Checks a header against the length of its file.

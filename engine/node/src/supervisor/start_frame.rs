@@ -19,7 +19,6 @@ const SCORING_CHUNK_TOKENS: u32 = 64;
 pub(super) fn start_frame(start: &StartShard, folder: &Path) -> Start {
     Start::Shard(ShardStart {
         folder: folder.to_path_buf(),
-        fingerprint: start.card_fingerprint,
         spec: ShardSpec {
             rank: start.rank,
             world: start.world,

@@ -16,7 +16,6 @@ const PART_BYTES_MAX: u64 = 1 << 50;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelCard {
     model_type: Text<MODEL_TYPE_BYTES_MAX>,
-    fingerprint: [u8; 32],
     layers: List<LayerCost, LAYERS_MAX>,
     embedding_bytes: u64,
     head_bytes: u64,
@@ -41,7 +40,6 @@ impl From<&base::ModelCard> for ModelCard {
     fn from(card: &base::ModelCard) -> Self {
         Self {
             model_type: Text::whole(&card.model_type),
-            fingerprint: card.fingerprint.0,
             layers: List::of(&card.layers),
             embedding_bytes: card.embedding_bytes,
             head_bytes: card.head_bytes,
@@ -71,7 +69,6 @@ impl TryFrom<ModelCard> for base::ModelCard {
         }
         Ok(Self {
             model_type: wire.model_type.0,
-            fingerprint: base::Fingerprint(wire.fingerprint),
             layers: wire.layers.each()?,
             embedding_bytes: wire.embedding_bytes,
             head_bytes: wire.head_bytes,

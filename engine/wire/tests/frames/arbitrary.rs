@@ -139,7 +139,7 @@ fn card() -> impl Strategy<Value = ModelCard> {
             },
         );
     (
-        ("[a-z0-9_]{1,12}", any::<[u8; 32]>(), vec(layer, 1..8)),
+        ("[a-z0-9_]{1,12}", vec(layer, 1..8)),
         (
             0..1_u64 << 50,
             0..1_u64 << 50,
@@ -150,13 +150,12 @@ fn card() -> impl Strategy<Value = ModelCard> {
     )
         .prop_map(
             |(
-                (model_type, fingerprint, layers),
+                (model_type, layers),
                 (embedding_bytes, head_bytes, tied, numbers),
                 tensor_degrees,
             )| {
                 ModelCard {
                     model_type,
-                    fingerprint: Fingerprint(fingerprint),
                     layers,
                     embedding_bytes,
                     head_bytes,
@@ -379,15 +378,13 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
             secret: Secret(secret),
         }
     });
-    let shard = ("[ -~]{1,30}", any::<[u8; 32]>(), spec(), link, limits).prop_map(
-        |(folder, fingerprint, spec, link, limits)| ShardStart {
+    let shard =
+        ("[ -~]{1,30}", spec(), link, limits).prop_map(|(folder, spec, link, limits)| ShardStart {
             folder: folder.into(),
-            fingerprint: Fingerprint(fingerprint),
             plan_link: (spec.world > 1).then_some(link),
             spec,
             limits,
-        },
-    );
+        });
     prop_oneof![
         1 => "[ -~]{1,30}".prop_map(|folder| ToWorker::Start(Start::Inspect { folder: folder.into() })),
         3 => shard.prop_map(|start| ToWorker::Start(Start::Shard(start))),

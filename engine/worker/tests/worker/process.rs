@@ -8,8 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use base::{
-    Failure, Fingerprint, RequestId, Secret, ShardSpec, Sharding, TensorSlice, TokenEvent,
-    TokenRequest,
+    Failure, RequestId, Secret, ShardSpec, Sharding, TensorSlice, TokenEvent, TokenRequest,
 };
 use tempfile::TempDir;
 use wire::worker::{
@@ -202,7 +201,6 @@ impl Cluster {
             .collect();
         std::fs::write(&file, serde_json::to_string(&ring).unwrap()).unwrap();
         let link = address();
-        let fingerprint = fingerprint(folder);
         let start = |(rank, secret): (u32, &Secret)| {
             let mut worker = Worker::start(&[
                 ("MLX_HOSTFILE", file.display().to_string()),
@@ -210,7 +208,6 @@ impl Cluster {
             ]);
             worker.send(&ToWorker::Start(Start::Shard(ShardStart {
                 folder: folder.into(),
-                fingerprint,
                 spec: spec(rank, world, sharding),
                 plan_link: (world > 1).then_some(PlanLink {
                     address: link,
@@ -259,17 +256,6 @@ impl Cluster {
 fn address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
-}
-
-fn fingerprint(folder: &Path) -> Fingerprint {
-    let mut worker = Worker::start(&[]);
-    worker.send(&ToWorker::Start(Start::Inspect {
-        folder: folder.into(),
-    }));
-    match worker.frame(READY_TIMEOUT) {
-        FromWorker::Card(card) => card.fingerprint,
-        frame => panic!("{frame:?}"),
-    }
 }
 
 /// Rank 0 holds the last layers of a pipeline.

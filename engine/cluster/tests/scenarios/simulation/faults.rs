@@ -183,7 +183,6 @@ fn card(layers: u64, layer_bytes: u64) -> ModelCard {
     };
     ModelCard {
         model_type: "simulated".to_owned(),
-        fingerprint: Fingerprint([0; 32]),
         layers: vec![layer; layers as usize],
         embedding_bytes: 10_000_000,
         head_bytes: 10_000_000,
