@@ -17,6 +17,11 @@ impl State {
                 remote_ip,
             } => self.link_up(node, local_ip, remote_ip, now_ms),
             Event::LinkDown { node } => self.link_down(node, now_ms),
+            Event::Parted => self.part(),
+            Event::Changed {
+                name,
+                memory_lent_bytes_max,
+            } => self.change(name, memory_lent_bytes_max),
             Event::LinkMeasured {
                 node,
                 round_trip_us,
@@ -102,6 +107,25 @@ impl State {
             peer.ports.clear();
             peer.unsent.clear();
             peer.early.clear();
+        }
+    }
+
+    /// Forgets everybody. What this node owns goes on with it alone; the others do the same with what is theirs.
+    fn part(&mut self) {
+        self.peers.clear();
+        self.sightings.clear();
+        self.rivals.clear();
+        let me = self.me.id;
+        self.instances
+            .retain(|_, instance| instance.record.owner == me);
+    }
+
+    fn change(&mut self, name: String, memory_lent_bytes_max: Option<u64>) {
+        let me = &mut self.me;
+        if me.name != name || me.memory_lent_bytes_max != memory_lent_bytes_max {
+            me.name = name;
+            me.memory_lent_bytes_max = memory_lent_bytes_max;
+            self.tell_own_record();
         }
     }
 

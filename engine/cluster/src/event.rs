@@ -26,6 +26,15 @@ pub enum Event {
         /// The member.
         node: NodeId,
     },
+    /// This node left the network: it knows nobody any more, and what others own is no longer its business.
+    Parted,
+    /// The user changed what this node says of itself.
+    Changed {
+        /// The name people know it by.
+        name: String,
+        /// What all its shards together may take, in bytes; `None` is whatever is free. Shards that run stay.
+        memory_lent_bytes_max: Option<u64>,
+    },
     /// A round trip was measured.
     LinkMeasured {
         /// The member at the other end.

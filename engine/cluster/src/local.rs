@@ -49,6 +49,8 @@ impl State {
             }
             Event::LinkUp { .. }
             | Event::LinkDown { .. }
+            | Event::Parted
+            | Event::Changed { .. }
             | Event::LinkMeasured { .. }
             | Event::Seen(_)
             | Event::Unseen { .. }

@@ -130,6 +130,60 @@ fn an_owner_that_ran_nothing_leaves_the_workers_running() {
 }
 
 #[test]
+fn a_node_that_parts_goes_on_alone_with_what_it_owns() {
+    let mut cluster = Cluster::new(&[32, 32]);
+    cluster.tell(0, open(2));
+    cluster.run();
+    cluster.part(0);
+    cluster.run();
+    // The owner has it alone, and so has the other, which took it over.
+    for node in [0, 1] {
+        let view = cluster.view(node, ID);
+        assert_eq!(view.state, InstanceState::Ready);
+        assert_eq!(view.owner, node_id(node as u8));
+        assert_eq!(view.shards.len(), 1);
+    }
+    assert_eq!(cluster.online(0), 1);
+}
+
+#[test]
+fn a_node_that_parts_forgets_what_others_own_and_stops_its_shards() {
+    let mut cluster = Cluster::new(&[32, 32]);
+    cluster.tell(0, open(2));
+    cluster.run();
+    cluster.take_log();
+    cluster.part(1);
+    cluster.run();
+    assert_eq!(cluster.find(1, ID), None);
+    let log = cluster.take_log();
+    assert!(log.contains("node 1: stop #1"), "{log}");
+    assert_eq!(cluster.view(0, ID).shards.len(), 1);
+}
+
+#[test]
+fn a_lower_limit_counts_from_then_on() {
+    let mut cluster = Cluster::new(&[64]);
+    cluster.tell(0, open(1));
+    cluster.run();
+    let changed = Event::Changed {
+        name: "study".to_owned(),
+        memory_lent_bytes_max: Some(GB),
+    };
+    cluster.tell(0, changed);
+    cluster.run();
+    assert_eq!(cluster.states(ID), [InstanceState::Ready]);
+    assert_eq!(cluster.node_record(0).name, "study");
+    let Event::Open(second) = open(1) else {
+        panic!("made above");
+    };
+    let id = InstanceId(8);
+    cluster.tell(0, Event::Open(Box::new(OpenInstance { id, ..*second })));
+    cluster.run();
+    let refused = cluster.view(0, id).failure.map(|failure| failure.code);
+    assert_eq!(refused, Some(ErrorCode::NotEnoughMemory));
+}
+
+#[test]
 fn a_node_without_the_model_is_not_asked_again() {
     let mut cluster = Cluster::new(&[32, 32, 32]);
     cluster.tell(0, open(2));

@@ -205,6 +205,15 @@ impl Cluster {
         }
     }
 
+    /// A node leaves the network and goes on alone.
+    pub fn part(&mut self, node: usize) {
+        self.tell(node, Event::Parted);
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            let node = node_id(node as u8);
+            self.tell(other, Event::LinkDown { node });
+        }
+    }
+
     /// Starts a node again; its first record comes before the others know of the link.
     pub fn rejoin_late(&mut self, node: usize, gb: u64) {
         let state = State::new(NodeSeed {
