@@ -12,7 +12,7 @@ pub struct GenerateRequest {
     /// What to continue.
     pub prompt: Prompt,
     /// How to choose tokens.
-    pub sampling: Sampling,
+    pub sampling: AskedSampling,
     /// Tokens to generate at most; `None` means up to the end of the context. Zero only scores the prompt.
     pub max_tokens: Option<u32>,
     /// Strings that end the answer and are not part of it. At most 16, none empty.
@@ -73,7 +73,41 @@ pub struct Sampling {
     pub seed: u64,
 }
 
+/// What a request says about [`Sampling`]; what it leaves open is as the model's makers recommend.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AskedSampling {
+    /// See [`Sampling::temperature`].
+    pub temperature: Option<f32>,
+    /// See [`Sampling::top_p`].
+    pub top_p: Option<f32>,
+    /// See [`Sampling::top_k`].
+    pub top_k: Option<u32>,
+    /// See [`Sampling::min_p`].
+    pub min_p: Option<f32>,
+    /// See [`Sampling::seed`].
+    pub seed: u64,
+}
+
+impl AskedSampling {
+    /// With what the model recommends in the place of what was left open.
+    pub fn or(&self, recommended: &Sampling) -> Sampling {
+        Sampling {
+            temperature: self.temperature.unwrap_or(recommended.temperature),
+            top_p: self.top_p.unwrap_or(recommended.top_p),
+            top_k: self.top_k.unwrap_or(recommended.top_k),
+            min_p: self.min_p.unwrap_or(recommended.min_p),
+            seed: self.seed,
+        }
+    }
+}
+
 impl Sampling {
+    /// The model's own distribution, as it is.
+    pub const PLAIN: Self = Self {
+        temperature: 1.0,
+        ..Self::GREEDY
+    };
+
     /// Always the likeliest token.
     pub const GREEDY: Self = Self {
         temperature: 0.0,

@@ -13,8 +13,8 @@ pub mod tokens;
 pub use card::{LayerCost, ModelCard};
 pub use failure::{ErrorCode, Failure};
 pub use generate::{
-    EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, Message, Prompt, Role, Sampling,
-    ScoredToken, Usage,
+    AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, Message, Prompt,
+    Role, Sampling, ScoredToken, Usage,
 };
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
 pub use record::{

@@ -5,6 +5,7 @@
 
 mod calendar;
 mod chat_template;
+mod recommended;
 mod special_tokens;
 mod stop_strings;
 mod text_stream;
@@ -13,6 +14,7 @@ mod tokenizer;
 mod utf8;
 
 pub use chat_template::{ChatTemplate, RenderError, TemplateError};
+pub use recommended::recommended_sampling;
 pub use special_tokens::SpecialTokens;
 pub use stop_strings::StopStrings;
 pub use text_stream::{Piece, TextStart, TextStream};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base::{ErrorCode, Failure, Fingerprint};
+use base::{ErrorCode, Failure, Fingerprint, Sampling};
 use text::{ChatTemplate, TemplateError, Tokenizer, TokenizerError};
 
 use crate::words;
@@ -18,6 +18,8 @@ pub(crate) struct ModelText {
     pub(crate) tokenizer: Arc<Tokenizer>,
     /// Conversation to text; a model that was never taught to chat has none.
     pub(crate) template: Option<ChatTemplate>,
+    /// How its makers recommend to sample it.
+    pub(crate) recommended: Sampling,
 }
 
 impl ModelText {
@@ -28,6 +30,7 @@ impl ModelText {
         Ok(Self {
             tokenizer: Arc::new(tokenizer),
             template,
+            recommended: text::recommended_sampling(folder).map_err(|error| unreadable(&error))?,
         })
     }
 }

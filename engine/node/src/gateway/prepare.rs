@@ -50,7 +50,7 @@ pub(crate) fn prepare(
         id: ask.id,
         prompt,
         generated: Vec::new(),
-        sampling: ask.sampling,
+        sampling: ask.sampling.or(&text.recommended),
         max_tokens,
         stop: ask.stop.clone(),
         stop_tokens,

@@ -1,6 +1,6 @@
 //! What chat and plain completions share: the model's name, sampling, what ends an answer.
 
-use base::{Failure, Sampling, TokenId};
+use base::{AskedSampling, Failure, TokenId};
 
 use super::refuse::invalid;
 use super::{Fresh, refuse};
@@ -20,7 +20,7 @@ pub(super) const TOP_LOGPROBS_MAX: u32 = 20;
 /// The shared part of a request, validated.
 pub(super) struct Shared {
     pub(super) model: String,
-    pub(super) sampling: Sampling,
+    pub(super) sampling: AskedSampling,
     pub(super) max_tokens: Option<u32>,
     pub(super) stop: Vec<String>,
     pub(super) stop_tokens: Vec<TokenId>,
@@ -53,43 +53,43 @@ pub(super) fn shared(fields: SharedFields, fresh: &mut Fresh) -> Result<Shared, 
     })
 }
 
-fn sampling(fields: &SharedFields, fresh: &mut Fresh) -> Result<Sampling, Failure> {
-    let temperature = number(fields.temperature, 1.0);
-    if !(0.0..=2.0).contains(&temperature) {
+fn sampling(fields: &SharedFields, fresh: &mut Fresh) -> Result<AskedSampling, Failure> {
+    let temperature = fields.temperature.map(single);
+    if temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
         return Err(invalid("temperature must be from 0 to 2", "temperature"));
     }
-    let top_p = number(fields.top_p, 1.0);
-    if !(top_p > 0.0 && top_p <= 1.0) {
+    let top_p = fields.top_p.map(single);
+    if top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
         let failure = invalid("top_p must be more than 0 and at most 1", "top_p");
         return Err(failure.hint("for the likeliest token alone set temperature to 0"));
     }
-    let min_p = number(fields.min_p, 0.0);
-    if !(0.0..=1.0).contains(&min_p) {
+    let min_p = fields.min_p.map(single);
+    if min_p.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
         return Err(invalid("min_p must be from 0 to 1", "min_p"));
     }
     // Drawn even if it is not needed, so that ids do not depend on whether a seed was given.
     let drawn = fresh.draw();
-    Ok(Sampling {
+    Ok(AskedSampling {
         temperature,
         top_p,
-        top_k: top_k(fields.top_k)?,
+        top_k: fields.top_k.map(top_k).transpose()?,
         min_p,
         seed: fields.seed.map_or(drawn, |Seed(seed)| seed),
     })
 }
 
-fn number(value: Option<Number>, default: f32) -> f32 {
-    value.map_or(default, |Number(value)| value as f32)
+fn single(Number(value): Number) -> f32 {
+    value as f32
 }
 
-fn top_k(value: Option<Number>) -> Result<u32, Failure> {
+fn top_k(value: Number) -> Result<u32, Failure> {
     match value {
-        None | Some(Number(-1.0)) => Ok(0),
-        Some(Number(count)) if count >= 0.0 && count.fract() == 0.0 => {
+        Number(-1.0) => Ok(0),
+        Number(count) if count >= 0.0 && count.fract() == 0.0 => {
             // Saturates: no vocabulary is larger.
             Ok(count as u32)
         }
-        Some(_) => Err(invalid(
+        Number(_) => Err(invalid(
             "top_k must be a whole number, 0 or -1 to keep all tokens",
             "top_k",
         )),

@@ -62,54 +62,62 @@ fn a_chat_request_with_everything() {
         parse_chat,
         body,
         &expect![[r#"
-        Asked {
-            requests: [
-                GenerateRequest {
-                    id: RequestId(044c3cd7f43c661c),
-                    model: "acme/big",
-                    prompt: Chat(
-                        [
-                            Message {
-                                role: System,
-                                content: "Be brief.",
-                            },
-                            Message {
-                                role: User,
-                                content: "One\ntwo",
-                            },
-                            Message {
-                                role: Assistant,
-                                content: "",
-                            },
+            Asked {
+                requests: [
+                    GenerateRequest {
+                        id: RequestId(044c3cd7f43c661c),
+                        model: "acme/big",
+                        prompt: Chat(
+                            [
+                                Message {
+                                    role: System,
+                                    content: "Be brief.",
+                                },
+                                Message {
+                                    role: User,
+                                    content: "One\ntwo",
+                                },
+                                Message {
+                                    role: Assistant,
+                                    content: "",
+                                },
+                            ],
+                        ),
+                        sampling: AskedSampling {
+                            temperature: Some(
+                                0.5,
+                            ),
+                            top_p: Some(
+                                0.25,
+                            ),
+                            top_k: Some(
+                                0,
+                            ),
+                            min_p: Some(
+                                0.1,
+                            ),
+                            seed: 18446744073709551615,
+                        },
+                        max_tokens: Some(
+                            9,
+                        ),
+                        stop: [
+                            "a",
+                            "b",
                         ],
-                    ),
-                    sampling: Sampling {
-                        temperature: 0.5,
-                        top_p: 0.25,
-                        top_k: 0,
-                        min_p: 0.1,
-                        seed: 18446744073709551615,
+                        stop_tokens: [
+                            3,
+                        ],
+                        logprobs: Some(
+                            20,
+                        ),
+                        echo: false,
+                        ignore_eos: false,
                     },
-                    max_tokens: Some(
-                        9,
-                    ),
-                    stop: [
-                        "a",
-                        "b",
-                    ],
-                    stop_tokens: [
-                        3,
-                    ],
-                    logprobs: Some(
-                        20,
-                    ),
-                    echo: false,
-                    ignore_eos: false,
-                },
-            ],
-            stream: true,
-            include_usage: true,
-        }"#]],
+                ],
+                stream: true,
+                include_usage: true,
+            }"#]],
     );
 }
 
@@ -121,64 +129,68 @@ fn a_completion_request_with_everything() {
         parse_completion,
         body,
         &expect![[r#"
-        Asked {
-            requests: [
-                GenerateRequest {
-                    id: RequestId(044c3cd7f43c661c),
-                    model: "sprout",
-                    prompt: Text(
-                        "a",
-                    ),
-                    sampling: Sampling {
-                        temperature: 0.0,
-                        top_p: 1.0,
-                        top_k: 0,
-                        min_p: 0.0,
-                        seed: 18446744073709551615,
+            Asked {
+                requests: [
+                    GenerateRequest {
+                        id: RequestId(044c3cd7f43c661c),
+                        model: "sprout",
+                        prompt: Text(
+                            "a",
+                        ),
+                        sampling: AskedSampling {
+                            temperature: Some(
+                                0.0,
+                            ),
+                            top_p: None,
+                            top_k: None,
+                            min_p: None,
+                            seed: 18446744073709551615,
+                        },
+                        max_tokens: Some(
+                            0,
+                        ),
+                        stop: [
+                            "x",
+                        ],
+                        stop_tokens: [],
+                        logprobs: Some(
+                            0,
+                        ),
+                        echo: true,
+                        ignore_eos: true,
                     },
-                    max_tokens: Some(
-                        0,
-                    ),
-                    stop: [
-                        "x",
-                    ],
-                    stop_tokens: [],
-                    logprobs: Some(
-                        0,
-                    ),
-                    echo: true,
-                    ignore_eos: true,
-                },
-                GenerateRequest {
-                    id: RequestId(e6984080bab12a02),
-                    model: "sprout",
-                    prompt: Text(
-                        "",
-                    ),
-                    sampling: Sampling {
-                        temperature: 0.0,
-                        top_p: 1.0,
-                        top_k: 0,
-                        min_p: 0.0,
-                        seed: 18446744073709551615,
+                    GenerateRequest {
+                        id: RequestId(e6984080bab12a02),
+                        model: "sprout",
+                        prompt: Text(
+                            "",
+                        ),
+                        sampling: AskedSampling {
+                            temperature: Some(
+                                0.0,
+                            ),
+                            top_p: None,
+                            top_k: None,
+                            min_p: None,
+                            seed: 18446744073709551615,
+                        },
+                        max_tokens: Some(
+                            0,
+                        ),
+                        stop: [
+                            "x",
+                        ],
+                        stop_tokens: [],
+                        logprobs: Some(
+                            0,
+                        ),
+                        echo: true,
+                        ignore_eos: true,
                     },
-                    max_tokens: Some(
-                        0,
-                    ),
-                    stop: [
-                        "x",
-                    ],
-                    stop_tokens: [],
-                    logprobs: Some(
-                        0,
-                    ),
-                    echo: true,
-                    ignore_eos: true,
-                },
-            ],
-            stream: false,
-            include_usage: false,
-        }"#]],
+                ],
+                stream: false,
+                include_usage: false,
+            }"#]],
     );
 }
 
@@ -219,11 +231,11 @@ fn what_a_request_leaves_open_is_random() {
 }
 
 #[test]
-fn defaults_are_openais() {
+fn defaults_are_openais_and_sampling_is_the_models() {
     let chat = parsed(parse_chat, USER, r#""stop": null"#);
     assert_eq!(
         (chat.max_tokens, chat.logprobs, chat.sampling.temperature),
-        (None, None, 1.0)
+        (None, None, None)
     );
     let completion = parsed(parse_completion, PROMPT, r#""stop": null"#);
     assert_eq!((completion.max_tokens, completion.echo), (Some(16), false));

@@ -95,7 +95,7 @@ fn ten_thousand_malformed_bodies_do_not_panic() {
                 Ok(asked) => {
                     prop_assert!(!asked.requests.is_empty());
                     for request in &asked.requests {
-                        let sampling = request.sampling;
+                        let sampling = request.sampling.or(&base::Sampling::PLAIN);
                         prop_assert!((0.0..=2.0).contains(&sampling.temperature));
                         prop_assert!(sampling.top_p > 0.0 && sampling.top_p <= 1.0);
                         prop_assert!((0.0..=1.0).contains(&sampling.min_p));
