@@ -54,9 +54,9 @@ pub(crate) struct ServeArguments {
     /// How to divide that model
     #[arg(long, value_enum, default_value_t = ShardingArgument::Auto)]
     sharding: ShardingArgument,
-    /// Port of the HTTP API on 127.0.0.1; 0 takes any free one
-    #[arg(long, default_value_t = API_PORT)]
-    port: u16,
+    /// Port of the HTTP API on 127.0.0.1; 0 takes any free one [default: as set before, or 3775]
+    #[arg(long)]
+    port: Option<u16>,
     /// Folder for everything this node keeps
     #[arg(long, value_name = "DIR", help = DATA_HELP)]
     data: Option<PathBuf>,

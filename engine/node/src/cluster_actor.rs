@@ -16,6 +16,7 @@ use net::{NetEvent, NetHandle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::network::Joined;
 use crate::supervisor::Supervisor;
 use translate::{event_of, frame_of};
 
@@ -50,7 +51,15 @@ enum Command {
         wish: Box<Wish>,
         answer: oneshot::Sender<Result<Vec<Placement>, Failure>>,
     },
-    Leave {
+    Joined(Joined),
+    Parted {
+        done: oneshot::Sender<()>,
+    },
+    Change {
+        name: String,
+        memory_lent_bytes_max: Option<u64>,
+    },
+    End {
         done: oneshot::Sender<()>,
     },
 }
@@ -112,10 +121,37 @@ impl ClusterHandle {
         .await?
     }
 
-    /// Says goodbye to the cluster and ends the workers. The actor is gone when this returns.
-    pub(crate) async fn leave(&self) {
-        // An actor that is gone has left.
-        let _ = self.ask(|done| Command::Leave { done }).await;
+    /// The network is there.
+    pub(crate) async fn joined(&self, joined: Joined) -> Result<(), Leaving> {
+        self.tell(Command::Joined(joined)).await
+    }
+
+    /// The network is gone; nobody else is in the view when this returns.
+    pub(crate) async fn parted(&self) -> Result<(), Leaving> {
+        self.ask(|done| Command::Parted { done }).await
+    }
+
+    /// What this node says of itself is different from now on.
+    pub(crate) async fn change(
+        &self,
+        name: String,
+        memory_lent_bytes_max: Option<u64>,
+    ) -> Result<(), Leaving> {
+        let change = Command::Change {
+            name,
+            memory_lent_bytes_max,
+        };
+        self.tell(change).await
+    }
+
+    /// Ends the workers. The actor is gone when this returns.
+    pub(crate) async fn end(&self) {
+        // An actor that is gone has ended.
+        let _ = self.ask(|done| Command::End { done }).await;
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), Leaving> {
+        self.commands.send(command).await.map_err(|_| Leaving)
     }
 
     /// The actor never waits for anything slow, so neither does this.
@@ -134,8 +170,6 @@ impl ClusterHandle {
 pub(crate) struct ClusterActor {
     pub(crate) state: State,
     pub(crate) supervisor: Supervisor,
-    pub(crate) net: NetHandle,
-    pub(crate) net_events: mpsc::Receiver<NetEvent>,
     pub(crate) worker_events: mpsc::Receiver<Event>,
 }
 
@@ -146,6 +180,7 @@ impl ClusterActor {
         let (publish, view) = watch::channel(Arc::new(self.state.view()));
         let running = Running {
             actor: self,
+            joined: None,
             publish,
             start: Instant::now(),
         };
@@ -157,6 +192,8 @@ impl ClusterActor {
 /// The actor at work.
 struct Running {
     actor: ClusterActor,
+    /// The network, while this node takes part.
+    joined: Option<Joined>,
     publish: watch::Sender<Arc<ClusterView>>,
     start: Instant,
 }
@@ -170,14 +207,14 @@ impl Running {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(Command::Leave { done }) => {
-                        self.leave().await;
+                    Some(Command::End { done }) => {
+                        self.actor.supervisor.shut_down().await;
                         let _ = done.send(());
                         return;
                     }
                     Some(command) => self.obey(command),
                     // Every handle is dropped: nobody wants this node any more.
-                    None => return self.leave().await,
+                    None => return self.actor.supervisor.shut_down().await,
                 },
                 Some(event) = self.actor.worker_events.recv() => {
                     let event = self.actor.supervisor.heard(event);
@@ -186,7 +223,7 @@ impl Running {
                     }
                     self.take(event);
                 }
-                Some(event) = self.actor.net_events.recv() => {
+                Some(event) = heard(&mut self.joined) => {
                     if let Some(event) = event_of(event) {
                         self.take(event);
                     }
@@ -229,7 +266,20 @@ impl Running {
                 let placements = cluster::solve(&problem, None);
                 let _ = answer.send(placements.map_err(|error| error.failure()));
             }
-            Command::Leave { .. } => {}
+            Command::Joined(joined) => self.joined = Some(joined),
+            Command::Parted { done } => {
+                self.joined = None;
+                self.take(Event::Parted);
+                let _ = done.send(());
+            }
+            Command::Change {
+                name,
+                memory_lent_bytes_max,
+            } => self.take(Event::Changed {
+                name,
+                memory_lent_bytes_max,
+            }),
+            Command::End { .. } => {}
         }
     }
 
@@ -273,7 +323,11 @@ impl Running {
         let mut facts = Vec::new();
         for action in actions {
             match action {
-                Action::Send { to, record } => send(&self.actor.net, to, record),
+                Action::Send { to, record } => {
+                    if let Some(joined) = &self.joined {
+                        send(&joined.net, to, record);
+                    }
+                }
                 Action::Reserve {
                     shard,
                     rank: _,
@@ -286,20 +340,13 @@ impl Running {
         }
         facts
     }
+}
 
-    /// Says goodbye first, so that the others place again while the workers end.
-    async fn leave(self) {
-        let ClusterActor {
-            supervisor,
-            net,
-            net_events,
-            worker_events,
-            ..
-        } = self.actor;
-        // Whoever still has something to say must not wait for a reader.
-        drop(net_events);
-        drop(worker_events);
-        tokio::join!(net.leave(), supervisor.shut_down());
+/// What the network has to say, if there is one.
+async fn heard(joined: &mut Option<Joined>) -> Option<NetEvent> {
+    match joined {
+        Some(joined) => joined.events.recv().await,
+        None => None,
     }
 }
 

@@ -1,20 +1,20 @@
 //! Everything a node is told at its start, as plain values. Who fills it in: the command line, the app, a test.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use net::{ClusterKey, Discovery};
 
+use crate::settings::{Settings, SomeSettings};
+
 /// Port of the HTTP API unless told otherwise.
 pub const API_PORT: u16 = 3775;
 
-/// How a node runs.
+/// How a node runs, as far as it is decided at its start.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
     /// The folder for everything the node keeps.
     pub data: PathBuf,
-    /// The name people know the node by.
-    pub name: String,
     /// The cluster's name; only for people.
     pub cluster_name: String,
     /// What lets it into the cluster; without it the node works alone.
@@ -25,12 +25,14 @@ pub struct NodeConfig {
     pub peers: Vec<String>,
     /// Where it listens for peers.
     pub peer_listen: SocketAddr,
-    /// Where its HTTP API listens.
-    pub api_listen: SocketAddr,
+    /// The address of its HTTP API; the port is a setting.
+    pub api_ip: IpAddr,
     /// The worker program.
     pub worker: PathBuf,
-    /// Lend no more memory than this to shards, in bytes; `None` lends what is free.
-    pub lend_memory_bytes_max: Option<u64>,
+    /// What the user may change later, as it is until then.
+    pub defaults: Settings,
+    /// What counts for this run, whatever was changed in earlier ones.
+    pub overrides: SomeSettings,
 }
 
 impl NodeConfig {
@@ -42,6 +44,11 @@ impl NodeConfig {
     /// Where files live that mean nothing once the node has ended.
     pub fn run_folder(&self) -> PathBuf {
         self.data.join("run")
+    }
+
+    /// Where the user's settings are kept.
+    pub fn settings_file(&self) -> PathBuf {
+        self.data.join("settings.toml")
     }
 
     /// Where the node's key is kept.

@@ -76,20 +76,23 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> DataFolderError + use<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::settings::{Settings, SomeSettings};
 
     fn config(data: &Path) -> NodeConfig {
         NodeConfig {
             data: data.to_path_buf(),
-            name: String::new(),
             cluster_name: String::new(),
             cluster_key: None,
             discovery: net::Discovery::Off,
             peers: Vec::new(),
             peer_listen: ([127, 0, 0, 1], 0).into(),
-            api_listen: ([127, 0, 0, 1], 0).into(),
+            api_ip: Ipv4Addr::LOCALHOST.into(),
             worker: PathBuf::new(),
-            lend_memory_bytes_max: None,
+            defaults: Settings::of_a_server("test".to_owned()),
+            overrides: SomeSettings::default(),
         }
     }
 

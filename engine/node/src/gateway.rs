@@ -18,7 +18,6 @@ use base::{ErrorCode, Failure, GenerateRequest, InstanceId};
 use cluster::InstanceView;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use net::NetHandle;
 use serve::{GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
@@ -27,6 +26,7 @@ pub(crate) use route::submit_here;
 
 use crate::cluster_actor::ClusterHandle;
 use crate::models::LocalModels;
+use crate::network::NetReceiver;
 use crate::random;
 use crate::supervisor::Running;
 use generation::{Drivers, Generation};
@@ -53,7 +53,7 @@ impl NodeGateway {
         models: LocalModels,
         opening: Arc<Opening>,
         running: Running,
-        net: NetHandle,
+        net: NetReceiver,
     ) -> Self {
         Self {
             routes: Arc::new(Routes::new(

@@ -2,20 +2,26 @@
 //!
 //! Entry points: [`node::NodeHandle::start`] with a [`config::NodeConfig`], and [`cli::main`]. Never links MLX.
 
+mod api_port;
 pub mod cli;
 mod cluster_actor;
 pub mod config;
+mod control;
 mod data_folder;
 pub mod environment;
 mod gateway;
 mod memory;
 mod models;
+mod network;
 pub mod node;
 mod peer_requests;
 mod random;
+pub mod settings;
 mod supervisor;
 mod words;
 
 pub use config::NodeConfig;
+pub use control::Switches;
 pub use data_folder::DataFolderError;
 pub use node::{NodeHandle, StartError};
+pub use settings::{Settings, SomeSettings};

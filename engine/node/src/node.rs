@@ -1,31 +1,31 @@
 //! A node as its owner holds it: everything started, wired together, and ended in the right order.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, ShardingChoice};
 use cluster::{ClusterView, InstanceState, InstanceView, NodeSeed, State};
-use net::{Identity, KeyStoreError, NetConfig};
-use serve::{Metrics, ServeConfig, Server};
+use net::{Identity, KeyStoreError};
+use serve::{Gateway, InProcess, Metrics};
 use thiserror::Error;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
+use crate::api_port::ApiPort;
 use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
+use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::gateway::{Asked, NodeGateway, Opening};
 use crate::memory::{self, Memory};
 use crate::models::LocalModels;
-use crate::peer_requests::PeerRequests;
+use crate::network::Network;
+use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
 use crate::supervisor::{Supervisor, WorkerSettings};
 
 /// A model named at the start is ready within this, or the start fails: reading hundreds of gigabytes from a slow disk.
 const LOAD_LIMIT: Duration = Duration::from_mins(30);
-/// Answers under way get this long to end before their connections are cut.
-const SERVER_END_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
@@ -33,6 +33,12 @@ pub enum StartError {
     /// Its data folder can't be used.
     #[error(transparent)]
     DataFolder(#[from] DataFolderError),
+    /// The file with its settings can't be used.
+    #[error(transparent)]
+    SettingsFile(#[from] SettingsFileError),
+    /// What it was told is no setting.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
     /// Its key can't be used.
     #[error(transparent)]
     Identity(#[from] net::IdentityError),
@@ -50,76 +56,80 @@ pub enum StartError {
 /// A running node. Dropping it ends it without goodbye.
 pub struct NodeHandle {
     node_id: NodeId,
-    api_address: SocketAddr,
-    peer_address: SocketAddr,
     cluster: ClusterHandle,
     opening: Arc<Opening>,
-    stop_server: oneshot::Sender<()>,
-    server: Mutex<JoinHandle<()>>,
+    control: ControlHandle,
+    controlling: JoinHandle<()>,
+    api: InProcess,
     _data: DataFolder,
+}
+
+impl Drop for NodeHandle {
+    fn drop(&mut self) {
+        self.controlling.abort();
+    }
 }
 
 impl NodeHandle {
     /// Starts a node. Its API answers when this returns.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let data = DataFolder::take(&config)?;
+        let file = SettingsFile::new(config.settings_file());
+        let told = file.read()?.and(config.overrides.clone());
+        let settings = config.defaults.clone().with(&told)?;
         let identity =
             Identity::load_or_create(&key_store(&config).map_err(net::IdentityError::from)?)?;
         let node_id = identity.node_id();
         let models = LocalModels::open(&config.data).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
-        let settings = WorkerSettings {
+        let worker_settings = WorkerSettings {
             program: config.worker.clone(),
             run_folder: config.run_folder(),
         };
-        let supervisor = Supervisor::new(settings, models.clone(), worker_sender);
+        let supervisor = Supervisor::new(worker_settings, models.clone(), worker_sender);
         let running = supervisor.running();
-        let handler = Arc::new(PeerRequests {
-            running: running.clone(),
-        });
-        let (net, net_events) = net::start(net_config(&config, identity), handler).await?;
         let cluster = ClusterActor {
-            state: State::new(seed(&config, node_id)),
+            state: State::new(seed(&settings, node_id)),
             supervisor,
-            net: net.clone(),
-            net_events,
             worker_events,
         }
         .start();
+        let (net, net_receiver) = watch::channel(None);
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
         let opening = Arc::new(opening);
-        let gateway = NodeGateway::new(
+        let (control, ends) = ControlHandle::new(settings.clone());
+        let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(
             cluster.clone(),
             models,
             Arc::clone(&opening),
-            running,
-            net.clone(),
-        );
-        let listen = ServeConfig {
-            listen: config.api_listen,
-        };
-        let server = match Server::bind(listen, Arc::new(gateway), Metrics::new()).await {
-            Ok(server) => server,
+            running.clone(),
+            net_receiver,
+        ));
+        let metrics = Metrics::new();
+        let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
+        let controlling = Control {
+            settings,
+            file,
+            api: ApiPort::new(gateway, metrics, config.api_ip),
+            network: Network::new(config, identity, running, cluster.clone(), net),
+            cluster: cluster.clone(),
+        }
+        .start(ends);
+        let controlling = match controlling.await {
+            Ok(controlling) => controlling,
             Err(error) => {
-                cluster.leave().await;
-                return Err(error.into());
+                cluster.end().await;
+                return Err(error);
             }
         };
-        let api_address = server.address();
-        let (stop_server, stopped) = oneshot::channel();
-        let server = tokio::spawn(server.run(async move {
-            // A dropped handle stops it too.
-            let _ = stopped.await;
-        }));
-        tracing::info!(node = %node_id.short(), api = %api_address, peers = %net.address(), "the node runs");
+        tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,
-            api_address,
-            peer_address: net.address(),
             cluster,
             opening,
-            stop_server,
-            server: Mutex::new(server),
+            control,
+            controlling,
+            api,
             _data: data,
         })
     }
@@ -129,14 +139,19 @@ impl NodeHandle {
         self.node_id
     }
 
-    /// Where its HTTP API listens.
-    pub fn api_address(&self) -> SocketAddr {
-        self.api_address
+    /// Follows its switches: its settings, where its API listens, whether it takes part in the network.
+    pub fn switches(&self) -> watch::Receiver<Arc<Switches>> {
+        self.control.switches()
     }
 
-    /// Where it listens for peers.
-    pub fn peer_address(&self) -> SocketAddr {
-        self.peer_address
+    /// Changes settings, now and for later starts. After an error everything is as it was.
+    pub async fn change(&self, some: SomeSettings) -> Result<(), Failure> {
+        self.control.change(some).await
+    }
+
+    /// The HTTP API without a port.
+    pub fn api(&self) -> &InProcess {
+        &self.api
     }
 
     /// Follows the cluster.
@@ -178,22 +193,10 @@ impl NodeHandle {
         }
     }
 
-    /// Returns when the HTTP server has ended, which it does not by itself.
-    pub async fn failed(&self) {
-        let mut server = self.server.lock().await;
-        // A panic in it counts as its end.
-        let _ = (&mut *server).await;
-    }
-
-    /// Says goodbye to the cluster, ends the workers and the server.
+    /// Says goodbye to the cluster, ends the server and the workers.
     pub async fn shut_down(self) {
-        // Nobody waits for it any more if the server is gone.
-        let _ = self.stop_server.send(());
-        let mut server = self.server.into_inner();
-        self.cluster.leave().await;
-        if timeout(SERVER_END_LIMIT, &mut server).await.is_err() {
-            server.abort();
-        }
+        // At the same time: the others place again while the workers end here.
+        tokio::join!(self.control.stop(), self.cluster.end());
     }
 }
 
@@ -217,19 +220,7 @@ fn find(view: &ClusterView, id: InstanceId) -> Option<InstanceView> {
     view.instances.iter().find(|found| found.id == id).cloned()
 }
 
-fn net_config(config: &NodeConfig, identity: Identity) -> NetConfig {
-    NetConfig {
-        identity,
-        name: config.name.clone(),
-        cluster_name: config.cluster_name.clone(),
-        cluster_key: config.cluster_key.clone(),
-        listen: config.peer_listen,
-        discovery: config.discovery.clone(),
-        peers: config.peers.clone(),
-    }
-}
-
-fn seed(config: &NodeConfig, id: NodeId) -> NodeSeed {
+fn seed(settings: &Settings, id: NodeId) -> NodeSeed {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -242,10 +233,10 @@ fn seed(config: &NodeConfig, id: NodeId) -> NodeSeed {
     NodeSeed {
         id,
         epoch_ms: since_1970.as_millis() as u64,
-        name: config.name.clone(),
+        name: settings.name.clone(),
         memory_total_bytes: memory.total_bytes,
         memory_available_bytes: memory.lendable_bytes(),
-        memory_lent_bytes_max: config.lend_memory_bytes_max,
+        memory_lent_bytes_max: settings.lend_memory_bytes_max,
         memory_bandwidth_bytes_per_s: memory::bandwidth_bytes_per_s(&chip),
         chip,
     }

@@ -13,8 +13,8 @@ use crate::{Gateway, Metrics};
 pub(crate) struct App {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) metrics: Metrics,
-    /// The names under which the server may be asked.
-    pub(crate) hosts: Hosts,
+    /// The names under which the server may be asked; `None` if nobody outside this process can ask.
+    pub(crate) hosts: Option<Hosts>,
     /// Turns true when the server stops: streams without an end end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }

@@ -9,6 +9,7 @@ mod dashboard;
 pub mod gateway;
 mod generation;
 mod guard;
+mod in_process;
 mod json;
 pub mod metrics;
 pub mod openai;
@@ -19,5 +20,6 @@ mod status;
 pub mod view;
 
 pub use gateway::{Gateway, GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
+pub use in_process::InProcess;
 pub use metrics::Metrics;
 pub use server::{BindError, ServeConfig, Server};

@@ -79,7 +79,7 @@ impl Server {
         let app = App {
             gateway,
             metrics,
-            hosts: Hosts::new(address),
+            hosts: Some(Hosts::new(address)),
             stopping: stops,
         };
         Ok(Self {

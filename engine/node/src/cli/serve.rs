@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{ErrorCode, ShardingChoice};
@@ -16,9 +17,11 @@ use super::failure::CommandFailure;
 use super::models::as_folder;
 use super::{DiscoverArgument, ServeArguments, ShardingArgument};
 use crate::config::{NodeConfig, worker_program};
+use crate::control::Switches;
 use crate::environment::Environment;
 use crate::memory;
 use crate::node::NodeHandle;
+use crate::settings::{Settings, SomeSettings};
 use crate::words;
 
 /// Everything a node has to end ends within this, or is ended by the system.
@@ -62,24 +65,32 @@ async fn run(node: &NodeHandle, arguments: &ServeArguments) -> Result<(), Comman
         }
         None => None,
     };
+    let mut switches = node.switches();
+    let now = Arc::clone(&switches.borrow_and_update());
     announce(
         node,
+        &now,
         arguments.json,
         model.as_ref().map(|model| model.0.as_str()),
     );
-    node.failed().await;
+    // The user may close the port, and leave and join the network; a server that stops by itself is a defect.
+    let broken = |now: &Arc<Switches>| now.settings.api && now.api.is_none();
+    // An error means that the owner of the switches is gone.
+    let _ = switches.wait_for(broken).await;
     Err(CommandFailure::other("the HTTP server stopped"))
 }
 
-fn announce(node: &NodeHandle, as_json: bool, model: Option<&str>) {
-    let url = format!("http://{}", node.api_address());
+fn announce(node: &NodeHandle, now: &Switches, as_json: bool, model: Option<&str>) {
+    let url = now
+        .api
+        .map_or_else(String::new, |address| format!("http://{address}"));
     if as_json {
         let line = json!({
             "event": "ready",
             "url": url,
             "node_id": node.node_id().to_string(),
-            "port": node.api_address().port(),
-            "peer_port": node.peer_address().port(),
+            "port": now.api.map(|address| address.port()),
+            "peer_port": now.peers.map(|address| address.port()),
             "model": model,
         });
         println!("{line}");
@@ -127,15 +138,21 @@ fn config(
         .map_err(|error| CommandFailure::other(format!("cannot find this program: {error}")))?;
     Ok(NodeConfig {
         data,
-        name: arguments.name.clone().unwrap_or_else(memory::host_name),
         cluster_name: arguments.cluster_name.clone(),
         cluster_key,
         discovery,
         peers: arguments.peers.clone(),
         peer_listen: SocketAddr::new(IpAddr::V4(peer_ip), arguments.peer_port),
-        api_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), arguments.port),
+        api_ip: Ipv4Addr::LOCALHOST.into(),
         worker: worker_program(environment.worker.clone(), &this_program),
-        lend_memory_bytes_max: arguments.lend_memory,
+        defaults: Settings::of_a_server(memory::host_name()),
+        overrides: SomeSettings {
+            name: arguments.name.clone(),
+            api: Some(true),
+            api_port: arguments.port,
+            lend_memory_bytes_max: arguments.lend_memory,
+            ..SomeSettings::default()
+        },
     })
 }
 

@@ -7,13 +7,14 @@ use base::{ErrorCode, Failure, InstanceId, NodeId, TokenRequest};
 use cluster::ClusterView;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use net::{Generate, NetHandle};
+use net::Generate;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::generation::{Drivers, Route, Submitted};
 use super::opening::Opening;
 use crate::cluster_actor::ClusterHandle;
+use crate::network::NetReceiver;
 use crate::supervisor::Running;
 
 /// A peer that is alive answers whether it takes a request at once; one that is dead is noticed by then.
@@ -24,7 +25,7 @@ pub(crate) struct Routes {
     me: NodeId,
     cluster: ClusterHandle,
     running: Running,
-    net: NetHandle,
+    net: NetReceiver,
     opening: Arc<Opening>,
 }
 
@@ -32,7 +33,7 @@ impl Routes {
     pub(crate) fn new(
         cluster: ClusterHandle,
         running: Running,
-        net: NetHandle,
+        net: NetReceiver,
         opening: Arc<Opening>,
     ) -> Self {
         Self {
@@ -53,7 +54,10 @@ impl Routes {
             generation: route.generation,
             request,
         };
-        let submitted = timeout(SUBMIT_LIMIT, self.net.generate(route.driver, &generate)).await;
+        let net = self.net.borrow().clone();
+        let net = net
+            .ok_or_else(|| Failure::new(ErrorCode::WorkerLost, "this node has left the network"))?;
+        let submitted = timeout(SUBMIT_LIMIT, net.generate(route.driver, &generate)).await;
         submitted.map_err(|_| {
             Failure::new(
                 ErrorCode::WorkerLost,

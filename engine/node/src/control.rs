@@ -1,0 +1,208 @@
+//! The one owner of the node's switches: takes wishes, carries out the difference, keeps the settings, shows how
+//! things are. Decides nothing about the cluster.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base::{ErrorCode, Failure};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::StartError;
+use crate::api_port::ApiPort;
+use crate::cluster_actor::ClusterHandle;
+use crate::network::Network;
+use crate::settings::{Settings, SettingsFile, SomeSettings};
+
+/// Wishes that wait. Each takes at most some seconds, and people make them one after the other.
+const COMMANDS_MAX: usize = 16;
+
+/// How the node's switches are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switches {
+    /// What the user wants.
+    pub settings: Settings,
+    /// Where the HTTP API listens, if it does.
+    pub api: Option<SocketAddr>,
+    /// Where peers reach this node, if it takes part in the network.
+    pub peers: Option<SocketAddr>,
+}
+
+/// Asks the owner.
+#[derive(Debug, Clone)]
+pub(crate) struct ControlHandle {
+    commands: mpsc::Sender<Command>,
+    switches: watch::Receiver<Arc<Switches>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Change {
+        some: SomeSettings,
+        done: oneshot::Sender<Result<(), Failure>>,
+    },
+    Stop {
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What the owner works with.
+pub(crate) struct Control {
+    pub(crate) settings: Settings,
+    pub(crate) file: SettingsFile,
+    pub(crate) network: Network,
+    pub(crate) api: ApiPort,
+    pub(crate) cluster: ClusterHandle,
+}
+
+impl ControlHandle {
+    /// A handle, and what its owner will need. The two are made apart because the API, which the owner opens, needs
+    /// the handle.
+    pub(crate) fn new(settings: Settings) -> (Self, ControlEnds) {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (publish, switches) = watch::channel(Arc::new(Switches {
+            settings,
+            api: None,
+            peers: None,
+        }));
+        (Self { commands, switches }, ControlEnds { inbox, publish })
+    }
+
+    /// Follows the switches.
+    pub(crate) fn switches(&self) -> watch::Receiver<Arc<Switches>> {
+        self.switches.clone()
+    }
+
+    /// Changes some settings, now and for the next start. On an error nothing has changed.
+    pub(crate) async fn change(&self, some: SomeSettings) -> Result<(), Failure> {
+        let (done, changed) = oneshot::channel();
+        let sent = self.commands.send(Command::Change { some, done }).await;
+        sent.map_err(|_| ending())?;
+        changed.await.map_err(|_| ending())?
+    }
+
+    /// Says goodbye to the network and closes the API, because everything ends; returns when that is done.
+    pub(crate) async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.commands.send(Command::Stop { done }).await.is_ok() {
+            // An owner that is gone has stopped.
+            let _ = stopped.await;
+        }
+    }
+}
+
+/// The owner's ends of a handle.
+pub(crate) struct ControlEnds {
+    inbox: mpsc::Receiver<Command>,
+    publish: watch::Sender<Arc<Switches>>,
+}
+
+impl Control {
+    /// Sets the switches as the settings say and then serves wishes, until told to stop or aborted.
+    pub(crate) async fn start(mut self, ends: ControlEnds) -> Result<JoinHandle<()>, StartError> {
+        if self.settings.api {
+            self.api.open(self.settings.api_port).await?;
+        }
+        if self.settings.join {
+            self.network.join(&self.settings.name).await?;
+        }
+        self.publish(&ends.publish);
+        Ok(tokio::spawn(self.run(ends)))
+    }
+
+    async fn run(mut self, mut ends: ControlEnds) {
+        loop {
+            let command = tokio::select! {
+                command = ends.inbox.recv() => command,
+                () = self.api.broken() => {
+                    tracing::error!("the HTTP server stopped");
+                    self.publish(&ends.publish);
+                    continue;
+                }
+            };
+            match command {
+                Some(Command::Change { some, done }) => {
+                    let changed = self.change(&some).await;
+                    self.publish(&ends.publish);
+                    // Whoever asked may have left.
+                    let _ = done.send(changed);
+                }
+                Some(Command::Stop { done }) => {
+                    tokio::join!(self.network.say_goodbye(), self.api.end());
+                    let _ = done.send(());
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn publish(&self, publish: &watch::Sender<Arc<Switches>>) {
+        let switches = Switches {
+            settings: self.settings.clone(),
+            api: self.api.address(),
+            peers: self.network.address(),
+        };
+        publish.send_if_modified(|old| {
+            let changed = **old != switches;
+            if changed {
+                *old = Arc::new(switches);
+            }
+            changed
+        });
+    }
+
+    /// Carries a wish out and keeps it. After an error everything is as it was.
+    async fn change(&mut self, some: &SomeSettings) -> Result<(), Failure> {
+        let new = self.settings.clone().with(some);
+        let new =
+            new.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        let old = std::mem::replace(&mut self.settings, new);
+        let mut changed = self.apply(&old).await;
+        if changed.is_ok() {
+            changed = self.file.add(some).map_err(|error| internal(&error));
+        }
+        if changed.is_err() {
+            let refused = std::mem::replace(&mut self.settings, old);
+            // What worked a moment ago works again; if it does not, the switches show it.
+            let _ = self.apply(&refused).await;
+        }
+        changed
+    }
+
+    /// Carries out the difference to what was.
+    async fn apply(&mut self, old: &Settings) -> Result<(), Failure> {
+        let new = self.settings.clone();
+        if new.api && (!old.api || new.api_port != old.api_port || self.api.address().is_none()) {
+            let opened = self.api.open(new.api_port).await;
+            opened.map_err(|error| internal(&error))?;
+        }
+        // Others know a node by the name under which it joined.
+        if !new.join || new.name != old.name {
+            self.network.part().await;
+        }
+        if new.join {
+            let joined = self.network.join(&new.name).await;
+            joined.map_err(|error| internal(&error))?;
+        }
+        if !new.api {
+            self.api.close();
+        }
+        if new.name != old.name || new.lend_memory_bytes_max != old.lend_memory_bytes_max {
+            // An actor that is gone has nothing to change.
+            let _ = self
+                .cluster
+                .change(new.name, new.lend_memory_bytes_max)
+                .await;
+        }
+        Ok(())
+    }
+}
+
+fn ending() -> Failure {
+    Failure::new(ErrorCode::WorkerLost, "this node is shutting down")
+}
+
+fn internal(error: &dyn std::error::Error) -> Failure {
+    crate::words::failure(ErrorCode::Internal, &error.to_string())
+}
