@@ -9,9 +9,11 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
+/// All of the app: it is a view, and everything it can do the node does.
+const APP_LINES_MAX: usize = 2000;
 
 /// Every edge between crates of the workspace that is allowed. See engine/ARCHITECTURE.md.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("wire", &["base"]),
     ("cluster", &["base"]),
@@ -26,6 +28,8 @@ const EDGES: [(&str, &[&str]); 13] = [
         "node",
         &["base", "wire", "cluster", "text", "net", "store", "serve"],
     ),
+    // `base` and `cluster` for what a node tells, `serve` for its API without a port.
+    ("app", &["base", "cluster", "serve", "node"]),
     ("installer", &[]),
     (
         "tests",
@@ -35,9 +39,18 @@ const EDGES: [(&str, &[&str]); 13] = [
     ),
 ];
 
+/// The platform that is built here: what only others need is not on this machine.
+const PLATFORM: &str = if cfg!(target_os = "macos") {
+    "aarch64-apple-darwin"
+} else {
+    "x86_64-unknown-linux-gnu"
+};
+
 fn metadata() -> Result<Metadata> {
+    let filter = ["--filter-platform", PLATFORM].map(str::to_owned);
     Ok(MetadataCommand::new()
         .manifest_path(workspace().join("Cargo.toml"))
+        .other_options(filter.to_vec())
         .exec()?)
 }
 
@@ -72,7 +85,7 @@ fn crates_see_only_what_they_may() -> Result<()> {
 }
 
 #[test]
-fn mlx_is_seen_by_models_alone_and_absent_from_the_node() -> Result<()> {
+fn mlx_is_seen_by_models_alone_and_absent_from_node_and_app() -> Result<()> {
     let metadata = metadata()?;
     for package in metadata.workspace_packages() {
         let direct = package
@@ -87,12 +100,13 @@ fn mlx_is_seen_by_models_alone_and_absent_from_the_node() -> Result<()> {
         );
     }
     let resolve = metadata.resolve.as_ref().context("no resolved graph")?;
-    let node = metadata
+    // The app sees the node, so this is about both.
+    let app = metadata
         .packages
         .iter()
-        .find(|package| package.name.as_str() == "node")
-        .context("node")?;
-    let (mut seen, mut next) = (BTreeSet::new(), vec![&node.id]);
+        .find(|package| package.name.as_str() == "app")
+        .context("app")?;
+    let (mut seen, mut next) = (BTreeSet::new(), vec![&app.id]);
     while let Some(id) = next.pop() {
         if seen.insert(id) {
             let package = resolve
@@ -104,14 +118,14 @@ fn mlx_is_seen_by_models_alone_and_absent_from_the_node() -> Result<()> {
         }
     }
     let mlx = seen.iter().find(|id| id.repr.contains("mlx"));
-    assert_eq!(mlx, None, "MLX would be linked into the node");
+    assert_eq!(mlx, None, "MLX would be linked into the node or the app");
     Ok(())
 }
 
 /// Every Rust file of the project with its text.
 fn sources() -> Result<Vec<(PathBuf, String)>> {
     let mut files = Vec::new();
-    for folder in ["engine", "installer", "tests"] {
+    for folder in ["engine", "src-tauri", "installer", "tests"] {
         collect(&workspace().join(folder), &mut files)?;
     }
     assert!(files.len() > 100, "only {} files found", files.len());
@@ -174,6 +188,18 @@ fn files_have_one_job_and_say_which() -> Result<()> {
             path.display()
         );
     }
+    Ok(())
+}
+
+#[test]
+fn the_app_is_thin() -> Result<()> {
+    let of_app = |path: &Path| {
+        path.components()
+            .any(|part| part.as_os_str() == "src-tauri")
+    };
+    let sources = sources()?.into_iter().filter(|(path, _)| of_app(path));
+    let lines: usize = sources.map(|(_, text)| text.lines().count()).sum();
+    assert!(lines > 0 && lines <= APP_LINES_MAX, "{lines} lines");
     Ok(())
 }
 

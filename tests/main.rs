@@ -11,3 +11,4 @@ mod malformed;
 mod parity;
 mod recovery;
 mod sharded;
+mod tray;

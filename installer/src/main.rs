@@ -27,6 +27,8 @@ enum Task {
     Build,
     /// Start one node with the embedded model, or several that form a cluster on this machine.
     Run(run::Options),
+    /// Start the menu-bar app.
+    App,
     /// Type-check, on Linux, what only macOS compiles.
     CheckMac,
     /// Check formatting and lints and run every test.
@@ -38,6 +40,7 @@ fn main() {
         Task::Setup => setup::for_product(),
         Task::Build => setup::for_product().and_then(|()| run::build_and_tell()),
         Task::Run(options) => run::run(&options),
+        Task::App => setup::for_app().and_then(|()| run::run_app()),
         Task::CheckMac => check_mac::check(),
         Task::Test(options) => test::test(&options),
     };

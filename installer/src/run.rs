@@ -58,6 +58,15 @@ pub fn run(options: &Options) -> Result<()> {
     Err(node.exec()).context("cannot start espalier")
 }
 
+/// Builds the app with its worker and starts it.
+pub fn run_app() -> Result<()> {
+    build()?;
+    let mut build = cargo();
+    build.args(["build", "--package", "app"]);
+    pass_through("The app's build", &mut build, "see the errors above")?;
+    Err(Command::new(paths::program("espalier-app")).exec()).context("cannot start the app")
+}
+
 /// Builds and says where the programs are.
 pub fn build_and_tell() -> Result<()> {
     build()?;

@@ -1,5 +1,6 @@
 //! Makes a machine ready, once: every part checks what is there and does only what is missing.
 
+mod app;
 mod bindings;
 mod dashboard;
 mod mlx;
@@ -26,9 +27,16 @@ pub fn for_product() -> Result<()> {
     dashboard::build()
 }
 
+/// Everything needed to build and run the menu-bar app.
+pub fn for_app() -> Result<()> {
+    for_product()?;
+    app::for_build()
+}
+
 /// Everything the tests need besides the product.
 pub fn for_tests() -> Result<()> {
     for_product()?;
+    app::for_tests()?;
     python::install()?;
     if !command::exists("cargo-nextest") {
         command::step(

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod checkpoints;
+pub mod desktop;
 pub mod losses;
 pub mod namespaces;
 pub mod nodes;

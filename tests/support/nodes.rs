@@ -180,7 +180,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
         .take(3)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file());
-    found.with_context(|| format!("{name} is not built (hint: cargo build -p node -p worker)"))
+    found.with_context(|| format!("{name} is not built (hint: cargo build --workspace)"))
 }
 
 fn serve_command(options: &NodeOptions, data: &Path) -> Result<Command> {

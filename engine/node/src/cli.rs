@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::API_PORT;
+use crate::config::{API_PORT, CLUSTER_NAME};
 use crate::environment::Environment;
 use failure::CommandFailure;
 
@@ -70,7 +70,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "KEY", help = KEY_HELP)]
     cluster_key: Option<String>,
     /// Name of the cluster that others see
-    #[arg(long, value_name = "NAME", default_value = "espalier")]
+    #[arg(long, value_name = "NAME", default_value = CLUSTER_NAME)]
     cluster_name: String,
     /// Name of this node that others see [default: the computer's name]
     #[arg(long, value_name = "NAME")]

@@ -1,14 +1,20 @@
 //! Everything a node is told at its start, as plain values. Who fills it in: the command line, the app, a test.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use net::{ClusterKey, Discovery};
+use net::{ClusterKey, ClusterKeyError, Discovery};
+use thiserror::Error;
 
+use crate::environment::{Environment, NoDataFolder};
+use crate::memory;
 use crate::settings::{Settings, SomeSettings};
 
 /// Port of the HTTP API unless told otherwise.
 pub const API_PORT: u16 = 3775;
+
+/// Name of a cluster that nobody has named.
+pub const CLUSTER_NAME: &str = "espalier";
 
 /// How a node runs, as far as it is decided at its start.
 #[derive(Debug, Clone)]
@@ -55,6 +61,39 @@ impl NodeConfig {
     pub fn key_file(&self) -> PathBuf {
         self.data.join("node.key")
     }
+}
+
+impl NodeConfig {
+    /// For the app: as the environment and the user's settings say, on all networks.
+    pub fn of_an_app(
+        environment: &Environment,
+        this_program: &Path,
+    ) -> Result<Self, AppConfigError> {
+        let key = environment.cluster_key.as_ref();
+        Ok(Self {
+            data: environment.data_folder(None)?,
+            cluster_name: CLUSTER_NAME.to_owned(),
+            cluster_key: key.map(|key| ClusterKey::new(key)).transpose()?,
+            discovery: Discovery::All,
+            peers: Vec::new(),
+            peer_listen: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            api_ip: Ipv4Addr::LOCALHOST.into(),
+            worker: worker_program(environment.worker.clone(), this_program),
+            defaults: Settings::of_an_app(memory::host_name()),
+            overrides: SomeSettings::default(),
+        })
+    }
+}
+
+/// What the environment says makes no sense.
+#[derive(Debug, Error)]
+pub enum AppConfigError {
+    /// There is no place for the data.
+    #[error(transparent)]
+    NoDataFolder(#[from] NoDataFolder),
+    /// The cluster key can't be one.
+    #[error(transparent)]
+    ClusterKey(#[from] ClusterKeyError),
 }
 
 /// The worker program: the one named, or the one beside this program (or one folder up, where cargo puts it for

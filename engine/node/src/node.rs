@@ -18,11 +18,12 @@ use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::gateway::{Asked, NodeGateway, Opening};
+use crate::idle::unload_idle;
 use crate::memory::{self, Memory};
 use crate::models::LocalModels;
 use crate::network::Network;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
-use crate::supervisor::{Supervisor, WorkerSettings};
+use crate::supervisor::{Activity, Supervisor, WorkerSettings};
 
 /// A model named at the start is ready within this, or the start fails: reading hundreds of gigabytes from a slow disk.
 const LOAD_LIMIT: Duration = Duration::from_mins(30);
@@ -59,14 +60,16 @@ pub struct NodeHandle {
     cluster: ClusterHandle,
     opening: Arc<Opening>,
     control: ControlHandle,
-    controlling: JoinHandle<()>,
+    models: LocalModels,
+    activity: watch::Receiver<Vec<Activity>>,
     api: InProcess,
+    tasks: [JoinHandle<()>; 2],
     _data: DataFolder,
 }
 
 impl Drop for NodeHandle {
     fn drop(&mut self) {
-        self.controlling.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -100,11 +103,12 @@ impl NodeHandle {
         let (control, ends) = ControlHandle::new(settings.clone());
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(
             cluster.clone(),
-            models,
+            models.clone(),
             Arc::clone(&opening),
             running.clone(),
             net_receiver,
         ));
+        let activity = running.activity();
         let metrics = Metrics::new();
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
         let controlling = Control {
@@ -122,14 +126,22 @@ impl NodeHandle {
                 return Err(error);
             }
         };
+        let unloading = tokio::spawn(unload_idle(
+            cluster.clone(),
+            models.clone(),
+            activity.clone(),
+            control.switches(),
+        ));
         tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,
             cluster,
             opening,
             control,
-            controlling,
+            models,
+            activity,
             api,
+            tasks: [controlling, unloading],
             _data: data,
         })
     }
@@ -152,6 +164,27 @@ impl NodeHandle {
     /// The HTTP API without a port.
     pub fn api(&self) -> &InProcess {
         &self.api
+    }
+
+    /// Follows what the instances that this node drives are doing.
+    pub fn activity(&self) -> watch::Receiver<Vec<Activity>> {
+        self.activity.clone()
+    }
+
+    /// The models on this node's disk, by name.
+    pub async fn models(&self) -> Vec<ModelId> {
+        let models = self.models.list().await;
+        models.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Opens a model, divided as is best; returns long before it is ready.
+    pub async fn open(&self, model: &str) -> Result<InstanceId, Failure> {
+        self.opening.open(&Asked::named(model)).await
+    }
+
+    /// Closes an instance. One that is not there is closed.
+    pub async fn close(&self, instance: InstanceId) -> Result<(), Failure> {
+        Ok(self.cluster.close(instance).await?)
     }
 
     /// Follows the cluster.
@@ -194,7 +227,7 @@ impl NodeHandle {
     }
 
     /// Says goodbye to the cluster, ends the server and the workers.
-    pub async fn shut_down(self) {
+    pub async fn shut_down(&self) {
         // At the same time: the others place again while the workers end here.
         tokio::join!(self.control.stop(), self.cluster.end());
     }

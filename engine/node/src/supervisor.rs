@@ -1,6 +1,7 @@
 //! Starts, feeds, watches and ends the workers of this node. Owned by the cluster's actor, which tells it what to do
 //! and hears what came of it as [`cluster::Event`]s. Never decides where anything runs.
 
+mod activity;
 mod inspect;
 mod mlx;
 mod pipes;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+pub use activity::Activity;
 pub(crate) use inspect::inspect;
 pub(crate) use running::Running;
 

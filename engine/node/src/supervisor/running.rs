@@ -5,15 +5,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{ErrorCode, Failure, TokenRequest};
 use cluster::ShardKey;
-use wire::worker::ToWorker;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use wire::worker::{Stats, ToWorker};
 
+use super::activity::{Activity, Meter};
 use super::pipes::{FrameWriter, WriteError};
 use super::streams::{Streams, TokenStream};
 
 /// Shared by the shards' tasks, which add and remove, and the gateway, which looks up.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {
-    workers: Arc<Mutex<HashMap<ShardKey, WorkerHandle>>>,
+    workers: Arc<Mutex<HashMap<ShardKey, Entry>>>,
+    activity: Arc<watch::Sender<Vec<Activity>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    handle: WorkerHandle,
+    meter: Meter,
 }
 
 /// A worker of rank 0 that computes.
@@ -30,22 +40,57 @@ impl Running {
         instance: base::InstanceId,
         generation: u32,
     ) -> Option<WorkerHandle> {
-        let workers = self.lock();
+        let mut workers = self.lock();
         let found = workers
-            .iter()
+            .iter_mut()
             .find(|(key, _)| key.instance == instance && key.generation == generation);
-        found.map(|(_, worker)| worker.clone())
+        let (_, entry) = found?;
+        entry.meter.asked(Instant::now());
+        let handle = entry.handle.clone();
+        self.publish(&workers);
+        Some(handle)
     }
 
-    pub(super) fn insert(&self, shard: ShardKey, worker: WorkerHandle) {
-        self.lock().insert(shard, worker);
+    /// Follows what the workers of this node that drive an instance are doing.
+    pub(crate) fn activity(&self) -> watch::Receiver<Vec<Activity>> {
+        self.activity.subscribe()
+    }
+
+    pub(super) fn insert(&self, shard: ShardKey, handle: WorkerHandle) {
+        let meter = Meter::new(shard.instance, Instant::now());
+        let mut workers = self.lock();
+        workers.insert(shard, Entry { handle, meter });
+        self.publish(&workers);
     }
 
     pub(super) fn remove(&self, shard: ShardKey) {
-        self.lock().remove(&shard);
+        let mut workers = self.lock();
+        workers.remove(&shard);
+        self.publish(&workers);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ShardKey, WorkerHandle>> {
+    /// A worker says what it has done.
+    pub(super) fn report(&self, shard: ShardKey, stats: &Stats) {
+        let mut workers = self.lock();
+        if let Some(entry) = workers.get_mut(&shard) {
+            entry.meter.report(stats, Instant::now());
+        }
+        self.publish(&workers);
+    }
+
+    fn publish(&self, workers: &HashMap<ShardKey, Entry>) {
+        let mut all: Vec<Activity> = workers.values().map(|entry| entry.meter.activity).collect();
+        all.sort_unstable_by_key(|activity| activity.instance);
+        self.activity.send_if_modified(|shown| {
+            let changed = *shown != all;
+            if changed {
+                *shown = all;
+            }
+            changed
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardKey, Entry>> {
         // No code that holds the lock can panic half-way through a change.
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }

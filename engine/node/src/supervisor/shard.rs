@@ -186,7 +186,7 @@ impl ShardTask {
                 }
                 self.tell(Event::WorkerReady { shard }).await;
             }
-            FromWorker::Stats(_) => {}
+            FromWorker::Stats(stats) => self.running.report(shard, &stats),
             FromWorker::Card(_) | FromWorker::Fatal(_) => {
                 tracing::warn!("a worker answered what it was not asked");
             }

@@ -1,0 +1,5 @@
+//! Reads `tauri.conf.json` and embeds what the app needs at run time.
+
+fn main() {
+    tauri_build::build();
+}
