@@ -11,4 +11,5 @@ mod malformed;
 mod parity;
 mod recovery;
 mod sharded;
+mod switches;
 mod tray;

@@ -78,6 +78,13 @@ impl Api {
         Ok((response.status().as_u16(), response.body_mut().read_json()?))
     }
 
+    /// PATCH a JSON body, any status.
+    pub fn patch(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let url = format!("{}{path}", self.base);
+        let mut response = self.agent.patch(url).send_json(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
     /// DELETE, any status.
     pub fn delete(&self, path: &str) -> Result<u16> {
         Ok(self

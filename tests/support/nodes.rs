@@ -29,6 +29,8 @@ pub struct NodeOptions {
     pub peers: Vec<String>,
     /// The network namespace to run in.
     pub namespace: Option<String>,
+    /// Its data folder, if it is to outlive the node.
+    pub data: Option<PathBuf>,
     /// More arguments.
     pub arguments: Vec<String>,
 }
@@ -54,7 +56,8 @@ impl Node {
         let data = tempfile::Builder::new()
             .prefix("espalier-node-")
             .tempdir()?;
-        let mut command = serve_command(options, data.path())?;
+        let kept = options.data.as_deref();
+        let mut command = serve_command(options, kept.unwrap_or(data.path()))?;
         let log = fs::File::create(data.path().join("stderr.log"))?;
         let start = Instant::now();
         let mut child = command
@@ -115,7 +118,7 @@ impl Node {
         fs::read_to_string(self.data.path().join("stderr.log")).unwrap_or_default()
     }
 
-    /// Its data folder.
+    /// Its own data folder.
     pub fn data(&self) -> &Path {
         self.data.path()
     }

@@ -9,6 +9,7 @@ mod model_text;
 mod opening;
 mod prepare;
 mod route;
+mod settings;
 mod view;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use base::{ErrorCode, Failure, GenerateRequest, InstanceId};
 use cluster::InstanceView;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serve::settings::SettingsChange;
 use serve::{GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
@@ -25,6 +27,7 @@ pub(crate) use opening::{Asked, Opening};
 pub(crate) use route::submit_here;
 
 use crate::cluster_actor::ClusterHandle;
+use crate::control::ControlHandle;
 use crate::models::LocalModels;
 use crate::network::NetReceiver;
 use crate::random;
@@ -45,6 +48,7 @@ pub(crate) struct NodeGateway {
     opening: Arc<Opening>,
     routes: Arc<dyn Drivers>,
     view: view::Mirror,
+    control: ControlHandle,
 }
 
 impl NodeGateway {
@@ -54,8 +58,10 @@ impl NodeGateway {
         opening: Arc<Opening>,
         running: Running,
         net: NetReceiver,
+        control: ControlHandle,
     ) -> Self {
         Self {
+            control,
             routes: Arc::new(Routes::new(
                 cluster.clone(),
                 running,
@@ -169,6 +175,14 @@ impl serve::Gateway for NodeGateway {
             Ok(ranked.collect())
         }
         .boxed()
+    }
+
+    fn settings(&self) -> serve::settings::Settings {
+        settings::shown(&self.control.switches().borrow())
+    }
+
+    fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {
+        self.control.change(settings::asked(change)).boxed()
     }
 
     fn random(&self) -> Result<u64, Failure> {

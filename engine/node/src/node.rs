@@ -107,6 +107,7 @@ impl NodeHandle {
             Arc::clone(&opening),
             running.clone(),
             net_receiver,
+            control.clone(),
         ));
         let activity = running.activity();
         let metrics = Metrics::new();

@@ -5,6 +5,7 @@ mod error;
 mod events;
 mod model;
 mod routes;
+pub(crate) mod settings;
 
 pub(crate) use error::error_response;
 pub(crate) use routes::routes;

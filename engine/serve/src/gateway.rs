@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
+use crate::settings::{Settings, SettingsChange};
 use crate::view::ClusterView;
 
 /// The events of one generation. Dropping it cancels the generation.
@@ -37,6 +38,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// The placements that `open` would choose from, best first, without opening anything.
     fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>>;
+
+    /// How the node runs.
+    fn settings(&self) -> Settings;
+
+    /// Changes how the node runs, now and for later starts. After an error everything is as it was.
+    fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// 64 random bits from the operating system, for request ids and the seeds of requests that name none.
     fn random(&self) -> Result<u64, Failure>;

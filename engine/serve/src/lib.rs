@@ -16,6 +16,7 @@ pub mod openai;
 mod patience;
 mod router;
 pub mod server;
+pub mod settings;
 mod status;
 pub mod view;
 

@@ -312,6 +312,23 @@ async fn only_this_machine_is_answered() {
 }
 
 #[tokio::test]
+async fn shows_and_changes_settings() {
+    let running = start().await;
+    let shown = running.get("/admin/settings").await.json(200);
+    assert_eq!(shown["name"], "study");
+    assert_eq!(shown["lend_memory_bytes_max"], Value::Null);
+    let json = [("Content-Type", "application/json")];
+    let client = &running.client;
+    let change = |body: &'static [u8]| client.send("PATCH", "/admin/settings", &json, body);
+    let changed = change(br#"{"name": "attic"}"#).await.json(200);
+    assert_eq!(changed["name"], "attic");
+    let refused = change(br#"{"name": "cellar", "api_port": 1}"#).await;
+    assert_eq!(refused.json(500)["error"]["hint"], "choose another");
+    change(br#"{"colour": "green"}"#).await.json(400);
+    assert_eq!(running.get("/admin/settings").await.json(200), changed);
+}
+
+#[tokio::test]
 async fn opens_shows_plans_and_closes_instances() {
     let running = start().await;
     let state = running.get("/admin/state").await.json(200);

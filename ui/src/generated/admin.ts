@@ -83,4 +83,34 @@ layers: [number, number],
  */
 tensor: [number, number], bytes: number, };
 
+export type Settings = { name: string, 
+/**
+ * Whether it takes part in the network.
+ */
+join: boolean, 
+/**
+ * `IP:PORT` for peers, while it does.
+ */
+peer_address: string | null, 
+/**
+ * Whether the HTTP API has a port.
+ */
+api: boolean, 
+/**
+ * 0 is any free one.
+ */
+api_port: number, 
+/**
+ * `IP:PORT` of the API, while it listens.
+ */
+api_address: string | null, 
+/**
+ * What it lends to models at most; null is whatever is free.
+ */
+lend_memory_bytes_max: number | null, 
+/**
+ * Minutes without a request after which a model is unloaded; 0 is never.
+ */
+idle_minutes: number, };
+
 export type ErrorOut = { code: string, message: string, hint: string | null, };

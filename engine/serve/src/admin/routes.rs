@@ -15,6 +15,7 @@ use super::convert::{no_instance, parse_instance_id, parse_wish};
 use super::error::Refused;
 use super::events::states;
 use super::model::{Instance, Instances, Opened, Placement, Placements, State};
+use super::settings;
 use crate::app::App;
 use crate::body;
 
@@ -25,6 +26,7 @@ type Shared = extract::State<Arc<App>>;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
+        .merge(settings::routes())
         .route("/admin/state", get(state))
         .route("/admin/events", get(events))
         .route("/admin/plan", post(plan))

@@ -10,6 +10,7 @@ use base::{
 };
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
+use serve::settings::{Settings, SettingsChange};
 use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
@@ -26,6 +27,7 @@ pub struct TestGateway {
     /// Generations that nobody has dropped.
     pub running: Arc<AtomicUsize>,
     random: AtomicUsize,
+    settings: Mutex<Settings>,
 }
 
 /// Counts a generation until it is dropped.
@@ -45,6 +47,16 @@ impl TestGateway {
             wishes: Mutex::default(),
             running: Arc::default(),
             random: AtomicUsize::new(1),
+            settings: Mutex::new(Settings {
+                name: "study".into(),
+                join: true,
+                peer_address: None,
+                api: true,
+                api_port: 3775,
+                api_address: None,
+                lend_memory_bytes_max: None,
+                idle_minutes: 0,
+            }),
         }
     }
 
@@ -183,6 +195,25 @@ fn scored(request: &GenerateRequest, text: &str, probable: bool) -> Vec<ScoredTo
 }
 
 impl Gateway for TestGateway {
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap().clone()
+    }
+
+    fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {
+        let mut settings = self.settings.lock().unwrap();
+        let refused = change.api_port == Some(1);
+        if let Some(name) = change.name.filter(|_| !refused) {
+            settings.name = name;
+        }
+        let taken = Failure::new(ErrorCode::Internal, "the port is taken");
+        let changed = if refused {
+            Err(taken.hint("choose another"))
+        } else {
+            Ok(())
+        };
+        std::future::ready(changed).boxed()
+    }
+
     fn models(&self) -> BoxFuture<'_, Vec<ModelInfo>> {
         let model = |id: &str| ModelInfo {
             id: id.to_string(),

@@ -20,7 +20,7 @@ fn draw(entries: &[Entry], depth: usize, text: &mut String) {
         match entry {
             Entry::Text(label) => writeln!(text, "{indent}{label}").unwrap(),
             Entry::Item(click, label) => {
-                writeln!(text, "{indent}[{label}] {}", click.id()).unwrap()
+                writeln!(text, "{indent}[{label}] {}", click.id()).unwrap();
             }
             Entry::Check(click, label, on) => {
                 let mark = if *on { "x" } else { " " };
@@ -60,7 +60,7 @@ fn one(id: u64, model: &str, state: InstanceState) -> Loaded {
 fn a_first_start() {
     check(
         &alone(),
-        &expect![[r#"
+        &expect![[r"
         Alone
         1 Mac · 64 GB
         --
@@ -76,7 +76,7 @@ fn a_first_start() {
         ( ) Launch at login launch-at-login
         --
         [Quit Espalier] quit
-    "#]],
+    "]],
     );
 }
 
@@ -93,7 +93,7 @@ fn a_cluster_at_work() {
     };
     check(
         &status,
-        &expect![[r#"
+        &expect![[r"
         Working
         3 Macs · 768 GB · Qwen3-235B ready · 31 tok/s
         --
@@ -111,7 +111,7 @@ fn a_cluster_at_work() {
         ( ) Launch at login launch-at-login
         --
         [Quit Espalier] quit
-    "#]],
+    "]],
     );
 }
 
@@ -130,7 +130,7 @@ fn some_models_and_a_failure_on_a_closed_port() {
     };
     check(
         &status,
-        &expect![[r#"
+        &expect![[r"
         Trouble
         2 computers · 64 GB · 0 of 2 models ready
         --
@@ -147,7 +147,7 @@ fn some_models_and_a_failure_on_a_closed_port() {
         [Open Espalier…] open
         --
         [Quit Espalier] quit
-    "#]],
+    "]],
     );
 }
 
@@ -155,23 +155,23 @@ fn some_models_and_a_failure_on_a_closed_port() {
 fn before_and_without_a_node() {
     check(
         &Status::starting(),
-        &expect![[r#"
+        &expect![[r"
         Alone
         Starting…
         --
         [Quit Espalier] quit
-    "#]],
+    "]],
     );
     check(
         &Status::troubled("the port is taken"),
-        &expect![[r#"
+        &expect![[r"
         Trouble
         Espalier did not start
         the port is taken
         --
         [Try again] retry
         [Quit Espalier] quit
-    "#]],
+    "]],
     );
 }
 

@@ -206,6 +206,7 @@ fn the_dashboard_knows_the_same_types() {
         model::Sharding::decl(&config),
         model::Loading::decl(&config),
         model::Shard::decl(&config),
+        crate::admin::settings::Settings::decl(&config),
         model::ErrorOut::decl(&config),
     ] {
         writeln!(text, "\nexport {declared}").unwrap();

@@ -1,0 +1,50 @@
+//! What a user may see and change about the node while it runs, as the gateway has it.
+
+use std::net::SocketAddr;
+
+/// How the node runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The name people know it by.
+    pub name: String,
+    /// Whether it takes part in the network.
+    pub join: bool,
+    /// Where peers reach it, while it does.
+    pub peer_address: Option<SocketAddr>,
+    /// Whether the HTTP API has a port.
+    pub api: bool,
+    /// Which; 0 is any free one.
+    pub api_port: u16,
+    /// Where the API listens, while it does.
+    pub api_address: Option<SocketAddr>,
+    /// What it lends to models at most, in bytes; `None` is whatever is free.
+    pub lend_memory_bytes_max: Option<u64>,
+    /// Minutes without a request after which a model is unloaded; 0 is never.
+    pub idle_minutes: u32,
+}
+
+/// What to change; `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingsChange {
+    /// See [`Settings::name`].
+    pub name: Option<String>,
+    /// See [`Settings::join`].
+    pub join: Option<bool>,
+    /// See [`Settings::api`].
+    pub api: Option<bool>,
+    /// See [`Settings::api_port`].
+    pub api_port: Option<u16>,
+    /// See [`Settings::lend_memory_bytes_max`].
+    pub lend_memory: Option<Lend>,
+    /// See [`Settings::idle_minutes`].
+    pub idle_minutes: Option<u32>,
+}
+
+/// How much a node lends to models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lend {
+    /// Whatever is free.
+    WhatIsFree,
+    /// So many bytes.
+    AtMost(u64),
+}

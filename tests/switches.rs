@@ -1,0 +1,111 @@
+//! What a user changes while a node runs: taking part in the network, the API's port, its name; and that it is kept.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tests::api::{Api, online_nodes};
+use tests::desktop::wait_for;
+use tests::nodes::{Node, NodeOptions, start_cluster};
+
+const LIMIT: Duration = Duration::from_secs(15);
+/// Others see a node leave within this; noticing its silence would take them much longer.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+
+fn change(api: &Api, change: &Value) -> Result<Value> {
+    let (status, settings) = api.patch("/admin/settings", change)?;
+    anyhow::ensure!(status == 200, "{status}: {settings}");
+    Ok(settings)
+}
+
+#[test]
+fn a_node_leaves_the_network_goes_on_alone_and_comes_back() -> Result<()> {
+    let nodes = start_cluster(2)?;
+    let (here, other) = (nodes[0].api(), nodes[1].api());
+    let id = here.place("sprout", "pipeline", 2)?;
+    here.wait_ready(&id, LIMIT)?;
+    let both = here.complete("sprout", &json!("Count to 5."), 20)?;
+
+    let start = Instant::now();
+    let settings = change(&here, &json!({"join": false}))?;
+    assert_eq!(settings["peer_address"], Value::Null);
+    wait_for("the other sees it leave", || {
+        Ok(online_nodes(&other.state()?) == 1)
+    })?;
+    assert!(start.elapsed() < LEAVE_LIMIT, "{:?}", start.elapsed());
+    // Each goes on alone, with the same text; the one that left knows nobody.
+    for api in [&here, &other] {
+        assert_eq!(api.complete("sprout", &json!("Count to 5."), 20)?, both);
+        let state = api.state()?;
+        let shards = state["instances"][0]["shards"]
+            .as_array()
+            .context("shards")?;
+        assert_eq!(shards.len(), 1, "{state}");
+    }
+    assert_eq!(here.state()?["nodes"].as_array().map(Vec::len), Some(1));
+
+    change(&here, &json!({"join": true}))?;
+    // Its port is another one, and nobody discovers anything here: it calls nobody it does not know, so the other
+    // stays alone. A name that is taken up on joining is what it is called by then.
+    assert!(change(&here, &json!({"name": "Attic"}))?["peer_address"].is_string());
+    assert_eq!(here.state()?["nodes"][0]["name"], "Attic");
+    Ok(())
+}
+
+#[test]
+fn settings_outlive_the_node_and_refuse_what_cannot_be() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let options = NodeOptions {
+        data: Some(data.path().to_path_buf()),
+        ..NodeOptions::default()
+    };
+    let node = Node::start(&options)?;
+    let api = node.api();
+    change(
+        &api,
+        &json!({"name": "Study", "lend_memory_bytes_max": 123_456, "idle_minutes": 7}),
+    )?;
+    for (wrong, word) in [
+        (json!({"name": ""}), "name"),
+        (json!({"idle_minutes": 9_999_999}), "idle_minutes"),
+        (json!({"colour": "green"}), "colour"),
+    ] {
+        let (status, error) = api.patch("/admin/settings", &wrong)?;
+        assert_eq!(status, 400, "{error}");
+        assert!(
+            error["error"]["message"].to_string().contains(word),
+            "{error}"
+        );
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port();
+    let (status, error) = api.patch(
+        "/admin/settings",
+        &json!({"api_port": port, "name": "Cellar"}),
+    )?;
+    assert_eq!(status, 500, "{error}");
+    assert!(error["error"]["hint"].is_string(), "{error}");
+    drop(node);
+
+    let again = Node::start(&options)?;
+    let (_, settings) = again.api().get("/admin/settings")?;
+    assert_eq!(settings["name"], "Study");
+    assert_eq!(settings["lend_memory_bytes_max"], 123_456);
+    assert_eq!(settings["idle_minutes"], 7);
+    Ok(())
+}
+
+#[test]
+fn the_api_moves_to_another_port() -> Result<()> {
+    let node = Node::start(&NodeOptions::default())?;
+    let free = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
+    let settings = change(&node.api(), &json!({"api_port": free}))?;
+    assert_eq!(settings["api_address"], format!("127.0.0.1:{free}"));
+    assert_eq!(Api::new(free).get("/health")?.0, 200);
+    wait_for("the old port is closed", || {
+        Ok(std::net::TcpStream::connect(("127.0.0.1", node.port)).is_err())
+    })?;
+    Ok(())
+}
