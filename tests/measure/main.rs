@@ -4,6 +4,7 @@
 //! ratios and medians, not single times.
 
 mod first_token;
+mod idle;
 mod pipeline;
 mod placements;
 mod recovery;
@@ -49,6 +50,12 @@ enum What {
         #[arg(long, default_value_t = 100)]
         runs: usize,
     },
+    /// A node that nobody asks anything, headless and inside of the app: memory, processor, time to its API.
+    Idle {
+        /// How long to watch the processor.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Kill a node, or only a worker, in the middle of a stream: the text, and the longest pause.
     Recovery {
         /// How often for each kind of loss.
@@ -74,6 +81,7 @@ fn main() -> anyhow::Result<()> {
             runs,
         }),
         What::Placements { runs } => placements::measure(runs),
+        What::Idle { seconds } => idle::measure(seconds),
         What::Recovery { runs } => recovery::measure(runs),
     }
 }
