@@ -17,6 +17,7 @@ pub(crate) struct ApiPort {
     gateway: Arc<dyn Gateway>,
     metrics: Metrics,
     ip: IpAddr,
+    session: String,
     open: Option<Open>,
 }
 
@@ -29,11 +30,17 @@ struct Open {
 
 impl ApiPort {
     /// Closed.
-    pub(crate) fn new(gateway: Arc<dyn Gateway>, metrics: Metrics, ip: IpAddr) -> Self {
+    pub(crate) fn new(
+        gateway: Arc<dyn Gateway>,
+        metrics: Metrics,
+        ip: IpAddr,
+        session: String,
+    ) -> Self {
         Self {
             gateway,
             metrics,
             ip,
+            session,
             open: None,
         }
     }
@@ -49,7 +56,8 @@ impl ApiPort {
         if self.address() == Some(listen) {
             return Ok(());
         }
-        let config = ServeConfig { listen };
+        let session = self.session.clone();
+        let config = ServeConfig { listen, session };
         let gateway = Arc::clone(&self.gateway);
         let server = Server::bind(config, gateway, self.metrics.clone()).await?;
         let address = server.address();

@@ -57,6 +57,11 @@ impl NodeConfig {
         self.data.join("settings.toml")
     }
 
+    /// Where the token of dashboards in browsers is kept.
+    pub(crate) fn session_file(&self) -> PathBuf {
+        self.data.join("session")
+    }
+
     /// Where the node's key is kept.
     pub fn key_file(&self) -> PathBuf {
         self.data.join("node.key")

@@ -17,6 +17,7 @@ mod network;
 pub mod node;
 mod peer_requests;
 mod random;
+mod session_token;
 pub mod settings;
 mod supervisor;
 mod words;

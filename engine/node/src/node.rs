@@ -22,6 +22,7 @@ use crate::idle::unload_idle;
 use crate::memory::{self, Memory};
 use crate::models::LocalModels;
 use crate::network::Network;
+use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
 use crate::supervisor::{Activity, Supervisor, WorkerSettings};
 
@@ -76,20 +77,18 @@ impl Drop for NodeHandle {
 impl NodeHandle {
     /// Starts a node. Its API answers when this returns.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
-        let data = DataFolder::take(&config)?;
-        let file = SettingsFile::new(config.settings_file());
-        let told = file.read()?.and(config.overrides.clone());
-        let settings = config.defaults.clone().with(&told)?;
+        let Kept {
+            data,
+            file,
+            settings,
+            session,
+        } = Kept::take(&config)?;
         let identity =
             Identity::load_or_create(&key_store(&config).map_err(net::IdentityError::from)?)?;
         let node_id = identity.node_id();
         let models = LocalModels::open(&config.data).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
-        let worker_settings = WorkerSettings {
-            program: config.worker.clone(),
-            run_folder: config.run_folder(),
-        };
-        let supervisor = Supervisor::new(worker_settings, models.clone(), worker_sender);
+        let supervisor = Supervisor::new(worker_settings(&config), models.clone(), worker_sender);
         let running = supervisor.running();
         let cluster = ClusterActor {
             state: State::new(seed(&settings, node_id)),
@@ -115,7 +114,7 @@ impl NodeHandle {
         let controlling = Control {
             settings,
             file,
-            api: ApiPort::new(gateway, metrics, config.api_ip),
+            api: ApiPort::new(gateway, metrics, config.api_ip, session),
             network: Network::new(config, identity, running, cluster.clone(), net),
             cluster: cluster.clone(),
         }
@@ -234,6 +233,30 @@ impl NodeHandle {
     }
 }
 
+/// What a node finds in its data folder.
+struct Kept {
+    data: DataFolder,
+    file: SettingsFile,
+    settings: Settings,
+    session: String,
+}
+
+impl Kept {
+    fn take(config: &NodeConfig) -> Result<Self, StartError> {
+        let data = DataFolder::take(config)?;
+        let file = SettingsFile::new(config.settings_file());
+        let told = file.read()?.and(config.overrides.clone());
+        let path = config.session_file();
+        let session = session_token::load_or_create(&path);
+        Ok(Self {
+            data,
+            file,
+            settings: config.defaults.clone().with(&told)?,
+            session: session.map_err(|source| SettingsFileError::Io { path, source })?,
+        })
+    }
+}
+
 /// The login keychain, with an entry for each data folder.
 #[cfg(target_os = "macos")]
 fn key_store(config: &NodeConfig) -> Result<net::identity::KeychainKeyStore, KeyStoreError> {
@@ -248,6 +271,13 @@ fn key_store(config: &NodeConfig) -> Result<net::identity::KeychainKeyStore, Key
 )]
 fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
+}
+
+fn worker_settings(config: &NodeConfig) -> WorkerSettings {
+    WorkerSettings {
+        program: config.worker.clone(),
+        run_folder: config.run_folder(),
+    }
 }
 
 fn find(view: &ClusterView, id: InstanceId) -> Option<InstanceView> {

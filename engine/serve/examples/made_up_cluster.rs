@@ -33,6 +33,7 @@ async fn main() {
     let gateway = Arc::new(gateway::TestGateway::new(view));
     let config = ServeConfig {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        session: "made-up".into(),
     };
     match Server::bind(config, gateway, Metrics::new()).await {
         Ok(server) => {

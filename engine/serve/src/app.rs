@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::Failure;
 use tokio::sync::watch;
 
-use crate::guard::Hosts;
+use crate::guard::{Hosts, Session};
 use crate::openai::Fresh;
 use crate::{Gateway, Metrics};
 
@@ -13,10 +13,18 @@ use crate::{Gateway, Metrics};
 pub(crate) struct App {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) metrics: Metrics,
-    /// The names under which the server may be asked; `None` if nobody outside this process can ask.
-    pub(crate) hosts: Option<Hosts>,
+    /// Who may ask; `None` if nobody outside this process can.
+    pub(crate) door: Option<Door>,
     /// Turns true when the server stops: streams without an end end then.
     pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// What a request from outside is held against.
+pub(crate) struct Door {
+    /// The names under which the server may be asked.
+    pub(crate) hosts: Hosts,
+    /// What browsers show.
+    pub(crate) session: Session,
 }
 
 impl App {

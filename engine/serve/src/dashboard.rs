@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base::{ErrorCode, Failure};
@@ -38,12 +38,17 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/assets/{*path}", get(asset))
 }
 
-async fn index() -> Response {
-    match find("index.html") {
+async fn index(app: State<Arc<App>>) -> Response {
+    let mut response = match find("index.html") {
         // Names of other files change with their contents; this one must be asked for each time.
         Some(asset) => page(asset.bytes, POLICY),
         None => page(NOT_BUILT.as_bytes(), PLAIN_POLICY),
+    };
+    let cookie = app.door.as_ref().map(|door| door.session.set_cookie());
+    if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
+    response
 }
 
 async fn asset(path: Result<Path<String>, PathRejection>) -> Response {

@@ -1,5 +1,8 @@
 //! Refuses requests that a web page elsewhere could have made: the API has no password.
 //!
+//! A browser's request also needs the session's cookie, which it gets with the dashboard's page and sends from that page
+//! alone (`SameSite=Strict`). Programs have no use for it: they send no `Sec-Fetch-Site`, which no page can leave out.
+//!
 //! A page of a foreign site can make a browser send requests to this machine (their `Origin` gives them away), and can
 //! point its own name at this machine to be taken for the same site (the `Host` gives that away). No CORS headers are
 //! ever sent.
@@ -7,7 +10,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use base::{ErrorCode, Failure};
-use http::header::{HOST, ORIGIN};
+use http::header::{COOKIE as COOKIES, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 
@@ -63,6 +66,54 @@ impl Hosts {
             Err(_) => name.eq_ignore_ascii_case("localhost"),
         }
     }
+}
+
+/// What a browser shows to prove that it has loaded the dashboard from this node.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// `NAME=TOKEN`, as the browser sends it.
+    cookie: String,
+}
+
+impl Session {
+    pub(crate) fn new(token: &str) -> Self {
+        Self {
+            cookie: format!("{COOKIE}={token}"),
+        }
+    }
+
+    /// What comes with the dashboard's page.
+    pub(crate) fn set_cookie(&self) -> String {
+        format!("{}; Path=/; HttpOnly; SameSite=Strict", self.cookie)
+    }
+
+    /// Whether a request may be answered that is not for the page itself.
+    pub(crate) fn check(&self, request: &Parts) -> Result<(), Failure> {
+        let site = request.headers.get(SEC_FETCH_SITE);
+        // Typed into the address bar, or not from a browser at all.
+        if site.is_none_or(|site| site == "none") {
+            return Ok(());
+        }
+        let cookies = request.headers.get_all(COOKIES).iter();
+        let mut pairs = cookies
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'));
+        if pairs.any(|pair| pair.trim() == self.cookie) {
+            Ok(())
+        } else {
+            Err(no_session())
+        }
+    }
+}
+
+/// Where a browser's request comes from, in the browser's word: <https://www.w3.org/TR/fetch-metadata/>.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+const COOKIE: &str = "espalier_session";
+
+fn no_session() -> Failure {
+    let message = "this browser has not opened the dashboard of this node";
+    Failure::new(ErrorCode::Forbidden, message)
+        .hint("open the node's address first, without a path")
 }
 
 fn foreign_host() -> Failure {
@@ -130,6 +181,27 @@ mod tests {
         assert!(!check("192.168.1.2:80", "/", &[("host", "192.168.1.3")]));
         assert!(check("0.0.0.0:80", "/", &[("host", "192.168.1.3")]));
         assert!(!check("0.0.0.0:80", "/", &[("host", "evil.example")]));
+    }
+
+    #[test]
+    fn a_browser_needs_the_pages_cookie_and_a_program_does_not() {
+        let session = Session::new("t0ken");
+        let check = |headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri("/admin/state");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            session.check(&parts).is_ok()
+        };
+        assert!(check(&[]));
+        assert!(check(&[("sec-fetch-site", "none")]));
+        let same = ("sec-fetch-site", "same-origin");
+        assert!(check(&[same, ("cookie", "a=b; espalier_session=t0ken")]));
+        assert!(!check(&[same]));
+        assert!(!check(&[same, ("cookie", "espalier_session=other")]));
+        assert!(!check(&[("sec-fetch-site", "cross-site")]));
+        assert!(session.set_cookie().contains("SameSite=Strict"));
     }
 
     #[test]

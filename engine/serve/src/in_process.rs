@@ -28,7 +28,7 @@ impl InProcess {
         let app = App {
             gateway,
             metrics,
-            hosts: None,
+            door: None,
             stopping: stops,
         };
         Self {

@@ -67,7 +67,15 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
 
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let checked = app.hosts.map_or(Ok(()), |hosts| hosts.check(&parts));
+    let checked = app.door.as_ref().map_or(Ok(()), |door| {
+        door.hosts.check(&parts)?;
+        // The page and its files are for whoever asks; so is whether the node is there.
+        let path = parts.uri.path();
+        if path == "/" || path == "/health" || path.starts_with("/assets/") {
+            return Ok(());
+        }
+        door.session.check(&parts)
+    });
     let mut response = match checked {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(failure) => failed(parts.uri.path(), failure),

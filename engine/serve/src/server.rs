@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::app::App;
-use crate::guard::Hosts;
+use crate::app::{App, Door};
+use crate::guard::{Hosts, Session};
 use crate::patience::Patient;
 use crate::router::router;
 use crate::{Gateway, Metrics};
@@ -33,10 +33,13 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where to listen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServeConfig {
     /// Address and port; port 0 takes any free one. There is no password: everything but loopback is open to others.
     pub listen: SocketAddr,
+    /// What a browser that has loaded the dashboard shows with every further request: letters and digits, hard to guess,
+    /// the same after a restart so that open pages go on.
+    pub session: String,
 }
 
 /// A server that cannot start.
@@ -79,7 +82,10 @@ impl Server {
         let app = App {
             gateway,
             metrics,
-            hosts: Some(Hosts::new(address)),
+            door: Some(Door {
+                hosts: Hosts::new(address),
+                session: Session::new(&config.session),
+            }),
             stopping: stops,
         };
         Ok(Self {

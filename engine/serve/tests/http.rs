@@ -39,6 +39,7 @@ async fn start() -> Running {
     let gateway = Arc::new(TestGateway::new(cluster()));
     let config = ServeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
+        session: "t0ken".into(),
     };
     let server = Server::bind(config, gateway.clone(), Metrics::new())
         .await
@@ -312,6 +313,27 @@ async fn only_this_machine_is_answered() {
 }
 
 #[tokio::test]
+async fn a_browser_gets_its_session_with_the_page() {
+    let running = start().await;
+    let (here, elsewhere) = (
+        [("Sec-Fetch-Site", "same-origin")],
+        [("Sec-Fetch-Site", "cross-site")],
+    );
+    let get = |path, headers| running.client.send("GET", path, headers, b"");
+    let refused = get("/admin/state", &here[..]).await;
+    let error = refused.json(403);
+    assert!(error["error"]["hint"].is_string(), "{error}");
+    let page = get("/", &elsewhere[..]).await;
+    let cookie = page.header("set-cookie").unwrap();
+    assert!(cookie.contains("HttpOnly"), "{cookie}");
+    let (pair, _) = cookie.split_once(';').unwrap();
+    let headers = [here[0], ("Cookie", pair)];
+    get("/admin/state", &headers[..]).await.json(200);
+    get("/v1/models", &headers[..]).await.json(200);
+    get("/health", &elsewhere[..]).await.json(200);
+}
+
+#[tokio::test]
 async fn shows_and_changes_settings() {
     let running = start().await;
     let shown = running.get("/admin/settings").await.json(200);
@@ -475,6 +497,7 @@ async fn a_port_that_is_taken_is_named() {
     let running = start().await;
     let config = ServeConfig {
         listen: running.client.address,
+        session: "t0ken".into(),
     };
     let refused = Server::bind(config, running.gateway.clone(), Metrics::new()).await;
     let error = refused.err().unwrap().to_string();
