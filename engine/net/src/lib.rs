@@ -13,6 +13,7 @@ pub mod identity;
 mod limits;
 mod name;
 mod proof;
+pub mod roster;
 mod session;
 mod tls;
 
@@ -20,6 +21,7 @@ pub use config::{ClusterKey, ClusterKeyError, Discovery, NetConfig};
 pub use event::{NetEvent, PeerHandler, Sighting};
 pub use handle::{NetHandle, SendError, StartError, start};
 pub use identity::{FileKeyStore, Identity, IdentityError, KeyStore, KeyStoreError};
+pub use roster::{ClusterId, Member, Roster, RosterError, Standing};
 pub use wire::peer::{Generate, PeerFrame};
 
 #[cfg(test)]
