@@ -83,6 +83,9 @@ pub enum RosterError {
     /// Who is to be added is one already.
     #[error("that computer is in the cluster already")]
     AlreadyMember,
+    /// This node is about to stop.
+    #[error("this computer is leaving")]
+    Leaving,
     /// There is no room for another statement.
     #[error("the cluster's history is full (hint: leave it on every computer and pair them again)")]
     Full,
@@ -98,6 +101,10 @@ pub struct Roster {
 
 impl Roster {
     /// A new cluster with one member. `salt` is random: it makes this cluster another one than any before.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "one statement that refers to nothing always makes sense"
+    )]
     pub fn found(founder: &Identity, name: &str, salt: [u8; 16]) -> Self {
         let name = name_of(name);
         let first = Statement::sign(founder, [0; 32], 0, Action::Found { name, salt });
@@ -139,6 +146,15 @@ impl Roster {
     pub fn removed_by(&self, node: NodeId) -> Option<NodeId> {
         let removed = self.verdict.removed_by(&self.statements, node);
         removed.filter(|_| !self.is_member(node))
+    }
+
+    /// The name under which a node was added last, whether or not it still belongs to the cluster.
+    pub fn name_of(&self, node: NodeId) -> Option<String> {
+        let named = self.statements.values().filter_map(|one| {
+            let (who, name) = one.welcomes()?;
+            (who == node).then(|| (one.age(), name))
+        });
+        named.max().map(|(_, name)| name)
     }
 
     /// Adds a node in the name of `signer`.
@@ -232,6 +248,10 @@ impl Roster {
     }
 
     /// Its bytes, for a file or a peer.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "a roster never has more than fits, and names are cut"
+    )]
     pub fn to_bytes(&self) -> Vec<u8> {
         let statements = self.statements.values().map(Statement::to_wire).collect();
         wire::roster::to_bytes(statements).expect("as many of the longest statements fit")

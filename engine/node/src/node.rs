@@ -223,6 +223,7 @@ fn net_config(config: &NodeConfig, identity: Identity) -> NetConfig {
         name: config.name.clone(),
         cluster_name: config.cluster_name.clone(),
         cluster_key: config.cluster_key.clone(),
+        roster: None,
         listen: config.peer_listen,
         discovery: config.discovery.clone(),
         peers: config.peers.clone(),

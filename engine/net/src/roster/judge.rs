@@ -44,7 +44,7 @@ pub(super) fn judge(statements: &BTreeMap<Hash, Statement>) -> Result<Verdict, S
         let Some((removal, (began, last))) = next else {
             return Ok(verdict);
         };
-        let until = verdict.chain(statements, began, last);
+        let until = chain(statements, began, last);
         left.entry(began)
             .and_modify(|left| left.retain(|hash| until.contains(hash)))
             .or_insert(until);
@@ -125,23 +125,6 @@ impl Verdict {
         statements[&self.membership_of[&one.hash]].age()
     }
 
-    /// The statements from a membership's beginning to `last`.
-    fn chain(
-        &self,
-        statements: &BTreeMap<Hash, Statement>,
-        began: Hash,
-        last: Hash,
-    ) -> BTreeSet<Hash> {
-        let mut chain = BTreeSet::from([began]);
-        let mut at = last;
-        // Ends because heights only go down and the beginning is below all others.
-        while at != began {
-            chain.insert(at);
-            at = statements[&at].content.previous;
-        }
-        chain
-    }
-
     /// The statements that began a membership which holds, oldest first.
     pub(super) fn holding<'a>(
         &'a self,
@@ -213,4 +196,16 @@ impl Verdict {
         }
         needed
     }
+}
+
+/// The statements from a membership's beginning to `last`.
+fn chain(statements: &BTreeMap<Hash, Statement>, began: Hash, last: Hash) -> BTreeSet<Hash> {
+    let mut chain = BTreeSet::from([began]);
+    let mut at = last;
+    // Ends because heights only go down and the beginning is below all others.
+    while at != began {
+        chain.insert(at);
+        at = statements[&at].content.previous;
+    }
+    chain
 }
