@@ -175,7 +175,7 @@ impl Hub {
                 reply,
             } => drop(reply.send(self.asked(node, starter))),
             HubMessage::LetIn { node, name, reply } => drop(reply.send(self.let_in(node, &name))),
-            HubMessage::Pairing(view) => self.emit(NetEvent::Pairing(view)).await,
+            HubMessage::Pairing(view) => self.show_pairing(view).await,
             HubMessage::PairingOver { view, outcome } => self.pairing_over(view, outcome).await,
             HubMessage::Wish(wish) => self.grant(wish).await,
             HubMessage::Leave(_) => {}

@@ -17,20 +17,30 @@ use crate::{NetEvent, PairingEnd, PairingStage, PairingView, Roster, RosterError
 #[derive(Default)]
 pub(super) struct Pairings {
     door: Door,
-    /// With whom, and the way to it; closed when it is over, however it ended.
-    running: Option<(NodeId, mpsc::Sender<Click>)>,
+    running: Option<Running>,
+}
+
+struct Running {
+    with: NodeId,
+    /// The way to it; closed when it is over, however it ended.
+    clicks: mpsc::Sender<Click>,
+    /// Started here, and no digits are shown yet.
+    is_calling: bool,
 }
 
 impl Pairings {
-    fn is_busy(&self) -> bool {
-        self.running
-            .as_ref()
-            .is_some_and(|(_, clicks)| !clicks.is_closed())
+    fn running(&self) -> Option<&Running> {
+        let running = self.running.as_ref();
+        running.filter(|running| !running.clicks.is_closed())
     }
 
-    fn begin(&mut self, node: NodeId) -> mpsc::Receiver<Click> {
+    fn begin(&mut self, with: NodeId, is_calling: bool) -> mpsc::Receiver<Click> {
         let (clicks, receiver) = mpsc::channel(CLICKS_QUEUE);
-        self.running = Some((node, clicks));
+        self.running = Some(Running {
+            with,
+            clicks,
+            is_calling,
+        });
         receiver
     }
 }
@@ -43,7 +53,7 @@ impl Hub {
         }
         let target = Target::Node(node);
         let seen = self.sightings.get(&target).ok_or(PairingEnd::NotSeen)?;
-        if self.pairings.is_busy() {
+        if self.pairings.running().is_some() {
             return Err(PairingEnd::BusyHere);
         }
         let place = match self.found.get(&node) {
@@ -51,7 +61,7 @@ impl Hub {
             None => (Target::Given(seen.address.clone()), Vec::new()),
         };
         let name = seen.name.clone();
-        let clicks = self.pairings.begin(node);
+        let clicks = self.pairings.begin(node, true);
         let pairing = Box::pin(start(self.context.clone(), node, name, place, clicks));
         let stop = self.context.stop.clone();
         tokio::spawn(async move { stop.run_until_cancelled(pairing).await });
@@ -65,17 +75,22 @@ impl Hub {
         starter: Role,
     ) -> Result<(Role, mpsc::Receiver<Click>), PairingEnd> {
         let role = self.context.home().household().asked_by(starter)?;
-        let busy = self.pairings.is_busy();
+        // Two that start with each other at the same moment: the one with the smaller id is heard. What the other one has
+        // started ends because its clicks do.
+        let yields = |running: &Running| {
+            running.is_calling && running.with == node && node < self.context.own.node
+        };
+        let busy = self.pairings.running().is_some_and(|one| !yields(one));
         self.pairings.door.knock(busy, Instant::now().into_std())?;
-        Ok((role, self.pairings.begin(node)))
+        Ok((role, self.pairings.begin(node, false)))
     }
 
     pub(super) fn click(&mut self, node: NodeId, click: Click) -> Result<(), PairingEnd> {
         let running = self.pairings.running.as_ref();
-        let (_, clicks) = running
-            .filter(|(with, _)| *with == node)
+        let running = running
+            .filter(|running| running.with == node)
             .ok_or(PairingEnd::NotPairing)?;
-        match clicks.try_send(click) {
+        match running.clicks.try_send(click) {
             // As many as fit in the queue have been heard.
             Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(PairingEnd::NotPairing),
@@ -100,15 +115,24 @@ impl Hub {
         Ok(roster)
     }
 
+    pub(super) async fn show_pairing(&mut self, view: PairingView) {
+        if let Some(running) = &mut self.pairings.running {
+            running.is_calling &= view.stage == PairingStage::Calling;
+        }
+        self.emit(NetEvent::Pairing(view)).await;
+    }
+
     pub(super) async fn pairing_over(&mut self, mut view: PairingView, outcome: Outcome) {
         let joined = match outcome {
             Outcome::LetIn(roster) => self.has_let_in(*roster).await,
             Outcome::Joined(roster) => self.join(*roster).await,
             Outcome::Ended(end) => Err(end),
         };
-        // Unless another one has begun since.
-        if !self.pairings.is_busy() {
-            self.signed_for_pairing = None;
+        match (self.pairings.running(), joined) {
+            (None, _) => self.signed_for_pairing = None,
+            // It has made way for one with the same node, which is what there is to see.
+            (Some(next), Err(_)) if next.with == view.node => return,
+            (Some(_), _) => {}
         }
         view.stage = match joined {
             Ok(()) => PairingStage::Done,

@@ -67,12 +67,12 @@ pub(crate) async fn start(
 ) {
     let calling = PairingView {
         node,
-        name: name.clone(),
+        name,
         started_here: true,
         stage: PairingStage::Calling,
     };
     show(&context, calling.clone()).await;
-    match begin(&context, node, name, (target, addresses), clicks).await {
+    match begin(&context, node, (target, addresses), clicks).await {
         Ok(partner) => carry_on(context, partner).await,
         Err(end) => over(&context, calling, Outcome::Ended(end)).await,
     }
@@ -81,7 +81,6 @@ pub(crate) async fn start(
 async fn begin(
     context: &Context,
     node: NodeId,
-    name: String,
     (target, addresses): (Target, Vec<SocketAddr>),
     mut clicks: mpsc::Receiver<Click>,
 ) -> Result<Partner<client::TlsStream<TcpStream>>, PairingEnd> {
@@ -96,10 +95,10 @@ async fn begin(
             return Err(PairingEnd::NotSeen);
         }
         let met = timeout(HANDSHAKE_TIMEOUT, meet(context, &mut stream, node)).await;
-        let (role, digits) = met.unwrap_or(Err(PairingEnd::Broken))?;
-        Ok((stream, role, digits))
+        let met = met.unwrap_or(Err(PairingEnd::Broken))?;
+        Ok((stream, met))
     };
-    let (stream, role, digits) = tokio::select! {
+    let (stream, (name, role, digits)) = tokio::select! {
         biased;
         // Before there are digits, any click can only mean no.
         _ = clicks.recv() => return Err(PairingEnd::CancelledHere),
@@ -117,12 +116,13 @@ async fn begin(
     })
 }
 
-/// The exchange up to the digits as the side that starts.
+/// The exchange up to the digits as the side that starts; gives the other one's name as it says it itself, its role here,
+/// and the digits.
 async fn meet(
     context: &Context,
     stream: &mut client::TlsStream<TcpStream>,
     node: NodeId,
-) -> Result<(Role, Digits), PairingEnd> {
+) -> Result<(String, Role, Digits), PairingEnd> {
     let broken = |_| PairingEnd::Broken;
     let greeting = greeted(stream).await.map_err(|_| PairingEnd::Broken)?;
     let home = context.home();
@@ -140,7 +140,7 @@ async fn meet(
     let answer: [u8; ANSWER_BYTES] = receive(stream).await.map_err(broken)?;
     let (digits, reveal) = starting.answer(&context.own.name, &answer)?;
     send(stream, &reveal).await.map_err(broken)?;
-    Ok((role, digits))
+    Ok((greeting.name, role, digits))
 }
 
 /// What a listener and a starter that has called agree on up to the digits.

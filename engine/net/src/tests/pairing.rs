@@ -128,6 +128,26 @@ async fn there_is_one_pairing_at_a_time() {
 }
 
 #[tokio::test]
+async fn two_that_start_with_each_other_at_once_have_one_pairing() {
+    for _ in 0..10 {
+        let neighbourhood = Neighbourhood::new();
+        let mut a = newcomer("a", &neighbourhood).start().await;
+        let mut b = newcomer("b", &neighbourhood).start().await;
+        sees(&mut a, b.id, Belonging::Newcomer).await;
+        sees(&mut b, a.id, Belonging::Newcomer).await;
+        let (one, other) = tokio::join!(a.handle.pair(b.id), b.handle.pair(a.id));
+        assert_eq!((one, other), (Ok(()), Ok(())));
+        let shown = [digits(&mut a, b.id).await, digits(&mut b, a.id).await];
+        assert_eq!(shown[0], shown[1]);
+        a.handle.confirm_pairing(b.id).await.unwrap();
+        b.handle.confirm_pairing(a.id).await.unwrap();
+        for node in [&mut a, &mut b] {
+            stage(node, |view| view.stage == PairingStage::Done).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_that_dies_ends_it_on_the_other_side() {
     let (a, mut b) = comparing().await;
     b.handle.confirm_pairing(a.id).await.unwrap();
