@@ -8,6 +8,7 @@ mod habits;
 mod heldout;
 mod locked_out;
 mod malformed;
+mod pairing;
 mod parity;
 mod recovery;
 mod sharded;

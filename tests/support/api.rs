@@ -78,6 +78,15 @@ impl Api {
         Ok((response.status().as_u16(), response.body_mut().read_json()?))
     }
 
+    /// POST a JSON body; any status, and null for an answer without a body.
+    pub fn post_any(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let url = format!("{}{path}", self.base);
+        let mut response = self.agent.post(url).send_json(body)?;
+        let text = response.body_mut().read_to_string()?;
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok((response.status().as_u16(), json))
+    }
+
     /// PATCH a JSON body, any status.
     pub fn patch(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
         let url = format!("{}{path}", self.base);

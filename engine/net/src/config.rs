@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use crate::Identity;
 use crate::discovery::memory::Neighbourhood;
+use crate::home::Home;
+use crate::{Identity, Roster};
 
 /// Everything [`start`](crate::start) needs to know.
 #[derive(Debug, Clone)]
@@ -17,14 +18,30 @@ pub struct NetConfig {
     pub name: String,
     /// The cluster's name. Shown to the whole network by discovery; only the key decides who belongs to it.
     pub cluster_name: String,
-    /// What members prove to each other. Without it this node sees others and is locked out.
+    /// What members prove to each other, where membership is a shared key: for racks. The roster is not used then.
     pub cluster_key: Option<ClusterKey>,
+    /// Who belongs to this node's cluster, as last told by [`NetEvent::RosterChanged`](crate::NetEvent::RosterChanged).
+    /// Without it, and without a key, this node is a newcomer: it sees others, is locked out, and can be paired.
+    pub roster: Option<Roster>,
     /// Where peers reach this node; port 0 lets the system choose (see [`NetHandle::address`](crate::NetHandle::address)).
     pub listen: SocketAddr,
     /// How other nodes are found.
     pub discovery: Discovery,
     /// Nodes to call besides those that are found, each `HOST:PORT`.
     pub peers: Vec<String>,
+}
+
+impl NetConfig {
+    /// What this node belongs to as it starts.
+    pub(crate) fn home(&self) -> Home {
+        let roster = self.roster.as_ref();
+        let member = roster.filter(|roster| roster.is_member(self.identity.node_id()));
+        match (&self.cluster_key, member) {
+            (Some(_), _) => Home::Key,
+            (None, Some(roster)) => Home::Roster(roster.cluster()),
+            (None, None) => Home::None,
+        }
+    }
 }
 
 /// How other nodes are found.

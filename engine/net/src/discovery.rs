@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use base::NodeId;
 
+use crate::home::Home;
+
 pub(crate) mod mdns;
 pub mod memory;
 
@@ -14,6 +16,8 @@ pub(crate) struct Announcement {
     pub(crate) node: NodeId,
     pub(crate) name: String,
     pub(crate) cluster_name: String,
+    /// What it says it belongs to.
+    pub(crate) home: Home,
     /// Which version of the peer protocol it speaks.
     pub(crate) protocol: u8,
     /// Where it listens.
@@ -42,6 +46,15 @@ pub(crate) enum Discovering {
 }
 
 impl Discovering {
+    /// Tells the others how this node announces itself from now on.
+    pub(crate) fn announce(&self, own: &Announcement) {
+        match self {
+            Self::Off => {}
+            Self::Memory(membership) => membership.announce(own),
+            Self::Mdns(mdns) => mdns.announce(own),
+        }
+    }
+
     /// Tells the others that this node goes, and ends.
     pub(crate) async fn goodbye(self) {
         match self {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Generate, PeerFrame};
+use crate::{Digits, Generate, PairingEnd, PeerFrame, Roster};
 use base::{Failure, NodeId, TokenEvent};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -41,6 +41,10 @@ pub enum NetEvent {
         /// What it sent.
         frame: PeerFrame,
     },
+    /// Who belongs to this node's cluster has changed. To be kept, and given to the next start.
+    RosterChanged(RosterChange),
+    /// A pairing has begun, gone on, or ended. There is one at a time.
+    Pairing(PairingView),
     /// A heartbeat came back.
     LinkMeasured {
         /// The node at the other end.
@@ -61,8 +65,71 @@ pub struct Sighting {
     pub cluster_name: String,
     /// Where it is, `HOST:PORT`.
     pub address: String,
+    /// What it is to this node. By its own word, unless it is [`Belonging::Ours`].
+    pub belongs: Belonging,
     /// Why it is not linked, if that is known; a short phrase without a final stop.
     pub locked: Option<String>,
+}
+
+/// What a node that is seen is to this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Belonging {
+    /// It has not said yet; or it says that it is of the same cluster, or of one with a key like this node's, and has not
+    /// proven it yet.
+    Unknown,
+    /// It is in no cluster and waits to be paired.
+    Newcomer,
+    /// It is a member of this node's cluster.
+    Ours,
+    /// It belongs to another cluster.
+    Elsewhere,
+}
+
+/// What has become of this node's membership by roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RosterChange {
+    /// It is a member, of the cluster that this is the roster of.
+    Member(Roster),
+    /// It was removed, and is a newcomer again.
+    Removed {
+        /// By whom, if the roster says so: that member's name.
+        by: Option<String>,
+    },
+    /// It left, and is a newcomer again.
+    Left,
+}
+
+/// A pairing as people are shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairingView {
+    /// With whom.
+    pub node: NodeId,
+    /// What it is called. Outside input: cleaned and at most 64 bytes.
+    pub name: String,
+    /// Whether it was started on this computer; otherwise the other one asks.
+    pub started_here: bool,
+    /// How far it is.
+    pub stage: PairingStage,
+}
+
+/// How far a pairing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairingStage {
+    /// The other one is being called.
+    Calling,
+    /// Both computers show digits, and people compare them.
+    Compare {
+        /// The digits here.
+        digits: Digits,
+        /// Whether the person here has confirmed.
+        confirmed_here: bool,
+        /// Whether the other one has.
+        confirmed_there: bool,
+    },
+    /// Both are in the same cluster now.
+    Done,
+    /// It ended without that.
+    Ended(PairingEnd),
 }
 
 /// What `node` does for its peers. Called only for members that have proven themselves.

@@ -16,12 +16,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::mdns::{Mdns, Scope};
 use crate::discovery::{Announcement, Discovering};
-use crate::hub::{Hub, HubMessage, Registry};
+use crate::home::Home;
+use crate::hub::{Hub, HubMessage, Registry, Wish};
 use crate::limits::{EVENT_QUEUE, HUB_QUEUE, LEAVE_TIMEOUT};
 use crate::session::outbound::Outbound;
+use crate::session::pairing::Click;
 use crate::session::{Context, generation, listen};
 use crate::tls::Tls;
-use crate::{Discovery, Generate, NetConfig, NetEvent, PeerFrame, PeerHandler, name, proof};
+use crate::{
+    Discovery, Generate, NetConfig, NetEvent, PairingEnd, PeerFrame, PeerHandler, RosterError,
+    name, proof,
+};
 
 /// Why the network could not be started.
 #[derive(Debug, Error)]
@@ -62,6 +67,7 @@ pub struct NetHandle {
 }
 
 struct Inner {
+    node: NodeId,
     address: SocketAddr,
     hub: mpsc::Sender<HubMessage>,
     registry: Registry,
@@ -92,28 +98,43 @@ pub async fn start(
 
     let (hub_sender, inbox) = mpsc::channel(HUB_QUEUE);
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
+    let home = config.home();
     let own = Announcement {
         node: config.identity.node_id(),
         name: name::clean(&config.name),
         cluster_name: name::clean(&config.cluster_name),
+        home,
         protocol: proof::VERSION,
         addresses: vec![address],
     };
+    let node = own.node;
     let discovering = discover(config.discovery, &own, address, &hub_sender)?;
     let context = Arc::new(Context::new(
         own,
         address.port(),
-        config.cluster_key,
+        config.cluster_key.clone(),
         tls,
         handler,
         hub_sender.clone(),
     ));
+    if let Home::Roster(_) = home {
+        context.set_roster(config.roster.clone());
+    }
     let registry = Registry::default();
     let stop = context.stop.clone();
     tokio::spawn(listen::listen(context.clone(), listener));
-    let hub = Hub::new(context, inbox, events_sender, registry.clone(), discovering);
-    tokio::spawn(hub.run(config.peers));
+    let identity = config.identity;
+    let hub = Hub::new(
+        context,
+        identity,
+        inbox,
+        events_sender,
+        registry.clone(),
+        discovering,
+    );
+    tokio::spawn(hub.run(config.peers, config.roster));
     let inner = Inner {
+        node,
         address,
         hub: hub_sender,
         registry,
@@ -185,6 +206,48 @@ impl NetHandle {
         });
         let link = self.links().get(&at).cloned();
         async move { generation::generate(link.ok_or_else(generation::lost)?, order?.into()).await }
+    }
+
+    /// Starts a pairing with a node that is seen now; how it goes on comes as [`NetEvent::Pairing`]. Whichever of the two
+    /// is in a cluster lets the other in; of two that are in none, this one founds a cluster.
+    pub async fn pair(&self, node: NodeId) -> Result<(), PairingEnd> {
+        let wished = self.wish(|reply| Wish::Pair(node, reply)).await;
+        wished.unwrap_or(Err(PairingEnd::Leaving))
+    }
+
+    /// The person here has compared the digits of the pairing with `node`: they are the same.
+    pub async fn confirm_pairing(&self, node: NodeId) -> Result<(), PairingEnd> {
+        self.click(node, Click::Confirm).await
+    }
+
+    /// Ends the pairing with `node`, whoever started it.
+    pub async fn cancel_pairing(&self, node: NodeId) -> Result<(), PairingEnd> {
+        self.click(node, Click::Cancel).await
+    }
+
+    /// Removes a member from this node's cluster, for all members; it need not be reachable. Its links end at once.
+    pub async fn remove_member(&self, node: NodeId) -> Result<(), RosterError> {
+        let wished = self.wish(|reply| Wish::Remove(node, reply)).await;
+        wished.unwrap_or(Err(RosterError::Leaving))
+    }
+
+    /// Takes this node out of its cluster: tells the members that can be reached, and forgets the roster. It goes on
+    /// as a newcomer.
+    pub async fn leave_cluster(&self) -> Result<(), RosterError> {
+        self.remove_member(self.inner.node).await
+    }
+
+    async fn click(&self, node: NodeId, click: Click) -> Result<(), PairingEnd> {
+        let wished = self.wish(|reply| Wish::Click(node, click, reply)).await;
+        wished.unwrap_or(Err(PairingEnd::Leaving))
+    }
+
+    /// Asks the hub; `None` if it has stopped.
+    async fn wish<T>(&self, wish: impl FnOnce(oneshot::Sender<T>) -> Wish) -> Option<T> {
+        let (reply, granted) = oneshot::channel();
+        let wish = HubMessage::Wish(wish(reply));
+        self.inner.hub.send(wish).await.ok()?;
+        granted.await.ok()
     }
 
     /// Says goodbye to peers and discovery and stops; returns when that is done, within a second.

@@ -11,22 +11,24 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::{Announcement, Discovering, DiscoveryEvent};
-use crate::limits::{CALL_BACKS_MAX, HELD_MAX, LEAVE_TIMEOUT};
-use crate::proof::{self, ProofError};
-use crate::session::call::{CallError, Target};
-use crate::session::greeting::Greeting;
+use crate::limits::{HELD_MAX, LEAVE_TIMEOUT};
+use crate::session::call::Target;
 use crate::session::outbound::Outbound;
-use crate::session::{Context, SessionId};
-use crate::{NetEvent, PeerFrame, Sighting};
+use crate::session::{Context, ProvenBy, SessionId};
+use crate::{Belonging, Identity, NetEvent, PeerFrame, Roster, Sighting};
 
 mod calls;
 mod links;
+mod membership;
 mod message;
+mod pairing;
+mod seen;
 mod sightings;
 
 use calls::Calls;
 use links::{Change, Links};
-pub(crate) use message::{HubMessage, Proven};
+pub(crate) use message::{HubMessage, Proven, Wish};
+use pairing::Pairings;
 use sightings::Sightings;
 
 /// The links of this node, as its handles use them.
@@ -40,17 +42,31 @@ struct Peer {
     held: Vec<PeerFrame>,
 }
 
+/// An open session.
+struct Session {
+    node: NodeId,
+    by: ProvenBy,
+    stop: CancellationToken,
+}
+
 pub(crate) struct Hub {
     context: Arc<Context>,
+    /// Signs what this node says about its cluster.
+    identity: Identity,
     inbox: mpsc::Receiver<HubMessage>,
     events: mpsc::Sender<NetEvent>,
     registry: Registry,
     discovering: Discovering,
+    /// What discovery last said of whom; as many as there are sightings.
+    found: HashMap<NodeId, Announcement>,
     sightings: Sightings,
     calls: Calls,
     links: Links,
     peers: HashMap<NodeId, Peer>,
-    sessions: HashMap<SessionId, CancellationToken>,
+    sessions: HashMap<SessionId, Session>,
+    pairings: Pairings,
+    /// The roster that this node has signed for the pairing that runs, until the other side has it.
+    signed_for_pairing: Option<Roster>,
     /// Nodes that discovery has lost while there still was a session with them.
     departing: HashSet<NodeId>,
 }
@@ -58,6 +74,7 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new(
         context: Arc<Context>,
+        identity: Identity,
         inbox: mpsc::Receiver<HubMessage>,
         events: mpsc::Sender<NetEvent>,
         registry: Registry,
@@ -66,22 +83,26 @@ impl Hub {
         Self {
             calls: Calls::new(context.clone()),
             context,
+            identity,
             inbox,
             events,
             registry,
             discovering,
+            found: HashMap::new(),
             sightings: Sightings::default(),
             links: Links::default(),
             peers: HashMap::new(),
             sessions: HashMap::new(),
+            pairings: Pairings::default(),
+            signed_for_pairing: None,
             departing: HashSet::new(),
         }
     }
 
     /// Runs until this node leaves or its last handle is dropped.
-    pub(crate) async fn run(mut self, given: Vec<String>) {
+    pub(crate) async fn run(mut self, given: Vec<String>, roster: Option<Roster>) {
         let stop = self.context.stop.clone();
-        let goodbye = stop.run_until_cancelled(self.work(given)).await;
+        let goodbye = stop.run_until_cancelled(self.work(given, roster)).await;
         if let Some(Some(done)) = goodbye {
             self.leave().await;
             // Whoever asked may have stopped waiting.
@@ -92,7 +113,12 @@ impl Hub {
     }
 
     /// Handles messages until one asks to leave; gives where to say that it is done.
-    async fn work(&mut self, given: Vec<String>) -> Option<oneshot::Sender<()>> {
+    async fn work(
+        &mut self,
+        given: Vec<String>,
+        roster: Option<Roster>,
+    ) -> Option<oneshot::Sender<()>> {
+        self.begin(roster).await;
         for host in given {
             self.give(host).await;
         }
@@ -138,58 +164,31 @@ impl Hub {
                     self.lock(&Target::Node(node), refusal.to_string()).await;
                 }
             }
+            HubMessage::Heard {
+                from,
+                roster,
+                reply,
+            } => drop(reply.send(self.heard(from, &roster).await)),
+            HubMessage::Asked {
+                node,
+                starter,
+                reply,
+            } => drop(reply.send(self.asked(node, starter))),
+            HubMessage::LetIn { node, name, reply } => drop(reply.send(self.let_in(node, &name))),
+            HubMessage::Pairing(view) => self.show_pairing(view).await,
+            HubMessage::PairingOver { view, outcome } => self.pairing_over(view, outcome).await,
+            HubMessage::Wish(wish) => self.grant(wish).await,
             HubMessage::Leave(_) => {}
         }
     }
 
-    /// An address from the settings.
-    async fn give(&mut self, host: String) {
-        let target = Target::Given(host.clone());
-        let sighting = Sighting {
-            node: None,
-            name: host.clone(),
-            cluster_name: String::new(),
-            address: host,
-            locked: self.own_lock(),
-        };
-        self.see(&target, sighting).await;
-        self.calls.to(target, Vec::new());
-    }
-
-    async fn found(&mut self, found: Announcement) {
-        if found.node == self.context.own.node || found.addresses.is_empty() {
-            return;
+    /// Whoever wished may have stopped waiting for the answer.
+    async fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Pair(node, reply) => drop(reply.send(self.pair(node))),
+            Wish::Click(node, click, reply) => drop(reply.send(self.click(node, click))),
+            Wish::Remove(node, reply) => drop(reply.send(self.remove_member(node).await)),
         }
-        self.departing.remove(&found.node);
-        let target = Target::Node(found.node);
-        let other_version = found.protocol != proof::VERSION;
-        let locked = if other_version {
-            Some(ProofError::OtherVersion.to_string())
-        } else {
-            self.own_lock().or_else(|| self.sightings.lock_of(&target))
-        };
-        let sighting = Sighting {
-            node: Some(found.node),
-            name: found.name,
-            cluster_name: found.cluster_name,
-            address: found.addresses[0].to_string(),
-            locked,
-        };
-        let shown = self.see(&target, sighting).await;
-        if shown && !other_version {
-            self.calls.to(target, found.addresses);
-        }
-    }
-
-    async fn lost(&mut self, node: NodeId) {
-        // While there is a session with it, it is there, whatever discovery says.
-        if self.links.knows(node) {
-            self.departing.insert(node);
-            return;
-        }
-        let target = Target::Node(node);
-        self.calls.forget(&target);
-        self.unsee(&target).await;
     }
 
     async fn proven(&mut self, proven: Proven) {
@@ -198,7 +197,17 @@ impl Hub {
             // Its end has overtaken its beginning.
             return;
         }
-        self.sessions.insert(proven.id, proven.stop.clone());
+        let session = Session {
+            node,
+            by: proven.by,
+            stop: proven.stop.clone(),
+        };
+        self.sessions.insert(proven.id, session);
+        if proven.by == ProvenBy::Roster && self.context.are_members(node).is_err() {
+            // It was removed between its proof and now.
+            proven.stop.cancel();
+            return;
+        }
         if !self.links.has_room_for(node) {
             tracing::warn!(node = %node.short(), "too many linked nodes; one was turned away");
             proven.stop.cancel();
@@ -237,6 +246,7 @@ impl Hub {
             name: proven.name.clone(),
             cluster_name: proven.cluster_name.clone(),
             address: address_text.unwrap_or_else(|| proven.remote_ip.to_string()),
+            belongs: Belonging::Ours,
             locked: None,
         };
         self.see(&target, sighting).await;
@@ -254,67 +264,17 @@ impl Hub {
         let peer = self.peers.entry(node).or_default();
         if peer.held.len() < HELD_MAX {
             peer.held.push(frame);
-        } else if let Some(stop) = self.sessions.get(&id) {
-            stop.cancel();
+        } else if let Some(session) = self.sessions.get(&id) {
+            session.stop.cancel();
         }
-    }
-
-    async fn call_failed(&mut self, target: Target, error: &CallError) {
-        let reason = error.to_string();
-        let covered = matches!(error, CallError::Covered(_));
-        match (&target, error.answered()) {
-            (Target::Given(host), Some(node)) => {
-                self.unsee(&target).await;
-                if !covered {
-                    let greeting = error.greeting().cloned();
-                    self.show_locked(Some(node), greeting, host, reason).await;
-                }
-            }
-            (Target::Given(host), None) => self.show_locked(None, None, host, reason).await,
-            (Target::Node(_), _) if covered => {}
-            (Target::Node(_), _) => {
-                self.lock(&target, reason).await;
-                let failures = self.calls.failed(&target);
-                if failures >= CALL_BACKS_MAX && !self.calls.is_announced(&target) {
-                    self.calls.forget(&target);
-                    self.unsee(&target).await;
-                }
-            }
-        }
-    }
-
-    /// Shows why whoever is at an address from the settings is not linked.
-    async fn show_locked(
-        &mut self,
-        node: Option<NodeId>,
-        greeting: Option<Greeting>,
-        host: &str,
-        reason: String,
-    ) {
-        let target = node.map_or_else(|| Target::Given(host.to_owned()), Target::Node);
-        let known = self.sightings.get(&target);
-        let (name, cluster_name) = match (greeting, known) {
-            (Some(greeting), _) => (greeting.name, greeting.cluster_name),
-            (None, Some(known)) => (known.name.clone(), known.cluster_name.clone()),
-            (None, None) => (host.to_owned(), String::new()),
-        };
-        let address = known.map_or_else(|| host.to_owned(), |known| known.address.clone());
-        let sighting = Sighting {
-            node,
-            name,
-            cluster_name,
-            address,
-            locked: Some(reason),
-        };
-        self.see(&target, sighting).await;
     }
 
     async fn carry_out(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Close(id) => {
-                    if let Some(stop) = self.sessions.get(&id) {
-                        stop.cancel();
+                    if let Some(session) = self.sessions.get(&id) {
+                        session.stop.cancel();
                     }
                 }
                 Change::Up(node) => self.up(node).await,
@@ -345,6 +305,9 @@ impl Hub {
             .sightings
             .get(&Target::Node(node))
             .map(|sighting| sighting.name.clone());
+        if self.context.are_members(node).is_ok() {
+            self.tell_roster(&outbound);
+        }
         // First the way to send, then the news: whoever reads it may send at once.
         self.registry_mut(|links| links.insert(node, outbound));
         let name = name.unwrap_or_else(|| node.short());
@@ -388,38 +351,6 @@ impl Hub {
         };
         // Discovery's own thread sends the goodbye whether or not it reports in time.
         let _ = tokio::join!(goodbye, hung_up);
-    }
-
-    /// Why nobody can be linked, if the reason is here.
-    fn own_lock(&self) -> Option<String> {
-        self.context
-            .key
-            .is_none()
-            .then(|| ProofError::NoKeyHere.to_string())
-    }
-
-    /// Shows a sighting if it is news; whether it is shown at all.
-    async fn see(&mut self, target: &Target, sighting: Sighting) -> bool {
-        match self.sightings.see(target, sighting) {
-            Ok(Some(news)) => {
-                self.emit(NetEvent::Seen(news)).await;
-                true
-            }
-            Ok(None) => true,
-            Err(sightings::Full) => false,
-        }
-    }
-
-    async fn lock(&mut self, target: &Target, reason: String) {
-        if let Some(news) = self.sightings.lock(target, reason) {
-            self.emit(NetEvent::Seen(news)).await;
-        }
-    }
-
-    async fn unsee(&mut self, target: &Target) {
-        if let Some(last) = self.sightings.remove(target) {
-            self.emit(NetEvent::Unseen(last)).await;
-        }
     }
 
     async fn emit(&self, event: NetEvent) {

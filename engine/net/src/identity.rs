@@ -123,7 +123,18 @@ impl Identity {
         [&PREFIX[..], &self.seed[..]].concat()
     }
 
-    fn from_seed(seed: Zeroizing<[u8; 32]>) -> Option<Self> {
+    /// Signs with the node's key. The message begins with what it is for, so that no signature serves twice.
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&self.seed[..]);
+        let pair = pair.expect("the seed made a key pair before");
+        let signature = pair.sign(message);
+        signature
+            .as_ref()
+            .try_into()
+            .expect("Ed25519 makes 64 bytes")
+    }
+
+    pub(crate) fn from_seed(seed: Zeroizing<[u8; 32]>) -> Option<Self> {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed[..]).ok()?;
         let node = NodeId(pair.public_key().as_ref().try_into().ok()?);
         Some(Self { node, seed })

@@ -8,18 +8,26 @@ pub mod config;
 pub mod discovery;
 pub mod event;
 pub mod handle;
+mod home;
 mod hub;
 pub mod identity;
+mod introduction;
 mod limits;
 mod name;
+pub mod pairing;
 mod proof;
+pub mod roster;
 mod session;
 mod tls;
 
 pub use config::{ClusterKey, ClusterKeyError, Discovery, NetConfig};
-pub use event::{NetEvent, PeerHandler, Sighting};
+pub use event::{
+    Belonging, NetEvent, PairingStage, PairingView, PeerHandler, RosterChange, Sighting,
+};
 pub use handle::{NetHandle, SendError, StartError, start};
 pub use identity::{FileKeyStore, Identity, IdentityError, KeyStore, KeyStoreError};
+pub use pairing::{Digits, PairingEnd};
+pub use roster::{ClusterId, Member, Roster, RosterError, Standing};
 pub use wire::peer::{Generate, PeerFrame};
 
 #[cfg(test)]

@@ -78,3 +78,14 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_MA
 pub(crate) const HEADER_BYTES_MAX: u32 = 4 * 1024;
 /// Longest name taken from outside, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
+
+/// A pairing, from the digits to the last click: time to walk to the other room, and no more than anyone wants to be kept
+/// from pairing by somebody else's request.
+pub(crate) const PAIRING_TIMEOUT: Duration = Duration::from_mins(2);
+/// Requests to pair, from anyone, in [`PAIRINGS_ASKED_WINDOW`]: a person who tries again a few times fits. Somebody in
+/// between with a chance of one in a million for each needs four months of people who confirm whatever they see.
+pub(crate) const PAIRINGS_ASKED_MAX: usize = 5;
+/// See [`PAIRINGS_ASKED_MAX`].
+pub(crate) const PAIRINGS_ASKED_WINDOW: Duration = Duration::from_mins(1);
+/// Clicks that wait to be heard by a pairing: a yes, a no, and some impatience.
+pub(crate) const CLICKS_QUEUE: usize = 8;

@@ -32,7 +32,8 @@ pub(crate) const CONFIRM_BYTES: usize = HMAC_BYTES;
 /// Length of the listener's second message.
 pub(crate) const VERDICT_BYTES: usize = 1 + HMAC_BYTES;
 
-const MAGIC: [u8; 4] = *b"ESPL";
+/// First bytes of a hello that begins this exchange.
+pub(crate) const MAGIC: [u8; 4] = *b"ESPL";
 const SPAKE_BYTES: usize = 33;
 const HMAC_BYTES: usize = 32;
 /// Keeps this use of the cluster key apart from any other.
@@ -59,54 +60,83 @@ pub(crate) enum ProofError {
     /// What came is no message of this exchange.
     #[error("it does not speak Espalier's protocol")]
     Malformed,
+    /// This node belongs to no cluster.
+    #[error("this node is in no cluster yet")]
+    NewcomerHere,
+    /// The other one belongs to none.
+    #[error("it is in no cluster yet")]
+    NewcomerThere,
+    /// The two belong to different clusters.
+    #[error("it belongs to another cluster")]
+    OtherCluster,
+    /// This node's roster does not have the other one.
+    #[error("it is no member of this cluster")]
+    NotMemberThere,
+    /// The other one's roster does not have this node.
+    #[error("it does not count this node as a member")]
+    NotMemberHere,
 }
 
 /// The first byte of the listener's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
+pub(crate) enum Status {
     Go,
     NoKey,
     WrongKey,
     TooManyTries,
     OtherVersion,
     Malformed,
+    Newcomer,
+    OtherCluster,
+    NotMember,
 }
 
 impl Status {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Go,
         Self::NoKey,
         Self::WrongKey,
         Self::TooManyTries,
         Self::OtherVersion,
         Self::Malformed,
+        Self::Newcomer,
+        Self::OtherCluster,
+        Self::NotMember,
     ];
 
-    fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         self as u8
     }
 
     /// What a listener's status means to the dialer.
-    fn read(byte: u8) -> Result<(), ProofError> {
+    pub(crate) fn read(byte: u8) -> Result<(), ProofError> {
         match Self::ALL.get(usize::from(byte)) {
             Some(Self::Go) => Ok(()),
             Some(Self::NoKey) => Err(ProofError::NoKeyThere),
             Some(Self::WrongKey) => Err(ProofError::WrongKey),
             Some(Self::TooManyTries) => Err(ProofError::TooManyTries),
             Some(Self::OtherVersion) => Err(ProofError::OtherVersion),
+            Some(Self::Newcomer) => Err(ProofError::NewcomerThere),
+            Some(Self::OtherCluster) => Err(ProofError::OtherCluster),
+            Some(Self::NotMember) => Err(ProofError::NotMemberHere),
             Some(Self::Malformed) | None => Err(ProofError::Malformed),
         }
     }
 
     /// What a listener tells the dialer about its refusal.
-    fn of(error: ProofError) -> Self {
+    pub(crate) fn of(error: ProofError) -> Self {
         match error {
             ProofError::NoKeyHere => Self::NoKey,
             ProofError::WrongKey => Self::WrongKey,
             ProofError::TooManyTries => Self::TooManyTries,
             ProofError::OtherVersion => Self::OtherVersion,
-            // A listener never finds that the dialer has no key: such a node does not call.
-            ProofError::Malformed | ProofError::NoKeyThere => Self::Malformed,
+            ProofError::NewcomerHere => Self::Newcomer,
+            ProofError::OtherCluster => Self::OtherCluster,
+            ProofError::NotMemberThere | ProofError::NotMemberHere => Self::NotMember,
+            // A listener never finds that the dialer has nothing to prove itself with: such a node does not call.
+            ProofError::Malformed | ProofError::NoKeyThere | ProofError::NewcomerThere => {
+                Self::Malformed
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use base::NodeId;
@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::discovery::Announcement;
+use crate::home::Home;
 use crate::hub::HubMessage;
+use crate::proof::ProofError;
 use crate::tls::Tls;
-use crate::{ClusterKey, PeerHandler};
+use crate::{ClusterKey, PeerHandler, Roster};
 
 pub(crate) mod call;
 pub(crate) mod frames;
@@ -25,9 +27,11 @@ pub(crate) mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod http;
 pub(crate) mod inbound;
+mod introduce;
 pub(crate) mod keep;
 pub(crate) mod listen;
 pub(crate) mod outbound;
+pub(crate) mod pairing;
 
 /// What every session of this node shares.
 pub(crate) struct Context {
@@ -36,6 +40,8 @@ pub(crate) struct Context {
     /// Where this node listens, told to peers so that they can call back.
     pub(crate) port: u16,
     pub(crate) key: Option<ClusterKey>,
+    /// Written by the hub alone.
+    roster: RwLock<Option<Arc<Roster>>>,
     pub(crate) tls: Tls,
     pub(crate) handler: Arc<dyn PeerHandler>,
     pub(crate) hub: mpsc::Sender<HubMessage>,
@@ -60,6 +66,15 @@ pub(crate) enum Direction {
     Inbound,
 }
 
+/// How a session's other end proved that it belongs here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProvenBy {
+    /// By the cluster key.
+    Key,
+    /// By the roster; for as long as it is in it.
+    Roster,
+}
+
 /// The right to have the one outbound session to a node. Given back on drop.
 pub(crate) struct Claim {
     context: Arc<Context>,
@@ -81,6 +96,7 @@ impl Context {
             own,
             port,
             key,
+            roster: RwLock::default(),
             tls,
             handler,
             hub,
@@ -88,6 +104,60 @@ impl Context {
             stop,
             admission: Mutex::default(),
             called: Mutex::default(),
+        }
+    }
+
+    /// Who belongs to the cluster of this node, if it is in one and that is not decided by a key.
+    pub(crate) fn roster(&self) -> Option<Arc<Roster>> {
+        let roster = self.roster.read();
+        roster.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the roster. The hub's to call.
+    pub(crate) fn set_roster(&self, roster: Option<Roster>) {
+        let mut known = self.roster.write().unwrap_or_else(PoisonError::into_inner);
+        *known = roster.map(Arc::new);
+    }
+
+    /// What this node belongs to.
+    pub(crate) fn home(&self) -> Home {
+        match (&self.key, self.roster()) {
+            (Some(_), _) => Home::Key,
+            (None, Some(roster)) => Home::Roster(roster.cluster()),
+            (None, None) => Home::None,
+        }
+    }
+
+    /// How this node announces itself now.
+    pub(crate) fn announcement(&self) -> Announcement {
+        Announcement {
+            home: self.home(),
+            ..self.own.clone()
+        }
+    }
+
+    /// Whether this node and `node` are members of the same cluster by this node's roster.
+    pub(crate) fn are_members(&self, node: NodeId) -> Result<(), ProofError> {
+        let roster = self.roster().ok_or(ProofError::NewcomerHere)?;
+        if !roster.is_member(self.own.node) {
+            return Err(ProofError::NotMemberHere);
+        }
+        if !roster.is_member(node) {
+            return Err(ProofError::NotMemberThere);
+        }
+        Ok(())
+    }
+
+    /// Whether this node could prove itself to a node that says that it belongs to `home`; if not, why not.
+    pub(crate) fn can_call(&self, home: Home) -> Result<(), ProofError> {
+        match (self.home(), home) {
+            // What the other one has is seen when it is called.
+            (Home::Key, _) => Ok(()),
+            (Home::Roster(own), Home::Roster(other)) if own == other => Ok(()),
+            (Home::Roster(_), Home::Roster(_) | Home::Key) => Err(ProofError::OtherCluster),
+            (Home::Roster(_), Home::None) => Err(ProofError::NewcomerThere),
+            (Home::None, Home::Key) => Err(ProofError::NoKeyHere),
+            (Home::None, Home::None | Home::Roster(_)) => Err(ProofError::NewcomerHere),
         }
     }
 

@@ -6,5 +6,7 @@ mod links;
 mod mdns;
 #[cfg(target_os = "linux")]
 mod namespaces;
+mod pairing;
+mod roster;
 mod strangers;
 mod support;

@@ -24,7 +24,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::Identity;
 
 /// What both sides must speak. The number changes when older nodes could not follow.
-const ALPN: &[u8] = b"espalier/1";
+const ALPN: &[u8] = b"espalier/2";
 /// Binds the membership proof to this one TLS connection.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-espalier-membership-1";
 /// `SubjectPublicKeyInfo` of an Ed25519 key up to the key itself; DER allows no other spelling.

@@ -16,6 +16,7 @@ use net::{NetEvent, NetHandle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::membership::Keeper;
 use crate::network::Joined;
 use crate::supervisor::Supervisor;
 use translate::{event_of, frame_of};
@@ -170,6 +171,7 @@ impl ClusterHandle {
 pub(crate) struct ClusterActor {
     pub(crate) state: State,
     pub(crate) supervisor: Supervisor,
+    pub(crate) membership: Keeper,
     pub(crate) worker_events: mpsc::Receiver<Event>,
 }
 
@@ -224,6 +226,7 @@ impl Running {
                     self.take(event);
                 }
                 Some(event) = heard(&mut self.joined) => {
+                    self.actor.membership.hear(&event);
                     if let Some(event) = event_of(event) {
                         self.take(event);
                     }
@@ -269,6 +272,7 @@ impl Running {
             Command::Joined(joined) => self.joined = Some(joined),
             Command::Parted { done } => {
                 self.joined = None;
+                self.actor.membership.parted();
                 self.take(Event::Parted);
                 let _ = done.send(());
             }

@@ -57,6 +57,11 @@ impl NodeConfig {
         self.data.join("settings.toml")
     }
 
+    /// Where the roster of this node's cluster is kept.
+    pub(crate) fn roster_file(&self) -> PathBuf {
+        self.data.join("roster")
+    }
+
     /// Where the token of dashboards in browsers is kept.
     pub(crate) fn session_file(&self) -> PathBuf {
         self.data.join("session")

@@ -5,6 +5,7 @@
 
 mod answer;
 mod generation;
+mod membership;
 mod model_text;
 mod opening;
 mod prepare;
@@ -17,8 +18,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::{ErrorCode, Failure, GenerateRequest, InstanceId};
 use cluster::InstanceView;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
+use serve::membership as served;
 use serve::settings::SettingsChange;
 use serve::{GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
@@ -28,6 +31,7 @@ pub(crate) use route::submit_here;
 
 use crate::cluster_actor::ClusterHandle;
 use crate::control::ControlHandle;
+use crate::membership::Membership;
 use crate::models::LocalModels;
 use crate::network::NetReceiver;
 use crate::random;
@@ -49,6 +53,8 @@ pub(crate) struct NodeGateway {
     routes: Arc<dyn Drivers>,
     view: view::Mirror,
     control: ControlHandle,
+    members: watch::Receiver<Arc<Membership>>,
+    net: NetReceiver,
 }
 
 impl NodeGateway {
@@ -59,9 +65,12 @@ impl NodeGateway {
         running: Running,
         net: NetReceiver,
         control: ControlHandle,
+        members: watch::Receiver<Arc<Membership>>,
     ) -> Self {
         Self {
             control,
+            members,
+            net: net.clone(),
             routes: Arc::new(Routes::new(
                 cluster.clone(),
                 running,
@@ -183,6 +192,22 @@ impl serve::Gateway for NodeGateway {
 
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {
         self.control.change(settings::asked(change)).boxed()
+    }
+
+    fn membership(&self) -> BoxStream<'static, served::Membership> {
+        let mut changes = self.members.clone();
+        changes.mark_changed();
+        let shown = stream::unfold(changes, |mut changes| async move {
+            changes.changed().await.ok()?;
+            let shown = membership::shown(&changes.borrow_and_update());
+            Some((shown, changes))
+        });
+        shown.boxed()
+    }
+
+    fn pairing(&self, ask: served::Ask) -> BoxFuture<'_, Result<(), Failure>> {
+        let net = self.net.borrow().clone();
+        async move { membership::ask(net, ask).await }.boxed()
     }
 
     fn random(&self) -> Result<u64, Failure> {

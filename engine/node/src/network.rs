@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::cluster_actor::ClusterHandle;
 use crate::config::NodeConfig;
+use crate::membership::Membership;
 use crate::peer_requests::PeerRequests;
 use crate::supervisor::Running;
 
@@ -19,6 +20,7 @@ pub(crate) struct Network {
     config: NodeConfig,
     identity: Identity,
     running: Running,
+    membership: watch::Receiver<Arc<Membership>>,
     cluster: ClusterHandle,
     published: watch::Sender<Option<NetHandle>>,
 }
@@ -35,6 +37,7 @@ impl Network {
         config: NodeConfig,
         identity: Identity,
         running: Running,
+        membership: watch::Receiver<Arc<Membership>>,
         cluster: ClusterHandle,
         published: watch::Sender<Option<NetHandle>>,
     ) -> Self {
@@ -42,6 +45,7 @@ impl Network {
             config,
             identity,
             running,
+            membership,
             cluster,
             published,
         }
@@ -93,6 +97,7 @@ impl Network {
             name: name.to_owned(),
             cluster_name: config.cluster_name.clone(),
             cluster_key: config.cluster_key.clone(),
+            roster: self.membership.borrow().roster.clone(),
             listen: config.peer_listen,
             discovery: config.discovery.clone(),
             peers: config.peers.clone(),

@@ -19,6 +19,7 @@ use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::gateway::{Asked, NodeGateway, Opening};
 use crate::idle::unload_idle;
+use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
 use crate::models::LocalModels;
 use crate::network::Network;
@@ -63,6 +64,7 @@ pub struct NodeHandle {
     control: ControlHandle,
     models: LocalModels,
     activity: watch::Receiver<Vec<Activity>>,
+    members: watch::Receiver<Arc<Membership>>,
     api: InProcess,
     tasks: [JoinHandle<()>; 2],
     _data: DataFolder,
@@ -82,6 +84,7 @@ impl NodeHandle {
             file,
             settings,
             session,
+            membership,
         } = Kept::take(&config)?;
         let identity =
             Identity::load_or_create(&key_store(&config).map_err(net::IdentityError::from)?)?;
@@ -90,9 +93,11 @@ impl NodeHandle {
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let supervisor = Supervisor::new(worker_settings(&config), models.clone(), worker_sender);
         let running = supervisor.running();
+        let members = membership.changes();
         let cluster = ClusterActor {
             state: State::new(seed(&settings, node_id)),
             supervisor,
+            membership,
             worker_events,
         }
         .start();
@@ -107,6 +112,7 @@ impl NodeHandle {
             running.clone(),
             net_receiver,
             control.clone(),
+            members.clone(),
         ));
         let activity = running.activity();
         let metrics = Metrics::new();
@@ -115,7 +121,14 @@ impl NodeHandle {
             settings,
             file,
             api: ApiPort::new(gateway, metrics, config.api_ip, session),
-            network: Network::new(config, identity, running, cluster.clone(), net),
+            network: Network::new(
+                config,
+                identity,
+                running,
+                members.clone(),
+                cluster.clone(),
+                net,
+            ),
             cluster: cluster.clone(),
         }
         .start(ends);
@@ -140,6 +153,7 @@ impl NodeHandle {
             control,
             models,
             activity,
+            members,
             api,
             tasks: [controlling, unloading],
             _data: data,
@@ -169,6 +183,11 @@ impl NodeHandle {
     /// Follows what the instances that this node drives are doing.
     pub fn activity(&self) -> watch::Receiver<Vec<Activity>> {
         self.activity.clone()
+    }
+
+    /// Follows who belongs to its cluster and who would like to.
+    pub fn membership(&self) -> watch::Receiver<Arc<Membership>> {
+        self.members.clone()
     }
 
     /// The models on this node's disk, by name.
@@ -239,6 +258,7 @@ struct Kept {
     file: SettingsFile,
     settings: Settings,
     session: String,
+    membership: Keeper,
 }
 
 impl Kept {
@@ -252,6 +272,7 @@ impl Kept {
             data,
             file,
             settings: config.defaults.clone().with(&told)?,
+            membership: Keeper::open(config.roster_file(), config.cluster_key.is_some())?,
             session: session.map_err(|source| SettingsFileError::Io { path, source })?,
         })
     }

@@ -3,6 +3,7 @@
 mod convert;
 mod error;
 mod events;
+pub(crate) mod membership;
 mod model;
 mod routes;
 pub(crate) mod settings;

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
+use crate::membership::{Ask, Membership};
 use crate::settings::{Settings, SettingsChange};
 use crate::view::ClusterView;
 
@@ -44,6 +45,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Changes how the node runs, now and for later starts. After an error everything is as it was.
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Who belongs to the cluster and who would like to: as it is now, and again whenever it changes.
+    fn membership(&self) -> BoxStream<'static, Membership>;
+
+    /// Does what somebody wants to do about membership.
+    fn pairing(&self, ask: Ask) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// 64 random bits from the operating system, for request ids and the seeds of requests that name none.
     fn random(&self) -> Result<u64, Failure>;

@@ -11,6 +11,7 @@ mod generation;
 mod guard;
 mod in_process;
 mod json;
+pub mod membership;
 pub mod metrics;
 pub mod openai;
 mod patience;

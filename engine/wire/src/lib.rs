@@ -7,6 +7,7 @@ pub mod codec;
 mod collection;
 mod mirror;
 pub mod peer;
+pub mod roster;
 pub mod step;
 pub mod worker;
 

@@ -113,4 +113,40 @@ lend_memory_bytes_max: number | null,
  */
 idle_minutes: number, };
 
+export type Membership = { 
+/**
+ * Nodes prove themselves with a shared key: there is nothing to pair.
+ */
+by_key: boolean, 
+/**
+ * This node among them; empty if it is in no cluster.
+ */
+members: Array<Member>, nearby: Array<Nearby>, 
+/**
+ * Under way, or how the last one ended.
+ */
+pairing: Pairing | null, 
+/**
+ * What happened to this node's membership that was not done here.
+ */
+notice: string | null, };
+
+export type Member = { id: string, name: string, added_by: string, };
+
+export type Nearby = { id: string, name: string, cluster_name: string, belongs: Belonging, };
+
+export type Belonging = "unknown" | "newcomer" | "ours" | "elsewhere";
+
+export type Pairing = { node_id: string, name: string, started_here: boolean, stage: Stage, 
+/**
+ * While they are compared.
+ */
+digits: string | null, confirmed_here: boolean, confirmed_there: boolean, 
+/**
+ * Why it ended.
+ */
+error: ErrorOut | null, };
+
+export type Stage = "calling" | "compare" | "done" | "ended";
+
 export type ErrorOut = { code: string, message: string, hint: string | null, };

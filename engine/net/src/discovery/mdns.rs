@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{Announcement, DiscoveryEvent};
+use crate::home::Home;
 use crate::hub::HubMessage;
 use crate::limits::{ADDRESSES_PER_NODE_MAX, SIGHTINGS_MAX};
 use crate::name;
@@ -37,6 +38,8 @@ pub(crate) enum Scope {
 pub(crate) struct Mdns {
     daemon: ServiceDaemon,
     instance: String,
+    scope: Scope,
+    listen: SocketAddr,
 }
 
 impl Mdns {
@@ -61,10 +64,23 @@ impl Mdns {
         let instance = service.get_fullname().to_owned();
         let events = daemon.browse(SERVICE)?;
         daemon.register(service)?;
-        let running = Self { daemon, instance };
+        let running = Self {
+            daemon,
+            instance,
+            scope,
+            listen,
+        };
         tokio::spawn(warn(running.daemon.monitor()?));
         tokio::spawn(report(events, own.node, hub));
         Ok(running)
+    }
+
+    /// Tells the network how this node announces itself from now on.
+    pub(crate) fn announce(&self, own: &Announcement) {
+        let service = service(self.scope, own, self.listen);
+        if let Err(error) = service.and_then(|service| self.daemon.register(service)) {
+            tracing::warn!(%error, "mDNS did not take the news about this node");
+        }
     }
 
     /// Tells the network that this node goes.
@@ -91,10 +107,18 @@ fn service(
     let id = own.node.to_string();
     let label = &id[..LABEL_DIGITS];
     let protocol = own.protocol.to_string();
+    let home = own.home.to_text();
+    // Caches keep what changes twice within a second, and take what was once there for no news (RFC 6762, 10.2): so no two
+    // announcements are the same. Without randomness they are, and some news is late.
+    let mut change = [0; 4];
+    let _ = getrandom::fill(&mut change);
+    let change = u32::from_ne_bytes(change).to_string();
     let properties = [
         ("id", id.as_str()),
         ("name", own.name.as_str()),
         ("cluster", own.cluster_name.as_str()),
+        ("home", home.as_str()),
+        ("change", change.as_str()),
         ("version", env!("CARGO_PKG_VERSION")),
         ("protocol", protocol.as_str()),
     ];
@@ -167,6 +191,7 @@ fn read(service: &ResolvedService) -> Option<Announcement> {
         node: text("id")?.parse().ok()?,
         name: name::clean(text("name")?),
         cluster_name: name::clean(text("cluster")?),
+        home: text("home").map_or(Some(Home::None), Home::from_text)?,
         protocol: text("protocol")?.parse().ok()?,
         addresses: addresses
             .into_iter()

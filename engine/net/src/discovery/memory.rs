@@ -56,6 +56,19 @@ impl Neighbourhood {
     }
 }
 
+impl Membership {
+    /// Shows the others what has changed about this node.
+    pub(crate) fn announce(&self, announcement: &Announcement) {
+        let mut nodes = self.neighbourhood.lock();
+        if let Some(own) = nodes.get_mut(&self.node) {
+            own.announcement = announcement.clone();
+        }
+        for (_, other) in nodes.iter().filter(|(node, _)| **node != self.node) {
+            tell(&other.hub, DiscoveryEvent::Found(announcement.clone()));
+        }
+    }
+}
+
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut nodes = self.neighbourhood.lock();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::home::Home;
 use crate::limits::ADDRESSES_PER_NODE_MAX;
 use crate::session::Context;
 use crate::session::call::Target;
@@ -74,10 +75,23 @@ impl Calls {
         self.calls.remove(target);
     }
 
-    /// The entry of `target`, with its task. A node without a key calls only addresses that it was given, to learn who
-    /// is there.
+    /// Calls nobody any more but the addresses that were given.
+    pub(crate) fn forget_nodes(&mut self) {
+        self.calls
+            .retain(|target, _| matches!(target, Target::Given(_)));
+    }
+
+    /// Something has changed: whoever waits to call again does so now.
+    pub(crate) fn wake(&mut self) {
+        for call in self.calls.values_mut() {
+            call.failures = 0;
+            call.addresses.send_modify(|_| {});
+        }
+    }
+
+    /// The entry of `target`, with its task. A newcomer calls only addresses that it was given, to learn who is there.
     fn begin(&mut self, target: Target, addresses: &[SocketAddr]) -> Option<&mut Call> {
-        if self.context.key.is_none() && matches!(target, Target::Node(_)) {
+        if self.context.home() == Home::None && matches!(target, Target::Node(_)) {
             return None;
         }
         let context = &self.context;

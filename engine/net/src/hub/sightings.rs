@@ -46,6 +46,13 @@ impl Sightings {
         self.seen.get(target)?.locked.clone()
     }
 
+    /// Everyone seen.
+    pub(crate) fn all(&self) -> Vec<(Target, Sighting)> {
+        let seen = self.seen.iter();
+        seen.map(|(target, sighting)| (target.clone(), sighting.clone()))
+            .collect()
+    }
+
     pub(crate) fn get(&self, target: &Target) -> Option<&Sighting> {
         self.seen.get(target)
     }
@@ -65,6 +72,7 @@ mod tests {
             name: name.to_owned(),
             cluster_name: String::new(),
             address: name.to_owned(),
+            belongs: crate::Belonging::Unknown,
             locked: None,
         }
     }

@@ -109,6 +109,34 @@ pub(crate) async fn call(
     addresses: &[SocketAddr],
     id: SessionId,
 ) -> Result<NodeId, CallError> {
+    let (mut stream, node, address) = reach_any(context, target, addresses).await?;
+    let _claim: Claim = context.claim(node).ok_or(CallError::Covered(node))?;
+    let failed = |greeting, error| CallError::Handshake {
+        node,
+        greeting,
+        error,
+    };
+    let greeting = in_time(handshake::greeted(&mut stream)).await;
+    let greeting = greeting.map_err(|error| failed(None, error))?;
+    let proof = handshake::prove(context, &mut stream, node, address.ip(), &greeting);
+    let proven = in_time(proof).await;
+    let by = proven.map_err(|error| failed(Some(greeting), error))?;
+    let opened = outbound::open(context, stream, node).await;
+    let session = opened.map_err(|error| CallError::Open { node, error })?;
+    let given = match target {
+        Target::Given(host) => Some(host.clone()),
+        Target::Node(_) => None,
+    };
+    session.run(context, id, by, given).await;
+    Ok(node)
+}
+
+/// Connects to `target` with TLS; gives who answered, and where.
+pub(crate) async fn reach_any(
+    context: &Context,
+    target: &Target,
+    addresses: &[SocketAddr],
+) -> Result<(TlsStream<TcpStream>, NodeId, SocketAddr), CallError> {
     let found = match target {
         Target::Node(_) => addresses.to_vec(),
         Target::Given(host) => resolve(host).await?,
@@ -122,25 +150,8 @@ pub(crate) async fn call(
         return Err(CallError::Unresolved);
     }
     // All addresses at once: the first that answers as it should is the nearest, and the others hang up.
-    let ((mut stream, node, address), _) = select_ok(reached).await?;
-    let _claim: Claim = context.claim(node).ok_or(CallError::Covered(node))?;
-    let failed = |greeting, error| CallError::Handshake {
-        node,
-        greeting,
-        error,
-    };
-    let greeting = in_time(handshake::greeted(&mut stream)).await;
-    let greeting = greeting.map_err(|error| failed(None, error))?;
-    let proof = in_time(handshake::prove(context, &mut stream, node, address.ip())).await;
-    proof.map_err(|error| failed(Some(greeting), error))?;
-    let opened = outbound::open(context, stream, node).await;
-    let session = opened.map_err(|error| CallError::Open { node, error })?;
-    let given = match target {
-        Target::Given(host) => Some(host.clone()),
-        Target::Node(_) => None,
-    };
-    session.run(context, id, given).await;
-    Ok(node)
+    let (reached, _) = select_ok(reached).await?;
+    Ok(reached)
 }
 
 async fn resolve(host: &str) -> Result<Vec<SocketAddr>, CallError> {

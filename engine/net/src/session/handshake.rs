@@ -1,5 +1,6 @@
 //! From an open TCP connection to a proven member: TLS, the greeting of the node that was called, then the proof on
-//! the bare TLS stream. Nothing else is read before the proof is complete, and all of it has a time limit.
+//! the bare TLS stream, by key or by roster. Nothing else is read before the proof is complete, and all of it has a time
+//! limit. In place of a proof the node that called may ask to be paired.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,13 +11,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
-use super::Context;
 use super::greeting::{GREETING_BYTES, Greeting};
+use super::pairing::Met;
+use super::{Context, ProvenBy, introduce, pairing};
+use crate::pairing::PairingEnd;
 use crate::proof::{
     ANSWER_BYTES, CONFIRM_BYTES, Channel, Dialing, HELLO_BYTES, Listening, ProofError,
     VERDICT_BYTES,
 };
-use crate::tls;
+use crate::{introduction, tls};
 
 /// Why a handshake ended without a member.
 #[derive(Debug, Error)]
@@ -33,6 +36,9 @@ pub(crate) enum HandshakeError {
     /// The proof failed.
     #[error(transparent)]
     Refused(#[from] ProofError),
+    /// A pairing did not begin.
+    #[error("no pairing: {0}")]
+    Pairing(#[from] PairingEnd),
 }
 
 /// An inbound connection whose other end proved to be a member.
@@ -41,6 +47,15 @@ pub(crate) struct Member {
     pub(crate) node: NodeId,
     /// Where it says it listens.
     pub(crate) port: u16,
+    pub(crate) by: ProvenBy,
+}
+
+/// Whom an inbound connection has turned out to be from.
+pub(crate) enum Caller {
+    /// A member.
+    Member(Box<Member>),
+    /// A node that wants to be paired: nothing is proven but its key.
+    Partner(Box<(server::TlsStream<TcpStream>, NodeId, Met)>),
 }
 
 /// TLS as the side that called; gives who answered, not yet whether it is a member.
@@ -75,7 +90,13 @@ pub(crate) async fn prove(
     stream: &mut client::TlsStream<TcpStream>,
     node: NodeId,
     address: IpAddr,
-) -> Result<(), HandshakeError> {
+    greeting: &Greeting,
+) -> Result<ProvenBy, HandshakeError> {
+    context.can_call(greeting.home)?;
+    if let (None, Some(roster)) = (&context.key, context.roster()) {
+        introduce::call(context, stream, node, address, &roster).await?;
+        return Ok(ProvenBy::Roster);
+    }
     if !context.may_try(node, address) {
         return Err(ProofError::TooManyTries.into());
     }
@@ -96,7 +117,7 @@ pub(crate) async fn prove(
     confirmed.verdict(&verdict)?;
     context.proven(node);
     context.no_guess_after_all(address);
-    Ok(())
+    Ok(ProvenBy::Key)
 }
 
 /// TLS and proof as the side that was called. On a refusal it also tells who was refused, if that is known.
@@ -104,7 +125,7 @@ pub(crate) async fn admit(
     context: &Arc<Context>,
     stream: TcpStream,
     address: IpAddr,
-) -> Result<Member, (Option<NodeId>, HandshakeError)> {
+) -> Result<Caller, (Option<NodeId>, HandshakeError)> {
     let accepted = context.tls.acceptor.accept(stream).await;
     let mut stream = accepted.map_err(|error| (None, error.into()))?;
     let connection = stream.get_ref().1;
@@ -114,7 +135,13 @@ pub(crate) async fn admit(
         return Err((None, HandshakeError::Itself));
     }
     match check(context, &mut stream, node, address).await {
-        Ok(port) => Ok(Member { stream, node, port }),
+        Ok(Checked::Proven(port, by)) => Ok(Caller::Member(Box::new(Member {
+            stream,
+            node,
+            port,
+            by,
+        }))),
+        Ok(Checked::Met(met)) => Ok(Caller::Partner(Box::new((stream, node, met)))),
         Err(error) => {
             // So that the reason arrives; the time limit around it bounds this too.
             let _ = stream.shutdown().await;
@@ -123,12 +150,17 @@ pub(crate) async fn admit(
     }
 }
 
+enum Checked {
+    Proven(u16, ProvenBy),
+    Met(Met),
+}
+
 async fn check(
     context: &Context,
     stream: &mut server::TlsStream<TcpStream>,
     node: NodeId,
     address: IpAddr,
-) -> Result<u16, HandshakeError> {
+) -> Result<Checked, HandshakeError> {
     let channel = Channel {
         dialer: node,
         listener: context.own.node,
@@ -137,11 +169,33 @@ async fn check(
     let greeting = Greeting {
         name: context.own.name.clone(),
         cluster_name: context.own.cluster_name.clone(),
+        home: context.home(),
     };
     send(stream, &greeting.to_bytes()).await?;
+    // Every exchange begins with as many bytes; the first four say which.
     let hello: [u8; HELLO_BYTES] = receive(stream).await?;
+    if hello.starts_with(&introduction::MAGIC) {
+        let port = introduce::answer(context, stream, node, address, &hello).await?;
+        Ok(Checked::Proven(port, ProvenBy::Roster))
+    } else if hello.starts_with(&crate::pairing::MAGIC) {
+        let met = pairing::answer(context, stream, channel, &hello).await?;
+        Ok(Checked::Met(met))
+    } else {
+        let port = check_key(context, stream, channel, address, &hello).await?;
+        Ok(Checked::Proven(port, ProvenBy::Key))
+    }
+}
+
+async fn check_key(
+    context: &Context,
+    stream: &mut server::TlsStream<TcpStream>,
+    channel: Channel,
+    address: IpAddr,
+    hello: &[u8; HELLO_BYTES],
+) -> Result<u16, HandshakeError> {
+    let node = channel.dialer;
     let open = context.may_try(node, address);
-    let (listening, answer) = Listening::hello(channel, context.key.as_ref(), open, &hello);
+    let (listening, answer) = Listening::hello(channel, context.key.as_ref(), open, hello);
     send(stream, &answer).await?;
     let listening = listening?;
     let port = listening.dialer_port;
@@ -156,12 +210,15 @@ async fn check(
     Ok(port)
 }
 
-async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> std::io::Result<()> {
+pub(super) async fn send(
+    stream: &mut (impl AsyncWrite + Unpin),
+    message: &[u8],
+) -> std::io::Result<()> {
     stream.write_all(message).await?;
     stream.flush().await
 }
 
-async fn receive<const N: usize>(
+pub(super) async fn receive<const N: usize>(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> std::io::Result<[u8; N]> {
     let mut message = [0; N];

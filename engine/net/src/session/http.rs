@@ -19,6 +19,8 @@ use crate::name;
 pub(crate) const CONTROL_PATH: &str = "/control";
 /// One generation: the order in the request, its events in the response.
 pub(crate) const GENERATE_PATH: &str = "/generate";
+/// The sender's roster, told anew when it changes.
+pub(crate) const ROSTER_PATH: &str = "/roster";
 /// The sender's name.
 const NAME: HeaderName = HeaderName::from_static("espalier-name");
 /// The sender's cluster name.

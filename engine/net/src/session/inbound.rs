@@ -26,16 +26,16 @@ use super::frames::FrameReader;
 use super::handshake::Member;
 use super::heartbeat::Heartbeat;
 use super::http::{
-    Body, CONTROL_PATH, GENERATE_PATH, SessionTasks, queued, read_names, streamed, whole,
-    write_names,
+    Body, CONTROL_PATH, GENERATE_PATH, ROSTER_PATH, SessionTasks, queued, read_names, streamed,
+    whole, write_names,
 };
-use super::{Context, Direction, SessionId};
+use super::{Context, Direction, ProvenBy, SessionId, introduce};
 use crate::hub::{HubMessage, Proven};
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, CONTROL_TIMEOUT, GENERATE_TIMEOUT, HEADER_BYTES_MAX, PING_EVERY,
     PONG_QUEUE, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
-use crate::{Generate, PeerFrame};
+use crate::{Generate, PeerFrame, Roster};
 
 /// Length field of a frame, which its cap does not count.
 const FRAME_OVERHEAD_BYTES: usize = 4;
@@ -48,6 +48,7 @@ struct Inbound {
     id: SessionId,
     node: NodeId,
     port: u16,
+    by: ProvenBy,
     local_ip: IpAddr,
     remote_ip: IpAddr,
     has_control: AtomicBool,
@@ -70,6 +71,7 @@ pub(crate) async fn serve(context: Arc<Context>, member: Member, id: SessionId) 
         id,
         node: member.node,
         port: member.port,
+        by: member.by,
         local_ip: local.ip(),
         remote_ip: remote.ip(),
         has_control: AtomicBool::new(false),
@@ -122,6 +124,9 @@ impl Inbound {
         match (request.method(), request.uri().path()) {
             (&Method::POST, CONTROL_PATH) => self.control(request).await,
             (&Method::POST, GENERATE_PATH) => self.generate(request).await,
+            (&Method::POST, ROSTER_PATH) if self.by == ProvenBy::Roster => {
+                self.roster(request).await
+            }
             _ => status(StatusCode::NOT_FOUND),
         }
     }
@@ -136,6 +141,7 @@ impl Inbound {
             id: self.id,
             node: self.node,
             direction: Direction::Inbound,
+            by: self.by,
             name,
             cluster_name,
             local_ip: self.local_ip,
@@ -210,6 +216,21 @@ impl Inbound {
                     tracing::debug!(node = %self.node.short(), %error, "control stream");
                     return "its frames broke";
                 }
+            }
+        }
+    }
+
+    /// Takes in what the peer knows of who belongs here.
+    async fn roster(&self, request: Request<Incoming>) -> Response<Body> {
+        let body = Limited::new(request.into_body(), Roster::BYTES_MAX).collect();
+        let Ok(Ok(body)) = timeout(CONTROL_TIMEOUT, body).await else {
+            return status(StatusCode::BAD_REQUEST);
+        };
+        match introduce::hear(&self.context, self.node, body.to_bytes().to_vec()).await {
+            Ok(()) => status(StatusCode::OK),
+            Err(error) => {
+                tracing::debug!(node = %self.node.short(), %error, "a roster was not taken");
+                status(StatusCode::FORBIDDEN)
             }
         }
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+use super::handshake::Caller;
 use super::keep::next_session;
-use super::{Context, handshake, inbound, lock};
+use super::{Context, handshake, inbound, lock, pairing};
 use crate::hub::HubMessage;
 use crate::limits::{HANDSHAKE_TIMEOUT, STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX};
 
@@ -63,7 +64,13 @@ async fn welcome(context: Arc<Context>, stream: TcpStream, address: IpAddr, plac
     .await;
     drop(place);
     match admitted {
-        Ok(Ok(member)) => inbound::serve(context, member, next_session()).await,
+        Ok(Ok(Caller::Member(member))) => {
+            inbound::serve(context, *member, next_session()).await;
+        }
+        Ok(Ok(Caller::Partner(partner))) => {
+            let (stream, node, met) = *partner;
+            pairing::serve(context, stream, node, met).await;
+        }
         Ok(Err((node, error))) => {
             tracing::debug!(%address, %error, "a caller was not let in");
             if let (Some(node), handshake::HandshakeError::Refused(refusal)) = (node, error) {

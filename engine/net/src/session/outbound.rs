@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::frames::FrameReader;
 use super::heartbeat::Heartbeat;
-use super::http::{Body, CONTROL_PATH, SessionTasks, queued, read_names, write_names};
-use super::{Context, Direction, SessionId};
+use super::http::{
+    Body, CONTROL_PATH, ROSTER_PATH, SessionTasks, queued, read_names, whole, write_names,
+};
+use super::{Context, Direction, ProvenBy, SessionId};
 use crate::PeerFrame;
 use crate::hub::{HubMessage, Proven};
 use crate::limits::{
@@ -143,14 +145,31 @@ async fn open_control(
     Ok((FrameReader::new(response.into_body()), names))
 }
 
+/// Tells the other end this node's roster; whether it took it in time.
+pub(crate) async fn tell(link: Outbound, roster: Bytes) -> bool {
+    let mut request = Request::new(whole(roster));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = http::Uri::from_static(ROSTER_PATH);
+    let mut requests = link.requests;
+    let told = timeout(CONTROL_TIMEOUT, requests.send_request(request)).await;
+    matches!(told, Ok(Ok(response)) if response.status().is_success())
+}
+
 impl OpenSession {
     /// Tells the hub, keeps the heart beating, and returns when the session is over; the hub knows that then too.
-    pub(crate) async fn run(mut self, context: &Context, id: SessionId, given: Option<String>) {
+    pub(crate) async fn run(
+        mut self,
+        context: &Context,
+        id: SessionId,
+        by: ProvenBy,
+        given: Option<String>,
+    ) {
         let _ends_with_us = self.outbound.stop.clone().drop_guard();
         let up = HubMessage::Proven(Proven {
             id,
             node: self.node,
             direction: Direction::Outbound,
+            by,
             name: std::mem::take(&mut self.names.0),
             cluster_name: std::mem::take(&mut self.names.1),
             local_ip: self.local_ip,

@@ -1,7 +1,9 @@
 use std::time::{Duration, Instant};
 
+use super::pairing::sees;
+use super::roster::pair;
 use super::support::Setup;
-use crate::{Discovery, NetEvent};
+use crate::{Belonging, Discovery, NetEvent};
 
 fn on_loopback(name: &'static str) -> Setup {
     Setup {
@@ -46,4 +48,25 @@ async fn nodes_of_one_machine_find_each_other_in_well_under_a_second() {
         matches!(event, NetEvent::Unseen(last) if last.node == Some(gone)).then_some(())
     })
     .await;
+}
+
+/// What a node belongs to is announced anew when it changes.
+#[tokio::test]
+async fn newcomers_that_find_each_other_pair_and_link() {
+    let newcomer = |name| on_loopback(name).with_key(None);
+    let mut a = newcomer("a").start().await;
+    let mut b = newcomer("b").start().await;
+    sees(&mut a, b.id, Belonging::Newcomer).await;
+    sees(&mut b, a.id, Belonging::Newcomer).await;
+    pair(&mut a, &mut b).await;
+    a.linked_with(b.id).await;
+    b.linked_with(a.id).await;
+    let mut c = newcomer("c").start().await;
+    sees(&mut c, b.id, Belonging::Elsewhere).await;
+    sees(&mut b, c.id, Belonging::Newcomer).await;
+    pair(&mut c, &mut b).await;
+    a.linked_with(c.id).await;
+    c.linked_with(a.id).await;
+    b.handle.remove_member(c.id).await.unwrap();
+    sees(&mut a, c.id, Belonging::Newcomer).await;
 }

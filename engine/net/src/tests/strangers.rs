@@ -80,9 +80,15 @@ async fn without_a_key_or_discovery_the_name_of_the_cluster_is_all_one_learns() 
 }
 
 /// Somebody with a key pair and TLS, and nothing else. It has been greeted.
-async fn stranger_at(address: SocketAddr) -> (TlsStream<TcpStream>, NodeId) {
+pub(super) async fn stranger_at(address: SocketAddr) -> (TlsStream<TcpStream>, NodeId) {
     let identity = Identity::generate().unwrap();
-    let tls = Tls::new(&identity).unwrap();
+    let stream = connected(address, &identity).await;
+    (stream, identity.node_id())
+}
+
+/// A connection with `identity`'s key, greeted.
+pub(super) async fn connected(address: SocketAddr, identity: &Identity) -> TlsStream<TcpStream> {
+    let tls = Tls::new(identity).unwrap();
     let tcp = TcpStream::connect(address).await.unwrap();
     let mut stream = tls
         .connector
@@ -92,11 +98,11 @@ async fn stranger_at(address: SocketAddr) -> (TlsStream<TcpStream>, NodeId) {
     let mut greeting = [0; GREETING_BYTES];
     stream.read_exact(&mut greeting).await.unwrap();
     assert_eq!(Greeting::from_bytes(&greeting).cluster_name, "orchard");
-    (stream, identity.node_id())
+    stream
 }
 
 /// Everything that comes until the other side hangs up.
-async fn what_comes(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
+pub(super) async fn what_comes(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // How it ends does not matter here, only that it does.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes))

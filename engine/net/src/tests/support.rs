@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::discovery::memory::Neighbourhood;
 use crate::{
     ClusterKey, Discovery, Generate, Identity, NetConfig, NetEvent, NetHandle, PeerFrame,
-    PeerHandler, Sighting, start,
+    PeerHandler, Roster, Sighting, start,
 };
 
 /// Longer than anything here should take on a busy machine; only a failing test waits for it.
@@ -27,6 +27,7 @@ pub(super) struct Setup {
     pub(super) identity: Identity,
     pub(super) name: &'static str,
     pub(super) key: Option<&'static str>,
+    pub(super) roster: Option<Roster>,
     pub(super) discovery: Discovery,
     pub(super) peers: Vec<String>,
     pub(super) listen: SocketAddr,
@@ -39,6 +40,7 @@ impl Setup {
             identity: Identity::generate().unwrap(),
             name,
             key: Some(KEY),
+            roster: None,
             discovery: Discovery::Off,
             peers: Vec::new(),
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -71,6 +73,7 @@ impl Setup {
             name: self.name.to_owned(),
             cluster_name: "orchard".to_owned(),
             cluster_key: self.key.map(|key| ClusterKey::new(key).unwrap()),
+            roster: self.roster,
             listen: self.listen,
             discovery: self.discovery,
             peers: self.peers,

@@ -42,6 +42,8 @@ pub(super) fn event_of(event: NetEvent) -> Option<Event> {
             // The session's own business.
             PeerFrame::Ping(_) | PeerFrame::Pong(_) | PeerFrame::Leaving => return None,
         },
+        // Who may be linked at all is not the cluster's business.
+        NetEvent::RosterChanged(_) | NetEvent::Pairing(_) => return None,
         NetEvent::LinkMeasured {
             node,
             round_trip_us,

@@ -9,13 +9,14 @@ use axum::response::IntoResponse;
 use axum::response::sse::{KeepAlive, Sse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures::stream;
 use http::StatusCode;
 
 use super::convert::{no_instance, parse_instance_id, parse_wish};
 use super::error::Refused;
 use super::events::states;
 use super::model::{Instance, Instances, Opened, Placement, Placements, State};
-use super::settings;
+use super::{membership, settings};
 use crate::app::App;
 use crate::body;
 
@@ -27,6 +28,7 @@ type Shared = extract::State<Arc<App>>;
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(settings::routes())
+        .merge(membership::routes())
         .route("/admin/state", get(state))
         .route("/admin/events", get(events))
         .route("/admin/plan", post(plan))
@@ -40,7 +42,8 @@ async fn state(app: Shared) -> Json<State> {
 
 async fn events(app: Shared) -> impl IntoResponse {
     let states = states(app.gateway.changes(), app.stopping.clone());
-    Sse::new(states).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    let members = membership::events(&app);
+    Sse::new(stream::select(states, members)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 async fn plan(app: Shared, request: Request) -> Result<Json<Placements>, Refused> {

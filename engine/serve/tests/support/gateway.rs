@@ -9,7 +9,9 @@ use base::{
     ModelId, NodeId, Prompt, ScoredToken, Shard, ShardPlan, Sharding, TensorSlice, Usage,
 };
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
+use serve::membership::{Ask, Membership};
 use serve::settings::{Settings, SettingsChange};
 use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
@@ -197,6 +199,23 @@ fn scored(request: &GenerateRequest, text: &str, probable: bool) -> Vec<ScoredTo
 impl Gateway for TestGateway {
     fn settings(&self) -> Settings {
         self.settings.lock().unwrap().clone()
+    }
+
+    fn membership(&self) -> BoxStream<'static, Membership> {
+        stream::iter([Membership {
+            by_key: false,
+            members: Vec::new(),
+            nearby: Vec::new(),
+            pairing: None,
+            notice: None,
+        }])
+        .chain(stream::pending())
+        .boxed()
+    }
+
+    fn pairing(&self, _ask: Ask) -> BoxFuture<'_, Result<(), Failure>> {
+        let failure = Failure::new(ErrorCode::NotFound, "that computer is not seen now");
+        std::future::ready(Err(failure)).boxed()
     }
 
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {

@@ -207,6 +207,12 @@ fn the_dashboard_knows_the_same_types() {
         model::Loading::decl(&config),
         model::Shard::decl(&config),
         crate::admin::settings::Settings::decl(&config),
+        crate::admin::membership::Membership::decl(&config),
+        crate::admin::membership::Member::decl(&config),
+        crate::admin::membership::Nearby::decl(&config),
+        crate::admin::membership::Belonging::decl(&config),
+        crate::admin::membership::Pairing::decl(&config),
+        crate::admin::membership::Stage::decl(&config),
         model::ErrorOut::decl(&config),
     ] {
         writeln!(text, "\nexport {declared}").unwrap();
