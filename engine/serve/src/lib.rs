@@ -18,6 +18,6 @@ pub mod server;
 mod status;
 pub mod view;
 
-pub use gateway::{Gateway, GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
+pub use gateway::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
 pub use metrics::Metrics;
 pub use server::{BindError, ServeConfig, Server};

@@ -11,10 +11,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 
-use super::convert::{no_instance, parse_instance_id, parse_wish};
+use super::convert::{models_here, no_instance, parse_instance_id, parse_wish};
 use super::error::Refused;
 use super::events::states;
-use super::model::{Instance, Instances, Opened, Placement, Placements, State};
+use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State};
 use crate::app::App;
 use crate::body;
 
@@ -27,6 +27,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/admin/state", get(state))
         .route("/admin/events", get(events))
+        .route("/admin/models", get(models))
         .route("/admin/plan", post(plan))
         .route("/admin/instances", get(instances).post(open))
         .route("/admin/instances/{id}", get(instance).delete(close))
@@ -39,6 +40,11 @@ async fn state(app: Shared) -> Json<State> {
 async fn events(app: Shared) -> impl IntoResponse {
     let states = states(app.gateway.changes(), app.stopping.clone());
     Sse::new(states).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+async fn models(app: Shared) -> Json<Models> {
+    let models = models_here(app.gateway.models().await);
+    Json(Models { models })
 }
 
 async fn plan(app: Shared, request: Request) -> Result<Json<Placements>, Refused> {
