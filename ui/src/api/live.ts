@@ -1,7 +1,7 @@
 // The connection to the node: the latest state, and whether it still is the latest. Tries again for as long as the
 // page is open.
 
-import type { State } from "./generated/admin";
+import type { State } from "../generated/admin";
 
 export type Live =
   | { kind: "connecting" }
