@@ -98,16 +98,24 @@ pub(crate) struct ControlEnds {
 }
 
 impl Control {
-    /// Sets the switches as the settings say and then serves wishes, until told to stop or aborted.
+    /// Sets the switches as the settings say (if that fails, the cluster's actor is ended too) and then serves wishes, until told to stop or aborted.
     pub(crate) async fn start(mut self, ends: ControlEnds) -> Result<JoinHandle<()>, StartError> {
+        if let Err(error) = self.switch_on().await {
+            self.cluster.end().await;
+            return Err(error);
+        }
+        self.publish(&ends.publish);
+        Ok(tokio::spawn(self.run(ends)))
+    }
+
+    async fn switch_on(&mut self) -> Result<(), StartError> {
         if self.settings.api {
             self.api.open(self.settings.api_port).await?;
         }
         if self.settings.join {
             self.network.join(&self.settings.name).await?;
         }
-        self.publish(&ends.publish);
-        Ok(tokio::spawn(self.run(ends)))
+        Ok(())
     }
 
     async fn run(mut self, mut ends: ControlEnds) {

@@ -23,7 +23,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use serve::membership as served;
 use serve::settings::SettingsChange;
-use serve::{GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
+use serve::{GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
 pub(crate) use opening::{Asked, Opening};
@@ -126,15 +126,19 @@ impl NodeGateway {
         let loaded = view.instances.iter().map(|instance| ModelInfo {
             id: instance.model.0.clone(),
             created_unix_seconds: 0,
+            on_disk: None,
         });
         let mut all: Vec<ModelInfo> = Vec::new();
         let on_disk = self.models.list().await;
-        let on_disk = on_disk
-            .into_iter()
-            .map(|(name, created_unix_seconds)| ModelInfo {
-                id: name.0,
-                created_unix_seconds,
-            });
+        let on_disk = on_disk.into_iter().map(|model| ModelInfo {
+            id: model.name.0,
+            created_unix_seconds: model.created_unix_seconds,
+            on_disk: Some(ModelOnDisk {
+                weights_bytes: model.weights_bytes,
+                family: model.about.family,
+                weights_format: model.about.weights_format,
+            }),
+        });
         for model in on_disk.chain(loaded) {
             if all.iter().all(|known| known.id != model.id) {
                 all.push(model);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use base::{ErrorCode, Failure, Fingerprint, ModelId};
-use store::{Catalogue, Model, SproutError};
+use store::{About, Catalogue, Model, SproutError};
 
 /// A model whose folder was checked.
 #[derive(Debug, Clone)]
@@ -16,6 +16,19 @@ pub(crate) struct LocalModel {
     pub(crate) folder: PathBuf,
     /// What they are.
     pub(crate) fingerprint: Fingerprint,
+}
+
+/// A model of the data folder, for people who choose one.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedModel {
+    /// The name to use in requests.
+    pub(crate) name: ModelId,
+    /// When it came, in seconds since 1970; 0 if that is not known.
+    pub(crate) created_unix_seconds: u64,
+    /// Size of its weights.
+    pub(crate) weights_bytes: u64,
+    /// What its files say of it.
+    pub(crate) about: About,
 }
 
 /// The catalogue of this node. Cheap to clone.
@@ -69,16 +82,11 @@ impl LocalModels {
         Ok(found.path)
     }
 
-    /// All models of the data folder, and when they came, in seconds since 1970.
-    pub(crate) async fn list(&self) -> Vec<(ModelId, u64)> {
+    /// All models of the data folder.
+    pub(crate) async fn list(&self) -> Vec<ListedModel> {
         let listed = self.ask(|catalogue| {
             let models = catalogue.list().into_iter();
-            Ok(models
-                .map(|model| {
-                    let since = created(&model.folder.path);
-                    (model.name, since)
-                })
-                .collect())
+            Ok(models.map(listed).collect())
         });
         // Only a panic in the catalogue ends here; it is logged where it happens.
         listed.await.unwrap_or_default()
@@ -104,6 +112,16 @@ fn local(model: Model) -> LocalModel {
         name: model.name,
         folder: model.folder.path,
         fingerprint: model.folder.fingerprint,
+    }
+}
+
+fn listed(model: Model) -> ListedModel {
+    let folder = model.folder;
+    ListedModel {
+        name: model.name,
+        created_unix_seconds: created(&folder.path),
+        weights_bytes: folder.weights_bytes,
+        about: About::of(&folder.path),
     }
 }
 

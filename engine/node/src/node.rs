@@ -79,13 +79,7 @@ impl Drop for NodeHandle {
 impl NodeHandle {
     /// Starts a node. Its API answers when this returns.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
-        let Kept {
-            data,
-            file,
-            settings,
-            session,
-            membership,
-        } = Kept::take(&config)?;
+        let kept = Kept::take(&config)?;
         let identity =
             Identity::load_or_create(&key_store(&config).map_err(net::IdentityError::from)?)?;
         let node_id = identity.node_id();
@@ -93,18 +87,18 @@ impl NodeHandle {
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let supervisor = Supervisor::new(worker_settings(&config), models.clone(), worker_sender);
         let running = supervisor.running();
-        let members = membership.changes();
+        let members = kept.membership.changes();
         let cluster = ClusterActor {
-            state: State::new(seed(&settings, node_id)),
+            state: State::new(seed(&kept.settings, node_id)),
             supervisor,
-            membership,
+            membership: kept.membership,
             worker_events,
         }
         .start();
         let (net, net_receiver) = watch::channel(None);
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
         let opening = Arc::new(opening);
-        let (control, ends) = ControlHandle::new(settings.clone());
+        let (control, ends) = ControlHandle::new(kept.settings.clone());
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(
             cluster.clone(),
             models.clone(),
@@ -118,9 +112,9 @@ impl NodeHandle {
         let metrics = Metrics::new();
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
         let controlling = Control {
-            settings,
-            file,
-            api: ApiPort::new(gateway, metrics, config.api_ip, session),
+            settings: kept.settings,
+            file: kept.file,
+            api: ApiPort::new(gateway, metrics, config.api_ip, kept.session),
             network: Network::new(
                 config,
                 identity,
@@ -131,14 +125,8 @@ impl NodeHandle {
             ),
             cluster: cluster.clone(),
         }
-        .start(ends);
-        let controlling = match controlling.await {
-            Ok(controlling) => controlling,
-            Err(error) => {
-                cluster.end().await;
-                return Err(error);
-            }
-        };
+        .start(ends)
+        .await?;
         let unloading = tokio::spawn(unload_idle(
             cluster.clone(),
             models.clone(),
@@ -156,7 +144,7 @@ impl NodeHandle {
             members,
             api,
             tasks: [controlling, unloading],
-            _data: data,
+            _data: kept.data,
         })
     }
 
@@ -193,7 +181,7 @@ impl NodeHandle {
     /// The models on this node's disk, by name.
     pub async fn models(&self) -> Vec<ModelId> {
         let models = self.models.list().await;
-        models.into_iter().map(|(name, _)| name).collect()
+        models.into_iter().map(|model| model.name).collect()
     }
 
     /// Opens a model, divided as is best; returns long before it is ready.

@@ -66,6 +66,19 @@ pub struct ModelInfo {
     pub id: String,
     /// When its files came to this node, seconds since 1970; 0 if that is not known.
     pub created_unix_seconds: u64,
+    /// Its files on this node; `None` for one that only other nodes have.
+    pub on_disk: Option<ModelOnDisk>,
+}
+
+/// What a node knows of a model whose files it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelOnDisk {
+    /// Size of its weights.
+    pub weights_bytes: u64,
+    /// Its architecture's name; empty if its files do not say.
+    pub family: String,
+    /// How its weights are stored, in words; empty if its files do not say.
+    pub weights_format: String,
 }
 
 /// What somebody wants opened, or planned.

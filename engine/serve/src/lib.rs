@@ -21,7 +21,7 @@ pub mod settings;
 mod status;
 pub mod view;
 
-pub use gateway::{Gateway, GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
+pub use gateway::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
 pub use in_process::InProcess;
 pub use metrics::Metrics;
 pub use server::{BindError, ServeConfig, Server};

@@ -368,6 +368,10 @@ async fn opens_shows_plans_and_closes_instances() {
         placements["placements"][0]["shards"][1]["tensor"],
         json!([1, 2])
     );
+    // Only what this node has the files of can be opened here.
+    let models = running.get("/admin/models").await.json(200);
+    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32"});
+    assert_eq!(models, json!({"models": [sprout]}));
     let list = running.get("/admin/instances").await.json(200);
     let id = list["instances"][0]["id"].as_str().unwrap();
     let one = running
@@ -410,7 +414,10 @@ async fn opens_shows_plans_and_closes_instances() {
 async fn changes_are_streamed_and_coalesced() {
     let mut running = start().await;
     let mut events = running.client.open("GET", "/admin/events", b"").await;
-    let first = events.until("\n\n").await;
+    let mut first = String::new();
+    while !(first.contains("event: state\n") && first.contains("event: membership\n")) {
+        first += &events.until("\n\n").await;
+    }
     assert!(
         first.contains("event: state\ndata: {\"node_id\""),
         "{first}"

@@ -3,6 +3,7 @@
 //! Everything here blocks on files, so `node` calls it on its own thread. Never: what an architecture means, the network,
 //! a file trusted before it is checked.
 
+mod about;
 mod catalogue;
 mod close_names;
 mod fingerprint;
@@ -10,6 +11,7 @@ mod folder;
 mod sprout;
 mod weights;
 
+pub use about::About;
 pub use catalogue::{Catalogue, Model, ResolveError};
 pub use folder::{FolderError, ModelFolder};
 pub use sprout::{SPROUT, SproutError};

@@ -150,3 +150,33 @@ error: ErrorOut | null, };
 export type Stage = "calling" | "compare" | "done" | "ended";
 
 export type ErrorOut = { code: string, message: string, hint: string | null, };
+
+export type Models = { models: Array<Model>, };
+
+export type Model = { 
+/**
+ * The name to use in requests.
+ */
+id: string, weights_bytes: number, 
+/**
+ * Its architecture's name; empty if its files do not say.
+ */
+family: string, 
+/**
+ * How its weights are stored, in words; empty if its files do not say.
+ */
+weights_format: string, };
+
+export type Placements = { placements: Array<Placement>, };
+
+export type Placement = { sharding: Sharding, 
+/**
+ * Predicted, for a single request.
+ */
+tokens_per_s: number, shards: Array<Shard>, };
+
+export type Wish = { model: string, sharding?: ShardingWish, node_count?: number, node_ids?: Array<string>, };
+
+export type ShardingWish = "auto" | "pipeline" | "tensor";
+
+export type Opened = { id: string, };

@@ -3,10 +3,10 @@
 use base::{ErrorCode, Failure, InstanceId, NodeId, ShardingChoice};
 
 use super::model::{
-    ErrorOut, Instance, InstanceState, Link, Loading, Node, NodeState, Placement, Shard, Sharding,
-    ShardingWish, State, Wish,
+    ErrorOut, Instance, InstanceState, Link, Loading, Model, Node, NodeState, Placement, Shard,
+    Sharding, ShardingWish, State, Wish,
 };
-use crate::gateway::{OpenInstance, RankedPlacement};
+use crate::gateway::{ModelInfo, OpenInstance, RankedPlacement};
 use crate::view::{self, ClusterView, InstanceView, LinkView, NodeView, ShardView};
 
 /// A cluster has dozens of nodes, not more.
@@ -123,6 +123,20 @@ impl From<RankedPlacement> for Placement {
                 .collect(),
         }
     }
+}
+
+/// The models whose files are here; others cannot be opened from here.
+pub(super) fn models_here(models: Vec<ModelInfo>) -> Vec<Model> {
+    let here = models.into_iter().filter_map(|model| {
+        let on_disk = model.on_disk?;
+        Some(Model {
+            id: model.id,
+            weights_bytes: on_disk.weights_bytes,
+            family: on_disk.family,
+            weights_format: on_disk.weights_format,
+        })
+    });
+    here.collect()
 }
 
 impl From<Failure> for ErrorOut {

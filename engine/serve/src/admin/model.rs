@@ -135,14 +135,36 @@ pub(crate) struct Instances {
     pub(crate) instances: Vec<Instance>,
 }
 
-/// The way to run a model, best first.
+/// The models that this node can open by name.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Models {
+    pub(crate) models: Vec<Model>,
+}
+
+/// A model whose files this node has.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Model {
+    /// The name to use in requests.
+    pub(crate) id: String,
+    pub(crate) weights_bytes: u64,
+    /// Its architecture's name; empty if its files do not say.
+    pub(crate) family: String,
+    /// How its weights are stored, in words; empty if its files do not say.
+    pub(crate) weights_format: String,
+}
+
+/// The ways to run a model, best first.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
 pub(crate) struct Placements {
     pub(crate) placements: Vec<Placement>,
 }
 
 /// One way to run a model.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
 pub(crate) struct Placement {
     pub(crate) sharding: Sharding,
     /// Predicted, for a single request.
@@ -152,6 +174,7 @@ pub(crate) struct Placement {
 
 /// The answer to opening an instance.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
 pub(crate) struct Opened {
     pub(crate) id: String,
 }
@@ -169,6 +192,7 @@ pub(crate) struct ErrorOut {
 /// would place the model otherwise than was meant.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(TS), ts(optional_fields))]
 pub(crate) struct Wish {
     pub(crate) model: String,
     pub(crate) sharding: Option<ShardingWish>,
@@ -179,6 +203,7 @@ pub(crate) struct Wish {
 /// How to divide a model.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(TS))]
 pub(crate) enum ShardingWish {
     Auto,
     Pipeline,

@@ -12,10 +12,10 @@ use axum::{Json, Router};
 use futures::stream;
 use http::StatusCode;
 
-use super::convert::{no_instance, parse_instance_id, parse_wish};
+use super::convert::{models_here, no_instance, parse_instance_id, parse_wish};
 use super::error::Refused;
 use super::events::states;
-use super::model::{Instance, Instances, Opened, Placement, Placements, State};
+use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State};
 use super::{membership, settings};
 use crate::app::App;
 use crate::body;
@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .merge(membership::routes())
         .route("/admin/state", get(state))
         .route("/admin/events", get(events))
+        .route("/admin/models", get(models))
         .route("/admin/plan", post(plan))
         .route("/admin/instances", get(instances).post(open))
         .route("/admin/instances/{id}", get(instance).delete(close))
@@ -44,6 +45,11 @@ async fn events(app: Shared) -> impl IntoResponse {
     let states = states(app.gateway.changes(), app.stopping.clone());
     let members = membership::events(&app);
     Sse::new(stream::select(states, members)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+async fn models(app: Shared) -> Json<Models> {
+    let models = models_here(app.gateway.models().await);
+    Json(Models { models })
 }
 
 async fn plan(app: Shared, request: Request) -> Result<Json<Placements>, Refused> {

@@ -16,7 +16,7 @@ use serve::settings::{Settings, SettingsChange};
 use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
-use serve::{Gateway, GenerateStream, ModelInfo, OpenInstance, RankedPlacement};
+use serve::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
 /// Token ids are below this.
@@ -237,6 +237,11 @@ impl Gateway for TestGateway {
         let model = |id: &str| ModelInfo {
             id: id.to_string(),
             created_unix_seconds: 1_700_000_000,
+            on_disk: (id == "sprout").then(|| ModelOnDisk {
+                weights_bytes: 12 << 20,
+                family: "llama".to_string(),
+                weights_format: "float32".to_string(),
+            }),
         };
         let models = vec![model("sprout"), model("acme/big-model")];
         async { models }.boxed()

@@ -214,6 +214,13 @@ fn the_dashboard_knows_the_same_types() {
         crate::admin::membership::Pairing::decl(&config),
         crate::admin::membership::Stage::decl(&config),
         model::ErrorOut::decl(&config),
+        model::Models::decl(&config),
+        model::Model::decl(&config),
+        model::Placements::decl(&config),
+        model::Placement::decl(&config),
+        model::Wish::decl(&config),
+        model::ShardingWish::decl(&config),
+        model::Opened::decl(&config),
     ] {
         writeln!(text, "\nexport {declared}").unwrap();
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Instance, Node, State } from "./generated/admin";
+import type { Instance, Node, State } from "../generated/admin";
 import * as view from "./view";
 
 const GIB = 2 ** 30;
@@ -95,9 +95,9 @@ describe("a strip", () => {
 describe("memory", () => {
   it("is models, what is free, and the rest", () => {
     expect(view.memoryParts(node("a"), 4 * GIB).map((part) => [part.kind, part.share])).toEqual([
+      ["other", 0.25],
       ["held", 0.25],
       ["free", 0.5],
-      ["other", 0.25],
     ]);
   });
 
@@ -105,6 +105,16 @@ describe("memory", () => {
     const parts = view.memoryParts(node("a", { memory_available_bytes: 99 * GIB }), 99 * GIB);
     expect(parts).toEqual([{ kind: "held", bytes: 16 * GIB, share: 1 }]);
     expect(view.memoryParts(node("a", { memory_total_bytes: 0 }), 5)).toEqual([]);
+  });
+
+  it("shows what a plan would take of what is free", () => {
+    expect(view.memoryParts(node("a"), 4 * GIB, 2 * GIB).map((part) => [part.kind, part.share])).toEqual([
+      ["other", 0.25],
+      ["held", 0.25],
+      ["planned", 0.125],
+      ["free", 0.375],
+    ]);
+    expect(view.memoryParts(node("a"), 0, 99 * GIB).map((part) => part.kind)).toEqual(["other", "planned"]);
   });
 
   it("counts what is placed, not what was", () => {
@@ -115,11 +125,11 @@ describe("memory", () => {
 
 describe("words", () => {
   it("say how a model is divided", () => {
-    expect(view.divisionText(instance())).toBe("5 layers in a row over 2 nodes (pipeline)");
+    expect(view.divisionText(instance())).toBe("5 layers in a row over 2 computers (pipeline)");
     expect(view.divisionText(instance({ sharding: "tensor", shards: slices }))).toBe(
-      "5 layers, each sliced over 2 nodes (tensor)",
+      "5 layers, each sliced over 2 computers (tensor)",
     );
-    expect(view.divisionText(instance({ shards: slices.slice(0, 1) }))).toBe("all 5 layers on one node");
+    expect(view.divisionText(instance({ shards: slices.slice(0, 1) }))).toBe("all 5 layers on one computer");
     expect(view.divisionText(instance({ shards: [] }))).toBe("not placed yet");
   });
 
@@ -136,23 +146,58 @@ describe("words", () => {
     expect(view.progressOf(instance())).toBeNull();
   });
 
-  it("say what a node is", () => {
-    const links = [{ a: "a", b: "b", round_trip_us: 280 }];
-    expect(view.nodeText(cluster({ links }), node("a", { chip: "Apple M4 Max" }))).toBe("Apple M4 Max · 16 GiB · 0.3 ms away");
-    expect(view.nodeText(cluster(), node("b", { memory_total_bytes: 0 }))).toBe("");
-  });
-
-  it("say how far a node is", () => {
+  it("say how far a computer is", () => {
     const links = [
       { a: "a", b: "b", round_trip_us: 280 },
       { a: "b", b: "c", round_trip_us: 12345 },
       { a: "b", b: "d", round_trip_us: null },
     ];
     const state = cluster({ links });
-    expect(["a", "b", "c", "d"].map((id) => view.distanceText(state, id))).toEqual(["0.3 ms away", "", "12 ms away", ""]);
+    expect(["a", "b", "c", "d"].map((id) => view.distanceText(state, id))).toEqual(["0.3 ms", "", "12 ms", ""]);
   });
 
-  it("say how many bytes", () => {
-    expect([0, 1023, 1536, 99.96 * GIB, 2 ** 45].map(view.bytes)).toEqual(["0 B", "1023 B", "1.5 KiB", "100 GiB", "32 TiB"]);
+  it("say what a computer holds", () => {
+    expect(view.holdingOf(instance(), "a")).toBe("layers 1–4");
+    expect(view.holdingOf(instance({ sharding: "tensor", shards: slices }), "a")).toBe("slice 2 of 2");
+    expect(view.holdingOf(instance(), "c")).toBeNull();
+    expect(view.holdingOf(null, "a")).toBeNull();
+  });
+
+  it("say what the cluster is", () => {
+    expect(view.clusterText(cluster())).toBe("2 computers · 32 GiB of memory · 1 model ready");
+    const alone = cluster({ nodes: [node("a", { memory_total_bytes: 0 })], instances: [] });
+    expect(view.clusterText(alone)).toBe("1 computer · 0 models ready");
+  });
+});
+
+describe("links", () => {
+  const shards = ["a", "b", "c"].map((node_id, rank) => ({ node_id, rank, layers: [0, 5] as [number, number], tensor: [rank, 3] as [number, number], bytes: 1 }));
+
+  it("are used between stages in a row, and between slices in a ring", () => {
+    expect(view.hopsOf({ sharding: "pipeline", shards })).toEqual([["a", "b"], ["b", "c"]]);
+    expect(view.hopsOf({ sharding: "tensor", shards })).toEqual([["a", "b"], ["b", "c"], ["c", "a"]]);
+    expect(view.hopsOf({ sharding: "tensor", shards: shards.slice(0, 2) })).toEqual([["a", "b"]]);
+    expect(view.hopsOf({ sharding: "pipeline", shards: [] })).toEqual([]);
+    expect(view.hopsOf(null)).toEqual([]);
+  });
+
+  it("come in the order of what they say", () => {
+    const link = (a: string, b: string) => ({ a, b, round_trip_us: null });
+    const state = cluster({ links: [link("c", "d"), link("a", "b"), link("c", "a")] });
+    const found = view.linksToDraw(state, [["a", "c"]]);
+    expect(found.map(({ link, inUse }) => [link.a + link.b, inUse])).toEqual([["ca", true], ["ab", false], ["cd", false]]);
+  });
+
+  it("of a large cluster are drawn only where they say something", () => {
+    const ids = [..."abcdefgh"];
+    const links = ids.flatMap((a, index) => ids.slice(index + 1).map((b) => ({ a, b, round_trip_us: null })));
+    const found = view.linksToDraw(cluster({ links }), [["c", "d"]]);
+    expect(found.map(({ link }) => link.a + link.b)).toEqual(["cd", "ab", "bc", "bd", "be", "bf", "bg", "bh"]);
+  });
+
+  it("are all there in words, the nearest first", () => {
+    const link = (a: string, b: string, round_trip_us: number | null) => ({ a, b, round_trip_us });
+    const state = cluster({ links: [link("a", "b", 900), link("b", "c", 300), link("a", "c", null)] });
+    expect(view.linkTexts(state)).toEqual(["node b – c 0.3 ms", "node a – node b 0.9 ms"]);
   });
 });

@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+import { recipesFor } from "./recipes";
+
+const recipes = recipesFor("http://127.0.0.1:4000", "sprout");
+const codeOf = (id: string, model = "sprout") => recipesFor("http://127.0.0.1:4000", model).find((recipe) => recipe.id === id)?.code ?? "";
+
+describe("set-ups", () => {
+  it("name this node's address and the model", () => {
+    for (const { id, code } of recipes) {
+      expect(code, id).toContain("http://127.0.0.1:4000/v1");
+      if (id !== "cursor" && id !== "open-webui") expect(code, id).toContain("sprout");
+    }
+  });
+
+  it("have names of their own", () => {
+    expect(new Set(recipes.map((recipe) => recipe.id)).size).toBe(recipes.length);
+  });
+
+  it("list only what speaks the API that is there", () => {
+    const all = JSON.stringify(recipes);
+    for (const absent of ["Claude", "Codex", "OLLAMA", "/v1/messages", "/v1/responses"]) expect(all).not.toContain(absent);
+  });
+
+  it("are honest about Cursor", () => {
+    expect(recipes.find((recipe) => recipe.id === "cursor")?.note).toContain("cannot reach this computer");
+  });
+
+  it("keep odd names in their quotes", () => {
+    const odd = `it's "4-bit"`;
+    expect(codeOf("curl", odd)).toContain(`it'\\''s \\"4-bit\\"`);
+    expect(codeOf("python", odd)).toContain(`model="it's \\"4-bit\\""`);
+  });
+});

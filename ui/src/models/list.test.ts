@@ -1,0 +1,34 @@
+import { expect, it } from "vitest";
+import type { Instance, Model } from "../generated/admin";
+import { aboutText, listed } from "./list";
+
+const model = (id: string): Model => ({ id, weights_bytes: 2 ** 30, family: "llama", weights_format: "4-bit" });
+const instance = (id: string, name: string): Instance => ({
+  id,
+  model: name,
+  sharding: "pipeline",
+  state: "ready",
+  error: null,
+  loading: null,
+  owner: "a",
+  generation: 1,
+  shards: [],
+});
+
+it("loaded models come first, each once, with all that runs of them", () => {
+  const found = listed([model("b"), model("a"), model("c")], [instance("1", "c"), instance("2", "c"), instance("3", "far")]);
+  expect(found.map(({ name, model, instances }) => [name, model !== null, instances.length])).toEqual([
+    ["c", true, 2],
+    ["far", false, 1],
+    ["a", true, 0],
+    ["b", true, 0],
+  ]);
+});
+
+it("a model in a line", () => {
+  const [here, far] = listed([model("a")], [instance("1", "a"), instance("2", "b")]);
+  expect(here && aboutText(here)).toBe("1 GiB · 4-bit · llama");
+  expect(far && aboutText(far)).toContain("another computer");
+  const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "" }], [])[0];
+  expect(bare && aboutText(bare)).toBe("5 B");
+});

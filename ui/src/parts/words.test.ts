@@ -1,0 +1,24 @@
+import { describe, expect, it } from "vitest";
+import { bytes, count, list, milliseconds, rate } from "./words";
+
+describe("words", () => {
+  it("say how many bytes", () => {
+    const GIB = 2 ** 30;
+    expect([0, 1023, 1536, 99.96 * GIB, 2 ** 45].map(bytes)).toEqual(["0 B", "1023 B", "1.5 KiB", "100 GiB", "32 TiB"]);
+  });
+
+  it("say how far and how fast", () => {
+    expect([280, 9949, 12345].map(milliseconds)).toEqual(["0.3 ms", "9.9 ms", "12 ms"]);
+    expect([0.44, 9.96, 241.6].map(rate)).toEqual(["0.4 tok/s", "10 tok/s", "242 tok/s"]);
+  });
+
+  it("count and list", () => {
+    expect([count(1, "computer"), count(3, "computer")]).toEqual(["1 computer", "3 computers"]);
+    expect([list([]), list(["oak"]), list(["oak", "elm"]), list(["oak", "elm", "birch"])]).toEqual([
+      "",
+      "oak",
+      "oak and elm",
+      "oak, elm and birch",
+    ]);
+  });
+});

@@ -1,0 +1,35 @@
+// Numbers and lists for people. Pure.
+
+/** Bytes, in the units of `espalier status`. */
+export function bytes(count: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = count;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const text = unit === 0 || value >= 99.95 ? value.toFixed(0) : value.toFixed(1);
+  return `${text.replace(/\.0$/, "")} ${units[unit]}`;
+}
+
+/** A measured round trip. */
+export function milliseconds(us: number): string {
+  return `${(us / 1000).toFixed(us < 9950 ? 1 : 0)} ms`;
+}
+
+/** Tokens per second: as exact as a prediction or a short answer can be. */
+export function rate(tokensPerSecond: number): string {
+  return `${tokensPerSecond.toFixed(tokensPerSecond < 9.95 ? 1 : 0)} tok/s`;
+}
+
+/** `3 computers`. */
+export function count(number: number, one: string): string {
+  return `${number} ${one}${number === 1 ? "" : "s"}`;
+}
+
+/** `oak, elm and birch`. */
+export function list(words: readonly string[]): string {
+  if (words.length < 2) return words.join("");
+  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
