@@ -21,8 +21,11 @@ const CHARACTERS_MAX: usize = 40;
 #[derive(Deserialize)]
 struct Config {
     model_type: Option<String>,
+    /// As MLX writes it.
     quantization: Option<Quantization>,
-    quantization_config: Option<Quantization>,
+    /// As others write it; some files have both.
+    #[serde(rename = "quantization_config")]
+    quantized: Option<Quantization>,
     /// Newer files say `dtype`.
     #[serde(alias = "dtype")]
     torch_dtype: Option<String>,
@@ -39,7 +42,7 @@ impl About {
         let Ok(Some(config)) = read_json_capped::<Config>(folder, "config.json") else {
             return Self::default();
         };
-        let quantization = config.quantization.or(config.quantization_config);
+        let quantization = config.quantization.or(config.quantized);
         let bits = quantization.and_then(|quantization| quantization.bits);
         let bits = bits.map(|bits| format!("{bits}-bit"));
         Self {
