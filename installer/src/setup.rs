@@ -1,6 +1,7 @@
 //! Makes a machine ready, once: every part checks what is there and does only what is missing.
 
 mod bindings;
+mod browser;
 mod dashboard;
 mod mlx;
 mod packages;
@@ -11,7 +12,7 @@ use anyhow::Result;
 
 use crate::command;
 
-pub use dashboard::npm;
+pub use dashboard::{node, npm};
 
 /// Everything needed to build and run the product.
 pub fn for_product() -> Result<()> {
@@ -30,6 +31,7 @@ pub fn for_product() -> Result<()> {
 pub fn for_tests() -> Result<()> {
     for_product()?;
     python::install()?;
+    browser::install()?;
     if !command::exists("cargo-nextest") {
         command::step(
             "Installing cargo-nextest",
