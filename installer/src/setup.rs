@@ -2,6 +2,7 @@
 
 mod app;
 mod bindings;
+mod browser;
 mod dashboard;
 mod mlx;
 mod packages;
@@ -12,7 +13,7 @@ use anyhow::Result;
 
 use crate::command;
 
-pub use dashboard::npm;
+pub use dashboard::{node, npm};
 
 /// Everything needed to build and run the product.
 pub fn for_product() -> Result<()> {
@@ -38,6 +39,7 @@ pub fn for_tests() -> Result<()> {
     for_product()?;
     app::for_tests()?;
     python::install()?;
+    browser::install()?;
     if !command::exists("cargo-nextest") {
         command::step(
             "Installing cargo-nextest",

@@ -35,6 +35,7 @@ pub fn test(options: &Options) -> Result<()> {
         .args(["nextest", "run", "--workspace", "--no-fail-fast"])
         .args(&options.filter);
     nextest.env("ESPALIER_TEST_PYTHON", paths::test_python());
+    nextest.env("ESPALIER_TEST_NODE", setup::node()?);
     pass_through(
         "The tests",
         &mut nextest,

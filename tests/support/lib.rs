@@ -1,8 +1,10 @@
-//! What tests and measurements share: real node processes, their HTTP API, network namespaces, random checkpoints.
+//! What tests and measurements share: real node processes, their HTTP API, a browser, network namespaces, random
+//! checkpoints.
 //!
 //! Everything here starts real programs and owns them: whatever is dropped is killed and cleaned up.
 
 pub mod api;
+pub mod browser;
 pub mod checkpoints;
 pub mod desktop;
 pub mod losses;

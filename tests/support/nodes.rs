@@ -141,9 +141,20 @@ impl Drop for Node {
 
 /// `count` nodes with one key that all list each other as online, the first one first.
 pub fn start_cluster(count: usize) -> Result<Vec<Node>> {
+    start_all(vec![Vec::new(); count])
+}
+
+/// A cluster whose nodes have these names.
+pub fn start_named_cluster(names: &[&str]) -> Result<Vec<Node>> {
+    let argument = |name: &&str| vec!["--name".to_string(), (*name).to_string()];
+    start_all(names.iter().map(argument).collect())
+}
+
+fn start_all(arguments_of_each: Vec<Vec<String>>) -> Result<Vec<Node>> {
+    let count = arguments_of_each.len();
     let key = format!("key-{}", std::process::id());
     let mut nodes: Vec<Node> = Vec::new();
-    for _ in 0..count {
+    for arguments in arguments_of_each {
         let peers = nodes
             .iter()
             .map(|node| format!("127.0.0.1:{}", node.peer_port))
@@ -151,6 +162,7 @@ pub fn start_cluster(count: usize) -> Result<Vec<Node>> {
         let options = NodeOptions {
             cluster_key: Some(key.clone()),
             peers,
+            arguments,
             ..NodeOptions::default()
         };
         nodes.push(Node::start(&options)?);

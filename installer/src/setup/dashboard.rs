@@ -60,6 +60,14 @@ pub fn npm() -> Result<Command> {
     Ok(npm)
 }
 
+/// A Node.js that is new enough.
+pub fn node() -> Result<PathBuf> {
+    if system_node().is_some_and(is_new_enough) {
+        return Ok(PathBuf::from("node"));
+    }
+    Ok(fetched_node()?.join("bin/node"))
+}
+
 /// Major and minor version of the system's Node.js.
 fn system_node() -> Option<(u32, u32)> {
     let output = Command::new("node").arg("--version").output().ok()?;

@@ -1,0 +1,58 @@
+// Pictures of every page, light and dark. Usage: screenshots.mjs CHROMIUM BASE FOLDER [WIDTHxHEIGHT ...]
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { launch, open } from "./browser.mjs";
+
+const [chromium, base, folder, ...sizes] = process.argv.slice(2);
+const READY_MS = 60_000;
+
+/** What a page shows when its picture is taken. */
+const SCENES = {
+  cluster: async (page) => {
+    await page.goto(`${base}/#/cluster`);
+    await page.getByRole("row", { name: /layers/ }).first().waitFor();
+  },
+  models: async (page) => {
+    await page.goto(`${base}/#/models`);
+    await page.getByRole("button", { name: "Unload sprout" }).waitFor();
+  },
+  placement: async (page) => {
+    await page.goto(`${base}/#/placement/sprout`);
+    await page.getByRole("radio", { name: /, .* and .* in a row/ }).first().check();
+  },
+  chat: async (page) => {
+    await page.goto(`${base}/#/chat`);
+    for (const question of ["What is Espalier?", "What is a shard?"]) {
+      await page.getByLabel("Message").fill(question);
+      await page.keyboard.press("Enter");
+      await page.getByText(/\d tokens/).nth(question.includes("shard") ? 1 : 0).waitFor({ timeout: READY_MS });
+    }
+  },
+  connect: async (page) => {
+    await page.goto(`${base}/#/connect`);
+    await page.getByText("OpenAI SDK for Python").click();
+  },
+};
+
+await mkdir(folder, { recursive: true });
+const browser = await launch(chromium);
+for (const size of sizes.length > 0 ? sizes : ["900x600"]) {
+  const [width, height] = size.split("x").map(Number);
+  for (const scheme of ["light", "dark"]) {
+    const { context, page, complaints } = await open(browser, { scheme, width, height });
+    for (const [name, show] of Object.entries(SCENES)) {
+      await show(page);
+      await page.evaluate(() => document.activeElement?.blur());
+      // The pointer would leave a mark on what lies under it.
+      await page.mouse.move(0, 0);
+      await page.waitForTimeout(300);
+      const suffix = sizes.length > 1 ? `-${size}` : "";
+      await page.screenshot({ path: join(folder, `${name}-${scheme}${suffix}.png`) });
+    }
+    if (complaints.length > 0) throw new Error(complaints.join("\n"));
+    await context.close();
+  }
+}
+await browser.close();
+console.log("ok");
