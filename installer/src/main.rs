@@ -4,6 +4,7 @@
 
 mod check_mac;
 mod command;
+mod dist;
 mod paths;
 mod run;
 mod setup;
@@ -29,6 +30,9 @@ enum Task {
     Run(run::Options),
     /// Type-check, on Linux, what only macOS compiles.
     CheckMac,
+    /// Package Espalier for macOS: bundle, signature, disk image, update feed; `verify PATH` checks them, `keygen FILE`
+    /// makes a key for updates.
+    Dist(dist::Options),
     /// Check formatting and lints and run every test.
     Test(test::Options),
 }
@@ -39,6 +43,7 @@ fn main() {
         Task::Build => setup::for_product().and_then(|()| run::build_and_tell()),
         Task::Run(options) => run::run(&options),
         Task::CheckMac => check_mac::check(),
+        Task::Dist(options) => dist::dist(&options),
         Task::Test(options) => test::test(&options),
     };
     if let Err(error) = outcome {
