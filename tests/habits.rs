@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -13,7 +13,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const APP_LINES_MAX: usize = 2000;
 
 /// Every edge between crates of the workspace that is allowed. See engine/ARCHITECTURE.md.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("base", &[]),
     ("wire", &["base"]),
     ("cluster", &["base"]),
@@ -31,6 +31,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     // `base` and `cluster` for what a node tells, `serve` for its API without a port.
     ("app", &["base", "cluster", "serve", "node"]),
     ("installer", &[]),
+    ("dist", &[]),
     (
         "tests",
         &[
@@ -99,14 +100,41 @@ fn mlx_is_seen_by_models_alone_and_absent_from_node_and_app() -> Result<()> {
             package.name
         );
     }
-    let resolve = metadata.resolve.as_ref().context("no resolved graph")?;
     // The app sees the node, so this is about both.
-    let app = metadata
+    let seen = all_below(&metadata, "app")?;
+    let mlx = seen.iter().find(|id| id.repr.contains("mlx"));
+    assert_eq!(mlx, None, "MLX would be linked into the node or the app");
+    Ok(())
+}
+
+/// Every first start compiles `cargo xtask`; what signs and packs is compiled only by those who package.
+#[test]
+fn packaging_is_absent_from_the_first_start() -> Result<()> {
+    let metadata = metadata()?;
+    for name in ["apple-codesign", "fstool", "ed25519-dalek"] {
+        let is_below = |package: &str| {
+            let below = all_below(&metadata, package)?;
+            Ok::<_, anyhow::Error>(
+                below
+                    .iter()
+                    .any(|id| id.repr.contains(&format!("#{name}@"))),
+            )
+        };
+        assert!(is_below("dist")?, "{name} is not where it belongs");
+        assert!(!is_below("installer")?, "cargo xtask would compile {name}");
+    }
+    Ok(())
+}
+
+/// A package of the workspace and everything that it is built from.
+fn all_below<'a>(metadata: &'a Metadata, name: &str) -> Result<BTreeSet<&'a PackageId>> {
+    let resolve = metadata.resolve.as_ref().context("no resolved graph")?;
+    let top = metadata
         .packages
         .iter()
-        .find(|package| package.name.as_str() == "app")
-        .context("app")?;
-    let (mut seen, mut next) = (BTreeSet::new(), vec![&app.id]);
+        .find(|package| package.name.as_str() == name)
+        .context("package")?;
+    let (mut seen, mut next) = (BTreeSet::new(), vec![&top.id]);
     while let Some(id) = next.pop() {
         if seen.insert(id) {
             let package = resolve
@@ -117,9 +145,7 @@ fn mlx_is_seen_by_models_alone_and_absent_from_node_and_app() -> Result<()> {
             next.extend(&package.dependencies);
         }
     }
-    let mlx = seen.iter().find(|id| id.repr.contains("mlx"));
-    assert_eq!(mlx, None, "MLX would be linked into the node or the app");
-    Ok(())
+    Ok(seen)
 }
 
 /// Every Rust file of the project with its text.

@@ -14,7 +14,7 @@ use crate::paths;
 
 const TARGET: &str = "aarch64-apple-darwin";
 /// What needs MLX, and what is only for development.
-const LEFT_OUT: [&str; 4] = ["models", "worker", "tests", "installer"];
+const LEFT_OUT: [&str; 5] = ["models", "worker", "tests", "installer", "dist"];
 /// Some dependencies have parts in C, which nobody links in a check and Apple's headers would be needed for. This takes
 /// the compiler's and the archiver's place and makes the empty file that was asked for.
 const NO_COMPILER: &str = r#"#!/bin/sh

@@ -4,6 +4,7 @@
 
 mod check_mac;
 mod command;
+mod dist;
 mod paths;
 mod run;
 mod setup;
@@ -31,6 +32,9 @@ enum Task {
     App,
     /// Type-check, on Linux, what only macOS compiles.
     CheckMac,
+    /// Package Espalier for macOS: bundle, signature, disk image, update feed; `verify PATH` checks them, `keygen FILE`
+    /// makes a key for updates.
+    Dist(dist::Options),
     /// Check formatting and lints and run every test.
     Test(test::Options),
 }
@@ -42,6 +46,7 @@ fn main() {
         Task::Run(options) => run::run(&options),
         Task::App => setup::for_app().and_then(|()| run::run_app()),
         Task::CheckMac => check_mac::check(),
+        Task::Dist(options) => dist::dist(&options),
         Task::Test(options) => test::test(&options),
     };
     if let Err(error) = outcome {

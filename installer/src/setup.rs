@@ -6,6 +6,7 @@ mod browser;
 mod dashboard;
 mod mlx;
 mod packages;
+mod packaging;
 mod python;
 mod stamp;
 
@@ -40,6 +41,7 @@ pub fn for_tests() -> Result<()> {
     app::for_tests()?;
     python::install()?;
     browser::install()?;
+    packaging::install()?;
     if !command::exists("cargo-nextest") {
         command::step(
             "Installing cargo-nextest",
