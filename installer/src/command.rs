@@ -87,6 +87,15 @@ pub fn exists(program: &str) -> bool {
 pub fn cargo() -> Command {
     let mut command = Command::new("cargo");
     command.current_dir(paths::workspace());
+    // What cargo says to this program about its own package. `ring` would be built again because of it, and everything
+    // above, whenever `cargo xtask` and plain cargo take turns.
+    for (name, _) in std::env::vars_os() {
+        let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .map(|start| name.to_string_lossy().starts_with(start));
+        if about_us.contains(&true) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -3,11 +3,13 @@
 //! That package is compiled here and not before: it is much heavier than all other tasks together.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::command::{cargo, pass_through};
+use crate::command::{cargo, pass_through, step};
 use crate::{paths, setup};
 
 const TARGET: &str = "aarch64-apple-darwin";
@@ -25,24 +27,27 @@ pub struct Options {
 /// Builds what is missing and packages it.
 pub fn dist(options: &Options) -> Result<()> {
     let arguments = &options.arguments;
-    let mut package = cargo();
-    package.args(["run", "--quiet", "--package", "dist", "--"]);
+    step(
+        "Building the packaging tools (the first time takes minutes)",
+        cargo().args(["build", "--package", "dist"]),
+        "see the errors above",
+    )?;
+    let mut package = Command::new(paths::program("dist"));
     if makes(arguments) {
-        if !arguments.iter().any(|argument| argument == "--output") {
+        if !given(arguments, "--output") {
             package.arg("--output").arg(paths::target().join("dist"));
         }
         if cfg!(target_os = "macos") && needs_programs(arguments) {
             let metal = build()?;
             let programs = paths::target().join(TARGET).join("release");
             package.arg("--binaries").arg(programs);
-            package.arg("--metallib").arg(metal);
+            if !given(arguments, "--metallib") {
+                package.arg("--metallib").arg(metal);
+            }
         }
     }
-    package.args(arguments);
-    // Relative paths in the arguments are the caller's.
-    package.current_dir(std::env::current_dir()?);
-    eprintln!("  Building the packaging tools (the first time takes minutes) ...");
-    pass_through("Packaging", &mut package, "see the message above")
+    // Takes the place of this process, so that its messages are the last.
+    Err(package.args(arguments).exec()).context("cannot start the packaging tools")
 }
 
 /// Whether something is made, and not a made thing checked or explained.
@@ -54,9 +59,15 @@ fn makes(arguments: &[OsString]) -> bool {
 }
 
 fn needs_programs(arguments: &[OsString]) -> bool {
-    !arguments
+    !given(arguments, "--binaries") && !given(arguments, "--trial")
+}
+
+/// Whether an option is among the arguments, as `--option value` or `--option=value`.
+fn given(arguments: &[OsString], option: &str) -> bool {
+    arguments
         .iter()
-        .any(|argument| argument == "--binaries" || argument == "--trial")
+        .filter_map(|argument| argument.to_str())
+        .any(|argument| argument.split('=').next() == Some(option))
 }
 
 /// Builds the programs for Macs; where MLX's Metal kernels are.
@@ -89,7 +100,10 @@ mod tests {
         };
         assert!(makes(&words("")) && needs_programs(&words("")));
         assert!(makes(&words("--trial")) && !needs_programs(&words("--trial")));
-        assert!(makes(&words("--p12 a")) && !needs_programs(&words("--binaries here")));
+        assert!(makes(&words("--p12 a")) && !needs_programs(&words("--binaries=here")));
+        assert!(
+            given(&words("--output a"), "--output") && !given(&words("--outputs a"), "--output")
+        );
         for other in ["verify target/dist", "keygen key", "--help"] {
             assert!(!makes(&words(other)), "{other}");
         }

@@ -37,10 +37,24 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("\nerror: {error:#}");
+            eprintln!("\nerror: {}", shown(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong and why, on one line, and below it what to do.
+fn shown(error: &anyhow::Error) -> String {
+    let (mut problems, mut hints) = (Vec::new(), String::new());
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let (problem, hint) = text.split_once('\n').unwrap_or((&text, ""));
+        problems.push(problem.to_owned());
+        if !hint.is_empty() {
+            hints = format!("{hints}\n{hint}");
+        }
+    }
+    problems.join(": ") + &hints
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

@@ -27,6 +27,3 @@ pub const TRIAL_IMAGE: &str = "Espalier-trial.dmg";
 pub fn image_name(version: &str) -> String {
     format!("{APP_NAME}-{version}.dmg")
 }
-
-/// Debian packages whose programs the tests read disk images and icons with: readers that are not ours.
-pub const DEBIAN_READERS: [&str; 4] = ["7zip", "dmg2img", "sleuthkit", "icnsutils"];

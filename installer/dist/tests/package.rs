@@ -10,12 +10,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dist::bundle::files;
 use dist::inputs::hex;
-use dist::names::{APP_FOLDER, APP_PROGRAM, BUNDLE_ID, DEBIAN_READERS, PROGRAMS};
+use dist::names::{APP_FOLDER, APP_PROGRAM, BUNDLE_ID, PROGRAMS};
 use dist::trial;
 use dist::verify::{Bundle, code_hash, verify};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+/// The Debian packages with the programs that the tests start: readers that are not ours.
+const PACKAGES: &str = include_str!("debian-packages.txt");
 /// The time in everything that the tests make.
 const TIME: &str = "1790000000";
 
@@ -114,7 +116,7 @@ fn reader(names: &[&str], arguments: &[&str]) -> Result<String> {
     bail!(
         "{} is missing\nhint: sudo apt-get install -y {}",
         names.join(" or "),
-        DEBIAN_READERS.join(" ")
+        PACKAGES.replace('\n', " ")
     )
 }
 

@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use super::packages;
 
-/// Readers of disk images (two of them), icons and signatures. `installer/dist` names them to whoever lacks one.
-const READERS: [&str; 5] = ["7zip", "dmg2img", "sleuthkit", "icnsutils", "openssl"];
+/// Debian's names of them, where the tests read them too.
+const READERS: &str = include_str!("../../dist/tests/debian-packages.txt");
 
 /// Installs them.
 pub fn install() -> Result<()> {
     if cfg!(target_os = "linux") {
-        packages::require(&READERS)?;
+        packages::require(&READERS.lines().collect::<Vec<_>>())?;
     }
     Ok(())
 }
