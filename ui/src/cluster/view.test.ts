@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Instance, Node, State } from "../generated/admin";
+import type { Instance, Link, Node, State } from "../generated/admin";
 import * as view from "./view";
 
 const GIB = 2 ** 30;
@@ -13,6 +13,8 @@ function node(id: string, changes: Partial<Node> = {}): Node {
     reason: null,
     memory_total_bytes: 16 * GIB,
     memory_available_bytes: 8 * GIB,
+    thermal: null,
+    memory_pressure: null,
     ...changes,
   };
 }
@@ -31,12 +33,17 @@ function instance(changes: Partial<Instance> = {}): Instance {
       { node_id: "b", rank: 0, layers: [4, 5], tensor: [0, 1], bytes: GIB },
       { node_id: "a", rank: 1, layers: [0, 4], tensor: [0, 1], bytes: 2 * GIB },
     ],
+    activity: null,
     ...changes,
   };
 }
 
 function cluster(changes: Partial<State> = {}): State {
   return { node_id: "b", nodes: [node("b"), node("a")], links: [], instances: [instance()], ...changes };
+}
+
+function link(a: string, b: string, round_trip_us: number | null = null): Link {
+  return { a, b, round_trip_us, kind: null, bandwidth_bytes_per_s: null };
 }
 
 const slices = [
@@ -147,11 +154,7 @@ describe("words", () => {
   });
 
   it("say how far a computer is", () => {
-    const links = [
-      { a: "a", b: "b", round_trip_us: 280 },
-      { a: "b", b: "c", round_trip_us: 12345 },
-      { a: "b", b: "d", round_trip_us: null },
-    ];
+    const links = [link("a", "b", 280), link("b", "c", 12345), link("b", "d", null)];
     const state = cluster({ links });
     expect(["a", "b", "c", "d"].map((id) => view.distanceText(state, id))).toEqual(["0.3 ms", "", "12 ms", ""]);
   });
@@ -182,7 +185,6 @@ describe("links", () => {
   });
 
   it("come in the order of what they say", () => {
-    const link = (a: string, b: string) => ({ a, b, round_trip_us: null });
     const state = cluster({ links: [link("c", "d"), link("a", "b"), link("c", "a")] });
     const found = view.linksToDraw(state, [["a", "c"]]);
     expect(found.map(({ link, inUse }) => [link.a + link.b, inUse])).toEqual([["ca", true], ["ab", false], ["cd", false]]);
@@ -190,13 +192,12 @@ describe("links", () => {
 
   it("of a large cluster are drawn only where they say something", () => {
     const ids = [..."abcdefgh"];
-    const links = ids.flatMap((a, index) => ids.slice(index + 1).map((b) => ({ a, b, round_trip_us: null })));
+    const links = ids.flatMap((a, index) => ids.slice(index + 1).map((b) => link(a, b)));
     const found = view.linksToDraw(cluster({ links }), [["c", "d"]]);
     expect(found.map(({ link }) => link.a + link.b)).toEqual(["cd", "ab", "bc", "bd", "be", "bf", "bg", "bh"]);
   });
 
   it("are all there in words, the nearest first", () => {
-    const link = (a: string, b: string, round_trip_us: number | null) => ({ a, b, round_trip_us });
     const state = cluster({ links: [link("a", "b", 900), link("b", "c", 300), link("a", "c", null)] });
     expect(view.linkTexts(state)).toEqual(["node b – c 0.3 ms", "node a – node b 0.9 ms"]);
   });

@@ -23,7 +23,17 @@ reason: string | null, memory_total_bytes: number,
 /**
  * What it lends to models beyond those it holds.
  */
-memory_available_bytes: number, };
+memory_available_bytes: number, 
+/**
+ * How hot it is; null if the machine does not say.
+ */
+thermal: Level | null, 
+/**
+ * How short of memory it is; null if the machine does not say.
+ */
+memory_pressure: Level | null, };
+
+export type Level = "normal" | "elevated" | "critical";
 
 export type NodeState = "online" | "locked" | "lost";
 
@@ -31,7 +41,9 @@ export type Link = { a: string, b: string,
 /**
  * Measured round trip, microseconds.
  */
-round_trip_us: number | null, };
+round_trip_us: number | null, kind: LinkKind | null, bandwidth_bytes_per_s: number | null, };
+
+export type LinkKind = "loopback" | "ethernet" | "wifi" | "thunderbolt" | "other";
 
 export type Instance = { id: string, 
 /**
@@ -61,7 +73,13 @@ generation: number,
 /**
  * By rank.
  */
-shards: Array<Shard>, };
+shards: Array<Shard>, 
+/**
+ * What it does now; null while nobody asks.
+ */
+activity: Activity | null, };
+
+export type Activity = { reading: number, answering: number, waiting: number, tokens_per_s: number, };
 
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
@@ -111,7 +129,29 @@ lend_memory_bytes_max: number | null,
 /**
  * Minutes without a request after which a model is unloaded; 0 is never.
  */
-idle_minutes: number, };
+idle_minutes: number, 
+/**
+ * Whether programs on other computers may use the API, each with a key.
+ */
+api_network: boolean, 
+/**
+ * `IP:PORT` under which they reach it, while they can.
+ */
+api_network_addresses: Array<string>, 
+/**
+ * Where models are looked for besides the node's own folder.
+ */
+model_folders: Array<ModelFolder>, 
+/**
+ * Whether its user has been told what this is.
+ */
+welcomed: boolean, };
+
+export type ModelFolder = { path: string, 
+/**
+ * Whether it is there now: its disk may not be connected.
+ */
+available: boolean, };
 
 export type Membership = { 
 /**
@@ -165,7 +205,15 @@ family: string,
 /**
  * How its weights are stored, in words; empty if its files do not say.
  */
-weights_format: string, };
+weights_format: string, 
+/**
+ * Its licence's name; null if its files do not say.
+ */
+licence: string | null, 
+/**
+ * Where its files are.
+ */
+folder: string, };
 
 export type Placements = { placements: Array<Placement>, };
 
@@ -180,3 +228,21 @@ export type Wish = { model: string, sharding?: ShardingWish, node_count?: number
 export type ShardingWish = "auto" | "pipeline" | "tensor";
 
 export type Opened = { id: string, };
+
+export type Conversations = { conversations: Array<ConversationSummary>, };
+
+export type ConversationSummary = { id: string, title: string, changed_ms: number, };
+
+export type KeptConversation = { title: string, changed_ms: number, content: unknown, };
+
+export type ApiKeys = { keys: Array<ApiKey>, };
+
+export type ApiKey = { id: string, name: string, created_ms: number, };
+
+export type NewApiKey = { id: string, name: string, created_ms: number, key: string, };
+
+export type Logs = { path: string | null, lines: Array<string>, };
+
+export type Calls = { calls: Array<Call>, };
+
+export type Call = { id: number, started_ms: number, method: string, path: string, client: string, from: string | null, model: string | null, status: number | null, duration_ms: number | null, prompt_tokens: number | null, completion_tokens: number | null, error: string | null, };
