@@ -81,6 +81,5 @@ function isLasting(error: unknown): boolean {
 
 /** What to say of a conversation that could not be saved. */
 export function unsavedProblem({ message, hint }: Problem): Problem {
-  const still = "It is still whole in this window; leave the window open.";
-  return { message: `A conversation is not saved: ${message}`, hint: hint ? `${still} ${hint}` : still };
+  return { message: `A conversation is not saved: ${message.replace(/\.$/, "")}. It is whole in this window: leave it open.`, hint };
 }
