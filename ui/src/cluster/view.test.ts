@@ -51,6 +51,13 @@ const slices = [
   { node_id: "b", rank: 0, layers: [0, 5] as [number, number], tensor: [0, 2] as [number, number], bytes: 1 },
 ];
 
+it("who is there is the same whatever the figures are", () => {
+  const nodes = [node("b", { memory_available_bytes: 1 }), node("a", { thermal: "elevated" })];
+  expect(view.whoKey(cluster({ nodes }))).toBe(view.whoKey(cluster()));
+  expect(view.whoKey(cluster({ nodes: [node("b"), node("a", { state: "lost" })] }))).not.toBe(view.whoKey(cluster()));
+  expect(view.whoKey(cluster({ nodes: [node("b"), node("a", { name: "elm" })] }))).not.toBe(view.whoKey(cluster()));
+});
+
 describe("colours", () => {
   it("are the same whichever node comes first", () => {
     const there = cluster({ nodes: [node("a"), node("b")] });

@@ -31,6 +31,11 @@ export function onlineOf(state: State): Node[] {
   return state.nodes.filter((node) => node.state === "online");
 }
 
+/** Changes when somebody comes, goes or is renamed, and not with every figure. */
+export function whoKey(state: State): string {
+  return state.nodes.map((node) => `${node.id}/${node.state}/${node.name}`).join(" ");
+}
+
 /** Bytes of shards that instances plan on a computer. */
 export function heldBytes(state: State, nodeId: string): number {
   const shards = state.instances.filter(isPlaced).flatMap((instance) => instance.shards);
