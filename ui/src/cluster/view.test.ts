@@ -177,6 +177,9 @@ describe("words", () => {
     expect(view.clusterText(cluster())).toBe("2 computers · 32 GiB of memory · 1 model ready");
     const alone = cluster({ nodes: [node("a", { memory_total_bytes: 0 })], instances: [] });
     expect(view.clusterText(alone)).toBe("1 computer · 0 models ready");
+    const activity = { reading: 0, answering: 1, waiting: 0, tokens_per_s: 12.4 };
+    const busy = cluster({ instances: [instance({ activity }), instance({ activity }), instance()] });
+    expect(view.clusterText(busy)).toBe("2 computers · 32 GiB of memory · 3 models ready · 25 tok/s now");
   });
 });
 
@@ -206,6 +209,6 @@ describe("links", () => {
 
   it("are all there in words, the nearest first", () => {
     const state = cluster({ links: [link("a", "b", 900), link("b", "c", 300), link("a", "c", null)] });
-    expect(view.linkTexts(state)).toEqual(["node b – c 0.3 ms", "node a – node b 0.9 ms"]);
+    expect(view.linkTexts(state)).toEqual(["node b – c: 0.3 ms", "node a – node b: 0.9 ms"]);
   });
 });
