@@ -105,13 +105,105 @@ api_port: number,
  */
 api_address: string | null, 
 /**
+ * Whether programs on other computers may use the API, each with a key.
+ */
+api_network: boolean, 
+/**
+ * `IP:PORT` under which they reach it, while they can.
+ */
+api_network_addresses: Array<string>, 
+/**
  * What it lends to models at most; null is whatever is free.
  */
 lend_memory_bytes_max: number | null, 
 /**
  * Minutes without a request after which a model is unloaded; 0 is never.
  */
-idle_minutes: number, };
+idle_minutes: number, 
+/**
+ * Where models are looked for besides the node's own folder.
+ */
+model_folders: Array<ModelFolder>, 
+/**
+ * Whether its user has been told what this is.
+ */
+welcomed: boolean, };
+
+export type ModelFolder = { path: string, 
+/**
+ * Whether it is there now: its disk may not be connected.
+ */
+available: boolean, };
+
+export type Conversations = { conversations: Array<ConversationSummary>, };
+
+export type ConversationSummary = { id: string, title: string, 
+/**
+ * Milliseconds since 1970.
+ */
+changed_ms: number, };
+
+export type KeptConversation = { title: string, 
+/**
+ * Milliseconds since 1970.
+ */
+changed_ms: number, 
+/**
+ * Any JSON; the page that wrote it knows what it means.
+ */
+content: unknown, };
+
+export type ApiKeys = { keys: Array<ApiKey>, };
+
+export type ApiKey = { id: string, name: string, 
+/**
+ * Milliseconds since 1970.
+ */
+created_ms: number, };
+
+export type NewApiKey = { id: string, name: string, 
+/**
+ * Milliseconds since 1970.
+ */
+created_ms: number, 
+/**
+ * Not to be had again.
+ */
+key: string, };
+
+export type Logs = { 
+/**
+ * The file; null if this node writes none.
+ */
+path: string | null, 
+/**
+ * The newest last.
+ */
+lines: Array<string>, };
+
+export type Calls = { calls: Array<Call>, };
+
+export type Call = { id: number, 
+/**
+ * Milliseconds since 1970.
+ */
+started_ms: number, method: string, path: string, 
+/**
+ * What the client calls itself; may be empty.
+ */
+client: string, 
+/**
+ * Its address; null for this computer.
+ */
+from: string | null, model: string | null, 
+/**
+ * Null until the answer begins.
+ */
+status: number | null, 
+/**
+ * Null until the answer has ended.
+ */
+duration_ms: number | null, prompt_tokens: number | null, completion_tokens: number | null, error: string | null, };
 
 export type Membership = { 
 /**
@@ -165,7 +257,15 @@ family: string,
 /**
  * How its weights are stored, in words; empty if its files do not say.
  */
-weights_format: string, };
+weights_format: string, 
+/**
+ * Its licence's name; null if its files do not say.
+ */
+licence: string | null, 
+/**
+ * Where its files are.
+ */
+folder: string, };
 
 export type Placements = { placements: Array<Placement>, };
 
