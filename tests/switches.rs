@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tests::api::{Api, online_nodes};
 use tests::desktop::wait_for;
+use tests::namespaces::Namespaces;
 use tests::nodes::{Node, NodeOptions, start_cluster};
 
 const LIMIT: Duration = Duration::from_secs(15);
@@ -92,6 +93,71 @@ fn settings_outlive_the_node_and_refuse_what_cannot_be() -> Result<()> {
     assert_eq!(settings["name"], "Study");
     assert_eq!(settings["lend_memory_bytes_max"], 123_456);
     assert_eq!(settings["idle_minutes"], 7);
+    Ok(())
+}
+
+#[test]
+fn other_computers_use_the_api_with_a_key_once_they_may() -> Result<()> {
+    if !Namespaces::possible() {
+        eprintln!("skipped: network namespaces need root on Linux");
+        return Ok(());
+    }
+    let hosts = Namespaces::make(2)?;
+    let node = Node::start(&NodeOptions {
+        namespace: Some(hosts.name(0).to_string()),
+        ..NodeOptions::default()
+    })?;
+    let port = node.port;
+    let there = Api::at(format!("http://10.77.0.1:{port}"));
+    let reached = || hosts.inside(1, || there.get("/health").is_ok());
+    assert!(!reached()?);
+
+    let settings = hosts.inside(0, || change(&node.api(), &json!({"api_network": true})))??;
+    assert_eq!(settings["api_address"], format!("127.0.0.1:{port}"));
+    let addresses = json!([format!("10.77.0.1:{port}")]);
+    assert_eq!(settings["api_network_addresses"], addresses);
+    let made = hosts.inside(0, || {
+        node.api()
+            .post("/admin/api-keys", &json!({"name": "laptop"}))
+    })??;
+    let key = made.1["key"].as_str().context("key")?.to_owned();
+    let models = |key: &str| hosts.inside(1, || there.get_with_key("/v1/models", key))?;
+    let (status, error) = hosts.inside(1, || there.get("/v1/models"))??;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (401, &json!("invalid_api_key"))
+    );
+    assert_eq!(models("espalier-0")?.0, 401);
+    assert_eq!(models(&key)?.0, 200);
+    let state = hosts.inside(1, || there.get_with_key("/admin/state", &key))??;
+    assert_eq!(state.0, 403);
+    let here = hosts.inside(0, || node.api().get("/admin/state"))??;
+    assert_eq!(here.0, 200);
+
+    let id = made.1["id"].as_str().context("id")?;
+    hosts.inside(0, || node.api().delete(&format!("/admin/api-keys/{id}")))??;
+    assert_eq!(models(&key)?.0, 401);
+    let settings = hosts.inside(0, || change(&node.api(), &json!({"api_network": false})))??;
+    assert_eq!(settings["api_network_addresses"], json!([]));
+    assert!(!reached()?);
+    hosts.inside(0, || node.api().get("/health"))??;
+    Ok(())
+}
+
+#[test]
+fn everything_can_be_as_it_was_at_first() -> Result<()> {
+    let node = Node::start(&NodeOptions::default())?;
+    let api = node.api();
+    let (_, first) = api.get("/admin/settings")?;
+    let disk = tempfile::tempdir()?;
+    let wish = json!({"idle_minutes": 7, "model_folders": [disk.path(), "/not/connected"]});
+    let changed = change(&api, &wish)?;
+    let available = |index: usize| changed["model_folders"][index]["available"].clone();
+    assert_eq!((available(0), available(1)), (json!(true), json!(false)));
+    let (status, error) = api.patch("/admin/settings", &json!({"model_folders": ["models"]}))?;
+    assert_eq!(status, 400, "{error}");
+    api.delete("/admin/settings")?;
+    assert_eq!(api.get("/admin/settings")?.1, first);
     Ok(())
 }
 

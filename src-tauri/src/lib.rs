@@ -14,26 +14,19 @@ mod window;
 use std::process::ExitCode;
 
 use node::environment::Environment;
+use node::logging;
 use tauri::{App, AppHandle, RunEvent, WindowEvent};
 use tauri_plugin_autostart::MacosLauncher;
-use tracing_subscriber::EnvFilter;
 
 use clicks::Copied;
 use commands::Calls;
 use own_node::OwnNode;
 
-/// What is logged unless the environment says otherwise.
-const LOG_DEFAULT: &str = "warn,app=info,node=info,net=info,cluster=info,serve=info,store=info";
-
 /// Runs the app until its user quits it.
 pub fn main() -> ExitCode {
     let environment = Environment::read();
-    let filter = environment.log.as_deref().unwrap_or(LOG_DEFAULT);
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .init();
+    let data = environment.data_folder(None).ok();
+    logging::start(&environment, data.as_deref());
     match build(environment) {
         Ok(app) => {
             app.run(handle);

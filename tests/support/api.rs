@@ -53,12 +53,17 @@ impl StreamedAnswer {
 impl Api {
     /// The API on a port of this machine's (or this thread's namespace's) loopback.
     pub fn new(port: u16) -> Self {
+        Self::at(format!("http://127.0.0.1:{port}"))
+    }
+
+    /// The API at a URL.
+    pub fn at(base: String) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(REQUEST_LIMIT))
             .http_status_as_error(false)
             .build();
         Self {
-            base: format!("http://127.0.0.1:{port}"),
+            base,
             agent: config.into(),
         }
     }
@@ -66,6 +71,15 @@ impl Api {
     /// GET, any status.
     pub fn get(&self, path: &str) -> Result<(u16, Value)> {
         let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
+    /// GET as a program on another computer does, any status.
+    pub fn get_with_key(&self, path: &str, key: &str) -> Result<(u16, Value)> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let mut response = request
+            .header("Authorization", format!("Bearer {key}"))
+            .call()?;
         Ok((response.status().as_u16(), response.body_mut().read_json()?))
     }
 

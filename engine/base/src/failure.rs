@@ -37,11 +37,13 @@ pub enum ErrorCode {
     Cancelled,
     /// A defect of ours.
     Internal,
+    /// Who asks from elsewhere has to show a key, and has none that counts.
+    Unauthenticated,
 }
 
 impl ErrorCode {
     /// Every code, in declaration order. The position of a code is its number on the wire.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidRequest,
         Self::ContextTooLong,
         Self::ModelNotFound,
@@ -58,6 +60,7 @@ impl ErrorCode {
         Self::WorkerLost,
         Self::Cancelled,
         Self::Internal,
+        Self::Unauthenticated,
     ];
 
     /// The stable `snake_case` name that JSON carries.
@@ -79,6 +82,7 @@ impl ErrorCode {
             Self::WorkerLost => "worker_lost",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal_error",
+            Self::Unauthenticated => "invalid_api_key",
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The HTTP API's port, as a switch. Whoever is in this process reaches the API without it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serve::{BindError, Gateway, Metrics, ServeConfig, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Answers under way get this long to end before their connections are cut.
 const END_LIMIT: Duration = Duration::from_secs(1);
+/// How often a port that is being given up is tried.
+const FREE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The one owner of the port.
 pub(crate) struct ApiPort {
@@ -45,17 +47,53 @@ impl ApiPort {
         }
     }
 
-    /// Where the API listens, while it does.
+    /// Where this computer reaches the API, while it listens.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.open.as_ref().map(|open| open.address)
+        let mut address = self.open.as_ref()?.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Some(address)
     }
 
-    /// Opens this port, and then closes the one before, if there is one.
-    pub(crate) async fn open(&mut self, port: u16) -> Result<(), BindError> {
-        let listen = SocketAddr::new(self.ip, port);
-        if self.address() == Some(listen) {
+    /// Opens this port, and then closes the one before, if there is one. `to_network` opens it on all networks.
+    pub(crate) async fn open(&mut self, port: u16, to_network: bool) -> Result<(), BindError> {
+        let all = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+        let ip = if to_network { all } else { self.ip };
+        let Some(before) = self.open.as_ref().map(|open| open.address) else {
+            return self.listen(SocketAddr::new(ip, port)).await;
+        };
+        // Any port will do, and one that is known already does best.
+        let port = if port == 0 { before.port() } else { port };
+        let listen = SocketAddr::new(ip, port);
+        if before == listen {
             return Ok(());
         }
+        if before.port() != port {
+            return self.listen(listen).await;
+        }
+        // The same port on one address and on all exclude each other.
+        self.close();
+        let opened = self.listen_when_free(listen).await;
+        if opened.is_err() {
+            self.listen_when_free(before).await?;
+        }
+        opened
+    }
+
+    /// Whoever asked for the change still waits for the answer of the server that gives the port up, so that server
+    /// cannot be waited for.
+    async fn listen_when_free(&mut self, listen: SocketAddr) -> Result<(), BindError> {
+        let deadline = Instant::now() + END_LIMIT;
+        loop {
+            match self.listen(listen).await {
+                Err(_) if Instant::now() < deadline => sleep(FREE_PAUSE).await,
+                listened => return listened,
+            }
+        }
+    }
+
+    async fn listen(&mut self, listen: SocketAddr) -> Result<(), BindError> {
         let session = self.session.clone();
         let config = ServeConfig { listen, session };
         let gateway = Arc::clone(&self.gateway);

@@ -67,6 +67,21 @@ impl NodeConfig {
         self.data.join("session")
     }
 
+    /// Where conversations are kept.
+    pub(crate) fn conversations_folder(&self) -> PathBuf {
+        self.data.join("conversations")
+    }
+
+    /// Where the hashes of the API's keys are kept.
+    pub(crate) fn api_keys_file(&self) -> PathBuf {
+        self.data.join("api_keys.toml")
+    }
+
+    /// Where the node's log is written.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        log_file(&self.data)
+    }
+
     /// Where the node's key is kept.
     pub fn key_file(&self) -> PathBuf {
         self.data.join("node.key")
@@ -93,6 +108,11 @@ impl NodeConfig {
             overrides: SomeSettings::default(),
         })
     }
+}
+
+/// Where a node logs to, by its data folder.
+pub(crate) fn log_file(data: &Path) -> PathBuf {
+    data.join("logs").join("espalier.log")
 }
 
 /// What the environment says makes no sense.

@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use crate::StartError;
 use crate::api_port::ApiPort;
 use crate::cluster_actor::ClusterHandle;
+use crate::models::LocalModels;
 use crate::network::Network;
-use crate::settings::{Settings, SettingsFile, SomeSettings};
+use crate::settings::{Settings, SettingsFile, SettingsFileError, SomeSettings};
 
 /// Wishes that wait. Each takes at most some seconds, and people make them one after the other.
 const COMMANDS_MAX: usize = 16;
@@ -41,6 +42,9 @@ enum Command {
         some: SomeSettings,
         done: oneshot::Sender<Result<(), Failure>>,
     },
+    Reset {
+        done: oneshot::Sender<Result<(), Failure>>,
+    },
     Stop {
         done: oneshot::Sender<()>,
     },
@@ -49,6 +53,9 @@ enum Command {
 /// What the owner works with.
 pub(crate) struct Control {
     pub(crate) settings: Settings,
+    /// The settings of a node whose user has changed none.
+    pub(crate) fresh: Settings,
+    pub(crate) models: LocalModels,
     pub(crate) file: SettingsFile,
     pub(crate) network: Network,
     pub(crate) api: ApiPort,
@@ -81,6 +88,14 @@ impl ControlHandle {
         changed.await.map_err(|_| ending())?
     }
 
+    /// Makes all settings as they were at the first start.
+    pub(crate) async fn reset(&self) -> Result<(), Failure> {
+        let (done, reset) = oneshot::channel();
+        let sent = self.commands.send(Command::Reset { done }).await;
+        sent.map_err(|_| ending())?;
+        reset.await.map_err(|_| ending())?
+    }
+
     /// Says goodbye to the network and closes the API, because everything ends; returns when that is done.
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
@@ -109,8 +124,14 @@ impl Control {
     }
 
     async fn switch_on(&mut self) -> Result<(), StartError> {
+        self.models.look_in(self.settings.model_folders.clone());
         if self.settings.api {
-            self.api.open(self.settings.api_port).await?;
+            let Settings {
+                api_port,
+                api_network,
+                ..
+            } = self.settings;
+            self.api.open(api_port, api_network).await?;
         }
         if self.settings.join {
             self.network.join(&self.settings.name).await?;
@@ -134,6 +155,12 @@ impl Control {
                     self.publish(&ends.publish);
                     // Whoever asked may have left.
                     let _ = done.send(changed);
+                }
+                Some(Command::Reset { done }) => {
+                    let reset = self.reset().await;
+                    self.publish(&ends.publish);
+                    // Whoever asked may have left.
+                    let _ = done.send(reset);
                 }
                 Some(Command::Stop { done }) => {
                     tokio::join!(self.network.say_goodbye(), self.api.end());
@@ -165,10 +192,24 @@ impl Control {
         let new = self.settings.clone().with(some);
         let new =
             new.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        let file = self.file.clone();
+        self.change_to(new, || file.add(some)).await
+    }
+
+    async fn reset(&mut self) -> Result<(), Failure> {
+        let file = self.file.clone();
+        self.change_to(self.fresh.clone(), || file.clear()).await
+    }
+
+    async fn change_to(
+        &mut self,
+        new: Settings,
+        keep: impl FnOnce() -> Result<(), SettingsFileError>,
+    ) -> Result<(), Failure> {
         let old = std::mem::replace(&mut self.settings, new);
         let mut changed = self.apply(&old).await;
         if changed.is_ok() {
-            changed = self.file.add(some).map_err(|error| internal(&error));
+            changed = keep().map_err(|error| internal(&error));
         }
         if changed.is_err() {
             let refused = std::mem::replace(&mut self.settings, old);
@@ -181,8 +222,9 @@ impl Control {
     /// Carries out the difference to what was.
     async fn apply(&mut self, old: &Settings) -> Result<(), Failure> {
         let new = self.settings.clone();
-        if new.api && (!old.api || new.api_port != old.api_port || self.api.address().is_none()) {
-            let opened = self.api.open(new.api_port).await;
+        let same_door = new.api_port == old.api_port && new.api_network == old.api_network;
+        if new.api && (!old.api || !same_door || self.api.address().is_none()) {
+            let opened = self.api.open(new.api_port, new.api_network).await;
             opened.map_err(|error| internal(&error))?;
         }
         // Others know a node by the name under which it joined.
@@ -195,6 +237,9 @@ impl Control {
         }
         if !new.api {
             self.api.close();
+        }
+        if new.model_folders != old.model_folders {
+            self.models.look_in(new.model_folders);
         }
         if new.name != old.name || new.lend_memory_bytes_max != old.lend_memory_bytes_max {
             // An actor that is gone has nothing to change.

@@ -23,6 +23,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use serve::membership as served;
 use serve::settings::SettingsChange;
+use serve::user_data::UserData;
 use serve::{GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
@@ -36,6 +37,7 @@ use crate::models::LocalModels;
 use crate::network::NetReceiver;
 use crate::random;
 use crate::supervisor::Running;
+use crate::user_data::{UserFiles, milliseconds_since_1970};
 use generation::{Drivers, Generation};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
@@ -55,33 +57,40 @@ pub(crate) struct NodeGateway {
     control: ControlHandle,
     members: watch::Receiver<Arc<Membership>>,
     net: NetReceiver,
+    user_files: Arc<UserFiles>,
+}
+
+/// What a gateway works with.
+pub(crate) struct GatewayParts {
+    pub(crate) cluster: ClusterHandle,
+    pub(crate) models: LocalModels,
+    pub(crate) opening: Arc<Opening>,
+    pub(crate) running: Running,
+    pub(crate) net: NetReceiver,
+    pub(crate) control: ControlHandle,
+    pub(crate) members: watch::Receiver<Arc<Membership>>,
+    pub(crate) user_files: UserFiles,
 }
 
 impl NodeGateway {
-    pub(crate) fn new(
-        cluster: ClusterHandle,
-        models: LocalModels,
-        opening: Arc<Opening>,
-        running: Running,
-        net: NetReceiver,
-        control: ControlHandle,
-        members: watch::Receiver<Arc<Membership>>,
-    ) -> Self {
+    pub(crate) fn new(parts: GatewayParts) -> Self {
+        let routes = Routes::new(
+            parts.cluster.clone(),
+            parts.running,
+            parts.net.clone(),
+            Arc::clone(&parts.opening),
+        );
         Self {
-            control,
-            members,
-            net: net.clone(),
-            routes: Arc::new(Routes::new(
-                cluster.clone(),
-                running,
-                net,
-                Arc::clone(&opening),
-            )),
-            view: view::Mirror::start(&cluster),
+            view: view::Mirror::start(&parts.cluster),
+            routes: Arc::new(routes),
             texts: ModelTexts::default(),
-            cluster,
-            models,
-            opening,
+            cluster: parts.cluster,
+            models: parts.models,
+            opening: parts.opening,
+            control: parts.control,
+            members: parts.members,
+            net: parts.net,
+            user_files: Arc::new(parts.user_files),
         }
     }
 
@@ -137,6 +146,8 @@ impl NodeGateway {
                 weights_bytes: model.weights_bytes,
                 family: model.about.family,
                 weights_format: model.about.weights_format,
+                licence: model.about.licence,
+                folder: model.folder,
             }),
         });
         for model in on_disk.chain(loaded) {
@@ -190,12 +201,21 @@ impl serve::Gateway for NodeGateway {
         .boxed()
     }
 
-    fn settings(&self) -> serve::settings::Settings {
-        settings::shown(&self.control.switches().borrow())
+    fn settings(&self) -> BoxFuture<'_, serve::settings::Settings> {
+        let switches = Arc::clone(&self.control.switches().borrow());
+        settings::shown(switches).boxed()
     }
 
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {
         self.control.change(settings::asked(change)).boxed()
+    }
+
+    fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        self.control.reset().boxed()
+    }
+
+    fn user_data(&self) -> Arc<dyn UserData> {
+        self.user_files.clone()
     }
 
     fn membership(&self) -> BoxStream<'static, served::Membership> {
@@ -218,8 +238,8 @@ impl serve::Gateway for NodeGateway {
         random::u64()
     }
 
-    fn unix_seconds(&self) -> u64 {
-        seconds_since_1970().unsigned_abs()
+    fn unix_milliseconds(&self) -> u64 {
+        milliseconds_since_1970()
     }
 }
 

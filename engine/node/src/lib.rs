@@ -9,8 +9,10 @@ pub mod config;
 mod control;
 mod data_folder;
 pub mod environment;
+mod files;
 mod gateway;
 mod idle;
+pub mod logging;
 mod membership;
 mod memory;
 mod models;
@@ -21,6 +23,7 @@ mod random;
 mod session_token;
 pub mod settings;
 mod supervisor;
+mod user_data;
 mod words;
 
 pub use config::NodeConfig;

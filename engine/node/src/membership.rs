@@ -11,7 +11,8 @@ use net::{NetEvent, Roster, Sighting};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::settings::{SettingsFileError, replace};
+use crate::files::replace;
+use crate::settings::SettingsFileError;
 
 /// Nodes that are shown; a network with more has a stranger who makes them up.
 const NEARBY_MAX: usize = 64;

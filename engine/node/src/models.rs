@@ -18,13 +18,15 @@ pub(crate) struct LocalModel {
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// A model of the data folder, for people who choose one.
+/// A model of this node's disks, for people who choose one.
 #[derive(Debug, Clone)]
 pub(crate) struct ListedModel {
     /// The name to use in requests.
     pub(crate) name: ModelId,
     /// When it came, in seconds since 1970; 0 if that is not known.
     pub(crate) created_unix_seconds: u64,
+    /// Where its files are.
+    pub(crate) folder: PathBuf,
     /// Size of its weights.
     pub(crate) weights_bytes: u64,
     /// What its files say of it.
@@ -82,7 +84,7 @@ impl LocalModels {
         Ok(found.path)
     }
 
-    /// All models of the data folder.
+    /// All models of the data folder and the folders named besides.
     pub(crate) async fn list(&self) -> Vec<ListedModel> {
         let listed = self.ask(|catalogue| {
             let models = catalogue.list().into_iter();
@@ -90,6 +92,11 @@ impl LocalModels {
         });
         // Only a panic in the catalogue ends here; it is logged where it happens.
         listed.await.unwrap_or_default()
+    }
+
+    /// Looks for models in these folders too, instead of those named before.
+    pub(crate) fn look_in(&self, folders: Vec<PathBuf>) {
+        self.catalogue.look_in(folders);
     }
 
     async fn ask<T: Send + 'static>(
@@ -122,6 +129,7 @@ fn listed(model: Model) -> ListedModel {
         created_unix_seconds: created(&folder.path),
         weights_bytes: folder.weights_bytes,
         about: About::of(&folder.path),
+        folder: folder.path,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
-use crate::gateway::{Asked, NodeGateway, Opening};
+use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
 use crate::idle::unload_idle;
 use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
@@ -26,6 +26,7 @@ use crate::network::Network;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
 use crate::supervisor::{Activity, Supervisor, WorkerSettings};
+use crate::user_data::UserFiles;
 
 /// A model named at the start is ready within this, or the start fails: reading hundreds of gigabytes from a slow disk.
 const LOAD_LIMIT: Duration = Duration::from_mins(30);
@@ -80,8 +81,8 @@ impl NodeHandle {
     /// Starts a node. Its API answers when this returns.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let kept = Kept::take(&config)?;
-        let identity =
-            Identity::load_or_create(&key_store(&config).map_err(net::IdentityError::from)?)?;
+        let keys = key_store(&config).map_err(net::IdentityError::from)?;
+        let identity = Identity::load_or_create(&keys)?;
         let node_id = identity.node_id();
         let models = LocalModels::open(&config.data).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
@@ -99,40 +100,40 @@ impl NodeHandle {
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
         let opening = Arc::new(opening);
         let (control, ends) = ControlHandle::new(kept.settings.clone());
-        let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(
-            cluster.clone(),
-            models.clone(),
-            Arc::clone(&opening),
-            running.clone(),
-            net_receiver,
-            control.clone(),
-            members.clone(),
-        ));
+        let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
+            cluster: cluster.clone(),
+            models: models.clone(),
+            opening: Arc::clone(&opening),
+            running: running.clone(),
+            net: net_receiver,
+            control: control.clone(),
+            members: members.clone(),
+            user_files: kept.user_files,
+        }));
         let activity = running.activity();
         let metrics = Metrics::new();
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
+        let api_port = ApiPort::new(gateway, metrics, config.api_ip, kept.session);
+        let (from, to) = (members.clone(), cluster.clone());
+        let network = Network::new(config, identity, running, from, to, net);
         let controlling = Control {
             settings: kept.settings,
+            fresh: kept.fresh,
+            models: models.clone(),
             file: kept.file,
-            api: ApiPort::new(gateway, metrics, config.api_ip, kept.session),
-            network: Network::new(
-                config,
-                identity,
-                running,
-                members.clone(),
-                cluster.clone(),
-                net,
-            ),
+            api: api_port,
+            network,
             cluster: cluster.clone(),
         }
         .start(ends)
         .await?;
-        let unloading = tokio::spawn(unload_idle(
+        let idle = unload_idle(
             cluster.clone(),
             models.clone(),
             activity.clone(),
             control.switches(),
-        ));
+        );
+        let unloading = tokio::spawn(idle);
         tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,
@@ -245,6 +246,9 @@ struct Kept {
     data: DataFolder,
     file: SettingsFile,
     settings: Settings,
+    /// What the settings would be if none were kept.
+    fresh: Settings,
+    user_files: UserFiles,
     session: String,
     membership: Keeper,
 }
@@ -260,6 +264,8 @@ impl Kept {
             data,
             file,
             settings: config.defaults.clone().with(&told)?,
+            fresh: config.defaults.clone().with(&config.overrides)?,
+            user_files: UserFiles::open(config)?,
             membership: Keeper::open(config.roster_file(), config.cluster_key.is_some())?,
             session: session.map_err(|source| SettingsFileError::Io { path, source })?,
         })

@@ -1,23 +1,27 @@
 //! What a user may change while a node runs, and the file that keeps it. The file holds only what differs from the
 //! defaults; a value named at the start (on the command line) counts for that run alone.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::API_PORT;
+use crate::files;
 
 /// Longest name of a node, in bytes: it travels in mDNS.
 pub const NAME_BYTES_MAX: usize = 63;
 /// Longest time without a request that can be waited for before a model is unloaded: a year.
 pub const IDLE_MINUTES_MAX: u32 = 366 * 24 * 60;
+/// Most folders where models are looked for.
+pub const MODEL_FOLDERS_MAX: usize = 32;
 /// As a limit of what is lent: none. The largest number that a TOML file can hold.
 pub const LEND_WHAT_IS_FREE: u64 = i64::MAX as u64;
 
 /// How a node runs, as far as its user may change it at any time.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The name people know the node by.
@@ -32,6 +36,12 @@ pub struct Settings {
     pub lend_memory_bytes_max: Option<u64>,
     /// A model that nobody asked anything for so many minutes is unloaded; 0 never does.
     pub idle_minutes: u32,
+    /// Whether programs on other computers may use the API, each with a key.
+    pub api_network: bool,
+    /// Folders where models are looked for besides the data folder's own.
+    pub model_folders: Vec<PathBuf>,
+    /// Whether the user has been told what this is.
+    pub welcomed: bool,
 }
 
 /// Some of the settings: what a file holds, a flag says, or a user changes.
@@ -55,6 +65,15 @@ pub struct SomeSettings {
     /// See [`Settings::idle_minutes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_minutes: Option<u32>,
+    /// See [`Settings::api_network`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_network: Option<bool>,
+    /// See [`Settings::model_folders`]: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_folders: Option<Vec<PathBuf>>,
+    /// See [`Settings::welcomed`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub welcomed: Option<bool>,
 }
 
 /// A value that no setting can have.
@@ -66,6 +85,15 @@ pub enum InvalidSetting {
     /// Longer than anybody waits.
     #[error("idle_minutes is at most {IDLE_MINUTES_MAX}")]
     IdleMinutes,
+    /// Where it leads depends on where the node was started.
+    #[error("a model folder is named by its whole path, and {path:?} is none (hint: begin with /)")]
+    ModelFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Every one is searched when models are listed.
+    #[error("there are at most {MODEL_FOLDERS_MAX} model folders")]
+    ModelFolders,
 }
 
 impl Settings {
@@ -78,6 +106,9 @@ impl Settings {
             api_port: API_PORT,
             lend_memory_bytes_max: None,
             idle_minutes: 0,
+            api_network: false,
+            model_folders: Vec::new(),
+            welcomed: true,
         }
     }
 
@@ -86,6 +117,7 @@ impl Settings {
         Self {
             join: false,
             idle_minutes: 30,
+            welcomed: false,
             ..Self::of_a_server(name)
         }
     }
@@ -108,6 +140,12 @@ impl Settings {
         if let Some(bytes) = some.lend_memory_bytes_max {
             self.lend_memory_bytes_max = (bytes < LEND_WHAT_IS_FREE).then_some(bytes);
         }
+        if let Some(folders) = &some.model_folders {
+            check_folders(folders)?;
+            self.model_folders.clone_from(folders);
+        }
+        self.api_network = some.api_network.unwrap_or(self.api_network);
+        self.welcomed = some.welcomed.unwrap_or(self.welcomed);
         self.join = some.join.unwrap_or(self.join);
         self.api = some.api.unwrap_or(self.api);
         self.api_port = some.api_port.unwrap_or(self.api_port);
@@ -132,7 +170,20 @@ impl SomeSettings {
             api_port: others.api_port.or(self.api_port),
             lend_memory_bytes_max: others.lend_memory_bytes_max.or(self.lend_memory_bytes_max),
             idle_minutes: others.idle_minutes.or(self.idle_minutes),
+            api_network: others.api_network.or(self.api_network),
+            model_folders: others.model_folders.or(self.model_folders),
+            welcomed: others.welcomed.or(self.welcomed),
         }
+    }
+}
+
+fn check_folders(folders: &[PathBuf]) -> Result<(), InvalidSetting> {
+    if folders.len() > MODEL_FOLDERS_MAX {
+        return Err(InvalidSetting::ModelFolders);
+    }
+    match folders.iter().find(|path| !path.is_absolute()) {
+        Some(path) => Err(InvalidSetting::ModelFolder { path: path.clone() }),
+        None => Ok(()),
     }
 }
 
@@ -185,7 +236,15 @@ impl SettingsFile {
     pub(crate) fn add(&self, some: &SomeSettings) -> Result<(), SettingsFileError> {
         let all = self.read()?.and(some.clone());
         let text = toml::to_string(&all).map_err(|error| self.failed(io::Error::other(error)))?;
-        replace(&self.path, text.as_bytes()).map_err(|error| self.failed(error))
+        files::replace(&self.path, text.as_bytes()).map_err(|error| self.failed(error))
+    }
+
+    /// Keeps nothing.
+    pub(crate) fn clear(&self) -> Result<(), SettingsFileError> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
+            _ => Ok(()),
+        }
     }
 
     fn failed(&self, source: io::Error) -> SettingsFileError {
@@ -194,15 +253,6 @@ impl SettingsFile {
             source,
         }
     }
-}
-
-/// Writes a file so that at any moment either the old or the new one is there.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = std::fs::File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p serve --example made_up_cluster -- [PORT] [ready|empty|trouble]`
 
-#[path = "../tests/support/gateway.rs"]
+#[path = "../tests/http/gateway.rs"]
 #[expect(
     dead_code,
     clippy::unwrap_used,

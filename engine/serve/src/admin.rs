@@ -1,5 +1,6 @@
 //! The admin API: what the cluster looks like, and how instances are opened and closed. The dashboard uses it too.
 
+pub(crate) mod calls;
 mod convert;
 mod error;
 mod events;
@@ -7,6 +8,7 @@ pub(crate) mod membership;
 mod model;
 mod routes;
 pub(crate) mod settings;
+pub(crate) mod user_data;
 
 pub(crate) use error::error_response;
 pub(crate) use routes::routes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::Failure;
 use tokio::sync::watch;
 
-use crate::guard::{Hosts, Session};
+use crate::guard::Door;
 use crate::openai::Fresh;
 use crate::{Gateway, Metrics};
 
@@ -17,14 +17,6 @@ pub(crate) struct App {
     pub(crate) door: Option<Door>,
     /// Turns true when the server stops: streams without an end end then.
     pub(crate) stopping: watch::Receiver<bool>,
-}
-
-/// What a request from outside is held against.
-pub(crate) struct Door {
-    /// The names under which the server may be asked.
-    pub(crate) hosts: Hosts,
-    /// What browsers show.
-    pub(crate) session: Session,
 }
 
 impl App {

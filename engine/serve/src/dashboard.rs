@@ -11,6 +11,7 @@ use base::{ErrorCode, Failure};
 use http::{HeaderName, HeaderValue, header};
 
 use crate::app::App;
+use crate::guard::Door;
 use crate::openai::error_response;
 
 /// A file of the built page.
@@ -44,7 +45,7 @@ async fn index(app: State<Arc<App>>) -> Response {
         Some(asset) => page(asset.bytes, POLICY),
         None => page(NOT_BUILT.as_bytes(), PLAIN_POLICY),
     };
-    let cookie = app.door.as_ref().map(|door| door.session.set_cookie());
+    let cookie = app.door.as_ref().map(Door::set_cookie);
     if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -2,6 +2,7 @@
 //!
 //! `node` implements [`Gateway`]; tests have their own. Nothing here knows how a request is carried out.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::membership::{Ask, Membership};
 use crate::settings::{Settings, SettingsChange};
+use crate::user_data::UserData;
 use crate::view::ClusterView;
 
 /// The events of one generation. Dropping it cancels the generation.
@@ -41,10 +43,13 @@ pub trait Gateway: Send + Sync + 'static {
     fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>>;
 
     /// How the node runs.
-    fn settings(&self) -> Settings;
+    fn settings(&self) -> BoxFuture<'_, Settings>;
 
     /// Changes how the node runs, now and for later starts. After an error everything is as it was.
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Makes everything that can be changed as it was at the first start.
+    fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Who belongs to the cluster and who would like to: as it is now, and again whenever it changes.
     fn membership(&self) -> BoxStream<'static, Membership>;
@@ -52,11 +57,14 @@ pub trait Gateway: Send + Sync + 'static {
     /// Does what somebody wants to do about membership.
     fn pairing(&self, ask: Ask) -> BoxFuture<'_, Result<(), Failure>>;
 
+    /// What the node keeps for its user.
+    fn user_data(&self) -> Arc<dyn UserData>;
+
     /// 64 random bits from the operating system, for request ids and the seeds of requests that name none.
     fn random(&self) -> Result<u64, Failure>;
 
-    /// Seconds since 1970, for the `created` fields of answers.
-    fn unix_seconds(&self) -> u64;
+    /// Milliseconds since 1970, for what is shown to people and the `created` fields of answers.
+    fn unix_milliseconds(&self) -> u64;
 }
 
 /// A model that requests may name.
@@ -79,6 +87,10 @@ pub struct ModelOnDisk {
     pub family: String,
     /// How its weights are stored, in words; empty if its files do not say.
     pub weights_format: String,
+    /// Its licence's name; empty if its files do not say.
+    pub licence: String,
+    /// Where its files are.
+    pub folder: PathBuf,
 }
 
 /// What somebody wants opened, or planned.

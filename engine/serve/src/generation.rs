@@ -8,6 +8,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::app::App;
+use crate::calls::Noted;
 use crate::gateway::GenerateStream;
 use crate::metrics::Metrics;
 
@@ -18,11 +19,18 @@ const PROMPTS_AT_ONCE: usize = 16;
 /// Dropping it cancels all.
 pub(crate) type Events = BoxStream<'static, Result<(usize, GenerateEvent), Failure>>;
 
-/// Starts `requests`, in order and not all at once.
-pub(crate) fn events(app: &Arc<App>, requests: Vec<GenerateRequest>) -> Events {
+/// Starts `requests`, in order and not all at once; what is learned of them is noted for the list of calls.
+pub(crate) fn events(
+    app: &Arc<App>,
+    requests: Vec<GenerateRequest>,
+    noted: Option<Noted>,
+) -> Events {
     let app = app.clone();
+    if let (Some(noted), Some(first)) = (&noted, requests.first()) {
+        noted.model(&first.model);
+    }
     let each = stream::iter(requests.into_iter().enumerate()).map(move |(index, request)| {
-        let events = run(app.clone(), request);
+        let events = run(app.clone(), request, noted.clone());
         events.map_ok(move |event| (index, event)).boxed()
     });
     each.flatten_unordered(PROMPTS_AT_ONCE).boxed()
@@ -31,6 +39,7 @@ pub(crate) fn events(app: &Arc<App>, requests: Vec<GenerateRequest>) -> Events {
 fn run(
     app: Arc<App>,
     request: GenerateRequest,
+    noted: Option<Noted>,
 ) -> impl futures::Stream<Item = Result<GenerateEvent, Failure>> + Send {
     let began = Instant::now();
     let starting = async move {
@@ -38,6 +47,7 @@ fn run(
         Ok(observed(Observed {
             events,
             metrics: app.metrics.clone(),
+            noted,
             began,
             silent: true,
             over: false,
@@ -49,6 +59,7 @@ fn run(
 struct Observed {
     events: GenerateStream,
     metrics: Metrics,
+    noted: Option<Noted>,
     began: Instant,
     /// No token has come yet.
     silent: bool,
@@ -75,7 +86,10 @@ impl Observed {
             .await
             .unwrap_or_else(|| Err(broken_off()));
         match &event {
-            Ok(GenerateEvent::Started { .. } | GenerateEvent::Prompt(_)) => {}
+            Ok(GenerateEvent::Prompt(_)) => {}
+            Ok(GenerateEvent::Started { model, .. }) => {
+                self.noted.iter().for_each(|noted| noted.model(model));
+            }
             Ok(GenerateEvent::Delta { .. }) => {
                 if std::mem::take(&mut self.silent) {
                     self.metrics.first_token(self.began.elapsed());
@@ -84,8 +98,12 @@ impl Observed {
             Ok(GenerateEvent::Finished { usage, .. }) => {
                 self.over = true;
                 self.metrics.tokens(*usage);
+                self.noted.iter().for_each(|noted| noted.usage(*usage));
             }
-            Err(_) => self.over = true,
+            Err(failure) => {
+                self.over = true;
+                self.noted.iter().for_each(|noted| noted.failed(failure));
+            }
         }
         Some(event)
     }

@@ -1,34 +1,106 @@
-//! Refuses requests that a web page elsewhere could have made: the API has no password.
+//! Who may ask for what.
 //!
-//! A browser's request also needs the session's cookie, which it gets with the dashboard's page and sends from that page
-//! alone (`SameSite=Strict`). Programs have no use for it: they send no `Sec-Fetch-Site`, which no page can leave out.
+//! From this computer: everything, and without a password, so requests that a web page elsewhere could have made are
+//! refused. A page of a foreign site can make a browser send requests to this machine (their `Origin` gives them away),
+//! and can point its own name at this machine to be taken for the same site (the `Host` gives that away). A browser's
+//! request also needs the session's cookie, which it gets with the dashboard's page and sends from that page alone
+//! (`SameSite=Strict`). Programs have no use for it: they send no `Sec-Fetch-Site`, which no page can leave out. No CORS
+//! headers are ever sent.
 //!
-//! A page of a foreign site can make a browser send requests to this machine (their `Origin` gives them away), and can
-//! point its own name at this machine to be taken for the same site (the `Host` gives that away). No CORS headers are
-//! ever sent.
+//! From other computers: the API's dialects alone, with a key that the node's user has made.
 
 use std::net::{IpAddr, SocketAddr};
 
 use base::{ErrorCode, Failure};
-use http::header::{COOKIE as COOKIES, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, HeaderMap, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 
+mod caller;
+
+pub(crate) use caller::Caller;
+
+/// What a request is held against.
+pub(crate) struct Door {
+    hosts: Hosts,
+    session: Session,
+}
+
+impl Door {
+    /// Of a server that listens there; `session` is what browsers show.
+    pub(crate) fn new(listen: SocketAddr, session: &str) -> Self {
+        Self {
+            hosts: Hosts::new(listen),
+            session: Session::new(session),
+        }
+    }
+
+    /// What comes with the dashboard's page.
+    pub(crate) fn set_cookie(&self) -> String {
+        self.session.set_cookie()
+    }
+
+    /// Whether a request may be answered.
+    pub(crate) fn check(
+        &self,
+        request: &Parts,
+        knows_key: impl Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
+        let path = request.uri.path();
+        let caller: Option<&Caller> = request.extensions.get();
+        if caller.and_then(Caller::elsewhere).is_some() {
+            return from_elsewhere(path, &request.headers, knows_key);
+        }
+        self.hosts.check(request)?;
+        // The page and its files are for whoever asks; so is whether the node is there.
+        if path == "/" || path == "/health" || path.starts_with("/assets/") {
+            return Ok(());
+        }
+        self.session.check(request)
+    }
+}
+
+/// A page in a browser cannot know a key, so the names and sites of the request do not matter.
+fn from_elsewhere(
+    path: &str,
+    headers: &HeaderMap,
+    knows_key: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    if path == "/health" {
+        return Ok(());
+    }
+    if !path.starts_with("/v1/") {
+        let message = "from other computers only the API under /v1 can be reached";
+        return Err(Failure::new(ErrorCode::Forbidden, message)
+            .hint("open the dashboard on the computer itself"));
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    match bearer.or_else(|| text("x-api-key")) {
+        Some(key) if knows_key(key) => Ok(()),
+        Some(_) => Err(no_key("this API key is not known here")),
+        None => Err(no_key("an API key is needed from other computers")),
+    }
+}
+
 /// The names under which the server may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hosts {
+struct Hosts {
     listen: IpAddr,
 }
 
 impl Hosts {
-    pub(crate) fn new(listen: SocketAddr) -> Self {
+    fn new(listen: SocketAddr) -> Self {
         Self {
             listen: listen.ip(),
         }
     }
 
     /// Whether a request may be answered.
-    pub(crate) fn check(self, request: &Parts) -> Result<(), Failure> {
+    fn check(self, request: &Parts) -> Result<(), Failure> {
         let mut hosts = request.headers.get_all(HOST).iter();
         let (host, second) = (hosts.next(), hosts.next());
         let host: Option<Authority> = host.and_then(|host| host.as_bytes().try_into().ok());
@@ -69,26 +141,25 @@ impl Hosts {
 }
 
 /// What a browser shows to prove that it has loaded the dashboard from this node.
-#[derive(Clone)]
-pub(crate) struct Session {
+struct Session {
     /// `NAME=TOKEN`, as the browser sends it.
     cookie: String,
 }
 
 impl Session {
-    pub(crate) fn new(token: &str) -> Self {
+    fn new(token: &str) -> Self {
         Self {
             cookie: format!("{COOKIE}={token}"),
         }
     }
 
     /// What comes with the dashboard's page.
-    pub(crate) fn set_cookie(&self) -> String {
+    fn set_cookie(&self) -> String {
         format!("{}; Path=/; HttpOnly; SameSite=Strict", self.cookie)
     }
 
     /// Whether a request may be answered that is not for the page itself.
-    pub(crate) fn check(&self, request: &Parts) -> Result<(), Failure> {
+    fn check(&self, request: &Parts) -> Result<(), Failure> {
         let site = request.headers.get(SEC_FETCH_SITE);
         // Typed into the address bar, or not from a browser at all.
         if site.is_none_or(|site| site == "none") {
@@ -109,6 +180,11 @@ impl Session {
 /// Where a browser's request comes from, in the browser's word: <https://www.w3.org/TR/fetch-metadata/>.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const COOKIE: &str = "espalier_session";
+
+fn no_key(message: &str) -> Failure {
+    Failure::new(ErrorCode::Unauthenticated, message)
+        .hint("make one in Settings of the computer that serves, and send it as the API key")
+}
 
 fn no_session() -> Failure {
     let message = "this browser has not opened the dashboard of this node";
@@ -202,6 +278,44 @@ mod tests {
         assert!(!check(&[same, ("cookie", "espalier_session=other")]));
         assert!(!check(&[("sec-fetch-site", "cross-site")]));
         assert!(session.set_cookie().contains("SameSite=Strict"));
+    }
+
+    #[test]
+    fn another_computer_needs_a_key_and_gets_the_api_alone() {
+        let door = Door::new("0.0.0.0:3775".parse().unwrap(), "t0ken");
+        let check = |from: &str, path: &str, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri(path);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(Caller::new(from.parse().unwrap()));
+            let checked = door.check(&parts, |key| key == "espalier-1");
+            checked.err().map(|failure| failure.code)
+        };
+        let (there, host) = ("192.168.1.7", ("host", "oak.local:3775"));
+        let models = "/v1/models";
+        let key = ("authorization", "Bearer espalier-1");
+        assert_eq!(check(there, models, &[host, key]), None);
+        assert_eq!(
+            check(there, models, &[host, ("x-api-key", "espalier-1")]),
+            None
+        );
+        assert_eq!(check(there, "/health", &[]), None);
+        let refused = Some(ErrorCode::Unauthenticated);
+        assert_eq!(check(there, models, &[host]), refused);
+        for wrong in ["Bearer espalier-2", "Bearer", "Basic espalier-1", ""] {
+            let wrong = ("authorization", wrong);
+            assert_eq!(check(there, models, &[host, wrong]), refused, "{wrong:?}");
+        }
+        for path in ["/", "/admin/state", "/metrics", "/assets/a.js", "/v1"] {
+            let code = check(there, path, &[host, key]);
+            assert_eq!(code, Some(ErrorCode::Forbidden), "{path}");
+        }
+        for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            let host = ("host", "localhost:3775");
+            assert_eq!(check(here, "/admin/state", &[host]), None, "{here}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod admin;
 mod app;
 mod body;
+mod calls;
 mod dashboard;
 pub mod gateway;
 mod generation;
@@ -19,6 +20,7 @@ mod router;
 pub mod server;
 pub mod settings;
 mod status;
+pub mod user_data;
 pub mod view;
 
 pub use gateway::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};

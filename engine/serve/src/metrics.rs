@@ -1,4 +1,5 @@
-//! What Prometheus can ask: requests, answers, tokens. Others add gauges of their own to the same registry.
+//! What Prometheus can ask: requests, answers, tokens. Others add gauges of their own to the same registry. Beside the
+//! counts are the recent calls, which the dashboard lists.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,8 @@ use prometheus_client::metrics::family::Family;
 pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::calls::Calls;
 
 /// From a small model's warm cache to a long prompt on a slow machine, in seconds.
 const FIRST_TOKEN_SECONDS: [f64; 14] = [
@@ -27,6 +30,7 @@ pub struct Metrics {
     first_token_seconds: Histogram,
     prompt_tokens: Counter,
     generated_tokens: Counter,
+    calls: Calls,
 }
 
 /// What tells one count of requests from another. Both have few values: routes are patterns.
@@ -50,6 +54,7 @@ impl Metrics {
             first_token_seconds: Histogram::new(FIRST_TOKEN_SECONDS),
             prompt_tokens: Counter::default(),
             generated_tokens: Counter::default(),
+            calls: Calls::default(),
         };
         metrics.with_registry(|registry| {
             let requests = metrics.requests.clone();
@@ -84,6 +89,11 @@ impl Metrics {
             registry.register(format!("espalier_{name}"), help, gauge.clone());
         });
         gauge
+    }
+
+    /// The recent calls.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     pub(crate) fn answered(&self, route: &str, status: u16) {

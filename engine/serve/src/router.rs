@@ -15,6 +15,8 @@ use http::{HeaderValue, Method, Uri, header};
 use hyper::body::{Frame, SizeHint};
 
 use crate::app::App;
+use crate::calls::Noted;
+use crate::guard::Caller;
 use crate::metrics::InFlight;
 use crate::{admin, dashboard, openai};
 
@@ -67,15 +69,9 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
 
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let checked = app.door.as_ref().map_or(Ok(()), |door| {
-        door.hosts.check(&parts)?;
-        // The page and its files are for whoever asks; so is whether the node is there.
-        let path = parts.uri.path();
-        if path == "/" || path == "/health" || path.starts_with("/assets/") {
-            return Ok(());
-        }
-        door.session.check(&parts)
-    });
+    let knows_key = |key: &str| app.gateway.user_data().knows_key(key);
+    let door = app.door.as_ref();
+    let checked = door.map_or(Ok(()), |door| door.check(&parts, knows_key));
     let mut response = match checked {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(failure) => failed(parts.uri.path(), failure),
@@ -87,23 +83,48 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
 }
 
 /// A request is in flight until its answer is sent or its client is gone, streams included.
-async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn count(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let in_flight = app.metrics.in_flight();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let noted = is_listed(&request).then(|| {
+        let from = request.extensions().get().and_then(Caller::elsewhere);
+        let calls = app.metrics.calls();
+        calls.begin(&request, from, app.gateway.unix_milliseconds())
+    });
+    if let Some(noted) = &noted {
+        request.extensions_mut().insert(noted.clone());
+    }
     let response = next.run(request).await;
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
-    app.metrics.answered(route, response.status().as_u16());
+    let status = response.status().as_u16();
+    app.metrics.answered(route, status);
+    if let Some(noted) = &noted {
+        noted.status(status);
+        if let Some(why) = response.extensions().get() {
+            noted.failed(why);
+        }
+    }
     response.map(|body| {
         Body::new(Counted {
             body,
+            ended: false,
+            noted,
             _in_flight: in_flight,
         })
     })
 }
 
+/// Calls of programs are listed; what the dashboard asks for itself is not.
+fn is_listed(request: &Request) -> bool {
+    request.uri().path().starts_with("/v1/")
+}
+
 /// A body that counts as being sent until it is dropped.
 struct Counted {
     body: Body,
+    /// Its last byte was taken.
+    ended: bool,
+    noted: Option<Noted>,
     _in_flight: InFlight,
 }
 
@@ -115,7 +136,10 @@ impl HttpBody for Counted {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
+        let counted = self.get_mut();
+        let polled = Pin::new(&mut counted.body).poll_frame(context);
+        counted.ended |= matches!(polled, Poll::Ready(None | Some(Err(_))));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -124,6 +148,15 @@ impl HttpBody for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let whole = self.ended || self.body.is_end_stream();
+        if let Some(noted) = self.noted.as_ref().filter(|_| !whole) {
+            noted.hung_up();
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::app::{App, Door};
-use crate::guard::{Hosts, Session};
+use crate::app::App;
+use crate::guard::{Caller, Door};
 use crate::patience::Patient;
 use crate::router::router;
 use crate::{Gateway, Metrics};
@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Where to listen.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServeConfig {
-    /// Address and port; port 0 takes any free one. There is no password: everything but loopback is open to others.
+    /// Address and port; port 0 takes any free one. Whoever asks from another computer needs a key.
     pub listen: SocketAddr,
     /// What a browser that has loaded the dashboard shows with every further request: letters and digits, hard to guess,
     /// the same after a restart so that open pages go on.
@@ -82,10 +82,7 @@ impl Server {
         let app = App {
             gateway,
             metrics,
-            door: Some(Door {
-                hosts: Hosts::new(address),
-                session: Session::new(&config.session),
-            }),
+            door: Some(Door::new(address, &config.session)),
             stopping: stops,
         };
         Ok(Self {
@@ -109,7 +106,7 @@ impl Server {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         tokio::pin!(stop);
         loop {
-            let (stream, place) = tokio::select! {
+            let (stream, caller, place) = tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => continue,
@@ -120,7 +117,7 @@ impl Server {
                 .header_read_timeout(HEADER_LIMIT)
                 .serve_connection(
                     TokioIo::new(Patient::new(stream)),
-                    TowerToHyperService::new(self.router.clone()),
+                    TowerToHyperService::new(caller.asks(self.router.clone())),
                 );
             let connection = graceful.watch(connection);
             connections.spawn(async move {
@@ -146,15 +143,15 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     places: Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, Caller, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed; were it, connections would still be answered.
     let place = places.acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Without it small frames of a stream wait for each other; failing to set it only costs speed.
                 let _ = stream.set_nodelay(true);
-                return (stream, place);
+                return (stream, Caller::new(address.ip()), place);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

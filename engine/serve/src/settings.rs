@@ -1,8 +1,10 @@
 //! What a user may see and change about the node while it runs, as the gateway has it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// How the node runs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The name people know it by.
@@ -17,10 +19,27 @@ pub struct Settings {
     pub api_port: u16,
     /// Where the API listens, while it does.
     pub api_address: Option<SocketAddr>,
+    /// Whether programs on other computers may use the API, each with a key.
+    pub api_network: bool,
+    /// Under which addresses they reach it, while they can.
+    pub api_network_addresses: Vec<SocketAddr>,
     /// What it lends to models at most, in bytes; `None` is whatever is free.
     pub lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
     pub idle_minutes: u32,
+    /// Where models are looked for besides the node's own folder.
+    pub model_folders: Vec<ModelFolder>,
+    /// Whether its user has been told what this is.
+    pub welcomed: bool,
+}
+
+/// A folder with models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is there now: its disk may not be connected.
+    pub available: bool,
 }
 
 /// What to change; `None` stays as it is.
@@ -38,6 +57,12 @@ pub struct SettingsChange {
     pub lend_memory: Option<Lend>,
     /// See [`Settings::idle_minutes`].
     pub idle_minutes: Option<u32>,
+    /// See [`Settings::api_network`].
+    pub api_network: Option<bool>,
+    /// See [`Settings::model_folders`]: all of them.
+    pub model_folders: Option<Vec<PathBuf>>,
+    /// See [`Settings::welcomed`].
+    pub welcomed: Option<bool>,
 }
 
 /// How much a node lends to models.

@@ -11,6 +11,7 @@ pub const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::ContextTooLong
         | ErrorCode::ModelUnsupported
         | ErrorCode::PlacementImpossible => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::ModelNotFound | ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -54,6 +55,7 @@ mod tests {
             503 worker_lost
             503 cancelled
             500 internal_error
+            401 invalid_api_key
         "]]
         .assert_eq(&table);
     }

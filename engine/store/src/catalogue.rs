@@ -1,6 +1,7 @@
 //! The models on this machine by name: the folders under `<data>/models`, and folders named by their path.
 
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use base::{ErrorCode, Failure, Fingerprint, ModelId};
 
@@ -17,10 +18,11 @@ pub struct Model {
     pub folder: ModelFolder,
 }
 
-/// The model folders of one data folder.
-#[derive(Debug, Clone)]
+/// The model folders of one data folder, and of other folders that its user has named.
+#[derive(Debug)]
 pub struct Catalogue {
     models: PathBuf,
+    others: RwLock<Vec<PathBuf>>,
 }
 
 /// Why there is no model for a name or path.
@@ -73,7 +75,16 @@ impl Catalogue {
             error,
         })?;
         sprout::lay_out(&models)?;
-        Ok(Self { models })
+        Ok(Self {
+            models,
+            others: RwLock::default(),
+        })
+    }
+
+    /// Looks in these folders too, instead of those named before. One that is not there has no models.
+    pub fn look_in(&self, folders: Vec<PathBuf>) {
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        *others = folders;
     }
 
     /// The model of a name, whatever its capitals. For requests: a path is never followed.
@@ -123,7 +134,7 @@ impl Catalogue {
         Err(ResolveError::Different { name: model.name })
     }
 
-    /// All models of the data folder that can be used, by name.
+    /// All models that can be used, by name.
     pub fn list(&self) -> Vec<Model> {
         let usable = self.entries().into_iter().filter_map(|(name, path)| {
             let folder = ModelFolder::check(&path).ok()?;
@@ -152,22 +163,32 @@ impl Catalogue {
         })
     }
 
-    /// Names and folders, `name` and `organization/name`, sorted.
+    /// Names and folders, `name` and `organization/name`, sorted. Of two models of one name the data folder's counts, then
+    /// that of the folder named first.
     fn entries(&self) -> Vec<(String, PathBuf)> {
-        let mut entries = Vec::new();
-        for (name, path) in folders(&self.models) {
-            if path.join("config.json").is_file() {
-                entries.push((name, path));
-                continue;
-            }
-            let inner = folders(&path)
-                .into_iter()
-                .filter(|(_, path)| path.join("config.json").is_file());
-            entries.extend(inner.map(|(inner, path)| (format!("{name}/{inner}"), path)));
-        }
-        entries.sort_unstable();
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let places = std::iter::once(&self.models).chain(others.iter());
+        let mut entries: Vec<_> = places.flat_map(|place| entries_of(place)).collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        entries.dedup_by(|later, first| later.0 == first.0);
         entries
     }
+}
+
+/// The models in a folder, and in its folders.
+fn entries_of(place: &Path) -> Vec<(String, PathBuf)> {
+    let has_config = |path: &Path| path.join("config.json").is_file();
+    let mut entries = Vec::new();
+    for (name, path) in folders(place) {
+        if has_config(&path) {
+            entries.push((name, path));
+            continue;
+        }
+        let inner = folders(&path).into_iter();
+        let inner = inner.filter(|(_, path)| has_config(path));
+        entries.extend(inner.map(|(inner, path)| (format!("{name}/{inner}"), path)));
+    }
+    entries
 }
 
 /// The visible folders in a folder.

@@ -48,7 +48,7 @@ export function linkFacts({ kind, round_trip_us, bandwidth_bytes_per_s }: Link):
   const facts = [
     kindText(kind),
     round_trip_us === null ? "" : milliseconds(round_trip_us),
-    bandwidth_bytes_per_s === null ? "" : bandwidth(bandwidth_bytes_per_s),
+    bandwidth_bytes_per_s == null ? "" : bandwidth(bandwidth_bytes_per_s),
   ];
   return facts.filter((text) => text);
 }
@@ -73,5 +73,5 @@ export function activityText(activity: Activity | null): string {
 
 /** Whether something is computed now. */
 export function isWorking(activity: Activity | null): boolean {
-  return activity !== null && activity.reading + activity.answering > 0;
+  return !!activity && activity.reading + activity.answering > 0;
 }

@@ -123,14 +123,6 @@ api_port: number,
  */
 api_address: string | null, 
 /**
- * What it lends to models at most; null is whatever is free.
- */
-lend_memory_bytes_max: number | null, 
-/**
- * Minutes without a request after which a model is unloaded; 0 is never.
- */
-idle_minutes: number, 
-/**
  * Whether programs on other computers may use the API, each with a key.
  */
 api_network: boolean, 
@@ -138,6 +130,14 @@ api_network: boolean,
  * `IP:PORT` under which they reach it, while they can.
  */
 api_network_addresses: Array<string>, 
+/**
+ * What it lends to models at most; null is whatever is free.
+ */
+lend_memory_bytes_max: number | null, 
+/**
+ * Minutes without a request after which a model is unloaded; 0 is never.
+ */
+idle_minutes: number, 
 /**
  * Where models are looked for besides the node's own folder.
  */
@@ -152,6 +152,76 @@ export type ModelFolder = { path: string,
  * Whether it is there now: its disk may not be connected.
  */
 available: boolean, };
+
+export type Conversations = { conversations: Array<ConversationSummary>, };
+
+export type ConversationSummary = { id: string, title: string, 
+/**
+ * Milliseconds since 1970.
+ */
+changed_ms: number, };
+
+export type KeptConversation = { title: string, 
+/**
+ * Milliseconds since 1970.
+ */
+changed_ms: number, 
+/**
+ * Any JSON; the page that wrote it knows what it means.
+ */
+content: unknown, };
+
+export type ApiKeys = { keys: Array<ApiKey>, };
+
+export type ApiKey = { id: string, name: string, 
+/**
+ * Milliseconds since 1970.
+ */
+created_ms: number, };
+
+export type NewApiKey = { id: string, name: string, 
+/**
+ * Milliseconds since 1970.
+ */
+created_ms: number, 
+/**
+ * Not to be had again.
+ */
+key: string, };
+
+export type Logs = { 
+/**
+ * The file; null if this node writes none.
+ */
+path: string | null, 
+/**
+ * The newest last.
+ */
+lines: Array<string>, };
+
+export type Calls = { calls: Array<Call>, };
+
+export type Call = { id: number, 
+/**
+ * Milliseconds since 1970.
+ */
+started_ms: number, method: string, path: string, 
+/**
+ * What the client calls itself; may be empty.
+ */
+client: string, 
+/**
+ * Its address; null for this computer.
+ */
+from: string | null, model: string | null, 
+/**
+ * Null until the answer begins.
+ */
+status: number | null, 
+/**
+ * Null until the answer has ended.
+ */
+duration_ms: number | null, prompt_tokens: number | null, completion_tokens: number | null, error: string | null, };
 
 export type Membership = { 
 /**
@@ -228,21 +298,3 @@ export type Wish = { model: string, sharding?: ShardingWish, node_count?: number
 export type ShardingWish = "auto" | "pipeline" | "tensor";
 
 export type Opened = { id: string, };
-
-export type Conversations = { conversations: Array<ConversationSummary>, };
-
-export type ConversationSummary = { id: string, title: string, changed_ms: number, };
-
-export type KeptConversation = { title: string, changed_ms: number, content: unknown, };
-
-export type ApiKeys = { keys: Array<ApiKey>, };
-
-export type ApiKey = { id: string, name: string, created_ms: number, };
-
-export type NewApiKey = { id: string, name: string, created_ms: number, key: string, };
-
-export type Logs = { path: string | null, lines: Array<string>, };
-
-export type Calls = { calls: Array<Call>, };
-
-export type Call = { id: number, started_ms: number, method: string, path: string, client: string, from: string | null, model: string | null, status: number | null, duration_ms: number | null, prompt_tokens: number | null, completion_tokens: number | null, error: string | null, };

@@ -28,8 +28,10 @@ it("loaded models come first, each once, with all that runs of them", () => {
 
 it("a model in a line", () => {
   const [here, far] = listed([model("a")], [instance("1", "a"), instance("2", "b")]);
-  expect(here && aboutText(here)).toBe("1 GiB · 4-bit · llama");
+  expect(here && aboutText(here)).toBe("1 GiB · 4-bit · llama · no licence stated");
+  const licensed = listed([{ ...model("a"), licence: "apache-2.0" }], [])[0];
+  expect(licensed && aboutText(licensed)).toContain(" · licence apache-2.0");
   expect(far && aboutText(far)).toContain("another computer");
   const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "", licence: null, folder: "/models/x" }], [])[0];
-  expect(bare && aboutText(bare)).toBe("5 B");
+  expect(bare && aboutText(bare)).toBe("5 B · no licence stated");
 });

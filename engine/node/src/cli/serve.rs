@@ -1,6 +1,6 @@
 //! `espalier serve`: a node until it is told to stop.
 
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing_subscriber::EnvFilter;
 
 use super::failure::CommandFailure;
 use super::models::as_folder;
@@ -19,6 +18,7 @@ use super::{DiscoverArgument, ServeArguments, ShardingArgument};
 use crate::config::{NodeConfig, worker_program};
 use crate::control::Switches;
 use crate::environment::Environment;
+use crate::logging;
 use crate::memory;
 use crate::node::NodeHandle;
 use crate::settings::{Settings, SomeSettings};
@@ -26,17 +26,15 @@ use crate::words;
 
 /// Everything a node has to end ends within this, or is ended by the system.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
-/// What is logged unless the environment says otherwise.
-const LOG_DEFAULT: &str = "warn,node=info,net=info,cluster=info,serve=info,store=info,worker=info";
 
 pub(super) async fn serve(
     arguments: ServeArguments,
     environment: &Environment,
 ) -> Result<(), CommandFailure> {
-    log_to_stderr(environment);
     // First of all, so that no signal is missed.
     let mut stop = StopSignals::new(arguments.exit_with_parent)?;
     let config = config(&arguments, environment)?;
+    logging::start(environment, Some(&config.data));
     let node = tokio::select! {
         node = NodeHandle::start(config) => node.map_err(|error| from_text(&error.to_string()))?,
         () = stop.wait() => return Ok(()),
@@ -166,16 +164,6 @@ fn choice(argument: ShardingArgument) -> ShardingChoice {
 
 fn from_text(message: &str) -> CommandFailure {
     words::failure(ErrorCode::Internal, message).into()
-}
-
-fn log_to_stderr(environment: &Environment) {
-    let filter = environment.log.as_deref().unwrap_or(LOG_DEFAULT);
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter)
-        .init();
 }
 
 /// Everything that tells a node to stop.

@@ -296,6 +296,7 @@ fn is_loss(code: ErrorCode) -> bool {
         | ErrorCode::PlacementImpossible
         | ErrorCode::Forbidden
         | ErrorCode::MethodNotAllowed
+        | ErrorCode::Unauthenticated
         | ErrorCode::TooLarge
         | ErrorCode::Overloaded
         | ErrorCode::TimedOut

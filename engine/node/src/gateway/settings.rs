@@ -1,11 +1,23 @@
-//! The node's switches in the words of the HTTP server, and back. Pure.
+//! The node's switches in the words of the HTTP server, and back.
 
-use serve::settings::{self as served, Lend};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serve::settings::{self as served, Lend, ModelFolder};
 
 use crate::control::Switches;
 use crate::settings::{LEND_WHAT_IS_FREE, SomeSettings};
 
-pub(super) fn shown(switches: &Switches) -> served::Settings {
+/// Asks the system what there is off the runtime's threads: a network disk may not answer.
+pub(super) async fn shown(switches: Arc<Switches>) -> served::Settings {
+    let asked = Arc::clone(&switches);
+    let asking = tokio::task::spawn_blocking(move || {
+        let addresses = network_addresses(&asked);
+        (model_folders(&asked.settings.model_folders), addresses)
+    });
+    // Only a panic ends here, and it is logged where it happens.
+    let (model_folders, api_network_addresses) = asking.await.unwrap_or_default();
     let settings = &switches.settings;
     served::Settings {
         name: settings.name.clone(),
@@ -14,9 +26,32 @@ pub(super) fn shown(switches: &Switches) -> served::Settings {
         api: settings.api,
         api_port: settings.api_port,
         api_address: switches.api,
+        api_network: settings.api_network,
+        api_network_addresses,
         lend_memory_bytes_max: settings.lend_memory_bytes_max,
         idle_minutes: settings.idle_minutes,
+        model_folders,
+        welcomed: settings.welcomed,
     }
+}
+
+fn model_folders(paths: &[PathBuf]) -> Vec<ModelFolder> {
+    let folder = |path: &PathBuf| ModelFolder {
+        path: path.clone(),
+        available: path.is_dir(),
+    };
+    paths.iter().map(folder).collect()
+}
+
+/// Where other computers reach the API; none while they cannot.
+fn network_addresses(switches: &Switches) -> Vec<SocketAddr> {
+    let Some(here) = switches.api.filter(|_| switches.settings.api_network) else {
+        return Vec::new();
+    };
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let addresses = interfaces.iter().map(if_addrs::Interface::ip);
+    let reached = addresses.filter(|ip| matches!(ip, IpAddr::V4(ip) if !ip.is_loopback()));
+    reached.map(|ip| SocketAddr::new(ip, here.port())).collect()
 }
 
 pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
@@ -31,5 +66,8 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         api_port: change.api_port,
         lend_memory_bytes_max: lend,
         idle_minutes: change.idle_minutes,
+        api_network: change.api_network,
+        model_folders: change.model_folders,
+        welcomed: change.welcomed,
     }
 }

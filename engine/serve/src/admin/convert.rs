@@ -134,6 +134,8 @@ pub(super) fn models_here(models: Vec<ModelInfo>) -> Vec<Model> {
             weights_bytes: on_disk.weights_bytes,
             family: on_disk.family,
             weights_format: on_disk.weights_format,
+            licence: (!on_disk.licence.is_empty()).then_some(on_disk.licence),
+            folder: on_disk.folder.display().to_string(),
         })
     });
     here.collect()

@@ -153,6 +153,10 @@ pub(crate) struct Model {
     pub(crate) family: String,
     /// How its weights are stored, in words; empty if its files do not say.
     pub(crate) weights_format: String,
+    /// Its licence's name; null if its files do not say.
+    pub(crate) licence: Option<String>,
+    /// Where its files are.
+    pub(crate) folder: String,
 }
 
 /// The ways to run a model, best first.

@@ -14,21 +14,23 @@ use http::StatusCode;
 
 use super::convert::{models_here, no_instance, parse_instance_id, parse_wish};
 use super::error::Refused;
-use super::events::states;
+use super::events::{KEEP_ALIVE, Latest};
 use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State};
-use super::{membership, settings};
+use super::{calls, membership, settings, user_data};
 use crate::app::App;
 use crate::body;
 
-/// A comment is sent after so long a silence: a reader whose line is dead finds out.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Between two states: progress of loading changes hundreds of times a second, and people see ten.
+const PAUSE: Duration = Duration::from_millis(100);
 
 type Shared = extract::State<Arc<App>>;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(settings::routes())
+        .merge(calls::routes())
         .merge(membership::routes())
+        .merge(user_data::routes())
         .route("/admin/state", get(state))
         .route("/admin/events", get(events))
         .route("/admin/models", get(models))
@@ -42,7 +44,13 @@ async fn state(app: Shared) -> Json<State> {
 }
 
 async fn events(app: Shared) -> impl IntoResponse {
-    let states = states(app.gateway.changes(), app.stopping.clone());
+    let states = Latest {
+        name: "state",
+        pause: PAUSE,
+        changes: app.gateway.changes(),
+        stopping: app.stopping.clone(),
+    };
+    let states = states.events(|view| State::from(&**view));
     let members = membership::events(&app);
     Sse::new(stream::select(states, members)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }

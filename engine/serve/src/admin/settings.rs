@@ -15,11 +15,12 @@ use crate::settings::Lend;
 use crate::{body, json, settings};
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/admin/settings", get(show).patch(change))
+    let all = get(show).patch(change).delete(reset);
+    Router::new().route("/admin/settings", all)
 }
 
 async fn show(app: extract::State<Arc<App>>) -> Json<Settings> {
-    Json(app.gateway.settings().into())
+    Json(app.gateway.settings().await.into())
 }
 
 /// Answers with the settings as they are then.
@@ -32,7 +33,14 @@ async fn change(
     Ok(show(app).await)
 }
 
+/// Everything is as at the first start; answers with the settings as they are then.
+async fn reset(app: extract::State<Arc<App>>) -> Result<Json<Settings>, Refused> {
+    app.gateway.reset_settings().await?;
+    Ok(show(app).await)
+}
+
 /// How this node runs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Settings {
@@ -47,10 +55,27 @@ pub(crate) struct Settings {
     pub(crate) api_port: u16,
     /// `IP:PORT` of the API, while it listens.
     pub(crate) api_address: Option<String>,
+    /// Whether programs on other computers may use the API, each with a key.
+    pub(crate) api_network: bool,
+    /// `IP:PORT` under which they reach it, while they can.
+    pub(crate) api_network_addresses: Vec<String>,
     /// What it lends to models at most; null is whatever is free.
     pub(crate) lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
     pub(crate) idle_minutes: u32,
+    /// Where models are looked for besides the node's own folder.
+    pub(crate) model_folders: Vec<ModelFolder>,
+    /// Whether its user has been told what this is.
+    pub(crate) welcomed: bool,
+}
+
+/// A folder with models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct ModelFolder {
+    pub(crate) path: String,
+    /// Whether it is there now: its disk may not be connected.
+    pub(crate) available: bool,
 }
 
 /// What to change. A field that is not known is an error: a typo would leave things as they are in silence.
@@ -64,6 +89,10 @@ struct SettingsChange {
     #[serde(default, deserialize_with = "limit")]
     lend_memory_bytes_max: Option<Lend>,
     idle_minutes: Option<u32>,
+    api_network: Option<bool>,
+    /// All of them.
+    model_folders: Option<Vec<String>>,
+    welcomed: Option<bool>,
 }
 
 /// A null takes the limit away; a field that is not there is never read here.
@@ -83,6 +112,21 @@ impl From<settings::Settings> for Settings {
             api_address: settings.api_address.map(|address| address.to_string()),
             lend_memory_bytes_max: settings.lend_memory_bytes_max,
             idle_minutes: settings.idle_minutes,
+            api_network: settings.api_network,
+            api_network_addresses: settings
+                .api_network_addresses
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            model_folders: settings
+                .model_folders
+                .into_iter()
+                .map(|folder| ModelFolder {
+                    path: folder.path.display().to_string(),
+                    available: folder.available,
+                })
+                .collect(),
+            welcomed: settings.welcomed,
         }
     }
 }
@@ -96,6 +140,11 @@ impl From<SettingsChange> for settings::SettingsChange {
             api_port: change.api_port,
             lend_memory: change.lend_memory_bytes_max,
             idle_minutes: change.idle_minutes,
+            api_network: change.api_network,
+            model_folders: change
+                .model_folders
+                .map(|folders| folders.into_iter().map(Into::into).collect()),
+            welcomed: change.welcomed,
         }
     }
 }

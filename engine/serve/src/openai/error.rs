@@ -1,7 +1,7 @@
 //! `OpenAI`'s error envelope.
 
-use axum::Json;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
 use http::{HeaderValue, header};
 use serde::Serialize;
@@ -37,10 +37,11 @@ impl Envelope {
     }
 }
 
-/// A failure as the answer to a request.
+/// A failure as the answer to a request; it is also the answer's extension, for the list of calls.
 pub(crate) fn error_response(failure: Failure) -> Response {
     let code = failure.code;
-    let mut response = (status_of(code), Json(Envelope::new(failure))).into_response();
+    let told = Extension(failure.clone());
+    let mut response = (status_of(code), told, Json(Envelope::new(failure))).into_response();
     if code == ErrorCode::Overloaded {
         let soon = HeaderValue::from_static("1");
         response.headers_mut().insert(header::RETRY_AFTER, soon);
@@ -58,6 +59,7 @@ const fn kind_of(code: ErrorCode) -> &'static str {
         | ErrorCode::NotFound
         | ErrorCode::MethodNotAllowed
         | ErrorCode::TooLarge => "invalid_request_error",
+        ErrorCode::Unauthenticated => "authentication_error",
         ErrorCode::Forbidden => "permission_error",
         ErrorCode::Overloaded => "rate_limit_error",
         ErrorCode::ModelDamaged

@@ -22,6 +22,7 @@ use super::stream::{
 };
 use crate::app::App;
 use crate::body;
+use crate::calls::Noted;
 use crate::gateway::ModelInfo;
 use crate::generation::{Events, events};
 
@@ -86,13 +87,14 @@ fn object(model: ModelInfo) -> ModelObject {
 }
 
 async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    let noted = Noted::of(&request);
     let asked = parse_chat(&body::read(request).await?, app.fresh()?)?;
     let logprobs = asked
         .requests
         .iter()
         .any(|request| request.logprobs.is_some());
     let head = head(&app, "chatcmpl", &asked.requests);
-    let events = events(&app, asked.requests);
+    let events = events(&app, asked.requests, noted);
     if asked.stream {
         streamed(events, ChatStream::new(head, logprobs, asked.include_usage)).await
     } else {
@@ -101,6 +103,7 @@ async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response,
 }
 
 async fn completion(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    let noted = Noted::of(&request);
     let asked = parse_completion(&body::read(request).await?, app.fresh()?)?;
     let extras = Extras {
         prompts: asked.requests.len(),
@@ -108,7 +111,7 @@ async fn completion(State(app): State<Arc<App>>, request: Request) -> Result<Res
         include_usage: asked.include_usage,
     };
     let head = head(&app, "cmpl", &asked.requests);
-    let events = events(&app, asked.requests);
+    let events = events(&app, asked.requests, noted);
     if asked.stream {
         streamed(events, CompletionStream::new(head, extras)).await
     } else {
@@ -120,7 +123,7 @@ fn head(app: &App, kind: &str, requests: &[GenerateRequest]) -> AnswerHead {
     let id = requests.first().map(|request| request.id.to_string());
     AnswerHead {
         id: format!("{kind}-{}", id.unwrap_or_default()),
-        created: app.gateway.unix_seconds(),
+        created: app.gateway.unix_milliseconds() / 1000,
     }
 }
 

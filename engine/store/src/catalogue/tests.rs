@@ -38,6 +38,30 @@ fn lists_what_is_there() {
 }
 
 #[test]
+fn other_folders_are_looked_in_after_its_own() {
+    let (_data, catalogue) = catalogue();
+    let own = names(&catalogue);
+    let disk = tempfile::tempdir().unwrap();
+    let sprout = catalogue.by_name("sprout").unwrap().folder.path;
+    for name in ["acme/tiny", "sprout"] {
+        let folder = disk.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in std::fs::read_dir(&sprout).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
+    }
+    catalogue.look_in(vec!["/not/connected".into(), disk.path().to_owned()]);
+    let mut both = own.clone();
+    both.push("acme/tiny".to_owned());
+    both.sort();
+    assert_eq!(names(&catalogue), both);
+    assert_eq!(catalogue.by_name("sprout").unwrap().folder.path, sprout);
+    catalogue.look_in(Vec::new());
+    assert_eq!(names(&catalogue), own);
+}
+
+#[test]
 fn names_in_any_capitals() {
     let (_data, catalogue) = catalogue();
     for (wanted, name) in [

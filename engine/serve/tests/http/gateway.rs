@@ -13,11 +13,17 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use serve::membership::{Ask, Membership};
 use serve::settings::{Settings, SettingsChange};
+use serve::user_data::UserData;
 use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
 use serve::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
+
+#[path = "gateway/user_data.rs"]
+mod user_data;
+
+use user_data::TestUserData;
 
 /// Token ids are below this.
 const VOCABULARY: u32 = 1000;
@@ -30,6 +36,7 @@ pub struct TestGateway {
     pub running: Arc<AtomicUsize>,
     random: AtomicUsize,
     settings: Mutex<Settings>,
+    user_data: Arc<TestUserData>,
 }
 
 /// Counts a generation until it is dropped.
@@ -58,7 +65,12 @@ impl TestGateway {
                 api_address: None,
                 lend_memory_bytes_max: None,
                 idle_minutes: 0,
+                api_network: false,
+                api_network_addresses: Vec::new(),
+                model_folders: Vec::new(),
+                welcomed: true,
             }),
+            user_data: Arc::default(),
         }
     }
 
@@ -197,8 +209,17 @@ fn scored(request: &GenerateRequest, text: &str, probable: bool) -> Vec<ScoredTo
 }
 
 impl Gateway for TestGateway {
-    fn settings(&self) -> Settings {
-        self.settings.lock().unwrap().clone()
+    fn settings(&self) -> BoxFuture<'_, Settings> {
+        async { self.settings.lock().unwrap().clone() }.boxed()
+    }
+
+    fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        self.settings.lock().unwrap().name = "as at first".into();
+        async { Ok(()) }.boxed()
+    }
+
+    fn user_data(&self) -> Arc<dyn UserData> {
+        self.user_data.clone()
     }
 
     fn membership(&self) -> BoxStream<'static, Membership> {
@@ -241,6 +262,8 @@ impl Gateway for TestGateway {
                 weights_bytes: 12 << 20,
                 family: "llama".to_string(),
                 weights_format: "float32".to_string(),
+                licence: String::new(),
+                folder: "/models/sprout".into(),
             }),
         };
         let models = vec![model("sprout"), model("acme/big-model")];
@@ -286,7 +309,7 @@ impl Gateway for TestGateway {
         Ok(self.random.fetch_add(1, Ordering::SeqCst) as u64)
     }
 
-    fn unix_seconds(&self) -> u64 {
+    fn unix_milliseconds(&self) -> u64 {
         1_700_000_000
     }
 }

@@ -1,0 +1,259 @@
+//! `/admin/conversations`, `/admin/api-keys`, `/admin/logs`: what the node keeps for its user.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request};
+use axum::routing::{delete, get};
+use axum::{Json, Router, extract};
+use base::{ErrorCode, Failure};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+#[cfg(test)]
+use ts_rs::TS;
+
+use super::error::Refused;
+use crate::app::App;
+use crate::user_data::{self, ConversationId, UserData};
+use crate::{body, json};
+
+/// Longest title of a conversation, in characters.
+const TITLE_CHARS_MAX: usize = 200;
+/// Longest content of a conversation: hundreds of long answers.
+const CONTENT_BYTES_MAX: usize = 8 << 20;
+/// Longest name of a key, in characters.
+const KEY_NAME_CHARS_MAX: usize = 60;
+
+type Shared = extract::State<Arc<App>>;
+type Id = Result<Path<String>, PathRejection>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/admin/conversations", get(conversations))
+        .route(
+            "/admin/conversations/{id}",
+            get(conversation).put(keep).delete(forget),
+        )
+        .route("/admin/api-keys", get(keys).post(make_key))
+        .route("/admin/api-keys/{id}", delete(remove_key))
+        .route("/admin/logs", get(log))
+}
+
+async fn conversations(app: Shared) -> Result<Json<Conversations>, Refused> {
+    let kept = on_disk(&app, UserData::conversations).await?;
+    let conversations = kept.into_iter().map(|kept| ConversationSummary {
+        id: kept.id,
+        title: kept.title,
+        changed_ms: kept.changed_ms,
+    });
+    Ok(Json(Conversations {
+        conversations: conversations.collect(),
+    }))
+}
+
+async fn conversation(app: Shared, id: Id) -> Result<Json<KeptConversation>, Refused> {
+    let id = conversation_id(id)?;
+    let kept = on_disk(&app, move |data| data.conversation(&id)).await?;
+    Ok(Json(KeptConversation {
+        title: kept.title,
+        changed_ms: kept.changed_ms,
+        content: kept.content,
+    }))
+}
+
+async fn keep(app: Shared, id: Id, request: Request) -> Result<StatusCode, Refused> {
+    let id = conversation_id(id)?;
+    let kept = parse_conversation(&body::read(request).await?)?;
+    on_disk(&app, move |data| data.keep_conversation(&id, &kept)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn forget(app: Shared, id: Id) -> Result<StatusCode, Refused> {
+    let id = conversation_id(id)?;
+    on_disk(&app, move |data| data.forget_conversation(&id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn keys(app: Shared) -> Result<Json<ApiKeys>, Refused> {
+    let keys = on_disk(&app, |data| Ok(data.keys())).await?;
+    let keys = keys.into_iter().map(ApiKey::from).collect();
+    Ok(Json(ApiKeys { keys }))
+}
+
+async fn make_key(app: Shared, request: Request) -> Result<(StatusCode, Json<NewApiKey>), Refused> {
+    let KeyWish { name } = json::parse(&body::read(request).await?)?;
+    let name = name.trim().to_owned();
+    if name.is_empty() || name.chars().count() > KEY_NAME_CHARS_MAX {
+        let message = format!("a key's name has 1 to {KEY_NAME_CHARS_MAX} characters");
+        return Err(invalid(&message, "name").into());
+    }
+    let made = on_disk(&app, move |data| data.make_key(&name)).await?;
+    let ApiKey {
+        id,
+        name,
+        created_ms,
+    } = made.shown.into();
+    let made = NewApiKey {
+        id,
+        name,
+        created_ms,
+        key: made.key,
+    };
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn remove_key(app: Shared, id: Id) -> Result<StatusCode, Refused> {
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    on_disk(&app, move |data| data.remove_key(&id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn log(app: Shared) -> Result<Json<Logs>, Refused> {
+    let user_data::Log { path, lines } = on_disk(&app, UserData::log).await?;
+    Ok(Json(Logs { path, lines }))
+}
+
+/// Asks off the runtime's threads: files may be slow.
+async fn on_disk<T: Send + 'static>(
+    app: &App,
+    ask: impl FnOnce(&dyn UserData) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let data = app.gateway.user_data();
+    let asking = tokio::task::spawn_blocking(move || ask(&*data));
+    let broken = |_| Failure::new(ErrorCode::Internal, "reading or writing broke off");
+    asking.await.map_err(broken)?
+}
+
+fn conversation_id(id: Id) -> Result<ConversationId, Failure> {
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    let message = "a conversation's id has 1 to 64 of a-z, 0-9 and -";
+    ConversationId::new(&id).ok_or_else(|| invalid(message, "id"))
+}
+
+fn parse_conversation(body: &[u8]) -> Result<user_data::Conversation, Failure> {
+    let kept: KeptConversation = json::parse(body)?;
+    if kept.title.chars().count() > TITLE_CHARS_MAX {
+        let message = format!("a title has at most {TITLE_CHARS_MAX} characters");
+        return Err(invalid(&message, "title"));
+    }
+    if kept.content.get().len() > CONTENT_BYTES_MAX {
+        let message = format!("a conversation has at most {} MiB", CONTENT_BYTES_MAX >> 20);
+        return Err(Failure::new(ErrorCode::TooLarge, message).hint("begin a new one"));
+    }
+    Ok(user_data::Conversation {
+        title: kept.title,
+        changed_ms: kept.changed_ms,
+        content: kept.content,
+    })
+}
+
+fn invalid(message: &str, param: &str) -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, message).param(param)
+}
+
+/// The conversations that this node keeps, the latest first.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Conversations {
+    pub(crate) conversations: Vec<ConversationSummary>,
+}
+
+/// What a list shows of a conversation.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct ConversationSummary {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    /// Milliseconds since 1970.
+    pub(crate) changed_ms: u64,
+}
+
+/// A conversation.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct KeptConversation {
+    pub(crate) title: String,
+    /// Milliseconds since 1970.
+    pub(crate) changed_ms: u64,
+    /// Any JSON; the page that wrote it knows what it means.
+    #[cfg_attr(test, ts(type = "unknown"))]
+    pub(crate) content: Box<RawValue>,
+}
+
+/// The keys with which programs on other computers may use the API.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct ApiKeys {
+    pub(crate) keys: Vec<ApiKey>,
+}
+
+/// A key without what makes it one.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct ApiKey {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Milliseconds since 1970.
+    pub(crate) created_ms: u64,
+}
+
+/// A key that was just made.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct NewApiKey {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Milliseconds since 1970.
+    pub(crate) created_ms: u64,
+    /// Not to be had again.
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyWish {
+    name: String,
+}
+
+/// The end of the node's log.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Logs {
+    /// The file; null if this node writes none.
+    pub(crate) path: Option<String>,
+    /// The newest last.
+    pub(crate) lines: Vec<String>,
+}
+
+impl From<user_data::ApiKey> for ApiKey {
+    fn from(key: user_data::ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            created_ms: key.created_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_is_kept_as_it_was_written() {
+        let body = br#"{"title": "Hello", "changed_ms": 7, "content": {"b": 1.0, "a": [ ]}}"#;
+        let kept = parse_conversation(body).unwrap();
+        assert_eq!(kept.content.get(), r#"{"b": 1.0, "a": [ ]}"#);
+        let refused = |body: &str| parse_conversation(body.as_bytes()).unwrap_err().message;
+        assert_eq!(
+            refused(r#"{"title": "Hello", "changed_ms": 7}"#),
+            "the body: missing field `content`"
+        );
+        assert!(refused(r#"{"title": "", "changed_ms": 7, "content": {"#).contains("JSON"));
+        let long = "x".repeat(TITLE_CHARS_MAX + 1);
+        let body = format!(r#"{{"title": "{long}", "changed_ms": 7, "content": 1}}"#);
+        assert!(refused(&body).contains("title"));
+    }
+}

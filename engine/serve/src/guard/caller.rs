@@ -1,0 +1,39 @@
+//! Where a request comes from.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use tower::{Service, ServiceExt};
+
+/// The other end of a connection; an extension of each of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller(IpAddr);
+
+impl Caller {
+    pub(crate) fn new(ip: IpAddr) -> Self {
+        Self(ip.to_canonical())
+    }
+
+    /// Its address if it is another computer. Who asks this computer by its address on the network counts as one too:
+    /// only the system knows which addresses are its own.
+    pub(crate) fn elsewhere(&self) -> Option<IpAddr> {
+        (!self.0.is_loopback()).then_some(self.0)
+    }
+
+    /// The routes with this as the caller of every request.
+    pub(crate) fn asks(
+        self,
+        routes: Router,
+    ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send {
+        routes.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(self);
+            request
+        })
+    }
+}

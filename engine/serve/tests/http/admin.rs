@@ -1,0 +1,110 @@
+//! The admin API: the cluster and the settings.
+
+use super::*;
+
+#[tokio::test]
+async fn shows_and_changes_settings() {
+    let running = start().await;
+    let shown = running.get("/admin/settings").await.json(200);
+    assert_eq!(shown["name"], "study");
+    assert_eq!(shown["lend_memory_bytes_max"], Value::Null);
+    let json = [("Content-Type", "application/json")];
+    let client = &running.client;
+    let change = |body: &'static [u8]| client.send("PATCH", "/admin/settings", &json, body);
+    let changed = change(br#"{"name": "attic"}"#).await.json(200);
+    assert_eq!(changed["name"], "attic");
+    let refused = change(br#"{"name": "cellar", "api_port": 1}"#).await;
+    assert_eq!(refused.json(500)["error"]["hint"], "choose another");
+    change(br#"{"colour": "green"}"#).await.json(400);
+    assert_eq!(running.get("/admin/settings").await.json(200), changed);
+}
+
+#[tokio::test]
+async fn opens_shows_plans_and_closes_instances() {
+    let running = start().await;
+    let state = running.get("/admin/state").await.json(200);
+    assert_eq!(state["nodes"][0]["name"], "oak");
+    assert_eq!(
+        state["instances"][0]["shards"][0]["layers"],
+        json!([20, 30])
+    );
+    let wish = json!({"model": "sprout", "sharding": "tensor", "node_count": 2});
+    let opened = running.post("/admin/instances", &wish).await.json(202);
+    assert_eq!(opened, json!({"id": "00000000000000aa"}));
+    assert_eq!(running.gateway.last_wish().node_count, Some(2));
+    let placements = running.post("/admin/plan", &wish).await.json(200);
+    assert_eq!(
+        placements["placements"][0]["shards"][1]["tensor"],
+        json!([1, 2])
+    );
+    // Only what this node has the files of can be opened here.
+    let models = running.get("/admin/models").await.json(200);
+    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout"});
+    assert_eq!(models, json!({"models": [sprout]}));
+    let list = running.get("/admin/instances").await.json(200);
+    let id = list["instances"][0]["id"].as_str().unwrap();
+    let one = running
+        .get(&format!("/admin/instances/{id}"))
+        .await
+        .json(200);
+    assert_eq!(one, list["instances"][0]);
+    let path = format!("/admin/instances/{id}");
+    assert_eq!(
+        running.client.send("DELETE", &path, &[], b"").await.status,
+        204
+    );
+    running.get(&path).await.json(404);
+    for path in [
+        "/admin/instances/x",
+        "/admin/instances/%ff",
+        "/admin/nothing",
+    ] {
+        assert_eq!(
+            running.get(path).await.json(404)["error"]["code"],
+            "not_found"
+        );
+    }
+    let wrong = running
+        .post("/admin/instances", &json!({"model": 1}))
+        .await
+        .json(400);
+    assert_eq!(
+        wrong["error"]["message"],
+        "model: invalid type: integer `1`, expected a string"
+    );
+    running
+        .client
+        .send("PUT", "/admin/state", &[], b"")
+        .await
+        .json(405);
+}
+
+#[tokio::test]
+async fn changes_are_streamed_and_coalesced() {
+    let mut running = start().await;
+    let mut events = running.client.open("GET", "/admin/events", b"").await;
+    let mut first = String::new();
+    while !(first.contains("event: state\n") && first.contains("event: membership\n")) {
+        first += &events.until("\n\n").await;
+    }
+    assert!(
+        first.contains("event: state\ndata: {\"node_id\""),
+        "{first}"
+    );
+    for number in 0..1000 {
+        running.gateway.change(|view: &mut ClusterView| {
+            view.nodes[0].name = format!("oak-{number}");
+        });
+    }
+    let rest = events.until("oak-999").await;
+    assert!(rest.matches("event: state").count() < 20, "{rest}");
+    let ended = tokio::time::Instant::now();
+    running.stop.take().unwrap().send(()).unwrap();
+    timeout(LIMIT, running.ended).await.unwrap().unwrap();
+    // Without the streams' own end the server would wait for them as long as it may.
+    assert!(
+        ended.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        ended.elapsed()
+    );
+}

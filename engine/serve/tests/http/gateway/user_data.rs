@@ -1,0 +1,79 @@
+//! What a user keeps, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use base::{ErrorCode, Failure};
+use serve::user_data::{
+    ApiKey, Conversation, ConversationId, ConversationSummary, Log, NewApiKey, UserData,
+};
+
+#[derive(Default)]
+pub struct TestUserData {
+    conversations: Mutex<BTreeMap<String, Conversation>>,
+    keys: Mutex<Vec<NewApiKey>>,
+}
+
+impl UserData for TestUserData {
+    fn conversations(&self) -> Result<Vec<ConversationSummary>, Failure> {
+        let kept = self.conversations.lock().unwrap();
+        let summaries = kept.iter().map(|(id, kept)| ConversationSummary {
+            id: id.clone(),
+            title: kept.title.clone(),
+            changed_ms: kept.changed_ms,
+        });
+        Ok(summaries.collect())
+    }
+
+    fn conversation(&self, id: &ConversationId) -> Result<Conversation, Failure> {
+        let kept = self.conversations.lock().unwrap();
+        let missing = || Failure::new(ErrorCode::NotFound, "there is no such conversation");
+        kept.get(id.as_str()).cloned().ok_or_else(missing)
+    }
+
+    fn keep_conversation(&self, id: &ConversationId, it: &Conversation) -> Result<(), Failure> {
+        let id = id.as_str().to_owned();
+        self.conversations.lock().unwrap().insert(id, it.clone());
+        Ok(())
+    }
+
+    fn forget_conversation(&self, id: &ConversationId) -> Result<(), Failure> {
+        self.conversations.lock().unwrap().remove(id.as_str());
+        Ok(())
+    }
+
+    fn keys(&self) -> Vec<ApiKey> {
+        let keys = self.keys.lock().unwrap();
+        keys.iter().map(|key| key.shown.clone()).collect()
+    }
+
+    fn make_key(&self, name: &str) -> Result<NewApiKey, Failure> {
+        let key = NewApiKey {
+            shown: ApiKey {
+                id: name.to_owned(),
+                name: name.to_owned(),
+                created_ms: 7,
+            },
+            key: format!("espalier-{name}"),
+        };
+        self.keys.lock().unwrap().push(key.clone());
+        Ok(key)
+    }
+
+    fn remove_key(&self, id: &str) -> Result<(), Failure> {
+        self.keys.lock().unwrap().retain(|key| key.shown.id != id);
+        Ok(())
+    }
+
+    fn knows_key(&self, key: &str) -> bool {
+        self.keys
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|known| known.key == key)
+    }
+
+    fn log(&self) -> Result<Log, Failure> {
+        Ok(Log::default())
+    }
+}
