@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { arrange, boxOf, connect, ordered, overlap } from "./layout";
+import { arrange, boxOf, connect, ordered, overlap, widthOf } from "./layout";
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `n${index}`);
 const pairsOf = (names: string[]) => names.flatMap((a, index) => names.slice(index + 1).map((b) => [a, b] as const));
@@ -79,6 +79,12 @@ describe("labels", () => {
 it("a line to nobody is none", () => {
   const none = [{ a: "n0", b: "n9", lines: 1 }, { a: "n0", b: "n0", lines: 1 }];
   expect(connect(arrange(ids(2), 668), none)).toEqual([null, null]);
+});
+
+it("the longest line has room in a label's box", () => {
+  const box = boxOf({ x: 0, y: 0, lines: 3 });
+  for (const line of ["Thunderbolt", "936 Mbit/s", "12.3 ms"]) expect(widthOf([line, "x"])).toBeLessThanOrEqual(box.width);
+  expect(boxOf({ x: 0, y: 0, lines: 1 }).width).toBeGreaterThanOrEqual(widthOf(["123 ms"]));
 });
 
 it("who stays keeps the place in the order", () => {

@@ -132,6 +132,11 @@ export function boxOf({ x, y, lines }: Label): Box {
   return { x: x - width / 2, y: y - height / 2, width, height };
 }
 
+/** About as wide as these lines are, so that they hide no more of their link than they must. */
+export function widthOf(lines: readonly string[]): number {
+  return Math.max(0, ...lines.map((line) => line.length)) * 6.6 + 8;
+}
+
 /** Better one line than no label. */
 function labelOf(curve: Curve, lines: number, taken: readonly Box[]): Label | null {
   if (lines === 0) return null;
