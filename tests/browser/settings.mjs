@@ -1,6 +1,8 @@
 // The first run and the settings, as a person goes through them.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { check } from "./accessible.mjs";
 import { nav } from "./hands.mjs";
 
@@ -17,6 +19,7 @@ async function asNew(page, base) {
 
 /** The first run, left early and then taken to its end, with Sprout loaded: it comes once. */
 export async function firstRun(page, hand, base) {
+  await asNew(page, base);
   const focused = () => page.evaluate(() => document.activeElement.textContent);
   for (const title of ["Several computers, one language model", "Your other computers", "A first answer"]) {
     await page.getByRole("heading", { name: title }).waitFor();
@@ -98,10 +101,20 @@ async function folder(page, hand) {
   await page.getByText("is the disk connected?").waitFor({ state: "detached" });
 }
 
+/** A port that nobody listens on. */
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
 /** The page says where it is now, and is there. */
 export async function move(page, hand, base) {
   await hand.press(page, nav(page, "Settings"));
-  await hand.write(page, page.getByRole("spinbutton", { name: "Port" }), "0");
+  await hand.write(page, page.getByRole("spinbutton", { name: "Port" }), String(await freePort()));
   await page.keyboard.press("Enter");
   const link = page.getByRole("alert").getByRole("link");
   await link.waitFor();

@@ -35,7 +35,8 @@ describe("a call", () => {
   });
 
   it("names its client", () => {
-    expect([clientText(call()), clientText(call({ client: "" }))]).toEqual(["curl", "unnamed program"]);
+    const names = ["curl", "Mozilla/5.0", ""].map((client) => clientText(call({ client })));
+    expect(names).toEqual(["curl", "a browser", "unnamed program"]);
   });
 
   it("has figures once they are known", () => {

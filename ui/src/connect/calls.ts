@@ -32,9 +32,9 @@ export function statusText(call: Call): string {
   return call.status === null || state === "running" ? STATE_WORDS[state] : `${call.status} ${STATE_WORDS[state]}`;
 }
 
-/** Who called, in the client's own words. */
+/** Who called, in the client's own words; every browser calls itself Mozilla. */
 export function clientText({ client }: Call): string {
-  return client || "unnamed program";
+  return client.startsWith("Mozilla/") ? "a browser" : client || "unnamed program";
 }
 
 export function durationText({ duration_ms }: Call): string {
