@@ -23,15 +23,35 @@ reason: string | null, memory_total_bytes: number,
 /**
  * What it lends to models beyond those it holds.
  */
-memory_available_bytes: number, };
+memory_available_bytes: number, 
+/**
+ * Whether heat slows it down; null if it does not say.
+ */
+thermal: Level | null, 
+/**
+ * Whether programs on it wait for memory; null if it does not say.
+ */
+memory_pressure: Level | null, };
 
 export type NodeState = "online" | "locked" | "lost";
+
+export type Level = "normal" | "elevated" | "critical";
 
 export type Link = { a: string, b: string, 
 /**
  * Measured round trip, microseconds.
  */
-round_trip_us: number | null, };
+round_trip_us: number | null, 
+/**
+ * Measured; of two directions the slower one.
+ */
+bandwidth_bytes_per_s: number | null, 
+/**
+ * Null if the nodes do not know.
+ */
+kind: LinkKind | null, };
+
+export type LinkKind = "loopback" | "ethernet" | "wifi" | "thunderbolt" | "other";
 
 export type Instance = { id: string, 
 /**
@@ -61,7 +81,11 @@ generation: number,
 /**
  * By rank.
  */
-shards: Array<Shard>, };
+shards: Array<Shard>, 
+/**
+ * Null while nobody asks it anything.
+ */
+activity: Activity | null, };
 
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
@@ -82,6 +106,24 @@ layers: [number, number],
  * Which slice, of how many.
  */
 tensor: [number, number], bytes: number, };
+
+export type Activity = { 
+/**
+ * Requests whose prompt is being read.
+ */
+reading: number, 
+/**
+ * Requests being answered.
+ */
+answering: number, 
+/**
+ * Requests that wait for a place.
+ */
+waiting: number, 
+/**
+ * Generated over the last second or so, for all requests together.
+ */
+tokens_per_s: number, };
 
 export type Settings = { name: string, 
 /**
