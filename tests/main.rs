@@ -11,6 +11,7 @@ mod locked_out;
 mod malformed;
 mod pairing;
 mod parity;
+mod picture;
 mod recovery;
 mod sharded;
 mod switches;

@@ -3,6 +3,7 @@
 //! Plain data and small pure functions. Never: tokio, I/O, a clock, a wire format.
 
 pub mod card;
+pub mod condition;
 pub mod failure;
 pub mod generate;
 pub mod ids;
@@ -11,6 +12,7 @@ pub mod shard;
 pub mod tokens;
 
 pub use card::{LayerCost, ModelCard};
+pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
 pub use failure::{ErrorCode, Failure};
 pub use generate::{
     AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, Message, Prompt,

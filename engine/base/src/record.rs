@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::{
-    Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, ShardPlan, ShardingChoice,
+    Failure, Fingerprint, InstanceActivity, InstanceId, LinkKind, ModelCard, ModelId, NodeId,
+    Pressure, ShardPlan, ShardingChoice,
 };
 
 /// A node's word about itself. Written by that node alone.
@@ -35,6 +36,10 @@ pub struct NodeRecord {
     pub owns: Vec<InstanceId>,
     /// The shards it holds or is about to.
     pub shards: Vec<LocalShard>,
+    /// What weighs on it.
+    pub pressure: Pressure,
+    /// What the instances that it drives are doing; those that nobody asks anything are left out.
+    pub activity: Vec<InstanceActivity>,
 }
 
 /// One end of a link as the node at this end sees it.
@@ -44,6 +49,10 @@ pub struct Link {
     pub node: NodeId,
     /// Measured round trip in microseconds; `None` before the first measurement.
     pub round_trip_us: Option<u32>,
+    /// Measured, bytes per second from this end to the other; `None` before the measurement.
+    pub bandwidth_bytes_per_s: Option<u64>,
+    /// What it runs over, if this end knows.
+    pub kind: Option<LinkKind>,
 }
 
 /// A shard as its holder reports it.

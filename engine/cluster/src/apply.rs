@@ -1,7 +1,5 @@
 //! Facts in. Every event leaves the state consistent: this node's own record says what is so.
 
-use std::net::IpAddr;
-
 use base::{InstanceId, InstancePhase, InstanceRecord, NodeId, NodeRecord, ShardStatus};
 
 use crate::state::{Care, Instance, LinkEnds, Peer, Ports, State, Unsent};
@@ -15,7 +13,17 @@ impl State {
                 node,
                 local_ip,
                 remote_ip,
-            } => self.link_up(node, local_ip, remote_ip, now_ms),
+                kind,
+            } => {
+                let ends = LinkEnds {
+                    local_ip,
+                    remote_ip,
+                    round_trip_us: None,
+                    bandwidth_bytes_per_s: None,
+                    kind,
+                };
+                self.link_up(node, ends, now_ms);
+            }
             Event::LinkDown { node } => self.link_down(node, now_ms),
             Event::Parted => self.part(),
             Event::Changed {
@@ -26,6 +34,24 @@ impl State {
                 node,
                 round_trip_us,
             } => self.link_measured(node, round_trip_us),
+            Event::LinkBandwidth { node, bytes_per_s } => {
+                let peer = self.peers.get_mut(&node);
+                if let Some(link) = peer.and_then(|peer| peer.link.as_mut()) {
+                    link.bandwidth_bytes_per_s = Some(bytes_per_s);
+                }
+            }
+            Event::Pressure(pressure) => {
+                if self.me.pressure != pressure {
+                    self.me.pressure = pressure;
+                    self.tell_own_record();
+                }
+            }
+            Event::Activity(activity) => {
+                if self.me.activity != activity {
+                    self.me.activity = activity;
+                    self.tell_own_record();
+                }
+            }
             Event::Seen(sighting) => self.seen(sighting),
             Event::Unseen { node } => {
                 self.sightings.remove(&node);
@@ -62,7 +88,7 @@ impl State {
         self.observe(now_ms);
     }
 
-    fn link_up(&mut self, node: NodeId, local_ip: IpAddr, remote_ip: IpAddr, now_ms: u64) {
+    fn link_up(&mut self, node: NodeId, ends: LinkEnds, now_ms: u64) {
         if node == self.me.id || !self.room_for_peer(node) {
             return;
         }
@@ -71,11 +97,7 @@ impl State {
         let unsent = instances.map(|id| Unsent::Instance(*id));
         let unsent = unsent.chain([Unsent::Node]).collect();
         let peer = self.peers.entry(node).or_default();
-        peer.link = Some(LinkEnds {
-            local_ip,
-            remote_ip,
-            round_trip_us: None,
-        });
+        peer.link = Some(ends);
         peer.lost_ms = None;
         peer.unsent = unsent;
         for event in std::mem::take(&mut peer.early) {

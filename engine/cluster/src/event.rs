@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use base::{
-    Failure, Fingerprint, InstanceId, InstanceRecord, ModelCard, ModelId, NodeId, NodeRecord,
-    Secret, ShardingChoice,
+    Failure, Fingerprint, InstanceActivity, InstanceId, InstanceRecord, LinkKind, ModelCard,
+    ModelId, NodeId, NodeRecord, Pressure, Secret, ShardingChoice,
 };
 
 use crate::ShardKey;
@@ -20,6 +20,8 @@ pub enum Event {
         local_ip: IpAddr,
         /// Its address.
         remote_ip: IpAddr,
+        /// What the link runs over, if that is known.
+        kind: Option<LinkKind>,
     },
     /// That session is gone.
     LinkDown {
@@ -42,6 +44,17 @@ pub enum Event {
         /// Microseconds.
         round_trip_us: u32,
     },
+    /// How much a link carries was measured.
+    LinkBandwidth {
+        /// The member at the other end.
+        node: NodeId,
+        /// From here to there.
+        bytes_per_s: u64,
+    },
+    /// What weighs on this machine has changed, or not.
+    Pressure(Pressure),
+    /// What the instances that this node drives are doing has changed, or not.
+    Activity(Vec<InstanceActivity>),
     /// A node was discovered, member or not.
     Seen(Sighting),
     /// A discovered node is no longer announced.

@@ -52,6 +52,9 @@ impl State {
             | Event::Parted
             | Event::Changed { .. }
             | Event::LinkMeasured { .. }
+            | Event::LinkBandwidth { .. }
+            | Event::Pressure(_)
+            | Event::Activity(_)
             | Event::Seen(_)
             | Event::Unseen { .. }
             | Event::Node { .. }

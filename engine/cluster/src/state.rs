@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use base::{
-    Failure, InstanceId, InstanceRecord, Link, LocalShard, NodeId, NodeRecord, ShardStatus,
+    Failure, InstanceId, InstanceRecord, Link, LinkKind, LocalShard, NodeId, NodeRecord, Pressure,
+    ShardStatus,
 };
 
 use crate::{Event, Problem, ShardKey, Sighting, limits};
@@ -70,6 +71,8 @@ pub(crate) struct LinkEnds {
     pub(crate) local_ip: IpAddr,
     pub(crate) remote_ip: IpAddr,
     pub(crate) round_trip_us: Option<u32>,
+    pub(crate) bandwidth_bytes_per_s: Option<u64>,
+    pub(crate) kind: Option<LinkKind>,
 }
 
 /// The ports of a shard.
@@ -174,6 +177,8 @@ impl State {
                 links: Vec::new(),
                 owns: Vec::new(),
                 shards: Vec::new(),
+                pressure: Pressure::default(),
+                activity: Vec::new(),
             },
             peers: BTreeMap::new(),
             sightings: BTreeMap::new(),
@@ -278,6 +283,8 @@ impl LinkEnds {
         Link {
             node,
             round_trip_us: self.round_trip_us,
+            bandwidth_bytes_per_s: self.bandwidth_bytes_per_s,
+            kind: self.kind,
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, InstanceId, InstancePhase, ModelId, NodeId, NodeRecord,
-    ShardStatus, Sharding, TensorSlice,
+    ErrorCode, Failure, Fingerprint, InstanceActivity, InstanceId, InstancePhase, LinkKind,
+    ModelId, NodeId, NodeRecord, Pressure, ShardStatus, Sharding, TensorSlice,
 };
 
+use crate::placement::Pair;
 use crate::state::{Instance, State};
 use crate::{cache_tokens, decide};
 
@@ -38,6 +39,8 @@ pub struct NodeView {
     pub memory_total_bytes: u64,
     /// Memory it lends, in bytes; 0 for one that is not online.
     pub memory_available_bytes: u64,
+    /// What weighs on it, as it says itself.
+    pub pressure: Pressure,
 }
 
 /// Whether a node takes part.
@@ -60,6 +63,10 @@ pub struct LinkView {
     pub b: NodeId,
     /// Measured round trip in microseconds, if known.
     pub round_trip_us: Option<u32>,
+    /// Measured, bytes per second; of two directions the slower one.
+    pub bandwidth_bytes_per_s: Option<u64>,
+    /// What it runs over, if that is known.
+    pub kind: Option<LinkKind>,
 }
 
 /// An instance.
@@ -91,6 +98,8 @@ pub struct InstanceView {
     pub failure: Option<Failure>,
     /// By rank; of the last plan if none is in force.
     pub shards: Vec<ShardView>,
+    /// What it is doing; `None` while nobody asks it anything.
+    pub activity: Option<InstanceActivity>,
 }
 
 /// How an instance is.
@@ -157,11 +166,8 @@ impl InstanceView {
 impl State {
     /// How the cluster looks from here.
     pub fn view(&self) -> ClusterView {
-        let links = self.pairs().into_iter().map(|pair| LinkView {
-            a: pair.a,
-            b: pair.b,
-            round_trip_us: pair.round_trip_us,
-        });
+        let links = self.pairs();
+        let links = links.iter().map(|pair| self.view_link(pair));
         let open = |instance: &&Instance| instance.record.phase != InstancePhase::Closed;
         let instances = self.instances.values().filter(open);
         ClusterView {
@@ -171,6 +177,22 @@ impl State {
             instances: instances
                 .map(|instance| self.view_instance(instance))
                 .collect(),
+        }
+    }
+
+    fn view_link(&self, pair: &Pair) -> LinkView {
+        let end = |of: NodeId, to: NodeId| {
+            let links = &self.live_record(of)?.links;
+            links.iter().find(|link| link.node == to)
+        };
+        let ends = [end(pair.a, pair.b), end(pair.b, pair.a)];
+        let measured = ends.iter().flatten();
+        LinkView {
+            a: pair.a,
+            b: pair.b,
+            round_trip_us: pair.round_trip_us,
+            bandwidth_bytes_per_s: measured.filter_map(|link| link.bandwidth_bytes_per_s).min(),
+            kind: ends.iter().flatten().find_map(|link| link.kind),
         }
     }
 
@@ -208,6 +230,7 @@ impl State {
                     state: NodeState::Locked(reason.clone()),
                     memory_total_bytes: 0,
                     memory_available_bytes: 0,
+                    pressure: Pressure::default(),
                 });
             }
         }
@@ -249,8 +272,15 @@ impl State {
             sharding: plan.map(|plan| plan.sharding),
             state,
             failure,
+            activity: self.view_activity(record.id, &shards),
             shards,
         }
+    }
+
+    fn view_activity(&self, id: InstanceId, shards: &[ShardView]) -> Option<InstanceActivity> {
+        let driver = self.live_record(shards.first()?.node)?;
+        let found = driver.activity.iter().find(|one| one.instance == id);
+        found.copied()
     }
 
     fn instance_state(
@@ -308,5 +338,6 @@ fn view_node(record: &NodeRecord, state: NodeState) -> NodeView {
         state,
         memory_total_bytes: record.memory_total_bytes,
         memory_available_bytes: record.memory_available_bytes,
+        pressure: record.pressure,
     }
 }

@@ -54,6 +54,8 @@ pub enum Submitted {
 pub struct Load {
     /// Sequences being computed.
     pub running: u32,
+    /// Those of them whose prompt is not read to its end.
+    pub reading: u32,
     /// Requests waiting.
     pub waiting: u32,
     /// Tokens of cache that the sequences being computed take.
@@ -223,6 +225,11 @@ impl Scheduler {
     pub fn load(&self) -> Load {
         Load {
             running: self.running.len() as u32,
+            reading: self
+                .running
+                .iter()
+                .filter(|running| running.sequence.is_reading())
+                .count() as u32,
             waiting: self.waiting.len() as u32,
             cache_tokens_reserved: self.cache_tokens(),
             prompt_tokens: self.prompt_tokens,

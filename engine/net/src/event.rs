@@ -52,6 +52,13 @@ pub enum NetEvent {
         /// There and back, microseconds.
         round_trip_us: u64,
     },
+    /// How much a link carries was measured, once for each time that it is up.
+    LinkBandwidth {
+        /// The node at the other end.
+        node: NodeId,
+        /// From here to there.
+        bytes_per_s: u64,
+    },
 }
 
 /// A node that can be seen, whether or not it lets us in.

@@ -154,6 +154,12 @@ impl Hub {
                     });
                 }
             }
+            HubMessage::Carried { node, bytes_per_s } => {
+                if self.links.is_up(node) {
+                    let carried = NetEvent::LinkBandwidth { node, bytes_per_s };
+                    self.emit(carried).await;
+                }
+            }
             HubMessage::CallFailed { target, error } => self.call_failed(target, &error).await,
             HubMessage::Itself(target) => {
                 self.calls.forget(&target);

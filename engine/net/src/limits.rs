@@ -64,6 +64,17 @@ pub(crate) const HUB_QUEUE: usize = 256;
 /// Events that wait for `node`: a few seconds of a busy cluster.
 pub(crate) const EVENT_QUEUE: usize = 1024;
 
+/// From a session's beginning to the measurement of what it carries: the rush of the first records is over. The node of
+/// the higher id waits twice as long, so that the two directions are not measured at once.
+pub(crate) const PROBE_AFTER: Duration = Duration::from_millis(1_500);
+/// What one stream of a measurement may send.
+pub(crate) const PROBE_BYTES_MAX: usize = 512 * 1024;
+/// Streams of one measurement: together their windows are a megabyte, which fills 10 gigabits at the round trips of a
+/// cable.
+pub(crate) const PROBE_STREAMS: usize = 16;
+/// A measurement, or one stream of it at the other end: 8 MB over a slow radio.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Generations at once on one link in one direction.
 pub(crate) const GENERATIONS_MAX: usize = 128;
 /// HTTP/2 streams at once on one connection: the control stream, the generations, and as many that are just

@@ -32,6 +32,7 @@ pub(crate) mod keep;
 pub(crate) mod listen;
 pub(crate) mod outbound;
 pub(crate) mod pairing;
+mod probe;
 
 /// What every session of this node shares.
 pub(crate) struct Context {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::membership::Keeper;
 use crate::network::Joined;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Activity, Supervisor};
 use translate::{event_of, frame_of};
 
 /// Events of all workers that wait for the actor. It handles one in microseconds; a worker that fills this waits.
@@ -204,6 +204,7 @@ impl Running {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let (memory, _watch) = memory_watch::start();
         let mut memory = memory;
+        let mut activity = self.actor.supervisor.running().activity();
         loop {
             let deadline = self.deadline();
             tokio::select! {
@@ -232,6 +233,10 @@ impl Running {
                     }
                 }
                 Some(event) = memory.next() => self.take(event),
+                Ok(()) = activity.changed() => {
+                    let told = activity.borrow_and_update().iter().filter_map(Activity::told).collect();
+                    self.take(Event::Activity(told));
+                }
                 () = sleep_until(deadline) => self.take_time(),
             }
         }

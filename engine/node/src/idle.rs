@@ -63,6 +63,7 @@ mod tests {
         let one = |id, idle_since| Activity {
             instance: InstanceId(id),
             running: 0,
+            reading: 0,
             waiting: 0,
             tokens_per_s: 0.0,
             idle_since,

@@ -5,6 +5,7 @@
 mod api_port;
 pub mod cli;
 mod cluster_actor;
+mod condition;
 pub mod config;
 mod control;
 mod data_folder;

@@ -70,7 +70,8 @@ impl Membership {
             NetEvent::LinkUp { .. }
             | NetEvent::LinkDown { .. }
             | NetEvent::Frame { .. }
-            | NetEvent::LinkMeasured { .. } => {}
+            | NetEvent::LinkMeasured { .. }
+            | NetEvent::LinkBandwidth { .. } => {}
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use base::{Failure, InstanceId, ModelId, NodeId, Sharding, TensorSlice};
+use base::{
+    Failure, InstanceActivity, InstanceId, LinkKind, ModelId, NodeId, Pressure, Sharding,
+    TensorSlice,
+};
 
 /// Everything there is to see.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +35,8 @@ pub struct NodeView {
     pub memory_total_bytes: u64,
     /// Memory it lends to shards, in bytes; 0 for one that is not online.
     pub memory_available_bytes: u64,
+    /// What weighs on it.
+    pub pressure: Pressure,
 }
 
 /// Whether a node takes part.
@@ -54,6 +59,10 @@ pub struct LinkView {
     pub b: NodeId,
     /// Measured round trip in microseconds, if known.
     pub round_trip_us: Option<u32>,
+    /// Measured, bytes per second, if known.
+    pub bandwidth_bytes_per_s: Option<u64>,
+    /// What it runs over, if that is known.
+    pub kind: Option<LinkKind>,
 }
 
 /// An instance: one model placed on the cluster.
@@ -77,6 +86,8 @@ pub struct InstanceView {
     pub loading_bytes: (u64, u64),
     /// One for each rank, in rank order; of the last plan if none is in force.
     pub shards: Vec<ShardView>,
+    /// What it is doing; `None` while nobody asks it anything.
+    pub activity: Option<InstanceActivity>,
 }
 
 /// How an instance is.

@@ -15,10 +15,6 @@ pub const EVENTS_MAX: usize = 4096;
 
 /// What nodes tell each other on the control stream.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "records are rare, and taken out of their frame at once"
-)]
 pub enum PeerFrame {
     /// What the sender, or a node it knows, says of itself.
     Node(NodeRecord),
@@ -49,10 +45,6 @@ pub struct Events(pub Vec<TokenEvent>);
 
 /// [`PeerFrame`], serialized.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, for the length of a conversion"
-)]
 pub enum PeerFrameBody {
     /// A node's record.
     Node(record::NodeRecord),

@@ -118,6 +118,8 @@ pub struct Limits {
 pub struct Stats {
     /// Sequences being computed now.
     pub running: u32,
+    /// Those of them whose prompt is not read to its end.
+    pub reading: u32,
     /// Requests waiting now.
     pub waiting: u32,
     /// Tokens of cache reserved now.

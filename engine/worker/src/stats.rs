@@ -55,6 +55,7 @@ impl Counters {
         self.told = Some(Instant::now());
         Some(Stats {
             running: load.running,
+            reading: load.reading,
             waiting: load.waiting,
             cache_tokens_reserved: load.cache_tokens_reserved,
             steps: self.steps,

@@ -25,23 +25,31 @@ reason: string | null, memory_total_bytes: number,
  */
 memory_available_bytes: number, 
 /**
- * How hot it is; null if the machine does not say.
+ * Whether heat slows it down; null if it does not say.
  */
 thermal: Level | null, 
 /**
- * How short of memory it is; null if the machine does not say.
+ * Whether programs on it wait for memory; null if it does not say.
  */
 memory_pressure: Level | null, };
 
-export type Level = "normal" | "elevated" | "critical";
-
 export type NodeState = "online" | "locked" | "lost";
+
+export type Level = "normal" | "elevated" | "critical";
 
 export type Link = { a: string, b: string, 
 /**
  * Measured round trip, microseconds.
  */
-round_trip_us: number | null, kind: LinkKind | null, bandwidth_bytes_per_s: number | null, };
+round_trip_us: number | null, 
+/**
+ * Measured; of two directions the slower one.
+ */
+bandwidth_bytes_per_s: number | null, 
+/**
+ * Null if the nodes do not know.
+ */
+kind: LinkKind | null, };
 
 export type LinkKind = "loopback" | "ethernet" | "wifi" | "thunderbolt" | "other";
 
@@ -75,11 +83,9 @@ generation: number,
  */
 shards: Array<Shard>, 
 /**
- * What it does now; null while nobody asks.
+ * Null while nobody asks it anything.
  */
 activity: Activity | null, };
-
-export type Activity = { reading: number, answering: number, waiting: number, tokens_per_s: number, };
 
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
@@ -100,6 +106,24 @@ layers: [number, number],
  * Which slice, of how many.
  */
 tensor: [number, number], bytes: number, };
+
+export type Activity = { 
+/**
+ * Requests whose prompt is being read.
+ */
+reading: number, 
+/**
+ * Requests being answered.
+ */
+answering: number, 
+/**
+ * Requests that wait for a place.
+ */
+waiting: number, 
+/**
+ * Generated over the last second or so, for all requests together.
+ */
+tokens_per_s: number, };
 
 export type Settings = { name: string, 
 /**

@@ -120,6 +120,11 @@ impl Sequence {
         self.given = self.tokens.len();
     }
 
+    /// Whether what was given at its beginning is not all in the cache yet.
+    pub fn is_reading(&self) -> bool {
+        self.computed < self.given
+    }
+
     /// Whether a completed step has put something into the slot.
     pub fn has_cache(&self) -> bool {
         self.computed > 0

@@ -48,6 +48,13 @@ pub(crate) enum HubMessage {
         /// There and back, microseconds.
         round_trip_us: u64,
     },
+    /// What a session carries was measured.
+    Carried {
+        /// To whom.
+        node: NodeId,
+        /// From here to there.
+        bytes_per_s: u64,
+    },
     /// A call did not become a session. It will be tried again.
     CallFailed {
         /// Whom it was for.

@@ -21,6 +21,8 @@ pub(crate) const CONTROL_PATH: &str = "/control";
 pub(crate) const GENERATE_PATH: &str = "/generate";
 /// The sender's roster, told anew when it changes.
 pub(crate) const ROSTER_PATH: &str = "/roster";
+/// Bytes that the receiver throws away: how fast they arrive is measured.
+pub(crate) const PROBE_PATH: &str = "/probe";
 /// The sender's name.
 const NAME: HeaderName = HeaderName::from_static("espalier-name");
 /// The sender's cluster name.

@@ -26,10 +26,10 @@ use super::frames::FrameReader;
 use super::handshake::Member;
 use super::heartbeat::Heartbeat;
 use super::http::{
-    Body, CONTROL_PATH, GENERATE_PATH, ROSTER_PATH, SessionTasks, queued, read_names, streamed,
-    whole, write_names,
+    Body, CONTROL_PATH, GENERATE_PATH, PROBE_PATH, ROSTER_PATH, SessionTasks, queued, read_names,
+    streamed, whole, write_names,
 };
-use super::{Context, Direction, ProvenBy, SessionId, introduce};
+use super::{Context, Direction, ProvenBy, SessionId, introduce, probe};
 use crate::hub::{HubMessage, Proven};
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, CONTROL_TIMEOUT, GENERATE_TIMEOUT, HEADER_BYTES_MAX, PING_EVERY,
@@ -124,6 +124,7 @@ impl Inbound {
         match (request.method(), request.uri().path()) {
             (&Method::POST, CONTROL_PATH) => self.control(request).await,
             (&Method::POST, GENERATE_PATH) => self.generate(request).await,
+            (&Method::POST, PROBE_PATH) => status(probe::swallow(request).await),
             (&Method::POST, ROSTER_PATH) if self.by == ProvenBy::Roster => {
                 self.roster(request).await
             }

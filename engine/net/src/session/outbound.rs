@@ -21,12 +21,12 @@ use super::heartbeat::Heartbeat;
 use super::http::{
     Body, CONTROL_PATH, ROSTER_PATH, SessionTasks, queued, read_names, whole, write_names,
 };
-use super::{Context, Direction, ProvenBy, SessionId};
+use super::{Context, Direction, ProvenBy, SessionId, probe};
 use crate::PeerFrame;
 use crate::hub::{HubMessage, Proven};
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, CONTROL_QUEUE, CONTROL_TIMEOUT, GENERATIONS_MAX, HEADER_BYTES_MAX,
-    PING_EVERY, STREAM_WINDOW_BYTES,
+    PING_EVERY, PROBE_AFTER, STREAM_WINDOW_BYTES,
 };
 
 /// Why a proven session could not be opened.
@@ -180,6 +180,7 @@ impl OpenSession {
             stop: self.outbound.stop.clone(),
         });
         if context.hub.send(up).await.is_ok() {
+            self.measure(context);
             let why = self.beat(context).await;
             tracing::debug!(node = %self.node.short(), why, "an outbound session ended");
         }
@@ -191,6 +192,20 @@ impl OpenSession {
                 id,
             })
             .await;
+    }
+
+    /// Measures once what the session carries, while it goes on.
+    fn measure(&self, context: &Context) {
+        let (node, link, hub) = (self.node, self.outbound.clone(), context.hub.clone());
+        let turns = if context.own.node < node { 1 } else { 2 };
+        let tasks = SessionTasks(self.outbound.stop.clone());
+        hyper::rt::Executor::execute(&tasks, async move {
+            tokio::time::sleep(PROBE_AFTER * turns).await;
+            if let Some(bytes_per_s) = probe::bandwidth(&link).await {
+                // A closed hub has no use for it.
+                let _ = hub.send(HubMessage::Carried { node, bytes_per_s }).await;
+            }
+        });
     }
 
     async fn beat(&mut self, context: &Context) -> &'static str {

@@ -48,6 +48,26 @@ async fn three_nodes_that_see_each_other_link_and_send() {
     assert_eq!(nodes[1].frame().await, (ids[2], record(ids[2], 1)));
 }
 
+#[tokio::test]
+async fn both_ends_measure_what_a_link_carries() {
+    let (mut a, mut b) = pair().await;
+    let carried = |event| match event {
+        NetEvent::LinkBandwidth { node, bytes_per_s } => Some((node, bytes_per_s)),
+        _ => None,
+    };
+    let (from_a, from_b) = (a.until(carried).await, b.until(carried).await);
+    assert_eq!((from_a.0, from_b.0), (b.id, a.id));
+    // Slower than any memory and faster than any modem.
+    for (_, bytes_per_s) in [from_a, from_b] {
+        assert!(
+            (1_000_000..1_000_000_000_000).contains(&bytes_per_s),
+            "{bytes_per_s}"
+        );
+    }
+    a.handle.send(b.id, &record(a.id, 1)).unwrap();
+    assert_eq!(b.frame().await, (a.id, record(a.id, 1)));
+}
+
 /// Everyone calls everyone at the same moment, on several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_nodes_that_start_together_all_link() {

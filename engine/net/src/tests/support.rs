@@ -175,6 +175,8 @@ pub(super) fn record(id: NodeId, version: u64) -> PeerFrame {
         links: Vec::new(),
         owns: Vec::new(),
         shards: Vec::new(),
+        pressure: base::Pressure::default(),
+        activity: Vec::new(),
     })
 }
 

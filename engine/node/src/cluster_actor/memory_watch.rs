@@ -1,4 +1,4 @@
-//! Measures this machine's memory now and then, off the runtime's threads.
+//! Measures this machine's memory, and what else weighs on it, now and then, off the runtime's threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::condition;
 use crate::memory::Memory;
 
 /// Other programs come and go in seconds; finer figures would only make nodes talk.
@@ -49,7 +50,14 @@ pub(super) fn start() -> (MemoryWatch, Watching) {
         loop {
             // Woken early or not, it is time to measure.
             let _ = timeout(INTERVAL, wake.notified()).await;
-            let Ok(Some(memory)) = tokio::task::spawn_blocking(Memory::measure).await else {
+            let measuring = || (Memory::measure(), condition::pressure());
+            let Ok((memory, pressure)) = tokio::task::spawn_blocking(measuring).await else {
+                continue;
+            };
+            if sender.send(Event::Pressure(pressure)).await.is_err() {
+                return;
+            }
+            let Some(memory) = memory else {
                 continue;
             };
             let event = Event::Memory {

@@ -1,7 +1,9 @@
-//! From the network's words to the cluster's and back. Pure.
+//! From the network's words to the cluster's and back. Pure, but that the system is asked what a new link runs over.
 
 use cluster::{Event, Record, Sighting};
 use net::{NetEvent, PeerFrame};
+
+use crate::condition;
 
 /// What a network event means for the cluster, if anything.
 pub(super) fn event_of(event: NetEvent) -> Option<Event> {
@@ -28,6 +30,7 @@ pub(super) fn event_of(event: NetEvent) -> Option<Event> {
             node,
             local_ip,
             remote_ip,
+            kind: condition::link_kind(local_ip, remote_ip),
         },
         NetEvent::LinkDown { node } => Event::LinkDown { node },
         NetEvent::Frame { from, frame } => match frame {
@@ -44,6 +47,7 @@ pub(super) fn event_of(event: NetEvent) -> Option<Event> {
         },
         // Who may be linked at all is not the cluster's business.
         NetEvent::RosterChanged(_) | NetEvent::Pairing(_) => return None,
+        NetEvent::LinkBandwidth { node, bytes_per_s } => Event::LinkBandwidth { node, bytes_per_s },
         NetEvent::LinkMeasured {
             node,
             round_trip_us,

@@ -52,6 +52,8 @@ fn translate(view: &ClusterView) -> served::ClusterView {
         a: link.a,
         b: link.b,
         round_trip_us: link.round_trip_us,
+        bandwidth_bytes_per_s: link.bandwidth_bytes_per_s,
+        kind: link.kind,
     });
     served::ClusterView {
         node_id: view.node_id,
@@ -73,6 +75,7 @@ fn node(node: &NodeView) -> served::NodeView {
         },
         memory_total_bytes: node.memory_total_bytes,
         memory_available_bytes: node.memory_available_bytes,
+        pressure: node.pressure,
     }
 }
 
@@ -101,5 +104,6 @@ fn instance(instance: &InstanceView) -> served::InstanceView {
         failure: instance.failure.clone(),
         loading_bytes: instance.load_progress(),
         shards: shards.collect(),
+        activity: instance.activity,
     }
 }

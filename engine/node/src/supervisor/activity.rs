@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::InstanceId;
+use base::{InstanceActivity, InstanceId};
 use tokio::time::Instant;
 use wire::worker::Stats;
 
@@ -14,14 +14,29 @@ const RATE_SPAN_MAX: Duration = Duration::from_secs(3);
 pub struct Activity {
     /// Which.
     pub instance: InstanceId,
-    /// Requests being answered.
+    /// Requests being computed.
     pub running: u32,
+    /// Those of them whose prompt is still being read.
+    pub reading: u32,
     /// Requests waiting.
     pub waiting: u32,
     /// Tokens generated per second, all requests together, over the last second or so; 0 when nothing runs.
     pub tokens_per_s: f64,
     /// Since when nobody asked for anything; `None` while somebody does.
     pub idle_since: Option<Instant>,
+}
+
+impl Activity {
+    /// As other nodes are told it; nothing while nobody asks for anything.
+    pub(crate) fn told(&self) -> Option<InstanceActivity> {
+        (self.running + self.waiting > 0).then(|| InstanceActivity {
+            instance: self.instance,
+            reading: self.reading,
+            answering: self.running.saturating_sub(self.reading),
+            waiting: self.waiting,
+            tokens_per_1000_s: (self.tokens_per_s * 1000.0) as u64,
+        })
+    }
 }
 
 /// Turns reports into an [`Activity`].
@@ -37,6 +52,7 @@ impl Meter {
         let activity = Activity {
             instance,
             running: 0,
+            reading: 0,
             waiting: 0,
             tokens_per_s: 0.0,
             idle_since: Some(now),
@@ -65,6 +81,7 @@ impl Meter {
         });
         let activity = &mut self.activity;
         activity.running = stats.running;
+        activity.reading = stats.reading;
         activity.waiting = stats.waiting;
         activity.tokens_per_s = rate.unwrap_or(0.0);
         activity.idle_since = if busy {

@@ -3,8 +3,8 @@
 use base::{ErrorCode, Failure, InstanceId, NodeId, ShardingChoice};
 
 use super::model::{
-    ErrorOut, Instance, InstanceState, Link, Loading, Model, Node, NodeState, Placement, Shard,
-    Sharding, ShardingWish, State, Wish,
+    Activity, ErrorOut, Instance, InstanceState, Level, Link, LinkKind, Loading, Model, Node,
+    NodeState, Placement, Shard, Sharding, ShardingWish, State, Wish,
 };
 use crate::gateway::{ModelInfo, OpenInstance, RankedPlacement};
 use crate::view::{self, ClusterView, InstanceView, LinkView, NodeView, ShardView};
@@ -38,6 +38,8 @@ impl From<&NodeView> for Node {
             reason,
             memory_total_bytes: node.memory_total_bytes,
             memory_available_bytes: node.memory_available_bytes,
+            thermal: node.pressure.thermal.map(Level::from),
+            memory_pressure: node.pressure.memory.map(Level::from),
         }
     }
 }
@@ -48,6 +50,41 @@ impl From<&LinkView> for Link {
             a: link.a.to_string(),
             b: link.b.to_string(),
             round_trip_us: link.round_trip_us,
+            bandwidth_bytes_per_s: link.bandwidth_bytes_per_s,
+            kind: link.kind.map(LinkKind::from),
+        }
+    }
+}
+
+impl From<base::Level> for Level {
+    fn from(level: base::Level) -> Self {
+        match level {
+            base::Level::Normal => Self::Normal,
+            base::Level::Elevated => Self::Elevated,
+            base::Level::Critical => Self::Critical,
+        }
+    }
+}
+
+impl From<base::LinkKind> for LinkKind {
+    fn from(kind: base::LinkKind) -> Self {
+        match kind {
+            base::LinkKind::Loopback => Self::Loopback,
+            base::LinkKind::Ethernet => Self::Ethernet,
+            base::LinkKind::Wifi => Self::Wifi,
+            base::LinkKind::Thunderbolt => Self::Thunderbolt,
+            base::LinkKind::Other => Self::Other,
+        }
+    }
+}
+
+impl From<base::InstanceActivity> for Activity {
+    fn from(activity: base::InstanceActivity) -> Self {
+        Self {
+            reading: activity.reading,
+            answering: activity.answering,
+            waiting: activity.waiting,
+            tokens_per_s: activity.tokens_per_1000_s as f64 / 1000.0,
         }
     }
 }
@@ -68,6 +105,7 @@ impl From<&InstanceView> for Instance {
             owner: instance.owner.to_string(),
             generation: instance.generation,
             shards: instance.shards.iter().map(Shard::from).collect(),
+            activity: instance.activity.map(Activity::from),
         }
     }
 }

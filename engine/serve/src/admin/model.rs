@@ -30,6 +30,20 @@ pub(crate) struct Node {
     pub(crate) memory_total_bytes: u64,
     /// What it lends to models beyond those it holds.
     pub(crate) memory_available_bytes: u64,
+    /// Whether heat slows it down; null if it does not say.
+    pub(crate) thermal: Option<Level>,
+    /// Whether programs on it wait for memory; null if it does not say.
+    pub(crate) memory_pressure: Option<Level>,
+}
+
+/// How far something is from its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(TS))]
+pub(crate) enum Level {
+    Normal,
+    Elevated,
+    Critical,
 }
 
 /// Whether a node takes part.
@@ -53,6 +67,23 @@ pub(crate) struct Link {
     pub(crate) b: String,
     /// Measured round trip, microseconds.
     pub(crate) round_trip_us: Option<u32>,
+    /// Measured; of two directions the slower one.
+    pub(crate) bandwidth_bytes_per_s: Option<u64>,
+    /// Null if the nodes do not know.
+    pub(crate) kind: Option<LinkKind>,
+}
+
+/// What a link runs over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(TS))]
+pub(crate) enum LinkKind {
+    /// Both nodes are on one machine.
+    Loopback,
+    Ethernet,
+    Wifi,
+    Thunderbolt,
+    Other,
 }
 
 /// A model on the cluster.
@@ -75,6 +106,22 @@ pub(crate) struct Instance {
     pub(crate) generation: u32,
     /// By rank.
     pub(crate) shards: Vec<Shard>,
+    /// Null while nobody asks it anything.
+    pub(crate) activity: Option<Activity>,
+}
+
+/// What an instance is doing now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Activity {
+    /// Requests whose prompt is being read.
+    pub(crate) reading: u32,
+    /// Requests being answered.
+    pub(crate) answering: u32,
+    /// Requests that wait for a place.
+    pub(crate) waiting: u32,
+    /// Generated over the last second or so, for all requests together.
+    pub(crate) tokens_per_s: f64,
 }
 
 /// How an instance is.

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{
-    EchoedPrompt, ErrorCode, Failure, FinishReason, GenerateEvent, GenerateRequest, InstanceId,
-    ModelId, NodeId, Prompt, ScoredToken, Shard, ShardPlan, Sharding, TensorSlice, Usage,
+    EchoedPrompt, ErrorCode, Failure, FinishReason, GenerateEvent, GenerateRequest,
+    InstanceActivity, InstanceId, Level, LinkKind, ModelId, NodeId, Pressure, Prompt, ScoredToken,
+    Shard, ShardPlan, Sharding, TensorSlice, Usage,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -327,6 +328,10 @@ pub fn cluster() -> ClusterView {
         state: NodeState::Online,
         memory_total_bytes: gib << 30,
         memory_available_bytes: free << 30,
+        pressure: Pressure {
+            thermal: Some(Level::Normal),
+            memory: (number == 1).then_some(Level::Elevated),
+        },
     };
     let shard = |rank, layers, gib: u64| ShardView {
         node: node_id(rank as u8),
@@ -357,12 +362,25 @@ pub fn cluster() -> ClusterView {
         state: InstanceState::Ready,
         failure: None,
         loading_bytes: (0, 0),
+        activity: (id == 0xfe).then_some(InstanceActivity {
+            instance: InstanceId(id),
+            reading: 1,
+            answering: 2,
+            waiting: 0,
+            tokens_per_1000_s: 31_400,
+        }),
         shards,
     };
     let link = |a, b, us| LinkView {
         a: node_id(a),
         b: node_id(b),
         round_trip_us: Some(us),
+        bandwidth_bytes_per_s: Some(if us < 500 { 3_400_000_000 } else { 118_000_000 }),
+        kind: Some(if us < 500 {
+            LinkKind::Thunderbolt
+        } else {
+            LinkKind::Ethernet
+        }),
     };
     let pipeline = vec![
         shard(0, 20..30, 40),

@@ -36,6 +36,44 @@ pub struct NodeRecord {
     links: List<Link, NODES_MAX>,
     owns: List<u64, INSTANCES_MAX>,
     shards: List<LocalShard, SHARDS_MAX>,
+    pressure: [Option<Level>; 2],
+    activity: List<InstanceActivity, SHARDS_MAX>,
+}
+
+/// See [`base::Level`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum Level {
+    /// Normal.
+    Normal,
+    /// Elevated.
+    Elevated,
+    /// Critical.
+    Critical,
+}
+
+/// What an instance is doing.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct InstanceActivity {
+    instance: u64,
+    reading: u32,
+    answering: u32,
+    waiting: u32,
+    tokens_per_1000_s: u64,
+}
+
+/// See [`base::LinkKind`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum LinkKind {
+    /// Loopback.
+    Loopback,
+    /// Ethernet.
+    Ethernet,
+    /// Wi-Fi.
+    Wifi,
+    /// Thunderbolt.
+    Thunderbolt,
+    /// Something else.
+    Other,
 }
 
 /// One end of a link.
@@ -43,6 +81,8 @@ pub struct NodeRecord {
 pub struct Link {
     node: [u8; 32],
     round_trip_us: Option<u32>,
+    bandwidth_bytes_per_s: Option<u64>,
+    kind: Option<LinkKind>,
 }
 
 /// A shard as its holder reports it.
@@ -125,6 +165,9 @@ impl From<&base::NodeRecord> for NodeRecord {
             links: List::of(&record.links),
             owns: List(record.owns.iter().map(|instance| instance.0).collect()),
             shards: List::of(&record.shards),
+            pressure: [record.pressure.thermal, record.pressure.memory]
+                .map(|level| level.map(Level::from)),
+            activity: List::of(&record.activity),
         }
     }
 }
@@ -139,6 +182,7 @@ impl TryFrom<NodeRecord> for base::NodeRecord {
         if !wire.owns.0.is_sorted_by(|a, b| a < b) {
             return Err(Invalid("instances that do not ascend"));
         }
+        let [thermal, memory] = wire.pressure.map(|level| level.map(base::Level::from));
         Ok(Self {
             id: NodeId(wire.id),
             epoch_ms: wire.epoch_ms,
@@ -152,6 +196,8 @@ impl TryFrom<NodeRecord> for base::NodeRecord {
             links: wire.links.0.into_iter().map(Into::into).collect(),
             owns: wire.owns.0.into_iter().map(InstanceId).collect(),
             shards: wire.shards.each()?,
+            pressure: base::Pressure { thermal, memory },
+            activity: wire.activity.0.into_iter().map(Into::into).collect(),
         })
     }
 }
@@ -161,6 +207,8 @@ impl From<&base::Link> for Link {
         Self {
             node: link.node.0,
             round_trip_us: link.round_trip_us,
+            bandwidth_bytes_per_s: link.bandwidth_bytes_per_s,
+            kind: link.kind.map(LinkKind::from),
         }
     }
 }
@@ -170,6 +218,76 @@ impl From<Link> for base::Link {
         Self {
             node: NodeId(wire.node),
             round_trip_us: wire.round_trip_us,
+            bandwidth_bytes_per_s: wire.bandwidth_bytes_per_s,
+            kind: wire.kind.map(base::LinkKind::from),
+        }
+    }
+}
+
+impl From<&base::InstanceActivity> for InstanceActivity {
+    fn from(activity: &base::InstanceActivity) -> Self {
+        Self {
+            instance: activity.instance.0,
+            reading: activity.reading,
+            answering: activity.answering,
+            waiting: activity.waiting,
+            tokens_per_1000_s: activity.tokens_per_1000_s,
+        }
+    }
+}
+
+impl From<InstanceActivity> for base::InstanceActivity {
+    fn from(wire: InstanceActivity) -> Self {
+        Self {
+            instance: InstanceId(wire.instance),
+            reading: wire.reading,
+            answering: wire.answering,
+            waiting: wire.waiting,
+            tokens_per_1000_s: wire.tokens_per_1000_s,
+        }
+    }
+}
+
+impl From<base::Level> for Level {
+    fn from(it: base::Level) -> Self {
+        match it {
+            base::Level::Normal => Self::Normal,
+            base::Level::Elevated => Self::Elevated,
+            base::Level::Critical => Self::Critical,
+        }
+    }
+}
+
+impl From<Level> for base::Level {
+    fn from(it: Level) -> Self {
+        match it {
+            Level::Normal => Self::Normal,
+            Level::Elevated => Self::Elevated,
+            Level::Critical => Self::Critical,
+        }
+    }
+}
+
+impl From<base::LinkKind> for LinkKind {
+    fn from(it: base::LinkKind) -> Self {
+        match it {
+            base::LinkKind::Loopback => Self::Loopback,
+            base::LinkKind::Ethernet => Self::Ethernet,
+            base::LinkKind::Wifi => Self::Wifi,
+            base::LinkKind::Thunderbolt => Self::Thunderbolt,
+            base::LinkKind::Other => Self::Other,
+        }
+    }
+}
+
+impl From<LinkKind> for base::LinkKind {
+    fn from(it: LinkKind) -> Self {
+        match it {
+            LinkKind::Loopback => Self::Loopback,
+            LinkKind::Ethernet => Self::Ethernet,
+            LinkKind::Wifi => Self::Wifi,
+            LinkKind::Thunderbolt => Self::Thunderbolt,
+            LinkKind::Other => Self::Other,
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, FinishReason, InstanceId, InstancePhase, InstanceRecord,
-    LayerCost, Link, LocalShard, ModelCard, ModelId, NodeId, NodeRecord, RequestId, Sampling,
-    Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice,
-    TokenEvent, TokenLogprob, TokenRequest,
+    ErrorCode, Failure, Fingerprint, FinishReason, InstanceActivity, InstanceId, InstancePhase,
+    InstanceRecord, LayerCost, Level, Link, LinkKind, LocalShard, ModelCard, ModelId, NodeId,
+    NodeRecord, Pressure, RequestId, Sampling, Secret, Shard, ShardPlan, ShardSpec, ShardStatus,
+    Sharding, ShardingChoice, TensorSlice, TokenEvent, TokenLogprob, TokenRequest,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -241,7 +241,13 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
                 status,
             },
         );
-    let links = proptest::collection::btree_map(any::<[u8; 32]>(), option::of(any::<u32>()), 0..4);
+    let link = (
+        option::of(any::<u32>()),
+        option::of(any::<u64>()),
+        option::of(link_kind()),
+    );
+    let links = proptest::collection::btree_map(any::<[u8; 32]>(), link, 0..4);
+    let condition = (pressure(), vec(activity(), 0..3));
     let owns = proptest::collection::btree_set(any::<u64>(), 0..4);
     (
         (
@@ -251,9 +257,14 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
             option::of(any::<u64>()),
         ),
         (".{0,20}", ".{0,20}", links, owns, vec(shard, 0..3)),
+        condition,
     )
         .prop_map(
-            |((id, numbers, bandwidth, limit), (name, chip, links, owns, shards))| NodeRecord {
+            |(
+                (id, numbers, bandwidth, limit),
+                (name, chip, links, owns, shards),
+                (pressure, activity),
+            )| NodeRecord {
                 id: NodeId(id),
                 epoch_ms: numbers[0],
                 version: numbers[1],
@@ -265,15 +276,51 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
                 memory_bandwidth_bytes_per_s: bandwidth,
                 links: links
                     .into_iter()
-                    .map(|(node, round_trip_us)| Link {
-                        node: NodeId(node),
-                        round_trip_us,
-                    })
+                    .map(
+                        |(node, (round_trip_us, bandwidth_bytes_per_s, kind))| Link {
+                            node: NodeId(node),
+                            round_trip_us,
+                            bandwidth_bytes_per_s,
+                            kind,
+                        },
+                    )
                     .collect(),
                 owns: owns.into_iter().map(InstanceId).collect(),
                 shards,
+                pressure,
+                activity,
             },
         )
+}
+
+fn link_kind() -> impl Strategy<Value = LinkKind> {
+    proptest::sample::select(vec![
+        LinkKind::Loopback,
+        LinkKind::Ethernet,
+        LinkKind::Wifi,
+        LinkKind::Thunderbolt,
+        LinkKind::Other,
+    ])
+}
+
+fn pressure() -> impl Strategy<Value = Pressure> {
+    let level = || {
+        let levels = vec![Level::Normal, Level::Elevated, Level::Critical];
+        option::of(proptest::sample::select(levels))
+    };
+    (level(), level()).prop_map(|(thermal, memory)| Pressure { thermal, memory })
+}
+
+fn activity() -> impl Strategy<Value = InstanceActivity> {
+    any::<(u64, [u32; 3], u64)>().prop_map(|(instance, requests, tokens_per_1000_s)| {
+        InstanceActivity {
+            instance: InstanceId(instance),
+            reading: requests[0],
+            answering: requests[1],
+            waiting: requests[2],
+            tokens_per_1000_s,
+        }
+    })
 }
 
 fn instance_record() -> impl Strategy<Value = InstanceRecord> {
@@ -395,9 +442,10 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
 }
 
 pub fn from_worker() -> impl Strategy<Value = FromWorker> {
-    let stats = any::<([u32; 2], [u64; 6])>().prop_map(|(now, total)| Stats {
+    let stats = any::<([u32; 3], [u64; 6])>().prop_map(|(now, total)| Stats {
         running: now[0],
         waiting: now[1],
+        reading: now[2],
         cache_tokens_reserved: total[0],
         steps: total[1],
         prompt_tokens: total[2],

@@ -272,6 +272,7 @@ fn up(end: usize, other: usize) -> Event {
         node: node_id(other as u8),
         local_ip: ip(end, other),
         remote_ip: ip(other, end),
+        kind: None,
     }
 }
 

@@ -307,6 +307,7 @@ impl World {
                             node: self.nodes[other].id,
                             local_ip: ip(end, other),
                             remote_ip: ip(other, end),
+                            kind: None,
                         },
                     );
                 }

@@ -53,6 +53,7 @@ fn view(instances: Vec<InstanceView>) -> Arc<ClusterView> {
         state: NodeState::Online,
         memory_total_bytes: 0,
         memory_available_bytes: 0,
+        pressure: base::Pressure::default(),
     };
     Arc::new(ClusterView {
         node_id: HERE,
@@ -76,6 +77,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         sharding: None,
         state,
         failure: None,
+        activity: None,
         shards: vec![ShardView {
             node,
             rank: 0,

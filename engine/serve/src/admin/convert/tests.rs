@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, TensorSlice};
+use base::{
+    ErrorCode, Failure, InstanceActivity, InstanceId, Level, LinkKind, ModelId, NodeId, Pressure,
+    TensorSlice,
+};
 use expect_test::{Expect, expect, expect_file};
 use ts_rs::{Config, TS};
 
@@ -20,6 +23,39 @@ fn node(number: u8, name: &str, state: NodeState) -> NodeView {
         state,
         memory_total_bytes: 16 << 30,
         memory_available_bytes: 8 << 30,
+        pressure: Pressure {
+            thermal: None,
+            memory: Some(Level::Elevated),
+        },
+    }
+}
+
+fn instance() -> InstanceView {
+    InstanceView {
+        id: InstanceId(0xfe),
+        model: ModelId("sprout".into()),
+        owner: NodeId([1; 32]),
+        generation: 2,
+        sharding: Some(base::Sharding::Pipeline),
+        state: InstanceState::Mending,
+        failure: Some(
+            Failure::new(ErrorCode::NotEnoughMemory, "it does not fit").hint("add a node"),
+        ),
+        loading_bytes: (5, 10),
+        shards: vec![ShardView {
+            node: NodeId([1; 32]),
+            rank: 0,
+            layers: 3..6,
+            tensor: TensorSlice::WHOLE,
+            bytes: 1024,
+        }],
+        activity: Some(InstanceActivity {
+            instance: InstanceId(0xfe),
+            reading: 0,
+            answering: 2,
+            waiting: 1,
+            tokens_per_1000_s: 31_250,
+        }),
     }
 }
 
@@ -35,26 +71,10 @@ fn a_state_in_json() {
             a: NodeId([1; 32]),
             b: NodeId([2; 32]),
             round_trip_us: Some(180),
+            bandwidth_bytes_per_s: Some(1_200_000_000),
+            kind: Some(LinkKind::Ethernet),
         }],
-        instances: vec![InstanceView {
-            id: InstanceId(0xfe),
-            model: ModelId("sprout".into()),
-            owner: NodeId([1; 32]),
-            generation: 2,
-            sharding: Some(base::Sharding::Pipeline),
-            state: InstanceState::Mending,
-            failure: Some(
-                Failure::new(ErrorCode::NotEnoughMemory, "it does not fit").hint("add a node"),
-            ),
-            loading_bytes: (5, 10),
-            shards: vec![ShardView {
-                node: NodeId([1; 32]),
-                rank: 0,
-                layers: 3..6,
-                tensor: TensorSlice::WHOLE,
-                bytes: 1024,
-            }],
-        }],
+        instances: vec![instance()],
     };
     let json = serde_json::to_string_pretty(&model::State::from(&view)).unwrap();
     let (one, two) = ("01".repeat(32), "02".repeat(32));
@@ -69,7 +89,9 @@ fn a_state_in_json() {
               "state": "online",
               "reason": null,
               "memory_total_bytes": 17179869184,
-              "memory_available_bytes": 8589934592
+              "memory_available_bytes": 8589934592,
+              "thermal": null,
+              "memory_pressure": "elevated"
             },
             {
               "id": "NODE-2",
@@ -78,14 +100,18 @@ fn a_state_in_json() {
               "state": "locked",
               "reason": "it has another key",
               "memory_total_bytes": 17179869184,
-              "memory_available_bytes": 8589934592
+              "memory_available_bytes": 8589934592,
+              "thermal": null,
+              "memory_pressure": "elevated"
             }
           ],
           "links": [
             {
               "a": "NODE-1",
               "b": "NODE-2",
-              "round_trip_us": 180
+              "round_trip_us": 180,
+              "bandwidth_bytes_per_s": 1200000000,
+              "kind": "ethernet"
             }
           ],
           "instances": [
@@ -119,7 +145,13 @@ fn a_state_in_json() {
                   ],
                   "bytes": 1024
                 }
-              ]
+              ],
+              "activity": {
+                "reading": 0,
+                "answering": 2,
+                "waiting": 1,
+                "tokens_per_s": 31.25
+              }
             }
           ]
         }"#]]
@@ -200,12 +232,15 @@ fn the_dashboard_knows_the_same_types() {
         model::State::decl(&config),
         model::Node::decl(&config),
         model::NodeState::decl(&config),
+        model::Level::decl(&config),
         model::Link::decl(&config),
+        model::LinkKind::decl(&config),
         model::Instance::decl(&config),
         model::InstanceState::decl(&config),
         model::Sharding::decl(&config),
         model::Loading::decl(&config),
         model::Shard::decl(&config),
+        model::Activity::decl(&config),
         crate::admin::settings::Settings::decl(&config),
         crate::admin::settings::ModelFolder::decl(&config),
         crate::admin::user_data::Conversations::decl(&config),
