@@ -52,8 +52,12 @@ const SCENES = {
     await page.getByRole("heading", { name: "Local server" }).evaluate((heading) => heading.scrollIntoView());
   },
   "first-run": async (page) => {
+    // A node that was started by hand takes it that its user knows.
+    await page.request.patch(`${newcomer}/admin/settings`, { data: { welcomed: false } });
     await page.goto(newcomer);
     await page.getByRole("heading", { name: "Several computers, one language model" }).waitFor();
+    const read = page.getByRole("button", { name: "OK" });
+    if (await read.isVisible()) await read.click();
   },
   joining: async (page) => {
     await page.goto(`${newcomer}/#/settings`);

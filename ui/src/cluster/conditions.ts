@@ -32,7 +32,7 @@ export function levelHint(condition: Condition, level: Level): string {
 }
 
 const KIND_WORDS: Record<LinkKind, string> = {
-  loopback: "same machine",
+  loopback: "loopback",
   ethernet: "Ethernet",
   wifi: "Wi-Fi",
   thunderbolt: "Thunderbolt",

@@ -27,7 +27,7 @@ const ROW_GAP = 76;
 /** Computers side by side in a row stand no further apart than this. */
 const PITCH_MAX = 340;
 
-/** Room that a label takes, in small type and with a margin: "same machine", or "123 ms" alone. */
+/** Room that a label takes, in small type and with a margin: "Thunderbolt", or "123 ms" alone. */
 const LABEL_WIDTH = 84;
 const LABEL_WIDTH_SHORT = 60;
 export const LABEL_LINE = 14;

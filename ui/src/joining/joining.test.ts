@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Belonging, Membership } from "../generated/admin";
-import { grouped, isOpen, partners, wish } from "./joining";
+import type { Belonging, Membership, Pairing } from "../generated/admin";
+import { grouped, isOpen, isShown, partners, wish } from "./joining";
 
 const near = (name: string, belongs: Belonging) => ({ id: name, name, cluster_name: "espalier", belongs });
 const membership = (members: number, by_key = false): Membership => ({
@@ -21,6 +21,12 @@ describe("partners", () => {
   it("with a key are none", () => {
     expect(partners(membership(0, true))).toEqual([]);
   });
+});
+
+it("a pairing is shown until its end was read, or at once if it was ended here", () => {
+  const ended: Pairing = { node_id: "a", name: "a", started_here: true, stage: "ended", digits: null, confirmed_here: false, confirmed_there: false, error: null };
+  expect([isShown(null, null, null), isShown(ended, null, null), isShown(ended, JSON.stringify(ended), null)]).toEqual([false, true, false]);
+  expect([isShown(ended, null, "a"), isShown(ended, null, "b"), isShown({ ...ended, stage: "compare" }, null, "a")]).toEqual([false, true, true]);
 });
 
 it("words", () => {

@@ -25,6 +25,12 @@ export function grouped(digits: string): string {
   return `${digits.slice(0, 3)} ${digits.slice(3)}`;
 }
 
+/** A pairing that was ended in this window needs no word about its end. */
+export function isShown(pairing: Pairing | null, read: string | null, cancelled: string | null): pairing is Pairing {
+  if (pairing === null || JSON.stringify(pairing) === read) return false;
+  return pairing.stage !== "ended" || pairing.node_id !== cancelled;
+}
+
 /** Whether a pairing goes on, so that nothing else can begin. */
 export function isOpen(pairing: Pairing | null): boolean {
   return pairing?.stage === "calling" || pairing?.stage === "compare";
