@@ -15,3 +15,4 @@ mod recovery;
 mod sharded;
 mod switches;
 mod tray;
+mod window;
