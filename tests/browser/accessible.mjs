@@ -1,4 +1,4 @@
-// axe-core on a page: no issue that it calls serious or critical.
+// axe-core on a page, in light and in dark: no issue that it calls serious or critical.
 
 import { createRequire } from "node:module";
 
@@ -12,6 +12,14 @@ export function prepare(context) {
 
 /** Throws with what is wrong and where. */
 export async function check(page, what) {
+  const dark = await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches);
+  for (const colorScheme of dark ? ["light", "dark"] : ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    await checkAsIs(page, `${what}, ${colorScheme}`);
+  }
+}
+
+async function checkAsIs(page, what) {
   const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document));
   if (passes.length === 0) throw new Error(`${what}: axe looked at nothing`);
   const bad = violations.filter(({ impact }) => REFUSED.includes(impact));

@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { check, prepare } from "./accessible.mjs";
 import { launch, open } from "./browser.mjs";
-import { keyboard, pointer } from "./hands.mjs";
+import { keyboard, nav, pointer } from "./hands.mjs";
+import { firstRun, move, settings } from "./settings.mjs";
 
 const [chromium, base, victim] = process.argv.slice(2);
 /** Loading, mending and answering share a busy machine with other tests. */
@@ -20,7 +21,6 @@ async function killVictim() {
   await answers.next();
 }
 
-const nav = (page, name) => page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name });
 const answerOf = (page) => page.getByRole("article", { name: "Answer" }).last();
 const textOf = (page) => answerOf(page).locator(".text").innerText();
 const whole = (page) => answerOf(page).getByText(/^\d+ tokens$/).waitFor({ timeout: SLOW_MS });
@@ -137,27 +137,28 @@ async function unknownFolder(page, hand) {
 
 /** Every page, as it is when there is something on it. */
 async function accessible(browser) {
-  for (const scheme of ["light", "dark"]) {
-    const { context, page } = await open(browser, { scheme, width: 900, height: 600 });
-    await prepare(context);
-    for (const address of ["cluster", "models", "placement/sprout", "placement/nothing", "chat", "connect"]) {
-      await page.goto(`${base}/#/${address}`);
-      await page.waitForTimeout(1000);
-      if (address === "chat") {
-        await page.getByText("System prompt and sampling").click();
-        await ask(page, pointer, "What is a shard?");
-        await whole(page);
-      }
-      await check(page, `${address}, ${scheme}`);
+  const { context, page } = await open(browser, { width: 900, height: 600 });
+  await prepare(context);
+  for (const address of ["cluster", "models", "placement/sprout", "placement/nothing", "chat", "connect", "settings"]) {
+    await page.goto(`${base}/#/${address}`);
+    await page.waitForTimeout(1000);
+    if (address === "chat") {
+      await page.getByText("System prompt and sampling").click();
+      await ask(page, pointer, "What is Espalier?");
+      await whole(page);
     }
-    await context.close();
+    if (address === "connect") await page.getByRole("row", { name: /chat\/completions sprout 200 done/ }).first().waitFor();
+    await check(page, address);
   }
+  await context.close();
 }
 
 const browser = await launch(chromium);
 const { page, context, complaints } = await open(browser);
 await prepare(context);
 await page.goto(base);
+await firstRun(page, keyboard, base);
+await unload(page, keyboard);
 await check(page, "a cluster without a model");
 await load(page, pointer, 3);
 await accessible(browser);
@@ -167,8 +168,10 @@ await load(page, keyboard, 2);
 await converse(page, keyboard);
 await connect(page, keyboard);
 await unload(page, keyboard);
+await settings(page, keyboard);
 assert.deepEqual(complaints, [], "the page's own complaints");
 await unknownFolder(page, keyboard);
+await move(page, keyboard, base);
 await browser.close();
 console.log("ok");
 process.exit(0);

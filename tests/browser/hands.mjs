@@ -7,6 +7,7 @@ export const pointer = {
   name: "pointer",
   press: (page, target) => target.click(),
   choose: (page, target) => target.check(),
+  toggle: (page, target) => target.click(),
   write: (page, target, text) => target.fill(text),
 };
 
@@ -25,12 +26,19 @@ export const keyboard = {
       await page.keyboard.press("ArrowDown");
     }
   },
+  async toggle(page, target) {
+    await reach(page, target);
+    await page.keyboard.press("Space");
+  },
   async write(page, target, text) {
     await reach(page, target);
     await page.keyboard.press("ControlOrMeta+a");
     await page.keyboard.type(text);
   },
 };
+
+/** A page's entry in the navigation. */
+export const nav = (page, name) => page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name });
 
 /** Tabs until the target has the focus, and checks that one sees where it is. */
 async function reach(page, target) {

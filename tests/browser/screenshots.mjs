@@ -1,10 +1,12 @@
-// Pictures of every page, light and dark. Usage: screenshots.mjs CHROMIUM BASE FOLDER [WIDTHxHEIGHT ...]
+// Pictures of every page, light and dark. Usage: screenshots.mjs CHROMIUM BASE NEWCOMER_BASE FOLDER [WIDTHxHEIGHT ...]
+// BASE is a node of a cluster with Sprout loaded; NEWCOMER_BASE is one that is in no cluster yet and sees another such.
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { check, prepare } from "./accessible.mjs";
 import { launch, open } from "./browser.mjs";
 
-const [chromium, base, folder, ...sizes] = process.argv.slice(2);
+const [chromium, base, newcomer, folder, ...sizes] = process.argv.slice(2);
 const READY_MS = 60_000;
 
 /** What a page shows when its picture is taken. */
@@ -23,6 +25,8 @@ const SCENES = {
   },
   chat: async (page) => {
     await page.goto(`${base}/#/chat`);
+    await forgetAll(page);
+    await page.reload();
     for (const question of ["What is Espalier?", "What is a shard?"]) {
       await page.getByLabel("Message").fill(question);
       await page.keyboard.press("Enter");
@@ -33,7 +37,42 @@ const SCENES = {
     await page.goto(`${base}/#/connect`);
     await page.getByText("OpenAI SDK for Python").click();
   },
+  calls: async (page) => {
+    await page.goto(`${base}/#/connect`);
+    await page.getByRole("row", { name: /chat\/completions/ }).first().waitFor();
+    await page.getByRole("heading", { name: "Recent calls" }).scrollIntoViewIfNeeded();
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  },
+  settings: async (page) => {
+    await page.goto(`${base}/#/settings`);
+    await page.getByRole("heading", { name: "Local server" }).waitFor();
+  },
+  server: async (page) => {
+    await page.goto(`${base}/#/settings`);
+    await page.getByRole("heading", { name: "Local server" }).evaluate((heading) => heading.scrollIntoView());
+  },
+  "first-run": async (page) => {
+    await page.goto(newcomer);
+    await page.getByRole("heading", { name: "Several computers, one language model" }).waitFor();
+  },
+  joining: async (page) => {
+    await page.goto(`${newcomer}/#/settings`);
+    await page.getByRole("button", { name: "Pair…" }).first().click();
+    await page.locator(".digits").waitFor({ timeout: READY_MS });
+  },
 };
+
+/** What has to be undone so that the next picture is the same. */
+const AFTER = {
+  joining: (page) => page.getByRole("button", { name: "Cancel" }).click(),
+};
+
+async function forgetAll(page) {
+  await page.evaluate(async () => {
+    const { conversations } = await (await fetch("/admin/conversations")).json();
+    for (const { id } of conversations) await fetch(`/admin/conversations/${id}`, { method: "DELETE" });
+  });
+}
 
 await mkdir(folder, { recursive: true });
 const browser = await launch(chromium);
@@ -41,6 +80,7 @@ for (const size of sizes.length > 0 ? sizes : ["900x600"]) {
   const [width, height] = size.split("x").map(Number);
   for (const scheme of ["light", "dark"]) {
     const { context, page, complaints } = await open(browser, { scheme, width, height });
+    await prepare(context);
     for (const [name, show] of Object.entries(SCENES)) {
       await show(page);
       await page.evaluate(() => document.activeElement?.blur());
@@ -49,6 +89,8 @@ for (const size of sizes.length > 0 ? sizes : ["900x600"]) {
       await page.waitForTimeout(300);
       const suffix = sizes.length > 1 ? `-${size}` : "";
       await page.screenshot({ path: join(folder, `${name}-${scheme}${suffix}.png`) });
+      await check(page, name);
+      await AFTER[name]?.(page);
     }
     if (complaints.length > 0) throw new Error(complaints.join("\n"));
     await context.close();

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::browser::Script;
-use tests::nodes::start_named_cluster;
+use tests::nodes::{Node, NodeOptions, start_named_cluster};
 
-/// Ten pictures.
+/// Twenty pictures.
 const LIMIT: Duration = Duration::from_mins(4);
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// They are kept in the repository.
@@ -19,11 +19,13 @@ fn main() -> Result<()> {
     let api = cluster[0].api();
     let id = api.place("sprout", "pipeline", cluster.len())?;
     api.wait_ready(&id, READY_LIMIT)?;
+    let ash = newcomer("ash", Vec::new())?;
+    let yew = newcomer("yew", vec![format!("127.0.0.1:{}", ash.peer_port)])?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/screenshots");
-    let base = format!("http://127.0.0.1:{}", cluster[0].port);
+    let base = |node: &Node| format!("http://127.0.0.1:{}", node.port);
     let script = Script::start(
         "screenshots.mjs",
-        &[&base, &folder.to_string_lossy()],
+        &[&base(&cluster[0]), &base(&yew), &folder.to_string_lossy()],
         LIMIT,
     )?;
     ensure!(script.line()? == "ok", "the script did not end well");
@@ -39,4 +41,13 @@ fn main() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// A computer that is in no cluster yet.
+fn newcomer(name: &str, peers: Vec<String>) -> Result<Node> {
+    Node::start(&NodeOptions {
+        peers,
+        arguments: vec!["--name".into(), name.into()],
+        ..NodeOptions::default()
+    })
 }

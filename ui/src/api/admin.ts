@@ -1,6 +1,21 @@
 // Requests to the admin API. Every wait has a limit, every error is words.
 
-import type { Model, Models, Opened, Placement, Placements, Settings, Wish } from "../generated/admin";
+import type {
+  ApiKey,
+  ApiKeys,
+  Conversations,
+  ConversationSummary,
+  KeptConversation,
+  Logs,
+  Model,
+  Models,
+  NewApiKey,
+  Opened,
+  Placement,
+  Placements,
+  Settings,
+  Wish,
+} from "../generated/admin";
 import { problemIn, Refused } from "./failure";
 import { request } from "./transport";
 
@@ -32,9 +47,58 @@ export function settings(): Promise<Settings> {
   return ask<Settings>("GET", "/admin/settings");
 }
 
+/** What to change; folders are given by their paths, all of them. */
+export type Change = Partial<Omit<Settings, "model_folders">> & { model_folders?: string[] };
+
 /** Changes how this node runs; how it runs then. */
-export function change(settings: Partial<Settings>): Promise<Settings> {
+export function change(settings: Change): Promise<Settings> {
   return ask<Settings>("PATCH", "/admin/settings", settings);
+}
+
+/** Everything as at the first start; how it runs then. */
+export function resetSettings(): Promise<Settings> {
+  return ask<Settings>("DELETE", "/admin/settings");
+}
+
+/** The keys with which programs on other computers may use the API. */
+export async function apiKeys(): Promise<ApiKey[]> {
+  return (await ask<ApiKeys>("GET", "/admin/api-keys")).keys;
+}
+
+/** Makes a key. It is told this one time. */
+export function makeApiKey(name: string): Promise<NewApiKey> {
+  return ask<NewApiKey>("POST", "/admin/api-keys", { name });
+}
+
+/** Whoever has this key is refused from now on. */
+export async function removeApiKey(id: string): Promise<void> {
+  await ask("DELETE", `/admin/api-keys/${encodeURIComponent(id)}`);
+}
+
+/** The end of the node's log. */
+export function logs(): Promise<Logs> {
+  return ask<Logs>("GET", "/admin/logs");
+}
+
+/** The conversations that the node keeps, the latest first. */
+export async function conversations(): Promise<ConversationSummary[]> {
+  return (await ask<Conversations>("GET", "/admin/conversations")).conversations;
+}
+
+export function conversation(id: string): Promise<KeptConversation> {
+  return ask<KeptConversation>("GET", conversationPath(id));
+}
+
+export async function keepConversation(id: string, kept: KeptConversation): Promise<void> {
+  await ask("PUT", conversationPath(id), kept);
+}
+
+export async function removeConversation(id: string): Promise<void> {
+  await ask("DELETE", conversationPath(id));
+}
+
+function conversationPath(id: string): string {
+  return `/admin/conversations/${encodeURIComponent(id)}`;
 }
 
 /** Starts, confirms or cancels a pairing with a node. */
@@ -55,6 +119,6 @@ async function ask<T>(method: string, path: string, body?: object): Promise<T> {
   });
   if (response.status === 204) return undefined as T;
   const answer: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw new Refused(problemIn(answer, response.status));
+  if (!response.ok) throw new Refused(problemIn(answer, response.status), response.status);
   return answer as T;
 }

@@ -6,10 +6,13 @@ export type Problem = { message: string; hint: string | null };
 /** A request that was refused or got lost. */
 export class Refused extends Error {
   readonly problem: Problem;
+  /** The answer's status, if there was an answer. */
+  readonly status: number | null;
 
-  constructor(problem: Problem) {
+  constructor(problem: Problem, status: number | null = null) {
     super(problem.message);
     this.problem = problem;
+    this.status = status;
   }
 }
 

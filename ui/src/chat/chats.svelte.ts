@@ -4,7 +4,9 @@
 import { answer as ask, type Piece } from "../api/chat";
 import { problemOf, type Problem } from "../api/failure";
 import { begun, finished, isBusy, messagesFor, step, type Conversation, type Event, type Settings } from "./conversation";
-import { loadAll, remove, save } from "./conversations";
+import { load, remove, save, summaries, type Summary } from "./conversations";
+import { entriesOf, isStale } from "./list";
+import { Saving } from "./saving";
 
 /** Pieces are shown this often at most: each time the whole answer is laid out anew. */
 const SHOW_MS = 50;
@@ -14,35 +16,69 @@ function freshId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** Reading a conversation that is kept: under way, or what came of it if it is not open now. */
+export type Reading = "reading" | "missing" | Problem;
+
 class Chats {
-  /** The latest first. */
-  all = $state.raw<Conversation[]>([]);
-  /** Conversations could not be kept: why. */
+  #kept = $state.raw<Summary[]>([]);
+  #open = $state.raw<Conversation[]>([]);
+  #reading = $state.raw<Record<string, Reading>>({});
+  /** Why some are not saved, by conversation. */
+  #unsaved = $state.raw<Record<string, Problem>>({});
+  /** The list could not be read, or a conversation not removed: why. */
   problem = $state.raw<Problem | null>(null);
   #running = new Map<string, AbortController>();
-  #loaded = false;
+  #savings = new Map<string, Saving>();
 
-  async load(): Promise<void> {
-    if (this.#loaded) return;
-    this.#loaded = true;
-    const kept = await loadAll();
-    this.all = [...this.all, ...kept];
+  /** The latest first. */
+  readonly all = $derived(entriesOf(this.#kept, this.#open));
+  /** Why conversations could not be saved. */
+  readonly unsaved = $derived(Object.values(this.#unsaved)[0] ?? null);
+
+  /** Asks what the node keeps now. */
+  async refresh(): Promise<void> {
+    try {
+      this.#kept = await summaries();
+      this.problem = null;
+    } catch (error) {
+      this.problem = problemOf(error);
+    }
+  }
+
+  /** Reads a conversation, unless it is open here as it is kept. */
+  async open(id: string): Promise<void> {
+    const here = this.find(id);
+    if (this.#reading[id] === "reading") return;
+    if (here && !isStale(here, this.#kept.find((kept) => kept.id === id))) return;
+    this.#read(id, "reading");
+    try {
+      const found = await load(id);
+      const now = this.find(id);
+      if (found && (!now || now === here)) this.#open = [...this.#open.filter((other) => other.id !== id), found];
+      this.#read(id, found || now ? null : "missing");
+    } catch (error) {
+      this.#read(id, problemOf(error));
+    }
   }
 
   find(id: string | null): Conversation | null {
-    return this.all.find((conversation) => conversation.id === id) ?? null;
+    return this.#open.find((conversation) => conversation.id === id) ?? null;
+  }
+
+  readingOf(id: string | null): Reading | null {
+    return id === null ? null : (this.#reading[id] ?? null);
   }
 
   begin(model: string, settings: Settings): Conversation {
     const conversation = begun(freshId(), model, settings, Date.now());
-    this.all = [conversation, ...this.all];
+    this.#open = [...this.#open, conversation];
     return conversation;
   }
 
   /** Changes what the next answer is asked for with. */
   change(id: string, changes: Partial<Pick<Conversation, "model" | "settings">>): void {
     this.#put(id, (conversation) => ({ ...conversation, ...changes }));
-    void this.#keep(id);
+    this.#keep(id, "soon");
   }
 
   ask(id: string, text: string): void {
@@ -66,17 +102,31 @@ class Chats {
     this.#running.get(id)?.abort();
   }
 
-  async remove(id: string): Promise<void> {
+  /** Whether it is gone. */
+  async remove(id: string): Promise<boolean> {
     this.stop(id);
-    this.all = this.all.filter((conversation) => conversation.id !== id);
-    await remove(id);
+    // What is on its way to the disk would come back after the removal.
+    await this.#savings.get(id)?.end();
+    try {
+      await remove(id);
+    } catch (error) {
+      this.#savings.delete(id);
+      this.problem = problemOf(error);
+      return false;
+    }
+    this.#kept = this.#kept.filter((kept) => kept.id !== id);
+    this.#open = this.#open.filter((conversation) => conversation.id !== id);
+    this.#savings.delete(id);
+    this.#told(id, null);
+    this.problem = null;
+    return true;
   }
 
   #begin(id: string, answer: string, event: Event): void {
     const before = this.find(id);
     if (!before || isBusy(before)) return;
     this.#step(id, event);
-    this.all = this.all.toSorted((a, b) => b.changed - a.changed);
+    this.#keep(id, "now");
     void this.#run(id, answer);
   }
 
@@ -85,7 +135,6 @@ class Chats {
     if (!conversation) return;
     const stop = new AbortController();
     this.#running.set(id, stop);
-    await this.#keep(id);
     const { system: _, ...sampling } = conversation.settings;
     let waiting: Piece[] = [];
     let came = 0;
@@ -95,6 +144,7 @@ class Chats {
       timer = undefined;
       this.#step(id, { kind: "pieces", answer, pieces: waiting, now: came });
       waiting = [];
+      this.#keep(id, "soon");
     };
     try {
       const request = { model: conversation.model, messages: messagesFor(conversation), ...sampling };
@@ -112,7 +162,7 @@ class Chats {
       this.#step(id, stop.signal.aborted ? { kind: "stop", answer } : { kind: "fail", answer, problem: problemOf(error) });
     }
     if (this.#running.get(id) === stop) this.#running.delete(id);
-    await this.#keep(id);
+    this.#keep(id, "now");
   }
 
   #step(id: string, event: Event): void {
@@ -120,18 +170,25 @@ class Chats {
   }
 
   #put(id: string, change: (conversation: Conversation) => Conversation): void {
-    this.all = this.all.map((conversation) => (conversation.id === id ? change(conversation) : conversation));
+    this.#open = this.#open.map((conversation) => (conversation.id === id ? change(conversation) : conversation));
   }
 
-  async #keep(id: string): Promise<void> {
+  #keep(id: string, when: "now" | "soon"): void {
     const conversation = this.find(id);
-    try {
-      if (conversation && conversation.messages.length > 0) await save(conversation);
-      this.problem = null;
-    } catch {
-      const hint = "Remove conversations that are no longer needed.";
-      this.problem = { message: "The browser has no room left to keep this conversation.", hint };
-    }
+    if (!conversation || conversation.messages.length === 0) return;
+    const saving = this.#savings.get(id) ?? new Saving(save, (problem) => this.#told(id, problem));
+    this.#savings.set(id, saving);
+    saving[when](conversation);
+  }
+
+  #told(id: string, problem: Problem | null): void {
+    const { [id]: _, ...others } = this.#unsaved;
+    this.#unsaved = problem ? { ...others, [id]: problem } : others;
+  }
+
+  #read(id: string, reading: Reading | null): void {
+    const { [id]: _, ...others } = this.#reading;
+    this.#reading = reading ? { ...others, [id]: reading } : others;
   }
 }
 

@@ -81,6 +81,10 @@ describe("a conversation", () => {
     expect(messagesFor(ask(failed, "Hello", "2"))).toEqual([{ role: "user", content: "Hello" }]);
   });
 
+  it("has no half a character in its title", () => {
+    expect(titleOf(ask(empty, "🌳".repeat(90), "1"))).toBe("🌳".repeat(80));
+  });
+
   it("is called by its first question", () => {
     expect([titleOf(empty), titleOf(one), titleOf(ask(empty, "\n a\nb", "1"))]).toEqual(["New conversation", "What is a shard?", "a"]);
   });

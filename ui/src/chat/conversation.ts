@@ -140,10 +140,15 @@ function cameToNothing(message: Message, next: Message | undefined): boolean {
   return empty(message) || (message.role === "user" && empty(next));
 }
 
+/** More is never seen of it in a list. */
+const TITLE_CHARACTERS_MAX = 80;
+
 /** Its first question, or what it is without one. */
 export function titleOf(conversation: Conversation): string {
   const question = conversation.messages.find((message) => message.role === "user");
-  return question?.text.trim().split("\n")[0]?.slice(0, 80) || "New conversation";
+  const [line = ""] = question?.text.trim().split("\n") ?? [];
+  // By characters: half of one is no text that could be kept.
+  return [...line].slice(0, TITLE_CHARACTERS_MAX).join("") || "New conversation";
 }
 
 /** Time to the first token and tokens per second after it; `null` where there is nothing to say yet. */

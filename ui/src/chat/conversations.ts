@@ -1,38 +1,59 @@
-// Where conversations are kept: the one door to it, so that another place needs no other change. For now it is the
-// browser's storage, one entry for each. What is read back is checked: older versions and other hands write there too.
+// Where conversations are kept: the one door to it, so that another place needs no other change. The node keeps them, one
+// file for each. What is read back is checked: older versions and other hands write there too.
 
-import { field } from "../api/failure";
-import { DEFAULT_SETTINGS, isOpen, type Answer, type Conversation, type Message, type Question, type Settings } from "./conversation";
+import * as node from "../api/admin";
+import { field, Refused } from "../api/failure";
+import {
+  DEFAULT_SETTINGS,
+  isOpen,
+  titleOf,
+  type Answer,
+  type Conversation,
+  type Message,
+  type Question,
+  type Settings,
+} from "./conversation";
 
-const PREFIX = "espalier.conversation.";
+/** What a list shows of a conversation. `changed` is in milliseconds since 1970. */
+export type Summary = { id: string; title: string; changed: number };
 
 /** All that are kept, the latest first. */
-export async function loadAll(storage: Storage = localStorage): Promise<Conversation[]> {
-  const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "");
-  const found = keys.filter((key) => key.startsWith(PREFIX)).map((key) => parse(storage.getItem(key)));
-  return found.filter((conversation) => conversation !== null).sort((a, b) => b.changed - a.changed);
+export async function summaries(): Promise<Summary[]> {
+  const kept = await node.conversations();
+  return kept.map(({ id, title, changed_ms }) => ({ id, title, changed: changed_ms }));
 }
 
-/** Throws when there is no room left. */
-export async function save(conversation: Conversation, storage: Storage = localStorage): Promise<void> {
-  storage.setItem(PREFIX + conversation.id, JSON.stringify(conversation));
+/** A conversation as it was kept; `null` if it is not. */
+export async function load(id: string): Promise<Conversation | null> {
+  const kept = await unlessGone(node.conversation(id));
+  if (kept === null) return null;
+  const conversation = conversationOf(id, kept.content);
+  if (!conversation) throw new Refused({ message: "This conversation cannot be read.", hint: "A newer Espalier may have written it." });
+  return conversation;
 }
 
-export async function remove(id: string, storage: Storage = localStorage): Promise<void> {
-  storage.removeItem(PREFIX + id);
+export async function save(conversation: Conversation): Promise<void> {
+  const { id, changed, ...content } = conversation;
+  await node.keepConversation(id, { title: titleOf(conversation), changed_ms: changed, content: { ...content, changed } });
 }
 
-function parse(text: string | null): Conversation | null {
+/** One that is not kept is gone already. */
+export async function remove(id: string): Promise<void> {
+  await unlessGone(node.removeConversation(id));
+}
+
+async function unlessGone<T>(answer: Promise<T>): Promise<T | null> {
   try {
-    return conversationOf(JSON.parse(text ?? ""));
-  } catch {
-    return null;
+    return await answer;
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return null;
+    throw error;
   }
 }
 
-function conversationOf(value: unknown): Conversation | null {
-  const [id, model, changed, messages] = [field(value, "id"), field(value, "model"), field(value, "changed"), field(value, "messages")];
-  if (typeof id !== "string" || typeof model !== "string" || !Array.isArray(messages)) return null;
+function conversationOf(id: string, value: unknown): Conversation | null {
+  const [model, changed, messages] = [field(value, "model"), field(value, "changed"), field(value, "messages")];
+  if (typeof model !== "string" || !Array.isArray(messages)) return null;
   return {
     id,
     model,

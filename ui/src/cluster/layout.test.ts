@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { arrange, boxOf, connect, ordered, overlap } from "./layout";
+import { arrange, boxOf, connect, ordered, overlap, widthOf } from "./layout";
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `n${index}`);
 const pairsOf = (names: string[]) => names.flatMap((a, index) => names.slice(index + 1).map((b) => [a, b] as const));
+const wires = (count: number, lines = 3) => pairsOf(ids(count)).map(([a, b]) => ({ a, b, lines }));
 const WIDTHS = [300, 480, 668, 860, 1040];
 
 describe("places", () => {
@@ -44,7 +45,7 @@ describe("labels", () => {
     for (const width of WIDTHS) {
       for (let count = 2; count <= 12; count += 1) {
         const layout = arrange(ids(count), width);
-        const labels = connect(layout, pairsOf(ids(count))).flatMap((line) => (line?.label ? [boxOf(line.label)] : []));
+        const labels = connect(layout, wires(count)).flatMap((line) => (line?.label ? [boxOf(line.label)] : []));
         expect(labels.length, `${count} in ${width}`).toBeGreaterThan(0);
         labels.forEach((label, index) => {
           const others = [...layout.places, ...labels.slice(index + 1)];
@@ -56,21 +57,34 @@ describe("labels", () => {
 
   it("are all there in a small cluster", () => {
     for (const count of [2, 3, 4]) {
-      const lines = connect(arrange(ids(count), 668), pairsOf(ids(count)));
+      const lines = connect(arrange(ids(count), 668), wires(count));
       expect(lines.every((line) => line?.label)).toBe(true);
+      if (count < 4) expect(lines.map((line) => line?.label?.lines)).toEqual(lines.map(() => 3));
     }
   });
 
   it("are given to whoever comes first", () => {
     const layout = arrange(ids(12), 860);
-    const pairs = pairsOf(ids(12));
-    expect(connect(layout, pairs)[0]?.label).not.toBeNull();
-    expect(connect(layout, pairs.toReversed())[0]?.label).not.toBeNull();
+    expect(connect(layout, wires(12))[0]?.label).not.toBeNull();
+    expect(connect(layout, wires(12).toReversed())[0]?.label).not.toBeNull();
+  });
+
+  it("are one line where there is no room for all, and none where nothing is to say", () => {
+    const lines = connect(arrange(ids(7), 668), wires(7)).map((line) => line?.label?.lines);
+    expect(new Set(lines)).toEqual(new Set([3, 1, undefined]));
+    expect(connect(arrange(ids(2), 668), wires(2, 0))[0]).toMatchObject({ label: null });
   });
 });
 
 it("a line to nobody is none", () => {
-  expect(connect(arrange(ids(2), 668), [["n0", "n9"], ["n0", "n0"]])).toEqual([null, null]);
+  const none = [{ a: "n0", b: "n9", lines: 1 }, { a: "n0", b: "n0", lines: 1 }];
+  expect(connect(arrange(ids(2), 668), none)).toEqual([null, null]);
+});
+
+it("the longest line has room in a label's box", () => {
+  const box = boxOf({ x: 0, y: 0, lines: 3 });
+  for (const line of ["Thunderbolt", "936 Mbit/s", "12.3 ms"]) expect(widthOf([line, "x"])).toBeLessThanOrEqual(box.width);
+  expect(boxOf({ x: 0, y: 0, lines: 1 }).width).toBeGreaterThanOrEqual(widthOf(["123 ms"]));
 });
 
 it("who stays keeps the place in the order", () => {

@@ -8,22 +8,29 @@ export type Place = { id: string; row: number; x: number; y: number; width: numb
 
 export type Layout = { places: Place[]; width: number; height: number };
 
-/** A line between two computers, and where its label fits; `null` if it fits nowhere. */
-export type Line = { path: string; label: Point | null };
+/** What joins two computers, and how many lines its label has; with 0 it has none. */
+export type Wire = { a: string; b: string; lines: number };
 
-/** A card holds a name, a chip, a bar and two lines. */
-export const CARD_HEIGHT = 116;
+/** The middle of a label, and whether all of its lines fit there or only one. */
+export type Label = Point & { lines: number };
+
+/** A line between two computers, and where its label fits; `null` if it fits nowhere. */
+export type Line = { path: string; label: Label | null };
+
+/** A card holds a name, a chip, a bar and three lines. */
+export const CARD_HEIGHT = 136;
 const CARD_WIDTH_MIN = 136;
 const CARD_WIDTH_MAX = 220;
 /** Between neighbours in a row there is room for a label. */
-const COLUMN_GAP = 64;
+const COLUMN_GAP = 88;
 const ROW_GAP = 76;
 /** Computers side by side in a row stand no further apart than this. */
 const PITCH_MAX = 340;
 
-/** Room that a label takes: "123 ms" in small type, with a margin. */
-export const LABEL_WIDTH = 60;
-export const LABEL_HEIGHT = 20;
+/** Room that a label takes, in small type and with a margin: "same machine", or "123 ms" alone. */
+const LABEL_WIDTH = 84;
+const LABEL_WIDTH_SHORT = 60;
+export const LABEL_LINE = 14;
 /** Where along a line its label may be, the best place first. */
 const LABEL_STOPS = [0.5, 0.36, 0.64, 0.25, 0.75, 0.15, 0.85];
 
@@ -57,14 +64,14 @@ function rowsOf(count: number, columnsMax: number): number[] {
 type Curve = [Point, Point, Point, Point];
 
 /** The lines between pairs of computers. Labels never lie on a card or on each other: who comes first is served first. */
-export function connect(layout: Layout, pairs: readonly (readonly [string, string])[]): (Line | null)[] {
+export function connect(layout: Layout, wires: readonly Wire[]): (Line | null)[] {
   const byId = new Map(layout.places.map((place) => [place.id, place]));
   const taken: Box[] = layout.places.map((place) => ({ ...place }));
-  return pairs.map(([a, b]) => {
+  return wires.map(({ a, b, lines }) => {
     const [from, to] = [byId.get(a), byId.get(b)];
     if (!from || !to || from === to) return null;
     const curve = curveOf(from, to, layout);
-    const label = labelOf(curve, taken);
+    const label = labelOf(curve, lines, taken);
     if (label) taken.push(boxOf(label));
     return { path: pathOf(curve), label };
   });
@@ -119,13 +126,23 @@ function at([a, b, c, d]: Curve, t: number): Point {
 
 type Box = { x: number; y: number; width: number; height: number };
 
-export function boxOf(label: Point): Box {
-  return { x: label.x - LABEL_WIDTH / 2, y: label.y - LABEL_HEIGHT / 2, width: LABEL_WIDTH, height: LABEL_HEIGHT };
+export function boxOf({ x, y, lines }: Label): Box {
+  const width = lines === 1 ? LABEL_WIDTH_SHORT : LABEL_WIDTH;
+  const height = lines * LABEL_LINE + 6;
+  return { x: x - width / 2, y: y - height / 2, width, height };
 }
 
-function labelOf(curve: Curve, taken: readonly Box[]): Point | null {
+/** About as wide as these lines are, so that they hide no more of their link than they must. */
+export function widthOf(lines: readonly string[]): number {
+  return Math.max(0, ...lines.map((line) => line.length)) * 6.6 + 8;
+}
+
+/** Better one line than no label. */
+function labelOf(curve: Curve, lines: number, taken: readonly Box[]): Label | null {
+  if (lines === 0) return null;
   const points = LABEL_STOPS.map((stop) => at(curve, stop));
-  return points.find((point) => !taken.some((box) => overlap(box, boxOf(point)))) ?? null;
+  const places = [lines, 1].flatMap((lines) => points.map((point) => ({ ...point, lines })));
+  return places.find((label) => !taken.some((box) => overlap(box, boxOf(label)))) ?? null;
 }
 
 export function overlap(one: Box, other: Box): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Instance, Node, State } from "../generated/admin";
+import type { Instance, Link, Node, State } from "../generated/admin";
 import * as view from "./view";
 
 const GIB = 2 ** 30;
@@ -13,6 +13,8 @@ function node(id: string, changes: Partial<Node> = {}): Node {
     reason: null,
     memory_total_bytes: 16 * GIB,
     memory_available_bytes: 8 * GIB,
+    thermal: null,
+    memory_pressure: null,
     ...changes,
   };
 }
@@ -31,6 +33,7 @@ function instance(changes: Partial<Instance> = {}): Instance {
       { node_id: "b", rank: 0, layers: [4, 5], tensor: [0, 1], bytes: GIB },
       { node_id: "a", rank: 1, layers: [0, 4], tensor: [0, 1], bytes: 2 * GIB },
     ],
+    activity: null,
     ...changes,
   };
 }
@@ -39,10 +42,21 @@ function cluster(changes: Partial<State> = {}): State {
   return { node_id: "b", nodes: [node("b"), node("a")], links: [], instances: [instance()], ...changes };
 }
 
+function link(a: string, b: string, round_trip_us: number | null = null): Link {
+  return { a, b, round_trip_us, kind: null, bandwidth_bytes_per_s: null };
+}
+
 const slices = [
   { node_id: "a", rank: 1, layers: [0, 5] as [number, number], tensor: [1, 2] as [number, number], bytes: 1 },
   { node_id: "b", rank: 0, layers: [0, 5] as [number, number], tensor: [0, 2] as [number, number], bytes: 1 },
 ];
+
+it("who is there is the same whatever the figures are", () => {
+  const nodes = [node("b", { memory_available_bytes: 1 }), node("a", { thermal: "elevated" })];
+  expect(view.whoKey(cluster({ nodes }))).toBe(view.whoKey(cluster()));
+  expect(view.whoKey(cluster({ nodes: [node("b"), node("a", { state: "lost" })] }))).not.toBe(view.whoKey(cluster()));
+  expect(view.whoKey(cluster({ nodes: [node("b"), node("a", { name: "elm" })] }))).not.toBe(view.whoKey(cluster()));
+});
 
 describe("colours", () => {
   it("are the same whichever node comes first", () => {
@@ -147,11 +161,7 @@ describe("words", () => {
   });
 
   it("say how far a computer is", () => {
-    const links = [
-      { a: "a", b: "b", round_trip_us: 280 },
-      { a: "b", b: "c", round_trip_us: 12345 },
-      { a: "b", b: "d", round_trip_us: null },
-    ];
+    const links = [link("a", "b", 280), link("b", "c", 12345), link("b", "d", null)];
     const state = cluster({ links });
     expect(["a", "b", "c", "d"].map((id) => view.distanceText(state, id))).toEqual(["0.3 ms", "", "12 ms", ""]);
   });
@@ -167,6 +177,9 @@ describe("words", () => {
     expect(view.clusterText(cluster())).toBe("2 computers · 32 GiB of memory · 1 model ready");
     const alone = cluster({ nodes: [node("a", { memory_total_bytes: 0 })], instances: [] });
     expect(view.clusterText(alone)).toBe("1 computer · 0 models ready");
+    const activity = { reading: 0, answering: 1, waiting: 0, tokens_per_s: 12.4 };
+    const busy = cluster({ instances: [instance({ activity }), instance({ activity }), instance()] });
+    expect(view.clusterText(busy)).toBe("2 computers · 32 GiB of memory · 3 models ready · 25 tok/s now");
   });
 });
 
@@ -182,7 +195,6 @@ describe("links", () => {
   });
 
   it("come in the order of what they say", () => {
-    const link = (a: string, b: string) => ({ a, b, round_trip_us: null });
     const state = cluster({ links: [link("c", "d"), link("a", "b"), link("c", "a")] });
     const found = view.linksToDraw(state, [["a", "c"]]);
     expect(found.map(({ link, inUse }) => [link.a + link.b, inUse])).toEqual([["ca", true], ["ab", false], ["cd", false]]);
@@ -190,14 +202,13 @@ describe("links", () => {
 
   it("of a large cluster are drawn only where they say something", () => {
     const ids = [..."abcdefgh"];
-    const links = ids.flatMap((a, index) => ids.slice(index + 1).map((b) => ({ a, b, round_trip_us: null })));
+    const links = ids.flatMap((a, index) => ids.slice(index + 1).map((b) => link(a, b)));
     const found = view.linksToDraw(cluster({ links }), [["c", "d"]]);
     expect(found.map(({ link }) => link.a + link.b)).toEqual(["cd", "ab", "bc", "bd", "be", "bf", "bg", "bh"]);
   });
 
   it("are all there in words, the nearest first", () => {
-    const link = (a: string, b: string, round_trip_us: number | null) => ({ a, b, round_trip_us });
     const state = cluster({ links: [link("a", "b", 900), link("b", "c", 300), link("a", "c", null)] });
-    expect(view.linkTexts(state)).toEqual(["node b – c 0.3 ms", "node a – node b 0.9 ms"]);
+    expect(view.linkTexts(state)).toEqual(["node b – c: 0.3 ms", "node a – node b: 0.9 ms"]);
   });
 });

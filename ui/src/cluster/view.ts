@@ -1,7 +1,8 @@
 // What the pages show of a state, as plain values: no component decides anything that could be tested here.
 
 import type { Instance, InstanceState, Link, Node, NodeState, Placement, Shard, State } from "../generated/admin";
-import { bytes, milliseconds } from "../parts/words";
+import { bytes, milliseconds, rate } from "../parts/words";
+import { linkFacts } from "./conditions";
 
 /** Computers have one of so many colours; app.css defines them. */
 export const COLORS = 8;
@@ -29,6 +30,11 @@ export function nameOf(state: State, nodeId: string): string {
 
 export function onlineOf(state: State): Node[] {
   return state.nodes.filter((node) => node.state === "online");
+}
+
+/** Changes when somebody comes, goes or is renamed, and not with every figure. */
+export function whoKey(state: State): string {
+  return state.nodes.map((node) => `${node.id}/${node.state}/${node.name}`).join(" ");
 }
 
 /** Bytes of shards that instances plan on a computer. */
@@ -175,17 +181,20 @@ export function nodeStateText(node: Node): string {
 
 /** How far a computer is from the one that shows the page; empty if that is not known. */
 export function distanceText(state: State, nodeId: string): string {
-  const link = state.links.find(
-    ({ a, b }) => (a === state.node_id && b === nodeId) || (b === state.node_id && a === nodeId),
-  );
+  const link = linkTo(state, nodeId);
   return link?.round_trip_us == null ? "" : milliseconds(link.round_trip_us);
 }
 
-/** Every link in words, the nearest first. */
+/** The link between a computer and the one that shows the page. */
+export function linkTo(state: State, nodeId: string): Link | undefined {
+  return state.links.find(({ a, b }) => (a === state.node_id && b === nodeId) || (b === state.node_id && a === nodeId));
+}
+
+/** Every link of which something is known in words, the nearest first. */
 export function linkTexts(state: State): string[] {
-  const known = state.links.filter((link) => link.round_trip_us !== null);
-  const sorted = known.toSorted((a, b) => (a.round_trip_us ?? 0) - (b.round_trip_us ?? 0));
-  return sorted.map(({ a, b, round_trip_us }) => `${nameOf(state, a)} – ${nameOf(state, b)} ${milliseconds(round_trip_us ?? 0)}`);
+  const known = state.links.filter((link) => linkFacts(link).length > 0);
+  const sorted = known.toSorted((a, b) => (a.round_trip_us ?? Infinity) - (b.round_trip_us ?? Infinity));
+  return sorted.map((link) => `${nameOf(state, link.a)} – ${nameOf(state, link.b)}: ${linkFacts(link).join(", ")}`);
 }
 
 /** The cluster in a line. */
@@ -195,5 +204,7 @@ export function clusterText(state: State): string {
   const ready = state.instances.filter((instance) => instance.state === "ready").length;
   const computers = online.length === 1 ? "1 computer" : `${online.length} computers`;
   const models = ready === 1 ? "1 model ready" : `${ready} models ready`;
-  return [computers, total > 0 ? `${bytes(total)} of memory` : "", models].filter((text) => text).join(" · ");
+  const speed = state.instances.reduce((sum, instance) => sum + (instance.activity?.tokens_per_s ?? 0), 0);
+  const parts = [computers, total > 0 ? `${bytes(total)} of memory` : "", models, speed > 0 ? `${rate(speed)} now` : ""];
+  return parts.filter((text) => text).join(" · ");
 }

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { Instance, Model } from "../generated/admin";
 import { aboutText, listed } from "./list";
 
-const model = (id: string): Model => ({ id, weights_bytes: 2 ** 30, family: "llama", weights_format: "4-bit" });
+const model = (id: string): Model => ({ id, weights_bytes: 2 ** 30, family: "llama", weights_format: "4-bit", licence: null, folder: `/models/${id}` });
 const instance = (id: string, name: string): Instance => ({
   id,
   model: name,
@@ -13,6 +13,7 @@ const instance = (id: string, name: string): Instance => ({
   owner: "a",
   generation: 1,
   shards: [],
+  activity: null,
 });
 
 it("loaded models come first, each once, with all that runs of them", () => {
@@ -27,8 +28,10 @@ it("loaded models come first, each once, with all that runs of them", () => {
 
 it("a model in a line", () => {
   const [here, far] = listed([model("a")], [instance("1", "a"), instance("2", "b")]);
-  expect(here && aboutText(here)).toBe("1 GiB · 4-bit · llama");
+  expect(here && aboutText(here)).toBe("1 GiB · 4-bit · llama · no licence stated");
+  const licensed = listed([{ ...model("a"), licence: "apache-2.0" }], [])[0];
+  expect(licensed && aboutText(licensed)).toContain(" · licence apache-2.0");
   expect(far && aboutText(far)).toContain("another computer");
-  const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "" }], [])[0];
-  expect(bare && aboutText(bare)).toBe("5 B");
+  const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "", licence: null, folder: "/models/x" }], [])[0];
+  expect(bare && aboutText(bare)).toBe("5 B · no licence stated");
 });

@@ -20,5 +20,6 @@ export function listed(models: readonly Model[], instances: readonly Instance[])
 /** What a model is, in a line. */
 export function aboutText({ model }: Listed): string {
   if (!model) return "not in this computer's models folder; another computer or a folder's path opened it";
-  return [bytes(model.weights_bytes), model.weights_format, model.family].filter((text) => text).join(" · ");
+  const licence = model.licence ? `licence ${model.licence}` : "no licence stated";
+  return [bytes(model.weights_bytes), model.weights_format, model.family, licence].filter((text) => text).join(" · ");
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, count, list, milliseconds, rate } from "./words";
+import { bandwidth, bytes, count, duration, list, milliseconds, rate } from "./words";
 
 describe("words", () => {
   it("say how many bytes", () => {
@@ -10,6 +10,14 @@ describe("words", () => {
   it("say how far and how fast", () => {
     expect([280, 9949, 12345].map(milliseconds)).toEqual(["0.3 ms", "9.9 ms", "12 ms"]);
     expect([0.44, 9.96, 241.6].map(rate)).toEqual(["0.4 tok/s", "10 tok/s", "242 tok/s"]);
+  });
+
+  it("say what a link carries", () => {
+    expect([450_000, 38e6, 124.9e6, 1.25e9, 2.4e9].map(bandwidth)).toEqual(["3.6 Mbit/s", "304 Mbit/s", "1 Gbit/s", "10 Gbit/s", "19 Gbit/s"]);
+  });
+
+  it("say how long", () => {
+    expect([3, 999.4, 999.6, 48_211, 59_960, 125_400].map(duration)).toEqual(["3 ms", "999 ms", "1.0 s", "48.2 s", "1 min 0 s", "2 min 5 s"]);
   });
 
   it("count and list", () => {

@@ -18,6 +18,21 @@ export function milliseconds(us: number): string {
   return `${(us / 1000).toFixed(us < 9950 ? 1 : 0)} ms`;
 }
 
+/** What a link carries, in the units of networks. */
+export function bandwidth(bytesPerSecond: number): string {
+  const megabits = (bytesPerSecond * 8) / 1e6;
+  const [value, unit] = megabits < 995 ? [megabits, "Mbit/s"] : [megabits / 1000, "Gbit/s"];
+  return `${value.toFixed(value < 9.95 ? 1 : 0).replace(/\.0$/, "")} ${unit}`;
+}
+
+/** How long something took. */
+export function duration(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
 /** Tokens per second: as exact as a prediction or a short answer can be. */
 export function rate(tokensPerSecond: number): string {
   return `${tokensPerSecond.toFixed(tokensPerSecond < 9.95 ? 1 : 0)} tok/s`;

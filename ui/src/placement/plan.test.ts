@@ -6,7 +6,7 @@ const GIB = 2 ** 30;
 
 function node(id: string, available: number, state: Node["state"] = "online"): Node {
   const memory = { memory_total_bytes: 32 * GIB, memory_available_bytes: available * GIB };
-  return { id, name: id, chip: "", state, reason: null, ...memory };
+  return { id, name: id, chip: "", state, reason: null, thermal: null, memory_pressure: null, ...memory };
 }
 
 const state: State = {
