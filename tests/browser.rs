@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use tempfile::TempDir;
 use tests::browser::Script;
 use tests::nodes::{Node, NodeOptions, start_named_cluster};
 
@@ -24,19 +25,40 @@ fn the_window_loads_chats_recovers_and_unloads() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn two_windows_pair_their_computers_and_part_them() -> Result<()> {
-    let start = |name: &str, peers: Vec<String>| {
+/// Two computers; the guest is told where the host is.
+fn host_and_guest(data: &[TempDir; 2]) -> Result<[Node; 2]> {
+    let start = |name: &str, data: &TempDir, peers: Vec<String>| {
         Node::start(&NodeOptions {
             peers,
+            data: Some(data.path().to_path_buf()),
             arguments: vec!["--name".into(), name.into()],
             ..NodeOptions::default()
         })
     };
-    let host = start("Host", Vec::new())?;
-    let guest = start("Guest", vec![format!("127.0.0.1:{}", host.peer_port)])?;
-    let base = |node: &Node| format!("http://127.0.0.1:{}", node.port);
-    let script = Script::start("pair.mjs", &[&base(&host), &base(&guest)], PAIR_LIMIT)?;
+    let host = start("Host", &data[0], Vec::new())?;
+    let guest = start(
+        "Guest",
+        &data[1],
+        vec![format!("127.0.0.1:{}", host.peer_port)],
+    )?;
+    Ok([host, guest])
+}
+
+#[test]
+fn two_windows_pair_their_computers_which_come_back_and_part() -> Result<()> {
+    let data = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let bases = |nodes: &[Node; 2]| {
+        nodes
+            .each_ref()
+            .map(|node| format!("http://127.0.0.1:{}", node.port))
+    };
+    let nodes = host_and_guest(&data)?;
+    let [host, guest] = bases(&nodes);
+    let mut script = Script::start("pair.mjs", &[&host, &guest], PAIR_LIMIT)?;
+    assert_eq!(script.line()?, "restart");
+    drop(nodes);
+    let nodes = host_and_guest(&data)?;
+    script.say(&bases(&nodes).join(" "))?;
     assert_eq!(script.line()?, "ok");
     Ok(())
 }

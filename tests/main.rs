@@ -16,3 +16,4 @@ mod recovery;
 mod sharded;
 mod switches;
 mod tray;
+mod window;

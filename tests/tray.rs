@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use tests::api::Api;
 use tests::desktop::{Desktop, Tray, wait_for};
 use tests::namespaces::Namespaces;
@@ -22,9 +23,11 @@ struct App {
 }
 
 impl App {
-    fn start(desktop: &Desktop, host: &str) -> Result<Self> {
+    fn start(desktop: &Desktop, host: &str, key: Option<&str>) -> Result<Self> {
         let mut command = desktop.command("espalier-app", Some(host))?;
-        command.env("ESPALIER_CLUSTER_KEY", KEY);
+        if let Some(key) = key {
+            command.env("ESPALIER_CLUSTER_KEY", key);
+        }
         let child = command.stdin(Stdio::null()).spawn().context("the app")?;
         let tray = desktop.tray()?;
         tray.wait("Open Espalier", |_| true)?;
@@ -60,7 +63,7 @@ fn the_trays_menu_does_what_it_says() -> Result<()> {
     }
     let hosts = Namespaces::make(2)?;
     let desktop = Desktop::start()?;
-    let mut app = App::start(&desktop, hosts.name(0))?;
+    let mut app = App::start(&desktop, hosts.name(0), Some(KEY))?;
     let other = Node::start(&NodeOptions {
         cluster_key: Some(KEY.into()),
         discover: Some("all"),
@@ -142,4 +145,56 @@ fn shows_its_window_once(desktop: &Desktop, hosts: &Namespaces, tray: &Tray) -> 
     // The tray is still there, and one.
     tray.wait("Open Espalier", |_| true)?;
     Ok(())
+}
+
+#[test]
+fn a_computer_is_let_in_from_the_tray() -> Result<()> {
+    if !Namespaces::possible() {
+        eprintln!("skipped: network namespaces need root on Linux");
+        return Ok(());
+    }
+    let hosts = Namespaces::make(2)?;
+    let desktop = Desktop::start()?;
+    let app = App::start(&desktop, hosts.name(0), None)?;
+    let study = Node::start(&NodeOptions {
+        discover: Some("all"),
+        namespace: Some(hosts.name(1).to_string()),
+        arguments: vec!["--name".into(), "Study".into()],
+        ..NodeOptions::default()
+    })?;
+    app.tray.click("Join cluster")?;
+    app.tray.click("Study wants to join: Approve")?;
+    app.tray.wait("Compare digits with Study", |_| true)?;
+    wait_for("the window", || desktop.shows_window("Espalier"))?;
+
+    let (here, there) = (Api::new(API_PORT), study.api());
+    let mine = hosts.inside(0, || digits(&here))??;
+    let theirs = hosts.inside(1, || digits(&there))??;
+    assert_eq!(mine.1, theirs.1);
+    let confirm = |api: &Api, other: &str| -> Result<()> {
+        let body = json!({"node_id": other});
+        let (status, answer) = api.post_any("/admin/pairing/confirm", &body)?;
+        ensure!(status == 204, "{status}: {answer}");
+        Ok(())
+    };
+    hosts.inside(0, || confirm(&here, &mine.0))??;
+    hosts.inside(1, || confirm(&there, &theirs.0))??;
+    app.tray.wait("2 computers", |_| true)?;
+    let lines = app.tray.lines()?;
+    let asks = lines.iter().any(|line| line.label.contains("Study"));
+    ensure!(!asks, "it is in and still asks: {lines:#?}");
+    Ok(())
+}
+
+/// The other one's id and the digits of a pairing, once there are some.
+fn digits(api: &Api) -> Result<(String, String)> {
+    let mut found = None;
+    wait_for("digits", || {
+        let (_, membership) = api.get("/admin/membership")?;
+        let pairing = &membership["pairing"];
+        let text = |name: &str| pairing[name].as_str().map(str::to_owned);
+        found = text("node_id").zip(text("digits"));
+        Ok(found.is_some())
+    })?;
+    found.context("digits")
 }

@@ -15,12 +15,16 @@ use crate::{tray, window};
 /// Does what was clicked; the tray says if it could not be done.
 pub fn act(app: &AppHandle, click: Click) {
     match click {
-        Click::Open => window::show(app),
+        // The window shows the digits of a pairing above every page.
+        Click::Open | Click::Compare => window::show(app),
         Click::Quit => app.exit(0),
         Click::Retry => own_node::start(app),
         Click::LaunchAtLogin => tray::tell(app, toggle_launch_at_login(app).err()),
         Click::CopyUrl => tray::tell(app, copy_url(app).err()),
-        Click::Join | Click::Server | Click::Load(_) | Click::Unload(_) => {
+        Click::Join | Click::Server | Click::Approve(_) | Click::Load(_) | Click::Unload(_) => {
+            if matches!(click, Click::Approve(_)) {
+                window::show(app);
+            }
             let Some(node) = app.state::<OwnNode>().get() else {
                 return;
             };
@@ -50,9 +54,15 @@ async fn ask(node: &Arc<NodeHandle>, click: Click) -> Result<(), Failure> {
             };
             node.change(server).await
         }
+        Click::Approve(other) => node.pair(other).await,
         Click::Load(model) => node.open(&model.0).await.map(drop),
         Click::Unload(instance) => node.close(instance).await,
-        Click::Open | Click::Quit | Click::Retry | Click::LaunchAtLogin | Click::CopyUrl => Ok(()),
+        Click::Open
+        | Click::Compare
+        | Click::Quit
+        | Click::Retry
+        | Click::LaunchAtLogin
+        | Click::CopyUrl => Ok(()),
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) fn tell(app: &AppHandle, problem: Option<String>) {
 pub(crate) async fn follow(app: &AppHandle, node: &Arc<NodeHandle>) {
     let tray = app.state::<Tray<tauri::Wry>>();
     let (mut view, mut switches, mut activity) = (node.changes(), node.switches(), node.activity());
+    let (mut membership, recent) = (node.membership(), node.recent_models());
     let mut models = node.models().await;
     loop {
         let problem = tray.problem();
@@ -91,7 +92,9 @@ pub(crate) async fn follow(app: &AppHandle, node: &Arc<NodeHandle>) {
             view: &view.borrow_and_update().clone(),
             switches: &switches.borrow_and_update().clone(),
             activity: &activity.borrow_and_update().clone(),
+            membership: &membership.borrow_and_update().clone(),
             models: &models,
+            recent: &recent.borrow().clone(),
             problem: problem.as_deref(),
             launch_at_login: app.autolaunch().is_enabled().ok(),
         });
@@ -101,6 +104,7 @@ pub(crate) async fn follow(app: &AppHandle, node: &Arc<NodeHandle>) {
             changed = view.changed() => changed,
             changed = switches.changed() => changed,
             changed = activity.changed() => changed,
+            changed = membership.changed() => changed,
             () = tray.look_again.notified() => Ok(()),
             () = sleep(MODELS_INTERVAL) => {
                 models = node.models().await;

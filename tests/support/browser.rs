@@ -80,7 +80,12 @@ impl Script {
 
     /// Tells it to go on.
     pub fn go_on(&mut self) -> Result<()> {
-        Ok(writeln!(self.stdin, "go on")?)
+        self.say("go on")
+    }
+
+    /// Tells it something.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        Ok(writeln!(self.stdin, "{line}")?)
     }
 
     /// What it complained about.

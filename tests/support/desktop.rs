@@ -158,6 +158,18 @@ impl Desktop {
             }
             None => Command::new(program),
         };
+        self.dress(&mut command)?;
+        Ok(command)
+    }
+
+    /// The same for a program of the system.
+    pub fn system_command(&self, name: &str) -> Result<Command> {
+        let mut command = Command::new(name);
+        self.dress(&mut command)?;
+        Ok(command)
+    }
+
+    fn dress(&self, command: &mut Command) -> Result<()> {
         let home = self.home();
         fs::create_dir_all(&home)?;
         command.env("HOME", &home).env("XDG_RUNTIME_DIR", &home);
@@ -175,7 +187,7 @@ impl Desktop {
         command
             .env("NO_AT_BRIDGE", "1")
             .env("LIBGL_ALWAYS_SOFTWARE", "1");
-        Ok(command)
+        Ok(())
     }
 
     /// Where programs on this desktop keep their things.

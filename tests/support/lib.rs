@@ -1,5 +1,5 @@
-//! What tests and measurements share: real node processes, their HTTP API, a browser, network namespaces, random
-//! checkpoints.
+//! What tests and measurements share: real node processes, their HTTP API, a browser, the app's
+//! window, network namespaces, random checkpoints.
 //!
 //! Everything here starts real programs and owns them: whatever is dropped is killed and cleaned up.
 
@@ -10,3 +10,4 @@ pub mod desktop;
 pub mod losses;
 pub mod namespaces;
 pub mod nodes;
+pub mod webdriver;

@@ -82,6 +82,11 @@ impl NodeConfig {
         log_file(&self.data)
     }
 
+    /// Where the names of the models that ran last are kept.
+    pub(crate) fn recent_models_file(&self) -> PathBuf {
+        self.data.join("recent-models")
+    }
+
     /// Where the node's key is kept.
     pub fn key_file(&self) -> PathBuf {
         self.data.join("node.key")

@@ -21,6 +21,7 @@ mod network;
 pub mod node;
 mod peer_requests;
 mod random;
+mod recent_models;
 mod session_token;
 pub mod settings;
 mod supervisor;

@@ -44,11 +44,22 @@ pub struct Nearby {
 }
 
 impl Membership {
-    /// Computers that wait to be let in.
+    /// Computers that wait to be let in; none while one is, since there is one pairing at a time, and none where a key
+    /// lets them in.
     pub fn asking(&self) -> impl Iterator<Item = (NodeId, &Nearby)> {
-        let newcomers = |(_, near): &(&NodeId, &Nearby)| near.belongs == Belonging::Newcomer;
-        let nearby = self.nearby.iter().filter(newcomers);
-        nearby.map(|(node, near)| (*node, near))
+        let open = !self.by_key && self.pairing_with().is_none();
+        let nearby = self.nearby.iter().filter(move |_| open);
+        let newcomers = nearby.filter(|(_, near)| near.belongs == Belonging::Newcomer);
+        newcomers.map(|(node, near)| (*node, near))
+    }
+
+    /// What the computer is called that this one is being paired with now.
+    pub fn pairing_with(&self) -> Option<&str> {
+        let pairing = self.pairing.as_ref()?;
+        match pairing.stage {
+            PairingStage::Calling | PairingStage::Compare { .. } => Some(&pairing.name),
+            PairingStage::Done | PairingStage::Ended(_) => None,
+        }
     }
 
     /// Takes in what the network says, if it is about this.

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, ShardingChoice};
 use cluster::{ClusterView, InstanceState, InstanceView, NodeSeed, State};
-use net::{Identity, KeyStoreError};
+use net::{Identity, IdentityError, KeyStoreError};
+use serve::membership::Ask;
 use serve::{Gateway, InProcess, Metrics};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -23,6 +24,7 @@ use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
 use crate::models::LocalModels;
 use crate::network::Network;
+use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
 use crate::supervisor::{Activity, Supervisor, WorkerSettings};
@@ -66,6 +68,8 @@ pub struct NodeHandle {
     models: LocalModels,
     activity: watch::Receiver<Vec<Activity>>,
     members: watch::Receiver<Arc<Membership>>,
+    recent: RecentModels,
+    gateway: Arc<dyn Gateway>,
     api: InProcess,
     tasks: [JoinHandle<()>; 2],
     _data: DataFolder,
@@ -81,8 +85,7 @@ impl NodeHandle {
     /// Starts a node. Its API answers when this returns.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let kept = Kept::take(&config)?;
-        let keys = key_store(&config).map_err(net::IdentityError::from)?;
-        let identity = Identity::load_or_create(&keys)?;
+        let identity = identity(&config)?;
         let node_id = identity.node_id();
         let models = LocalModels::open(&config.data).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
@@ -98,7 +101,6 @@ impl NodeHandle {
         .start();
         let (net, net_receiver) = watch::channel(None);
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
-        let opening = Arc::new(opening);
         let (control, ends) = ControlHandle::new(kept.settings.clone());
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
@@ -111,9 +113,10 @@ impl NodeHandle {
             user_files: kept.user_files,
         }));
         let activity = running.activity();
+        let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let metrics = Metrics::new();
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
-        let api_port = ApiPort::new(gateway, metrics, config.api_ip, kept.session);
+        let api_port = ApiPort::new(Arc::clone(&gateway), metrics, config.api_ip, kept.session);
         let (from, to) = (members.clone(), cluster.clone());
         let network = Network::new(config, identity, running, from, to, net);
         let controlling = Control {
@@ -143,6 +146,8 @@ impl NodeHandle {
             models,
             activity,
             members,
+            recent,
+            gateway,
             api,
             tasks: [controlling, unloading],
             _data: kept.data,
@@ -177,6 +182,16 @@ impl NodeHandle {
     /// Follows who belongs to its cluster and who would like to.
     pub fn membership(&self) -> watch::Receiver<Arc<Membership>> {
         self.members.clone()
+    }
+
+    /// Calls another node to pair with it. The digits to compare come with [`Self::membership`].
+    pub async fn pair(&self, node: NodeId) -> Result<(), Failure> {
+        self.gateway.pairing(Ask::Start(node)).await
+    }
+
+    /// Follows which models ran last, newest first; some may have left the disk.
+    pub fn recent_models(&self) -> watch::Receiver<Vec<ModelId>> {
+        self.recent.list()
     }
 
     /// The models on this node's disk, by name.
@@ -270,6 +285,10 @@ impl Kept {
             session: session.map_err(|source| SettingsFileError::Io { path, source })?,
         })
     }
+}
+
+fn identity(config: &NodeConfig) -> Result<Identity, IdentityError> {
+    Identity::load_or_create(&key_store(config)?)
 }
 
 /// The login keychain, with an entry for each data folder.

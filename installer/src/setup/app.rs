@@ -10,8 +10,14 @@ const BUILD: [&str; 3] = [
     "libayatana-appindicator3-dev",
     "pkg-config",
 ];
-/// An X server, a session bus, `xwininfo`, and a font, or the window would be empty.
-const TEST: [&str; 4] = ["xvfb", "dbus-daemon", "x11-utils", "fonts-dejavu-core"];
+/// An X server, a session bus, `xwininfo`, a font, or the window would be empty, and `WebKit`'s driver of windows.
+const TEST: [&str; 5] = [
+    "xvfb",
+    "dbus-daemon",
+    "x11-utils",
+    "fonts-dejavu-core",
+    "webkit2gtk-driver",
+];
 
 /// What compiling it takes. A Mac has it all.
 pub fn for_build() -> Result<()> {

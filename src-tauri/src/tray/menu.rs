@@ -1,6 +1,6 @@
 //! The tray's menu and icon as a view of one [`Status`]. Pure: the same status gives the same menu.
 
-use base::{InstanceId, ModelId};
+use base::{InstanceId, ModelId, NodeId};
 use cluster::InstanceState;
 
 use super::status::{Loaded, Status};
@@ -28,6 +28,10 @@ pub enum Entry {
 pub enum Click {
     /// Take part in the network, or stop doing so.
     Join,
+    /// Let a computer in: pair with it, and show the digits to compare.
+    Approve(NodeId),
+    /// Show the digits to compare.
+    Compare,
     /// Open the API's port, or close it.
     Server,
     /// Put the API's address on the clipboard.
@@ -51,6 +55,8 @@ impl Click {
     pub fn id(&self) -> String {
         match self {
             Self::Join => "join".to_owned(),
+            Self::Approve(node) => format!("approve {node}"),
+            Self::Compare => "compare".to_owned(),
             Self::Server => "server".to_owned(),
             Self::CopyUrl => "copy-url".to_owned(),
             Self::Load(model) => format!("load {model}"),
@@ -67,12 +73,14 @@ impl Click {
         if let Some((verb, what)) = id.split_once(' ') {
             return match verb {
                 "load" => Some(Self::Load(ModelId(what.to_owned()))),
+                "approve" => what.parse().ok().map(Self::Approve),
                 "unload" => what.parse().ok().map(Self::Unload),
                 _ => None,
             };
         }
         let plain = [
             Self::Join,
+            Self::Compare,
             Self::Server,
             Self::CopyUrl,
             Self::Open,
@@ -143,8 +151,9 @@ pub fn menu(status: &Status) -> Vec<Entry> {
     menu.extend([
         Entry::Separator,
         Entry::Check(Click::Join, "Join cluster".to_owned(), status.joined),
-        Entry::Separator,
     ]);
+    menu.extend(joining(status));
+    menu.push(Entry::Separator);
     menu.extend(models(status));
     menu.push(Entry::Separator);
     menu.extend(server(status));
@@ -184,6 +193,19 @@ fn summary(status: &Status) -> String {
         parts.push(format!("{:.0} tok/s", status.tokens_per_s));
     }
     parts.join(" · ")
+}
+
+/// Computers that want to join, or the one that is joining.
+fn joining(status: &Status) -> Vec<Entry> {
+    let asking = status.asking.iter().map(|asking| {
+        let label = format!("{} wants to join: Approve…", short(&asking.name));
+        Entry::Item(Click::Approve(asking.node), label)
+    });
+    let pairing = status.pairing_with.iter().map(|name| {
+        let label = format!("Compare digits with {}…", short(name));
+        Entry::Item(Click::Compare, label)
+    });
+    asking.chain(pairing).collect()
 }
 
 fn models(status: &Status) -> Vec<Entry> {

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
-use base::{InstanceId, ModelId};
+use base::{InstanceId, ModelId, NodeId};
 use cluster::{ClusterView, InstanceState, NodeState};
-use node::{Activity, Switches};
+use node::{Activity, Membership, Nearby, Switches};
 
 /// Models on this disk that the menu offers to load; the window has them all.
 const OFFERED_MAX: usize = 5;
+/// Computers that the menu offers to approve; the window has them all.
+const ASKING_MAX: usize = 3;
 
 /// How things are, as far as the tray shows it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +22,10 @@ pub struct Status {
     pub starting: bool,
     /// Whether this computer takes part in the network.
     pub joined: bool,
+    /// Computers that ask to be let in.
+    pub asking: Vec<Asking>,
+    /// The computer that this one is being paired with.
+    pub pairing_with: Option<String>,
     /// Computers in the cluster, this one counted.
     pub computers: usize,
     /// Whether all of them are Macs.
@@ -28,7 +34,7 @@ pub struct Status {
     pub memory_bytes: u64,
     /// Models that are loaded or on their way.
     pub loaded: Vec<Loaded>,
-    /// Models that could be loaded.
+    /// Models that could be loaded, those that ran last first.
     pub offered: Vec<ModelId>,
     /// Requests being answered by models that this computer drives.
     pub requests: u32,
@@ -53,6 +59,15 @@ pub struct Loaded {
     pub reason: Option<String>,
 }
 
+/// A computer that asks to be let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// Which.
+    pub node: NodeId,
+    /// What it calls itself.
+    pub name: String,
+}
+
 /// What the node says.
 #[derive(Debug)]
 pub struct Said<'a> {
@@ -62,8 +77,12 @@ pub struct Said<'a> {
     pub switches: &'a Switches,
     /// What its workers do.
     pub activity: &'a [Activity],
+    /// Who belongs to the cluster and who would like to.
+    pub membership: &'a Membership,
     /// The models on its disk.
     pub models: &'a [ModelId],
+    /// Those that ran last, newest first.
+    pub recent: &'a [ModelId],
     /// See [`Status::problem`].
     pub problem: Option<&'a str>,
     /// See [`Status::launch_at_login`].
@@ -95,12 +114,16 @@ impl Status {
             .collect();
         let loaded: Vec<Loaded> = said.view.instances.iter().map(loaded).collect();
         let free = |model: &&ModelId| loaded.iter().all(|loaded| loaded.model != **model);
-        let offered = said.models.iter().filter(free).take(OFFERED_MAX);
+        let offered = newest_first(said.models, said.recent);
+        let offered = offered.into_iter().filter(free).take(OFFERED_MAX);
+        let asking = said.membership.asking().take(ASKING_MAX);
         Self {
             trouble: None,
             problem: said.problem.map(str::to_owned),
             starting: false,
             joined: said.switches.peers.is_some(),
+            asking: asking.map(asking_of).collect(),
+            pairing_with: said.membership.pairing_with().map(str::to_owned),
             computers: online.len(),
             all_macs: online.iter().all(|node| node.chip.starts_with("Apple")),
             memory_bytes: online.iter().map(|node| node.memory_total_bytes).sum(),
@@ -114,11 +137,45 @@ impl Status {
     }
 }
 
+/// The models of the disk, those that ran last before the others.
+fn newest_first<'a>(models: &'a [ModelId], recent: &[ModelId]) -> Vec<&'a ModelId> {
+    let age = |model: &&ModelId| recent.iter().position(|other| other == *model);
+    let mut models: Vec<&ModelId> = models.iter().collect();
+    models.sort_by_key(|model| age(model).unwrap_or(recent.len()));
+    models
+}
+
+fn asking_of((node, near): (NodeId, &Nearby)) -> Asking {
+    Asking {
+        node,
+        name: near.name.clone(),
+    }
+}
+
 fn loaded(instance: &cluster::InstanceView) -> Loaded {
     Loaded {
         id: instance.id,
         model: instance.model.clone(),
         state: instance.state,
         reason: instance.failure.as_ref().map(|why| why.message.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ran_last_is_offered_first() {
+        let models = |names: &[&str]| -> Vec<ModelId> {
+            names.iter().map(|name| ModelId((*name).into())).collect()
+        };
+        let disk = models(&["ash", "elm", "oak", "sprout"]);
+        let recent = models(&["oak", "gone", "elm"]);
+        let order: Vec<&str> = newest_first(&disk, &recent)
+            .into_iter()
+            .map(|model| model.0.as_str())
+            .collect();
+        assert_eq!(order, ["oak", "elm", "ash", "sprout"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base::{
     ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, Secret, ShardingChoice,
@@ -50,14 +51,14 @@ impl Asked {
 }
 
 impl Opening {
-    pub(crate) fn new(cluster: ClusterHandle, models: LocalModels, worker: PathBuf) -> Self {
-        Self {
+    pub(crate) fn new(cluster: ClusterHandle, models: LocalModels, worker: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
             cluster,
             models,
             worker,
             one_at_a_time: Mutex::new(()),
             cards: Mutex::new(HashMap::new()),
-        }
+        })
     }
 
     /// The instance that answers requests for a model: a running one, or a new one of a model of this node.

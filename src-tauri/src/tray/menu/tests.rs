@@ -5,6 +5,7 @@ use std::fmt::Write;
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::tray::status::Asking;
 
 const GB: u64 = 1 << 30;
 
@@ -152,6 +153,55 @@ fn some_models_and_a_failure_on_a_closed_port() {
 }
 
 #[test]
+fn computers_that_want_to_join() {
+    let joined = Status {
+        joined: true,
+        ..alone()
+    };
+    let asks = |number, name: &str| Asking {
+        node: NodeId([number; 32]),
+        name: name.to_owned(),
+    };
+    let status = Status {
+        asking: vec![asks(1, "Study"), asks(0xee, "Attic")],
+        ..joined.clone()
+    };
+    let entries = joining(&status);
+    let mut text = String::new();
+    draw(&entries, 0, &mut text);
+    expect![[r"
+        [Study wants to join: Approve…] approve 0101010101010101010101010101010101010101010101010101010101010101
+        [Attic wants to join: Approve…] approve eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee
+    "]]
+    .assert_eq(&text);
+    let status = Status {
+        pairing_with: Some("Study".to_owned()),
+        ..joined
+    };
+    check(
+        &status,
+        &expect![[r"
+        Alone
+        1 Mac · 64 GB
+        --
+        (x) Join cluster join
+        [Compare digits with Study…] compare
+        --
+        Load a model >
+          [sprout] load sprout
+        --
+        (x) Local server on 127.0.0.1:3775 server
+        [Copy URL] copy-url
+        --
+        [Open Espalier…] open
+        ( ) Launch at login launch-at-login
+        --
+        [Quit Espalier] quit
+    "]],
+    );
+}
+
+#[test]
 fn before_and_without_a_node() {
     check(
         &Status::starting(),
@@ -181,11 +231,14 @@ fn every_click_comes_back_from_its_id() {
         Click::Join,
         Click::Load(ModelId("a b/c".into())),
         Click::Unload(InstanceId(77)),
+        Click::Approve(NodeId([7; 32])),
+        Click::Compare,
         Click::Quit,
     ] {
         assert_eq!(Click::of(&click.id()), Some(click));
     }
     assert_eq!(Click::of("unload everything"), None);
+    assert_eq!(Click::of("approve everybody"), None);
     assert_eq!(Click::of("dance"), None);
 }
 
