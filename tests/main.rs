@@ -15,4 +15,5 @@ mod recovery;
 mod sharded;
 mod switches;
 mod tray;
+mod uninstall;
 mod window;

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,7 +37,7 @@ pub struct Desktop {
     bus: Child,
     display: String,
     panel: Connection,
-    items: Receiver<Item>,
+    items: Mutex<Receiver<Item>>,
 }
 
 /// A tray icon as it announced itself: on which connection, at which path.
@@ -143,7 +144,7 @@ impl Desktop {
             screen,
             bus,
             panel,
-            items,
+            items: Mutex::new(items),
         })
     }
 
@@ -197,10 +198,8 @@ impl Desktop {
 
     /// Waits for a tray icon to appear.
     pub fn tray(&self) -> Result<Tray> {
-        let item = self
-            .items
-            .recv_timeout(LIMIT)
-            .context("no tray icon appeared")?;
+        let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let item = items.recv_timeout(LIMIT).context("no tray icon appeared")?;
         let bus = self.panel.clone();
         let interface = Some("org.freedesktop.DBus.Properties");
         let asked = ("org.kde.StatusNotifierItem", "Menu");

@@ -22,6 +22,7 @@ mod recent_models;
 mod session_token;
 pub mod settings;
 mod supervisor;
+pub mod uninstall;
 mod words;
 
 pub use config::NodeConfig;
