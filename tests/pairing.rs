@@ -107,7 +107,8 @@ fn computers_pair_come_back_by_themselves_and_can_be_removed() -> Result<()> {
     let first = study.start(&[])?;
     let second = attic.start(&[&first])?;
     pair(&first, &second, "newcomer")?;
-    first.api().wait_for_nodes(2, LIMIT)?;
+    let joined = first.api().wait_for_nodes(2, LIMIT);
+    joined.with_context(|| format!("paired: {}\n{}", first.log(), second.log()))?;
     // They end without a goodbye, which may be before the disk has it.
     for computer in [&study, &attic] {
         let roster = computer.data.path().join("roster");
@@ -117,7 +118,8 @@ fn computers_pair_come_back_by_themselves_and_can_be_removed() -> Result<()> {
 
     let first = study.start(&[])?;
     let second = attic.start(&[&first])?;
-    first.api().wait_for_nodes(2, LIMIT)?;
+    let back = first.api().wait_for_nodes(2, LIMIT);
+    back.with_context(|| format!("started again: {}\n{}", first.log(), second.log()))?;
 
     let third = cellar.start(&[&first, &second])?;
     pair(&first, &third, "elsewhere")?;
@@ -134,11 +136,11 @@ fn computers_pair_come_back_by_themselves_and_can_be_removed() -> Result<()> {
     );
     wait_for("it is out", || Ok(online_nodes(&third.api().state()?) == 1))?;
     assert!(start.elapsed() < PART_LIMIT, "{:?}", start.elapsed());
+    wait_for("it knows", || Ok(members(&third.api())? == 0))?;
     let notice = membership(&third.api())?["notice"].to_string();
     assert!(notice.contains("Study removed"), "{notice}");
-    assert_eq!(members(&third.api())?, 0);
     wait_for("the others agree", || Ok(members(&second.api())? == 2))?;
-    assert_eq!(online_nodes(&second.api().state()?), 2);
+    second.api().wait_for_nodes(2, LIMIT)?;
     Ok(())
 }
 

@@ -274,9 +274,19 @@ impl Tray {
 
     /// Clicks the line whose label begins like this.
     pub fn click(&self, label: &str) -> Result<()> {
-        let line = self.wait(label, |_| true)?;
-        self.call("Event", &(line.id, "clicked", Value::from(0_i32), 0_u32))?;
-        Ok(())
+        let start = Instant::now();
+        loop {
+            let line = self.wait(label, |_| true)?;
+            let clicked = self.call("Event", &(line.id, "clicked", Value::from(0_i32), 0_u32));
+            match clicked {
+                Ok(_) => return Ok(()),
+                // What was clicked has ended the app.
+                Err(error) if is_gone(&error) => return Ok(()),
+                // The menu was drawn anew in between, and this line has another id now.
+                Err(_) if start.elapsed() < LIMIT => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn call<B>(&self, method: &str, body: &B) -> Result<zbus::Message>
@@ -288,6 +298,16 @@ impl Tray {
         Ok(self
             .bus
             .call_method(owner, self.menu.as_str(), interface, method, body)?)
+    }
+}
+
+/// Whether whoever was asked ended before the answer.
+fn is_gone(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(zbus::Error::MethodError(name, ..)) => {
+            name.as_str() == "org.freedesktop.DBus.Error.NoReply"
+        }
+        _ => false,
     }
 }
 
