@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tempfile::TempDir;
 use tests::browser::Script;
+use tests::desktop::wait_for;
 use tests::nodes::{Node, NodeOptions, start_named_cluster};
 
 /// Half a minute on a machine of one's own.
@@ -56,6 +57,11 @@ fn two_windows_pair_their_computers_which_come_back_and_part() -> Result<()> {
     let [host, guest] = bases(&nodes);
     let mut script = Script::start("pair.mjs", &[&host, &guest], PAIR_LIMIT)?;
     assert_eq!(script.line()?, "restart");
+    // They end without a goodbye, which may be before the disk has it.
+    for data in &data {
+        let roster = data.path().join("roster");
+        wait_for("the roster is kept", || Ok(roster.is_file()))?;
+    }
     drop(nodes);
     let nodes = host_and_guest(&data)?;
     script.say(&bases(&nodes).join(" "))?;

@@ -16,4 +16,5 @@ mod recovery;
 mod sharded;
 mod switches;
 mod tray;
+mod uninstall;
 mod window;

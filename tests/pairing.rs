@@ -1,5 +1,8 @@
 //! Joining without a key: two nodes pair, link again by themselves after a restart, let a third in, and remove it.
 
+use std::fs::File;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -7,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::api::{Api, online_nodes};
 use tests::desktop::wait_for;
-use tests::nodes::{Node, NodeOptions};
+use tests::nodes::{Node, NodeOptions, program};
 
 const LIMIT: Duration = Duration::from_secs(15);
 const PART_LIMIT: Duration = Duration::from_secs(1);
@@ -104,12 +107,19 @@ fn computers_pair_come_back_by_themselves_and_can_be_removed() -> Result<()> {
     let first = study.start(&[])?;
     let second = attic.start(&[&first])?;
     pair(&first, &second, "newcomer")?;
-    first.api().wait_for_nodes(2, LIMIT)?;
+    let joined = first.api().wait_for_nodes(2, LIMIT);
+    joined.with_context(|| format!("paired: {}\n{}", first.log(), second.log()))?;
+    // They end without a goodbye, which may be before the disk has it.
+    for computer in [&study, &attic] {
+        let roster = computer.data.path().join("roster");
+        wait_for("the roster is kept", || Ok(roster.is_file()))?;
+    }
     drop((first, second));
 
     let first = study.start(&[])?;
     let second = attic.start(&[&first])?;
-    first.api().wait_for_nodes(2, LIMIT)?;
+    let back = first.api().wait_for_nodes(2, LIMIT);
+    back.with_context(|| format!("started again: {}\n{}", first.log(), second.log()))?;
 
     let third = cellar.start(&[&first, &second])?;
     pair(&first, &third, "elsewhere")?;
@@ -126,11 +136,11 @@ fn computers_pair_come_back_by_themselves_and_can_be_removed() -> Result<()> {
     );
     wait_for("it is out", || Ok(online_nodes(&third.api().state()?) == 1))?;
     assert!(start.elapsed() < PART_LIMIT, "{:?}", start.elapsed());
+    wait_for("it knows", || Ok(members(&third.api())? == 0))?;
     let notice = membership(&third.api())?["notice"].to_string();
     assert!(notice.contains("Study removed"), "{notice}");
-    assert_eq!(members(&third.api())?, 0);
     wait_for("the others agree", || Ok(members(&second.api())? == 2))?;
-    assert_eq!(online_nodes(&second.api().state()?), 2);
+    second.api().wait_for_nodes(2, LIMIT)?;
     Ok(())
 }
 
@@ -162,5 +172,74 @@ fn a_pairing_can_be_cancelled_and_needs_the_network() -> Result<()> {
         error["error"]["hint"].to_string().contains("Join cluster"),
         "{error}"
     );
+    Ok(())
+}
+
+/// `espalier join`, with a terminal as its input if there is one.
+fn join(node: &Node, arguments: &[&str], input: Stdio) -> Result<Child> {
+    let port = node.port.to_string();
+    let mut command = Command::new(program("espalier")?);
+    command.arg("join").args(arguments).args(["--port", &port]);
+    command.stdin(input).stdout(Stdio::piped());
+    Ok(command.stderr(Stdio::piped()).spawn()?)
+}
+
+fn said(child: Child) -> Result<(bool, String)> {
+    let output = child.wait_with_output()?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
+
+#[test]
+fn computers_without_a_screen_pair_in_the_terminal() -> Result<()> {
+    let [study, attic] = ["Study", "Attic"].map(Computer::new);
+    let (study, attic) = (study?, attic?);
+    let first = study.start(&[])?;
+    let second = attic.start(&[&first])?;
+    let (here, there) = (first.api(), second.api());
+
+    let (fine, text) = said(join(&second, &[], Stdio::null())?)?;
+    ensure!(!fine && text.contains("--confirm"), "{text}");
+    let (fine, text) = said(join(&first, &["--confirm", "123456"], Stdio::null())?)?;
+    ensure!(!fine && text.contains("no pairing is under way"), "{text}");
+
+    let terminal = nix::pty::openpty(None, None)?;
+    let asking = join(&second, &["study"], terminal.slave.into())?;
+    let shown = digits(&here)?;
+    assert_eq!(shown, digits(&there)?);
+    let wrong: String = shown
+        .chars()
+        .rev()
+        .map(|digit| if digit == '9' { '0' } else { '9' })
+        .collect();
+    let (fine, text) = said(join(&first, &["--confirm", &wrong], Stdio::null())?)?;
+    ensure!(!fine && text.contains("someone is in between"), "{text}");
+    let (fine, text) = said(asking)?;
+    ensure!(!fine && text.contains("cancelled"), "{text}");
+    assert_eq!((members(&here)?, members(&there)?), (0, 0));
+
+    let terminal = nix::pty::openpty(None, None)?;
+    let asking = join(&second, &[], terminal.slave.into())?;
+    wait_for("it is called again", || {
+        Ok(membership(&here)?["pairing"]["stage"] == "compare")
+    })?;
+    let shown = digits(&here)?;
+    File::from(terminal.master.try_clone()?).write_all(b"y\n")?;
+    let (fine, text) = said(join(
+        &first,
+        &["attic", "--confirm", &shown],
+        Stdio::null(),
+    )?)?;
+    ensure!(fine && text.contains("Attic is in the cluster"), "{text}");
+    let (fine, text) = said(asking)?;
+    let spoken = format!("{} {}", &shown[..3], &shown[3..]);
+    ensure!(
+        fine && text.contains(&spoken) && text.contains("Study is in the cluster"),
+        "{text}"
+    );
+    here.wait_for_nodes(2, LIMIT)?;
     Ok(())
 }

@@ -66,6 +66,15 @@ async fn ask(node: &Arc<NodeHandle>, click: Click) -> Result<(), Failure> {
     }
 }
 
+/// The computer starts without it from now on.
+pub(crate) fn forget_login(app: &AppHandle) -> Result<(), String> {
+    let login = app.autolaunch();
+    if login.is_enabled().map_err(|error| error.to_string())? {
+        login.disable().map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
 fn toggle_launch_at_login(app: &AppHandle) -> Result<(), String> {
     let login = app.autolaunch();
     let on = login.is_enabled().map_err(|error| error.to_string())?;

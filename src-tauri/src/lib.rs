@@ -9,6 +9,7 @@ mod commands;
 mod icon;
 mod own_node;
 mod tray;
+mod uninstall;
 mod window;
 
 use std::process::ExitCode;
@@ -52,7 +53,11 @@ fn build(environment: Environment) -> tauri::Result<App> {
         .manage(OwnNode::new(environment))
         .manage(Calls::default())
         .manage(Copied::default())
-        .invoke_handler(tauri::generate_handler![commands::api, commands::hang_up])
+        .invoke_handler(tauri::generate_handler![
+            commands::api,
+            commands::hang_up,
+            uninstall::uninstall
+        ])
         .setup(|app| {
             #[cfg(target_os = "macos")]
             app.set_activation_policy(tauri::ActivationPolicy::Accessory);

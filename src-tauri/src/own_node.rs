@@ -1,5 +1,6 @@
 //! The app's own node: started with the app, ended with it, restarted when its user asks after a failed start.
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -31,6 +32,12 @@ impl OwnNode {
     pub(crate) fn get(&self) -> Option<Arc<NodeHandle>> {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         running.clone()
+    }
+
+    /// Where it keeps everything.
+    pub(crate) fn data_folder(&self) -> Result<PathBuf, String> {
+        let folder = self.environment.data_folder(None);
+        folder.map_err(|error| error.to_string())
     }
 
     fn replace(&self, node: Option<Arc<NodeHandle>>) -> Option<Arc<NodeHandle>> {
@@ -68,10 +75,28 @@ async fn try_start(app: &AppHandle) -> Result<Arc<NodeHandle>, String> {
 /// Ends the node and everything it started.
 pub(crate) fn end(app: &AppHandle) {
     if let Some(node) = app.state::<OwnNode>().replace(None) {
-        let ended =
-            tauri::async_runtime::block_on(async { timeout(END_LIMIT, node.shut_down()).await });
-        if ended.is_err() {
-            tracing::warn!("not everything ended within {END_LIMIT:?}");
+        tauri::async_runtime::block_on(shut_down(&node));
+    }
+}
+
+/// Takes the node out of its cluster, for good, and ends it.
+pub(crate) async fn leave_and_end(app: &AppHandle) {
+    let Some(node) = app.state::<OwnNode>().replace(None) else {
+        return;
+    };
+    let is_member = node.membership().borrow().roster.is_some();
+    let is_joined = node.switches().borrow().peers.is_some();
+    if is_member && is_joined {
+        let left = timeout(END_LIMIT, node.leave_cluster()).await;
+        if !matches!(left, Ok(Ok(()))) {
+            tracing::warn!(?left, "the others still count this computer as a member");
         }
+    }
+    shut_down(&node).await;
+}
+
+async fn shut_down(node: &NodeHandle) {
+    if timeout(END_LIMIT, node.shut_down()).await.is_err() {
+        tracing::warn!("not everything ended within {END_LIMIT:?}");
     }
 }

@@ -6,6 +6,14 @@ const LABEL: &str = "main";
 const SIZE: (f64, f64) = (1100.0, 740.0);
 const SIZE_MIN: (f64, f64) = (640.0, 480.0);
 
+/// Forgets what its page has kept.
+pub(crate) fn forget<R: Runtime>(app: &AppHandle<R>) -> tauri::Result<()> {
+    match app.get_webview_window(LABEL) {
+        Some(window) => window.clear_all_browsing_data(),
+        None => Ok(()),
+    }
+}
+
 /// Shows the window, in front.
 pub(crate) fn show<R: Runtime>(app: &AppHandle<R>) {
     let shown = match app.get_webview_window(LABEL) {

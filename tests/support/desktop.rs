@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,7 +37,7 @@ pub struct Desktop {
     bus: Child,
     display: String,
     panel: Connection,
-    items: Receiver<Item>,
+    items: Mutex<Receiver<Item>>,
 }
 
 /// A tray icon as it announced itself: on which connection, at which path.
@@ -143,7 +144,7 @@ impl Desktop {
             screen,
             bus,
             panel,
-            items,
+            items: Mutex::new(items),
         })
     }
 
@@ -197,10 +198,8 @@ impl Desktop {
 
     /// Waits for a tray icon to appear.
     pub fn tray(&self) -> Result<Tray> {
-        let item = self
-            .items
-            .recv_timeout(LIMIT)
-            .context("no tray icon appeared")?;
+        let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let item = items.recv_timeout(LIMIT).context("no tray icon appeared")?;
         let bus = self.panel.clone();
         let interface = Some("org.freedesktop.DBus.Properties");
         let asked = ("org.kde.StatusNotifierItem", "Menu");
@@ -275,9 +274,19 @@ impl Tray {
 
     /// Clicks the line whose label begins like this.
     pub fn click(&self, label: &str) -> Result<()> {
-        let line = self.wait(label, |_| true)?;
-        self.call("Event", &(line.id, "clicked", Value::from(0_i32), 0_u32))?;
-        Ok(())
+        let start = Instant::now();
+        loop {
+            let line = self.wait(label, |_| true)?;
+            let clicked = self.call("Event", &(line.id, "clicked", Value::from(0_i32), 0_u32));
+            match clicked {
+                Ok(_) => return Ok(()),
+                // What was clicked has ended the app.
+                Err(error) if is_gone(&error) => return Ok(()),
+                // The menu was drawn anew in between, and this line has another id now.
+                Err(_) if start.elapsed() < LIMIT => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn call<B>(&self, method: &str, body: &B) -> Result<zbus::Message>
@@ -289,6 +298,16 @@ impl Tray {
         Ok(self
             .bus
             .call_method(owner, self.menu.as_str(), interface, method, body)?)
+    }
+}
+
+/// Whether whoever was asked ended before the answer.
+fn is_gone(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(zbus::Error::MethodError(name, ..)) => {
+            name.as_str() == "org.freedesktop.DBus.Error.NoReply"
+        }
+        _ => false,
     }
 }
 

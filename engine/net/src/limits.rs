@@ -26,6 +26,9 @@ pub(crate) const REDIAL_MS: (u64, u64) = (100, 2_000);
 /// First and longest wait after a refusal: a key does not become right by asking often, and each call of ours is
 /// one guess for whoever pretends to be a peer.
 pub(crate) const REFUSED_MS: (u64, u64) = (30_000, 300_000);
+/// First and longest wait after meeting a node that is in no cluster yet: it may be about to hear that it was let in,
+/// and nothing is proven to it that it could learn from.
+pub(crate) const NEWCOMER_MS: (u64, u64) = (100, 30_000);
 /// Between two looks whether a given address, known to be an already called node, must be called after all.
 pub(crate) const COVERED_RECHECK: Duration = Duration::from_secs(2);
 /// Failed calls after which a node that only ever called us is forgotten; it calls again if it lives.

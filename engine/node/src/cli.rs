@@ -1,14 +1,17 @@
 //! The command line: what can be said, and which file does it. Parsing only; each command is a file of its own.
 
+mod ask;
 mod chat;
 mod client;
 mod failure;
+mod join;
 mod models;
 mod plan;
 mod run;
 mod serve;
 mod status;
 mod table;
+mod uninstall;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +46,10 @@ enum Command {
     Plan(PlanArguments),
     /// Chat with a model in the terminal, or give one answer
     Run(RunArguments),
+    /// Pair this computer with one nearby: compare six digits, and both are in one cluster
+    Join(JoinArguments),
+    /// Remove what a node keeps on this computer: its settings, its key, its place in a cluster
+    Uninstall(UninstallArguments),
 }
 
 /// How to start a node.
@@ -163,6 +170,41 @@ pub(crate) struct RunArguments {
     temperature: Option<f32>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct JoinArguments {
+    #[command(flatten)]
+    target: Target,
+    /// The other computer: its name, or how its id begins; not needed if there is one
+    #[arg(value_name = "NAME|ID")]
+    node: Option<String>,
+    /// Without asking: confirms a pairing that the other computer has started, if these are the digits that it shows
+    #[arg(long, value_name = "DIGITS")]
+    confirm: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub(crate) struct UninstallArguments {
+    /// Folder for everything the node keeps
+    #[arg(long, value_name = "DIR", help = DATA_HELP)]
+    data: Option<PathBuf>,
+    /// Remove conversations too
+    #[arg(long)]
+    conversations: bool,
+    /// Remove logs and temporary files too
+    #[arg(long)]
+    caches: bool,
+    /// Remove the models in the folder too
+    #[arg(long)]
+    models: bool,
+    /// Don't ask
+    #[arg(long)]
+    yes: bool,
+}
+
 /// How to divide a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ShardingArgument {
@@ -230,6 +272,8 @@ async fn dispatch(command: Command, environment: &Environment) -> Result<(), Com
         }) => models::list(&target, json).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
         Command::Run(arguments) => run::run(arguments).await,
+        Command::Join(arguments) => join::join(arguments).await,
+        Command::Uninstall(arguments) => uninstall::uninstall(arguments, environment).await,
     }
 }
 

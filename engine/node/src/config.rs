@@ -16,6 +16,10 @@ pub const API_PORT: u16 = 3775;
 /// Name of a cluster that nobody has named.
 pub const CLUSTER_NAME: &str = "espalier";
 
+/// Under which name a Mac's login keychain has the keys of nodes.
+#[cfg(target_os = "macos")]
+pub(crate) const KEYCHAIN_SERVICE: &str = "Espalier";
+
 /// How a node runs, as far as it is decided at its start.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {

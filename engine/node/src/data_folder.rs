@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use crate::config::NodeConfig;
 
+/// The file whose lock says that a node runs in the folder. It stays between runs: it also says whose folder it is.
+pub(crate) const LOCK: &str = "lock";
+
 /// Why a node cannot run in its folder.
 #[derive(Debug, Error)]
 pub enum DataFolderError {
@@ -38,7 +41,19 @@ impl DataFolder {
     /// Makes the folder if it is not there, takes it, and sweeps what an earlier run left in its run folder.
     pub(crate) fn take(config: &NodeConfig) -> Result<Self, DataFolderError> {
         make(&config.data)?;
-        let path = config.data.join("lock");
+        let taken = Self::lock(&config.data)?;
+        let run = config.run_folder();
+        if run.is_dir() {
+            std::fs::remove_dir_all(&run).map_err(failed(&run))?;
+        }
+        make(&run)?;
+        make(&config.models_folder())?;
+        Ok(taken)
+    }
+
+    /// Takes a folder that is there, and changes nothing in it.
+    pub(crate) fn lock(data: &Path) -> Result<Self, DataFolderError> {
+        let path = data.join(LOCK);
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -46,20 +61,13 @@ impl DataFolder {
             .open(&path)
             .map_err(failed(&path))?;
         match lock.try_lock() {
-            Ok(()) => {}
+            Ok(()) => Ok(Self { _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                let path = config.data.clone();
-                return Err(DataFolderError::InUse { path });
+                let path = data.to_owned();
+                Err(DataFolderError::InUse { path })
             }
-            Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
+            Err(TryLockError::Error(source)) => Err(failed(&path)(source)),
         }
-        let run = config.run_folder();
-        if run.is_dir() {
-            std::fs::remove_dir_all(&run).map_err(failed(&run))?;
-        }
-        make(&run)?;
-        make(&config.models_folder())?;
-        Ok(Self { _lock: lock })
     }
 }
 

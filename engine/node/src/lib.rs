@@ -25,6 +25,7 @@ mod recent_models;
 mod session_token;
 pub mod settings;
 mod supervisor;
+pub mod uninstall;
 mod user_data;
 mod words;
 

@@ -1,6 +1,6 @@
 //! A node as its owner holds it: everything started, wired together, and ended in the right order.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, ShardingChoice};
@@ -72,7 +72,7 @@ pub struct NodeHandle {
     gateway: Arc<dyn Gateway>,
     api: InProcess,
     tasks: [JoinHandle<()>; 2],
-    _data: DataFolder,
+    data: Mutex<Option<DataFolder>>,
 }
 
 impl Drop for NodeHandle {
@@ -150,7 +150,7 @@ impl NodeHandle {
             gateway,
             api,
             tasks: [controlling, unloading],
-            _data: kept.data,
+            data: Mutex::new(Some(kept.data)),
         })
     }
 
@@ -249,10 +249,19 @@ impl NodeHandle {
         }
     }
 
-    /// Says goodbye to the cluster, ends the server and the workers.
+    /// Takes this node out of its cluster: its members hear of it if they can be reached, and it forgets them.
+    pub async fn leave_cluster(&self) -> Result<(), Failure> {
+        self.gateway.pairing(Ask::Remove(self.node_id)).await
+    }
+
+    /// Says goodbye to the cluster, ends the server and the workers, and gives the data folder back.
     pub async fn shut_down(&self) {
         // At the same time: the others place again while the workers end here.
         tokio::join!(self.control.stop(), self.cluster.end());
+        self.data
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -294,7 +303,10 @@ fn identity(config: &NodeConfig) -> Result<Identity, IdentityError> {
 /// The login keychain, with an entry for each data folder.
 #[cfg(target_os = "macos")]
 fn key_store(config: &NodeConfig) -> Result<net::identity::KeychainKeyStore, KeyStoreError> {
-    net::identity::KeychainKeyStore::new("Espalier", &config.data.to_string_lossy())
+    net::identity::KeychainKeyStore::new(
+        crate::config::KEYCHAIN_SERVICE,
+        &config.data.to_string_lossy(),
+    )
 }
 
 /// A private file in the data folder.

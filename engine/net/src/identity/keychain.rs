@@ -27,6 +27,14 @@ impl KeychainKeyStore {
         })
     }
 
+    /// Forgets the key. One that is not there is forgotten.
+    pub fn remove(&self) -> Result<(), KeyStoreError> {
+        match self.entry()?.delete_credential() {
+            Ok(()) | Err(Error::NoEntry) => Ok(()),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
     fn entry(&self) -> Result<Entry, KeyStoreError> {
         self.store
             .build(&self.service, &self.account, None)

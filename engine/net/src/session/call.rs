@@ -16,6 +16,7 @@ use super::handshake::{self, HandshakeError};
 use super::outbound::{self, OpenError};
 use super::{Claim, Context, SessionId};
 use crate::limits::{ADDRESSES_PER_NODE_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, RESOLVE_TIMEOUT};
+use crate::proof::ProofError;
 
 /// Whom to call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,6 +87,14 @@ impl CallError {
             | Self::Covered(_)
             | Self::Open { .. } => None,
         }
+    }
+
+    /// Whether whoever answered is in no cluster yet.
+    pub(crate) fn is_newcomer(&self) -> bool {
+        let Self::Handshake { error, .. } = self else {
+            return false;
+        };
+        matches!(error, HandshakeError::Refused(ProofError::NewcomerThere))
     }
 
     /// Whether asking again soon is pointless.

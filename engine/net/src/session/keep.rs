@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::call::{CallError, Target, call};
 use super::{Context, SessionId};
 use crate::hub::HubMessage;
-use crate::limits::{COVERED_RECHECK, REDIAL_MS, REFUSED_MS};
+use crate::limits::{COVERED_RECHECK, NEWCOMER_MS, REDIAL_MS, REFUSED_MS};
 
 /// Numbers the sessions of this process; only their difference matters.
 static NEXT_SESSION: AtomicU64 = AtomicU64::new(0);
@@ -51,11 +51,7 @@ pub(crate) async fn keep_calling(
             }
             Err(error) => {
                 answers = error.answered().or(answers);
-                let wait = match &error {
-                    CallError::Covered(_) => COVERED_RECHECK,
-                    error if error.is_refusal() => backoff(REFUSED_MS, failures, draw()),
-                    _ => backoff(REDIAL_MS, failures, draw()),
-                };
+                let wait = wait_after(&error, failures, draw());
                 failures += 1;
                 tracing::debug!(?target, %error, ?wait, "a call failed");
                 let failed = HubMessage::CallFailed {
@@ -80,6 +76,15 @@ pub(crate) async fn keep_calling(
     }
 }
 
+fn wait_after(error: &CallError, failures: u32, draw: u8) -> Duration {
+    match error {
+        CallError::Covered(_) => COVERED_RECHECK,
+        error if error.is_newcomer() => backoff(NEWCOMER_MS, failures, draw),
+        error if error.is_refusal() => backoff(REFUSED_MS, failures, draw),
+        _ => backoff(REDIAL_MS, failures, draw),
+    }
+}
+
 /// Doubles from the first to the longest wait; `draw` of 0 to 255 takes off up to half, so that nodes that lost
 /// each other at the same moment do not call in step.
 fn backoff((first_ms, longest_ms): (u64, u64), failures: u32, draw: u8) -> Duration {
@@ -99,6 +104,8 @@ fn draw() -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proof::ProofError;
+    use crate::session::handshake::HandshakeError;
 
     #[test]
     fn waits_double_up_to_the_longest() {
@@ -108,5 +115,19 @@ mod tests {
         assert_eq!(waits, [100, 200, 400, 800, 1600, 2000, 2000]);
         assert_eq!(backoff(REDIAL_MS, u32::MAX, 255).as_millis(), 1004);
         assert_eq!(backoff(REFUSED_MS, 0, 128).as_millis(), 22_500);
+    }
+
+    /// Of two newcomers that pair, one is in the cluster first, and calls the other one before that has heard of it.
+    #[test]
+    fn a_computer_that_was_just_let_in_is_called_again_soon() {
+        let refused = |why| CallError::Handshake {
+            node: base::NodeId([7; 32]),
+            greeting: None,
+            error: HandshakeError::Refused(why),
+        };
+        let waits =
+            |why: ProofError| [0, 4, 20].map(|n| wait_after(&refused(why), n, 0).as_millis());
+        assert_eq!(waits(ProofError::NewcomerThere), [100, 1600, 30_000]);
+        assert_eq!(waits(ProofError::WrongKey), [30_000, 300_000, 300_000]);
     }
 }

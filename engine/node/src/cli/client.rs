@@ -67,6 +67,11 @@ impl Client {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// The open answer to a request for a stream of events.
+    pub(crate) async fn follow(&self, path: &str) -> Result<Answer, CommandFailure> {
+        self.send(Method::GET, path, None).await
+    }
+
     async fn send(
         &self,
         method: Method,
