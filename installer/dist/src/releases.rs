@@ -51,7 +51,10 @@ pub fn check_feed(feed: &Path, public_key: Option<&str>) -> Result<Vec<String>> 
         )
     })?;
     let text = str::from_utf8(&text).with_context(|| format!("{}: not text", feed.display()))?;
-    let folder = feed.parent().context("the feed lies in a folder")?;
+    let folder = match feed.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
     let images = ending(folder, "dmg")?;
     let public_key = match public_key {
         Some(key) => key.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use dist::bundle::{self, Parts};
@@ -122,6 +123,11 @@ fn one_changed_byte_of_feed_image_or_delta_is_named() -> Result<()> {
         let error = with_changed_byte(&file, middle, || verify(&made, &[]))?.unwrap_err();
         assert!(error.to_string().contains(&format!("{name}: ")), "{error}");
     }
+    let beside = Command::new(env!("CARGO_BIN_EXE_dist"))
+        .args(["appcast", "verify", "appcast.xml"])
+        .current_dir(&folder)
+        .status()?;
+    assert!(beside.success());
     let other = dist(&["keygen", &made.text("other")])?;
     let error = verify(&made, &["--public-key", text(&other.stdout).trim()]).unwrap_err();
     assert!(
