@@ -35,6 +35,8 @@ enum Task {
     /// Package Espalier for macOS: bundle, signature, disk image, update feed; `verify PATH` checks them, `keygen FILE`
     /// makes a key for updates.
     Dist(dist::Options),
+    /// Make the update feed of a folder with disk images; `verify FEED` checks one.
+    Appcast(dist::Options),
     /// Check formatting and lints and run every test.
     Test(test::Options),
 }
@@ -47,6 +49,7 @@ fn main() {
         Task::App => setup::for_app().and_then(|()| run::run_app()),
         Task::CheckMac => check_mac::check(),
         Task::Dist(options) => dist::dist(&options),
+        Task::Appcast(options) => dist::appcast(&options),
         Task::Test(options) => test::test(&options),
     };
     if let Err(error) = outcome {

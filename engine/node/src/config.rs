@@ -140,10 +140,40 @@ pub enum AppConfigError {
 pub fn worker_program(named: Option<PathBuf>, this_program: &Path) -> PathBuf {
     const NAME: &str = "espalier-worker";
     named.unwrap_or_else(|| {
+        // On macOS a program that was started through a link hears of the link, and beside that there is no worker.
+        let real = this_program.canonicalize();
+        let this_program = real.as_deref().unwrap_or(this_program);
         let folders = this_program.ancestors().skip(1).take(2);
         let mut candidates = folders.map(|folder| folder.join(NAME));
         candidates
             .find(|path| path.is_file())
             .unwrap_or_else(|| this_program.with_file_name(NAME))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_worker_lies_beside_the_real_program_not_beside_a_link_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, bin) = (folder.path().join("app"), folder.path().join("bin"));
+        for folder in [&app, &bin] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(app.join("espalier"), "").unwrap();
+        let link = bin.join("espalier");
+        symlink("../app/espalier", &link).unwrap();
+        let worker = app.canonicalize().unwrap().join("espalier-worker");
+        // Also while it is missing, so that the message names the right place.
+        assert_eq!(worker_program(None, &link), worker);
+        fs::write(&worker, "").unwrap();
+        assert_eq!(worker_program(None, &link), worker);
+        let named = PathBuf::from("/elsewhere");
+        assert_eq!(worker_program(Some(named.clone()), &link), named);
+    }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use icns::{IconFamily, IconType, Image, PixelFormat};
 use tiny_skia::{
     Color, FillRule, GradientStop, LineCap, LinearGradient, Paint, PathBuilder, Pixmap, Point,
-    PremultipliedColorU8, Shader, SpreadMode, Stroke, Transform,
+    PremultipliedColorU8, Rect, Shader, SpreadMode, Stroke, Transform,
 };
 
 /// Size of the opened disk image's window, in points.
@@ -25,6 +25,10 @@ const ICONS: [IconType; 8] = [
     IconType::RGBA32_512x512,
     IconType::RGBA32_512x512_2x,
 ];
+/// Of the icon's plate, from top to bottom.
+const GREEN: [[u8; 3]; 2] = [[0x4f, 0xa8, 0x76], [0x26, 0x63, 0x42]];
+/// Trees in the background.
+const TREES: u32 = 5;
 /// Half of the icon's plate, its distance from the edge and its corner, on Apple's grid of 1024.
 const PLATE: (f32, f32, f32) = (1024.0, 100.0, 185.0);
 
@@ -42,10 +46,20 @@ pub fn icon() -> Result<Vec<u8>> {
 /// The background picture, as a PNG.
 pub fn background() -> Result<Vec<u8>> {
     let mut canvas = canvas(WINDOW.0, WINDOW.1)?;
-    canvas.fill(Color::from_rgba8(0xf4, 0xf6, 0xf2, 0xff));
-    let faint = Color::from_rgba8(0xdd, 0xe8, 0xde, 0xff);
-    let place = Transform::from_scale(4.5, 4.5).post_translate(198.0, 205.0);
-    draw_tree(&mut canvas, faint, 2.5, place)?;
+    let (width, height) = (WINDOW.0 as f32, WINDOW.1 as f32);
+    let paint = Paint {
+        shader: gradient([[0xfb, 0xfc, 0xfa], [0xdf, 0xea, 0xe1]], 0.0, height)?,
+        ..Paint::default()
+    };
+    let all = Rect::from_xywh(0.0, 0.0, width, height).context("an empty picture")?;
+    canvas.fill_rect(all, &paint, Transform::identity(), None);
+    // A row of trees along the lower edge, behind the icons' names and out of the arrow's way.
+    let faint = Color::from_rgba8(0xcb, 0xdd, 0xd0, 0xff);
+    for tree in 0..TREES {
+        let middle = width * (tree as f32 + 0.5) / TREES as f32;
+        let place = Transform::from_scale(3.2, 3.2).post_translate(middle - 51.2, 255.0);
+        draw_tree(&mut canvas, faint, 1.6, place)?;
+    }
     draw_arrow(&mut canvas)?;
     let mut bytes = Vec::new();
     image(&canvas)?.write_png(&mut bytes)?;
@@ -57,7 +71,7 @@ fn icon_image(size: u32) -> Result<Image> {
     let (grid, margin, corner) = PLATE;
     let scale = Transform::from_scale(size as f32 / grid, size as f32 / grid);
     let paint = Paint {
-        shader: green(margin, grid - margin)?,
+        shader: gradient(GREEN, margin, grid - margin)?,
         anti_alias: true,
         ..Paint::default()
     };
@@ -69,11 +83,10 @@ fn icon_image(size: u32) -> Result<Image> {
     image(&canvas)
 }
 
-fn green(top: f32, bottom: f32) -> Result<Shader<'static>> {
-    let stops = vec![
-        GradientStop::new(0.0, Color::from_rgba8(0x4f, 0xa8, 0x76, 0xff)),
-        GradientStop::new(1.0, Color::from_rgba8(0x26, 0x63, 0x42, 0xff)),
-    ];
+/// From one color at the top to the other at the bottom.
+fn gradient(colors: [[u8; 3]; 2], top: f32, bottom: f32) -> Result<Shader<'static>> {
+    let [first, last] = colors.map(|[red, green, blue]| Color::from_rgba8(red, green, blue, 0xff));
+    let stops = vec![GradientStop::new(0.0, first), GradientStop::new(1.0, last)];
     let (from, to) = (Point::from_xy(0.0, top), Point::from_xy(0.0, bottom));
     LinearGradient::new(from, to, stops, SpreadMode::Pad, Transform::identity())
         .context("the gradient has no length")

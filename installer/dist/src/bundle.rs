@@ -10,6 +10,7 @@ use crate::artwork;
 use crate::inputs::{Programs, Sparkle};
 use crate::names::{APP_FOLDER, METALLIB, PROGRAMS};
 use crate::plists::{self, Updates};
+use crate::version::Version;
 
 /// Says to old parts of macOS that this is an application of no known creator.
 pub const PACKAGE_INFO: &str = "APPL????";
@@ -18,7 +19,7 @@ pub const PACKAGE_INFO: &str = "APPL????";
 #[derive(Debug)]
 pub struct Parts<'a> {
     /// From Cargo.toml.
-    pub version: &'a str,
+    pub version: &'a Version,
     /// The programs.
     pub programs: &'a Programs,
     /// The updater, where there is one.
@@ -100,7 +101,7 @@ mod tests {
         let metallib = folder.path().join("kernels");
         fs::write(&metallib, "kernels").unwrap();
         let parts = Parts {
-            version: "1.2.3",
+            version: &Version::parse("1.2.3").unwrap(),
             programs: &Programs::find(folder.path()).unwrap(),
             sparkle: None,
             metallib: Some(&metallib),

@@ -3,6 +3,7 @@
 //! An HFS+ volume in a compressed UDIF file, as `hdiutil` makes them. Nothing in it depends on the machine or the clock.
 
 mod alias;
+mod app_info;
 mod ds_store;
 
 use std::fs::{self, File};
@@ -21,6 +22,8 @@ use sha2::{Digest, Sha256};
 use crate::artwork;
 use crate::bundle::files;
 use crate::names::{APP_FOLDER, APP_NAME};
+
+pub use app_info::app_info;
 
 /// Where macOS keeps apps.
 pub const APPLICATIONS: &str = "/Applications";

@@ -7,12 +7,16 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::names::PROGRAMS;
+use crate::names::{APP_PROGRAM, PROGRAMS};
 
 const MACHO_64: u32 = 0xfeed_facf;
 const MACHO_FAT: u32 = 0xcafe_babe;
 const ARM64: u32 = 0x0100_000c;
 const EXECUTABLE: u32 = 2;
+/// Before the load commands of a 64-bit Mach-O.
+const HEADER_BYTES: usize = 32;
+/// As the app asks macOS for Sparkle.
+const SPARKLE_LIBRARY: &str = "@rpath/Sparkle.framework/";
 
 /// A folder that holds all programs of the bundle, each of them an arm64 Mach-O executable.
 #[derive(Debug)]
@@ -36,6 +40,14 @@ impl Programs {
         }
         let folder = folder.to_path_buf();
         Ok(Self { folder })
+    }
+
+    /// Whether the app was built with updates: macOS starts it only with Sparkle in its bundle.
+    pub fn need_sparkle(&self) -> Result<bool> {
+        let bytes = fs::read(self.path(APP_PROGRAM))?;
+        let named = SPARKLE_LIBRARY.as_bytes();
+        let commands = load_commands(&bytes);
+        Ok(commands.windows(named.len()).any(|part| part == named))
     }
 
     /// Where a program is.
@@ -64,6 +76,14 @@ fn check_program(bytes: &[u8]) -> Result<()> {
         "it is a library or an object, not a program\n{hint}"
     );
     Ok(())
+}
+
+/// The part of a program that says what to load with it.
+fn load_commands(bytes: &[u8]) -> &[u8] {
+    let length = bytes.get(20..24).and_then(|word| word.try_into().ok());
+    let length = u32::from_le_bytes(length.unwrap_or_default()) as usize;
+    let commands = bytes.get(HEADER_BYTES..).unwrap_or_default();
+    &commands[..length.min(commands.len())]
 }
 
 /// Sparkle's release archive, of which the framework is taken.
@@ -112,7 +132,11 @@ impl Sparkle {
             "{} holds no Sparkle.framework\nhint: it is Sparkle's release archive, not its source",
             self.archive.display()
         );
-        copy_tree(&framework, &folder.join("Sparkle.framework"))
+        let to = folder.join("Sparkle.framework");
+        if to.exists() {
+            fs::remove_dir_all(&to)?;
+        }
+        copy_tree(&framework, &to)
     }
 }
 
@@ -166,6 +190,27 @@ mod tests {
         let linux = check_program(b"\x7fELF\x02\x01").unwrap_err();
         assert!(linux.to_string().contains("Linux"), "{linux}");
         assert!(check_program(b"").is_err());
+    }
+
+    #[test]
+    fn an_app_that_loads_sparkle_is_known_by_its_load_commands() {
+        let folder = tempfile::tempdir().unwrap();
+        trial::write_programs(folder.path()).unwrap();
+        let programs = Programs::find(folder.path()).unwrap();
+        assert!(!programs.need_sparkle().unwrap());
+        let file = programs.path(APP_PROGRAM);
+        let mut bytes = fs::read(&file).unwrap();
+        let library = format!("{SPARKLE_LIBRARY}Versions/B/Sparkle");
+        // As data it says nothing.
+        bytes.extend(library.as_bytes());
+        fs::write(&file, &bytes).unwrap();
+        assert!(!programs.need_sparkle().unwrap());
+        let length = load_commands(&bytes).len();
+        bytes[HEADER_BYTES + length..][..library.len()].copy_from_slice(library.as_bytes());
+        let longer = (length + library.len()) as u32;
+        bytes[20..24].copy_from_slice(&longer.to_le_bytes());
+        fs::write(&file, &bytes).unwrap();
+        assert!(programs.need_sparkle().unwrap());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub mod names;
 mod notarize;
 pub mod plists;
 mod progress;
+pub mod releases;
 pub mod sign;
 pub mod trial;
 pub mod verify;
+pub mod version;

@@ -1,17 +1,21 @@
-//! What `cargo xtask dist` runs: packages Espalier for macOS, checks a package, makes a key for updates.
+//! What `cargo xtask dist` and `cargo xtask appcast` run: packages Espalier for macOS, checks a package, makes and checks
+//! update feeds and the key for them.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
+use dist::inputs::Sparkle;
 use dist::keys::UpdateKey;
-use dist::{make, verify};
+use dist::names::APPCAST;
+use dist::version::Version;
+use dist::{make, releases, verify};
 
 /// Packages Espalier for macOS.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask dist", args_conflicts_with_subcommands = true)]
+#[command(bin_name = "cargo xtask dist", args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     task: Option<Task>,
@@ -26,10 +30,53 @@ enum Task {
         /// The .app or the folder.
         path: PathBuf,
     },
+    /// Make the update feed of a folder with disk images, or check one.
+    Appcast(Appcast),
+    /// Take Sparkle.framework out of its release archive, for the app's build.
+    #[command(hide = true)]
+    UnpackSparkle {
+        archive: PathBuf,
+        sha256: String,
+        /// Where it is put, in place of an older one.
+        folder: PathBuf,
+    },
     /// Make a key that signs updates, and print its public half.
     Keygen {
         /// Where the key is written. Keep it safe: whoever has it can update every Espalier.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    override_usage = "cargo xtask appcast <FOLDER> --ed-key-file <FILE> --url <URL>\n       cargo xtask appcast verify <FEED>"
+)]
+struct Appcast {
+    #[command(subcommand)]
+    task: Option<AppcastTask>,
+    /// Folder with one Espalier-VERSION.dmg per release, and deltas between them (EspalierNEW-OLD.delta) if there are
+    /// any. The feed is written there.
+    #[arg(required = true)]
+    folder: Option<PathBuf>,
+    /// Key that signs updates (`cargo xtask dist keygen` makes one).
+    #[arg(long, value_name = "FILE", required = true)]
+    ed_key_file: Option<PathBuf>,
+    /// Where all of it will be downloaded from.
+    #[arg(long, value_name = "URL", required = true)]
+    url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum AppcastTask {
+    /// Check a feed and every file that it offers.
+    Verify {
+        /// The feed, with the files beside it.
+        feed: PathBuf,
+        /// The public half of the key; without it, the one that the apps in the disk images trust.
+        #[arg(long, value_name = "KEY")]
+        public_key: Option<String>,
     },
 }
 
@@ -59,11 +106,21 @@ fn shown(error: &anyhow::Error) -> String {
 
 fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.task {
-        None => make::make(&arguments.options, env!("CARGO_PKG_VERSION"), build_time()?),
+        None => {
+            let version = Version::parse(env!("CARGO_PKG_VERSION"))?;
+            make::make(&arguments.options, &version, build_time()?)
+        }
         Some(Task::Verify { path }) => {
-            for line in verify::verify(path)? {
-                println!("{line}");
-            }
+            say(&verify::verify(path)?);
+            Ok(())
+        }
+        Some(Task::UnpackSparkle {
+            archive,
+            sha256,
+            folder,
+        }) => Sparkle::find(archive, sha256)?.unpack(folder),
+        Some(Task::Appcast(appcast)) => {
+            say(&feed(appcast)?);
             Ok(())
         }
         Some(Task::Keygen { file }) => {
@@ -76,6 +133,32 @@ fn run(arguments: &Arguments) -> Result<()> {
             );
             Ok(())
         }
+    }
+}
+
+fn feed(appcast: &Appcast) -> Result<Vec<String>> {
+    match appcast {
+        Appcast {
+            task: Some(AppcastTask::Verify { feed, public_key }),
+            ..
+        } => releases::check_feed(feed, public_key.as_deref()),
+        Appcast {
+            task: None,
+            folder: Some(folder),
+            ed_key_file: Some(file),
+            url: Some(url),
+        } => {
+            let offered = releases::write_feed(folder, &UpdateKey::read(file)?, url)?;
+            let checked = releases::check_feed(&folder.join(APPCAST), None)?;
+            Ok([offered, checked].concat())
+        }
+        Appcast { .. } => bail!("not enough is given\nhint: cargo xtask appcast --help"),
+    }
+}
+
+fn say(lines: &[String]) {
+    for line in lines {
+        println!("{line}");
     }
 }
 

@@ -3,17 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
 
 use crate::bundle::{self, Parts};
 use crate::inputs::{Programs, Sparkle};
 use crate::keys::UpdateKey;
-use crate::names::{APP_FOLDER, APPCAST, TRIAL_IMAGE, image_name};
+use crate::names::{APP_FOLDER, APP_PROGRAM, APPCAST, TRIAL_IMAGE, image_name};
 use crate::plists::Updates;
 use crate::progress::{skipped, step};
 use crate::sign::Signer;
-use crate::{appcast, disk_image, notarize, trial, verify};
+use crate::version::Version;
+use crate::{disk_image, notarize, releases, trial, verify};
 
 /// A trial's updates come from nowhere: this name can never exist.
 const TRIAL_URL: &str = "https://espalier.invalid";
@@ -57,7 +58,7 @@ pub struct Options {
 }
 
 /// Makes everything that the options allow, says what was skipped, and checks the result.
-pub fn make(options: &Options, version: &str, time: DateTime<Utc>) -> Result<()> {
+pub fn make(options: &Options, version: &Version, time: DateTime<Utc>) -> Result<()> {
     let placeholders = tempfile::tempdir()?;
     let programs = Programs::find(programs_folder(options, placeholders.path())?)?;
     let sparkle = match (&options.sparkle, &options.sparkle_sha256) {
@@ -73,6 +74,7 @@ pub fn make(options: &Options, version: &str, time: DateTime<Utc>) -> Result<()>
         feed_url: format!("{url}/{APPCAST}"),
         public_key: key.public(),
     });
+    check_updates(&programs, sparkle.is_some(), updates.is_some())?;
     let parts = Parts {
         version,
         programs: &programs,
@@ -102,7 +104,7 @@ pub fn make(options: &Options, version: &str, time: DateTime<Utc>) -> Result<()>
     }
     if let Some((key, url)) = &release {
         step("Signing the update feed", || {
-            write_feed(&image, version, time, key, url)
+            releases::write_feed(output, key, url)
         })?;
     }
     say_what_is_missing(options);
@@ -141,6 +143,27 @@ fn release_key(options: &Options) -> Result<Option<(UpdateKey, String)>> {
     }
 }
 
+/// That the programs, Sparkle and its feed fit together: the app would not start, or complain at every start.
+fn check_updates(programs: &Programs, sparkle: bool, feed: bool) -> Result<()> {
+    ensure!(
+        feed || !sparkle,
+        "Sparkle is given, and no feed for it\nhint: --ed-key-file FILE --url URL"
+    );
+    let needed = programs.need_sparkle()?;
+    ensure!(
+        sparkle || !needed,
+        "{APP_PROGRAM} was built with updates and does not start without Sparkle\n\
+         hint: --sparkle Sparkle-2.x.tar.xz --sparkle-sha256 HASH"
+    );
+    if sparkle && !needed {
+        skipped(
+            "Looking for updates",
+            "espalier-app was built without; cargo build --features app/updates",
+        );
+    }
+    Ok(())
+}
+
 /// Removes what an earlier run left, and nothing else.
 fn clear(output: &Path) -> Result<()> {
     fs::create_dir_all(output).with_context(|| output.display().to_string())?;
@@ -153,28 +176,6 @@ fn clear(output: &Path) -> Result<()> {
             fs::remove_file(&path)?;
         }
     }
-    Ok(())
-}
-
-fn write_feed(
-    image: &Path,
-    version: &str,
-    time: DateTime<Utc>,
-    key: &UpdateKey,
-    url: &str,
-) -> Result<()> {
-    let name = image
-        .file_name()
-        .context("the image has a name")?
-        .to_string_lossy();
-    let release = appcast::Release {
-        version,
-        date: &time.to_rfc2822(),
-        url: &format!("{url}/{name}"),
-        image: &fs::read(image)?,
-    };
-    let folder = image.parent().context("the image lies in a folder")?;
-    fs::write(folder.join(APPCAST), appcast::write(&release, key))?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Every name that more than one part of packaging must agree on.
 
+use crate::version::Version;
+
 /// Of the app, for macOS. Never changes: the system keeps permissions, settings and updates under it.
 pub const BUNDLE_ID: &str = "app.espalier.Espalier";
 /// The app as a person sees it, and the name of the disk image's volume.
@@ -18,12 +20,10 @@ pub const PROGRAMS: [&str; 3] = [APP_PROGRAM, COMMAND_PROGRAM, WORKER_PROGRAM];
 pub const METALLIB: &str = "mlx.metallib";
 /// The update feed.
 pub const APPCAST: &str = "appcast.xml";
-/// The oldest macOS that Espalier runs on.
-pub const MACOS_VERSION_MIN: &str = "14.0";
 /// The disk image of a build from placeholder programs.
 pub const TRIAL_IMAGE: &str = "Espalier-trial.dmg";
 
 /// The disk image of a version.
-pub fn image_name(version: &str) -> String {
+pub fn image_name(version: &Version) -> String {
     format!("{APP_NAME}-{version}.dmg")
 }

@@ -5,6 +5,8 @@ use std::io::Cursor;
 use anyhow::{Context, Result};
 use plist::{Dictionary, Value};
 
+use crate::version::Version;
+
 /// The project's `Info.plist`.
 pub const INFO: &str = include_str!("../../../Info.plist");
 /// The project's `entitlements.plist`.
@@ -21,11 +23,11 @@ pub struct Updates {
 }
 
 /// `Info.plist` of one build.
-pub fn info(version: &str, updates: Option<&Updates>) -> Result<Vec<u8>> {
+pub fn info(version: &Version, updates: Option<&Updates>) -> Result<Vec<u8>> {
     let mut info = dictionary(INFO.as_bytes()).context("Info.plist")?;
-    for key in ["CFBundleShortVersionString", "CFBundleVersion"] {
-        info.insert(key.into(), version.into());
-    }
+    let shown = version.to_string();
+    info.insert("CFBundleShortVersionString".into(), shown.into());
+    info.insert("CFBundleVersion".into(), version.compared().into());
     if let Some(updates) = updates {
         info.insert("SUFeedURL".into(), updates.feed_url.clone().into());
         info.insert("SUPublicEDKey".into(), updates.public_key.clone().into());
@@ -75,7 +77,7 @@ fn xml(dictionary: Dictionary) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::{APP_NAME, APP_PROGRAM, BUNDLE_ID, MACOS_VERSION_MIN};
+    use crate::names::{APP_NAME, APP_PROGRAM, BUNDLE_ID};
 
     #[test]
     fn info_says_what_macos_needs_to_know() {
@@ -97,7 +99,7 @@ mod tests {
                 "LSApplicationCategoryType",
                 text("public.app-category.developer-tools"),
             ),
-            ("LSMinimumSystemVersion", text(MACOS_VERSION_MIN)),
+            ("LSMinimumSystemVersion", text("14.0")),
             ("LSUIElement", Value::Boolean(true)),
             (
                 "NSBonjourServices",
@@ -127,18 +129,19 @@ mod tests {
 
     #[test]
     fn a_build_adds_its_version_and_where_updates_come_from() {
-        let plain = dictionary(&info("1.2.3", None).unwrap()).unwrap();
-        assert_eq!(plain["CFBundleVersion"].as_string(), Some("1.2.3"));
+        let version = Version::parse("1.2.3-beta.4").unwrap();
+        let plain = dictionary(&info(&version, None).unwrap()).unwrap();
+        assert_eq!(plain["CFBundleVersion"].as_string(), Some("1.2.3b4"));
         assert_eq!(
             plain["CFBundleShortVersionString"].as_string(),
-            Some("1.2.3")
+            Some("1.2.3-beta.4")
         );
         assert!(!plain.contains_key("SUFeedURL"));
         let updates = Updates {
             feed_url: "https://example.com/appcast.xml".into(),
             public_key: "KEY".into(),
         };
-        let with = dictionary(&info("1.2.3", Some(&updates)).unwrap()).unwrap();
+        let with = dictionary(&info(&version, Some(&updates)).unwrap()).unwrap();
         assert_eq!(
             with["SUFeedURL"].as_string(),
             Some("https://example.com/appcast.xml")

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use plist::Value;
 
-use crate::appcast;
 use crate::names::{APP_FOLDER, APPCAST};
 use crate::plists::dictionary;
+use crate::releases;
 
 pub use sealed::code_hash;
 pub use signature::Bundle;
@@ -38,7 +38,7 @@ pub fn verify(path: &Path) -> Result<Vec<String>> {
     let file = image_in(path)?;
     image::check(&file, &bundle).with_context(|| file.display().to_string())?;
     checked.push(format!("{}: checksums, volume, contents", file.display()));
-    feed(path, &bundle, &file, &mut checked)?;
+    feed(path, &bundle, &mut checked)?;
     Ok(checked)
 }
 
@@ -69,7 +69,7 @@ fn image_in(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Checks feed and disk image against the key in the app, as an installed Espalier would.
-fn feed(folder: &Path, bundle: &Path, image: &Path, checked: &mut Vec<String>) -> Result<()> {
+fn feed(folder: &Path, bundle: &Path, checked: &mut Vec<String>) -> Result<()> {
     let info = dictionary(&fs::read(bundle.join("Contents/Info.plist"))?)?;
     let key = info.get("SUPublicEDKey").and_then(Value::as_string);
     let file = folder.join(APPCAST);
@@ -86,15 +86,7 @@ fn feed(folder: &Path, bundle: &Path, image: &Path, checked: &mut Vec<String>) -
             file.display()
         ),
         (Some(key), true) => {
-            let feed = fs::read(&file)?;
-            let feed =
-                str::from_utf8(&feed).with_context(|| format!("{}: not text", file.display()))?;
-            appcast::check(feed, &fs::read(image)?, key)
-                .with_context(|| format!("{} for {}", file.display(), image.display()))?;
-            checked.push(format!(
-                "{}: the feed's and the disk image's signatures",
-                file.display()
-            ));
+            checked.extend(releases::check_feed(&file, Some(key))?);
         }
     }
     Ok(())
