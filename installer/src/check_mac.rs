@@ -48,6 +48,8 @@ pub fn check() -> Result<()> {
     for package in LEFT_OUT {
         check.args(["--exclude", package]);
     }
+    check.args(["--features", "app/updates"]);
+    check.env("SPARKLE_FRAMEWORK_PATH", no_framework()?);
     check.arg("--target-dir").arg(folder());
     for tool in ["CC", "CXX", "AR"] {
         check.env(format!("{tool}_{}", TARGET.replace('-', "_")), &no_compiler);
@@ -80,6 +82,13 @@ fn no_compiler() -> Result<PathBuf> {
     fs::write(&file, NO_COMPILER)?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
     Ok(file)
+}
+
+/// A folder with an empty `Sparkle.framework`: it is looked for, and would be read only by a linker.
+fn no_framework() -> Result<PathBuf> {
+    let folder = folder().join("no-framework");
+    fs::create_dir_all(folder.join("Sparkle.framework"))?;
+    Ok(folder)
 }
 
 /// Apart from the other builds, whose dependencies have other features.

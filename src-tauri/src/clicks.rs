@@ -10,7 +10,7 @@ use tauri_plugin_autostart::ManagerExt;
 
 use crate::own_node::{self, OwnNode};
 use crate::tray::menu::Click;
-use crate::{tray, window};
+use crate::{tray, updates, window};
 
 /// Does what was clicked; the tray says if it could not be done.
 pub fn act(app: &AppHandle, click: Click) {
@@ -21,6 +21,7 @@ pub fn act(app: &AppHandle, click: Click) {
         Click::Retry => own_node::start(app),
         Click::LaunchAtLogin => tray::tell(app, toggle_launch_at_login(app).err()),
         Click::CopyUrl => tray::tell(app, copy_url(app).err()),
+        Click::Update => tray::tell(app, updates::check(app).err()),
         Click::Join | Click::Server | Click::Approve(_) | Click::Load(_) | Click::Unload(_) => {
             if matches!(click, Click::Approve(_)) {
                 window::show(app);
@@ -62,7 +63,8 @@ async fn ask(node: &Arc<NodeHandle>, click: Click) -> Result<(), Failure> {
         | Click::Quit
         | Click::Retry
         | Click::LaunchAtLogin
-        | Click::CopyUrl => Ok(()),
+        | Click::CopyUrl
+        | Click::Update => Ok(()),
     }
 }
 

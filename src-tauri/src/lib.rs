@@ -10,6 +10,7 @@ mod icon;
 mod own_node;
 mod tray;
 mod uninstall;
+mod updates;
 mod window;
 
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn build(environment: Environment) -> tauri::Result<App> {
         .setup(|app| {
             #[cfg(target_os = "macos")]
             app.set_activation_policy(tauri::ActivationPolicy::Accessory);
+            updates::start(app.handle());
             tray::build(app.handle())?;
             own_node::start(app.handle());
             Ok(())

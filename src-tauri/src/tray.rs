@@ -14,7 +14,7 @@ use tauri_plugin_autostart::ManagerExt;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::{clicks, icon};
+use crate::{clicks, icon, updates};
 use menu::{Click, Entry, Icon};
 use status::{Said, Status};
 
@@ -97,6 +97,7 @@ pub(crate) async fn follow(app: &AppHandle, node: &Arc<NodeHandle>) {
             recent: &recent.borrow().clone(),
             problem: problem.as_deref(),
             launch_at_login: app.autolaunch().is_enabled().ok(),
+            updates: updates::offered(app),
         });
         show(app, status);
         sleep(PAUSE).await;

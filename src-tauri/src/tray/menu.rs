@@ -44,6 +44,8 @@ pub enum Click {
     Open,
     /// Start with the computer, or stop doing so.
     LaunchAtLogin,
+    /// Look for a newer Espalier.
+    Update,
     /// Try to start the node again.
     Retry,
     /// End everything.
@@ -63,6 +65,7 @@ impl Click {
             Self::Unload(instance) => format!("unload {instance}"),
             Self::Open => "open".to_owned(),
             Self::LaunchAtLogin => "launch-at-login".to_owned(),
+            Self::Update => "update".to_owned(),
             Self::Retry => "retry".to_owned(),
             Self::Quit => "quit".to_owned(),
         }
@@ -85,6 +88,7 @@ impl Click {
             Self::CopyUrl,
             Self::Open,
             Self::LaunchAtLogin,
+            Self::Update,
             Self::Retry,
             Self::Quit,
         ];
@@ -162,6 +166,10 @@ pub fn menu(status: &Status) -> Vec<Entry> {
     if let Some(on) = status.launch_at_login {
         let label = "Launch at login".to_owned();
         menu.push(Entry::Check(Click::LaunchAtLogin, label, on));
+    }
+    if status.updates {
+        let label = "Check for updates…".to_owned();
+        menu.push(Entry::Item(Click::Update, label));
     }
     menu.push(Entry::Separator);
     menu.push(Entry::Item(Click::Quit, "Quit Espalier".to_owned()));

@@ -13,6 +13,7 @@ const ASKING_MAX: usize = 3;
 
 /// How things are, as far as the tray shows it.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line of the menu")]
 pub struct Status {
     /// Why there is no node; everything else is empty then.
     pub trouble: Option<String>,
@@ -44,6 +45,8 @@ pub struct Status {
     pub api: Option<SocketAddr>,
     /// Whether the app starts with the computer; `None` where that can't be set.
     pub launch_at_login: Option<bool>,
+    /// Whether this build can look for updates.
+    pub updates: bool,
 }
 
 /// A model on the cluster.
@@ -87,6 +90,8 @@ pub struct Said<'a> {
     pub problem: Option<&'a str>,
     /// See [`Status::launch_at_login`].
     pub launch_at_login: Option<bool>,
+    /// See [`Status::updates`].
+    pub updates: bool,
 }
 
 impl Status {
@@ -132,6 +137,7 @@ impl Status {
             tokens_per_s: said.activity.iter().map(|one| one.tokens_per_s).sum(),
             api: said.switches.api,
             launch_at_login: said.launch_at_login,
+            updates: said.updates,
             loaded,
         }
     }

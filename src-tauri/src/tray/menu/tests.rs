@@ -90,6 +90,7 @@ fn a_cluster_at_work() {
         loaded: vec![one(7, "mlx-community/Qwen3-235B", InstanceState::Ready)],
         requests: 1,
         tokens_per_s: 31.4,
+        updates: true,
         ..alone()
     };
     check(
@@ -110,6 +111,7 @@ fn a_cluster_at_work() {
         --
         [Open Espalier…] open
         ( ) Launch at login launch-at-login
+        [Check for updates…] update
         --
         [Quit Espalier] quit
     "]],
@@ -233,6 +235,7 @@ fn every_click_comes_back_from_its_id() {
         Click::Unload(InstanceId(77)),
         Click::Approve(NodeId([7; 32])),
         Click::Compare,
+        Click::Update,
         Click::Quit,
     ] {
         assert_eq!(Click::of(&click.id()), Some(click));
