@@ -61,7 +61,10 @@ fn the_command_removes_what_it_says_and_nothing_of_a_running_node() -> Result<()
     let said = String::from_utf8_lossy(&done.stdout);
     ensure!(said.contains("models (--models removes it)"), "{said}");
     ensure!(said.contains("thesis.txt (no node made it)"), "{said}");
-    assert_eq!(names(&data), ["lock", "models", "run", "thesis.txt"]);
+    assert_eq!(
+        names(&data),
+        ["lock", "logs", "models", "run", "thesis.txt"]
+    );
 
     let done = uninstall(&data, &["--yes", "--models", "--caches"])?;
     ensure!(done.status.success(), "{}", error(&done));
@@ -91,8 +94,11 @@ fn the_app_removes_itself_and_ends() -> Result<()> {
     let desktop = Desktop::start()?;
     let data = desktop.home().join("DATA/espalier");
     fs::create_dir_all(&data)?;
-    // Any port will do, so that other tests may have theirs.
-    fs::write(data.join("settings.toml"), "api_port = 0\n")?;
+    // Any port will do, so that other tests may have theirs; the first run is over.
+    fs::write(
+        data.join("settings.toml"),
+        "api_port = 0\nwelcomed = true\n",
+    )?;
     let (window, tray) = open(&desktop)?;
     window.wait("//h1[normalize-space()='Cluster']")?;
     tray.click("Launch at login")?;

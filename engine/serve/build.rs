@@ -1,11 +1,13 @@
 //! Lists the files of the built dashboard for `src/dashboard.rs`. None is fine: then there is a page that says so.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/dist");
+    // Where this checkout is now: the script may have been compiled by another one that shares the target folder.
+    let dist = Path::new(&cargo_says("CARGO_MANIFEST_DIR")?).join("../../ui/dist");
     // A folder that is not there yet counts as changed when it comes.
     println!("cargo::rerun-if-changed={}", dist.display());
     println!("cargo::rerun-if-changed=build.rs");
@@ -30,11 +32,7 @@ fn main() -> io::Result<()> {
         line.map_err(io::Error::other)?;
     }
     list.push(']');
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "cargo tells a build script in no other way where to write"
-    )]
-    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("run by cargo only"))?;
+    let out = cargo_says("OUT_DIR")?;
     fs::write(Path::new(&out).join("assets.rs"), list)
 }
 
@@ -48,4 +46,12 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script in no other way"
+)]
+fn cargo_says(name: &str) -> io::Result<OsString> {
+    env::var_os(name).ok_or_else(|| io::Error::other("run by cargo only"))
 }

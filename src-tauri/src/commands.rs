@@ -17,6 +17,10 @@ use crate::own_node::OwnNode;
 /// Calls under way at once. The page has a handful; more are a defect of it.
 const CALLS_MAX: usize = 64;
 
+/// The last message of a whole answer. That the command has returned says less: the channel's messages may still be on
+/// their way to the page then.
+const END: &str = "null";
+
 /// Calls under way, by the number that the page gave them. Dropping an entry hangs up.
 #[derive(Default)]
 pub struct Calls {
@@ -39,15 +43,15 @@ impl Calls {
     }
 }
 
-/// How an answer begins. What follows on the channel are the bytes of its body.
+/// How an answer begins. What follows on the channel are the bytes of its body, and then [`END`].
 #[derive(Debug, Serialize)]
 struct Head {
     status: u16,
     content_type: String,
 }
 
-/// Asks the node's API and streams the answer: first its head, then its body in pieces. Returns when it is complete or
-/// `hang_up` was called with the same `id`.
+/// Asks the node's API and streams the answer: first its head, then its body in pieces, then its end. Returns when all of
+/// it is sent or `hang_up` was called with the same `id`.
 #[tauri::command]
 pub async fn api(
     node: State<'_, OwnNode>,
@@ -116,5 +120,5 @@ async fn stream(
             send(InvokeResponseBody::Raw(bytes.to_vec()))?;
         }
     }
-    Ok(())
+    send(InvokeResponseBody::Json(END.to_owned()))
 }

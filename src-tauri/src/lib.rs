@@ -57,7 +57,10 @@ fn build(environment: Environment) -> tauri::Result<App> {
         .invoke_handler(tauri::generate_handler![
             commands::api,
             commands::hang_up,
-            uninstall::uninstall
+            uninstall::uninstall,
+            updates::updates,
+            updates::set_automatic_updates,
+            updates::check_for_updates
         ])
         .setup(|app| {
             #[cfg(target_os = "macos")]

@@ -4,23 +4,49 @@
 mod sparkle;
 
 #[cfg(sparkle)]
+use sparkle::{automatic, set_automatic};
+#[cfg(sparkle)]
 pub(crate) use sparkle::{check, offered, start};
 
 #[cfg(not(sparkle))]
-pub(crate) use absent::{check, offered, start};
+mod absent;
 
 #[cfg(not(sparkle))]
-mod absent {
-    use tauri::AppHandle;
+use absent::{automatic, set_automatic};
+#[cfg(not(sparkle))]
+pub(crate) use absent::{check, offered, start};
 
-    pub(crate) fn start(_: &AppHandle) {}
+use serde::Serialize;
+use tauri::AppHandle;
 
-    pub(crate) fn offered(_: &AppHandle) -> bool {
-        false
+/// What the settings page shows.
+#[derive(Debug, Serialize)]
+pub struct Updates {
+    version: String,
+    /// Whether they are looked for without being asked.
+    automatic: bool,
+}
+
+/// How updates are set; nothing where this build has none.
+#[tauri::command]
+pub async fn updates(app: AppHandle) -> Result<Option<Updates>, String> {
+    if !offered(&app) {
+        return Ok(None);
     }
+    Ok(Some(Updates {
+        version: app.package_info().version.to_string(),
+        automatic: automatic(&app)?,
+    }))
+}
 
-    /// Nobody can ask for it: the menu has no such entry.
-    pub(crate) fn check(_: &AppHandle) -> Result<(), String> {
-        Err("this build of Espalier cannot update itself".to_owned())
-    }
+/// Whether updates are looked for without being asked; Sparkle keeps it.
+#[tauri::command]
+pub async fn set_automatic_updates(app: AppHandle, automatic: bool) -> Result<(), String> {
+    set_automatic(&app, automatic)
+}
+
+/// Looks for updates, as the menu's entry does.
+#[tauri::command]
+pub async fn check_for_updates(app: AppHandle) -> Result<(), String> {
+    check(&app)
 }

@@ -120,5 +120,6 @@ async function ask<T>(method: string, path: string, body?: object): Promise<T> {
   if (response.status === 204) return undefined as T;
   const answer: unknown = await response.json().catch(() => null);
   if (!response.ok) throw new Refused(problemIn(answer, response.status), response.status);
+  if (answer === null) throw new TypeError("The node's answer was cut off.");
   return answer as T;
 }

@@ -14,7 +14,11 @@ export function request(path: string, init: RequestInit = {}): Promise<Response>
 
 function insideTheApp(path: string, { method = "GET", body, signal }: RequestInit): Promise<Response> {
   const id = (calls += 1);
-  const hangUp = () => void invoke("hang_up", { id });
+  let hungUp = false;
+  const hangUp = () => {
+    hungUp = true;
+    void invoke("hang_up", { id });
+  };
   return new Promise((resolve, reject) => {
     let controller: ReadableStreamDefaultController<Uint8Array>;
     const bytes = new ReadableStream<Uint8Array>({
@@ -34,13 +38,16 @@ function insideTheApp(path: string, { method = "GET", body, signal }: RequestIni
       hangUp();
       fail(signal.reason);
     });
-    const answer = new Channel<Head | ArrayBuffer>((piece) => {
+    // A head, the bytes of the body, and `null`: the command's own return may overtake what the channel still carries.
+    const answer = new Channel<Head | ArrayBuffer | null>((piece) => {
+      if (hungUp) return;
       if (piece instanceof ArrayBuffer) return controller.enqueue(new Uint8Array(piece));
+      if (piece === null) return controller.close();
       const empty = piece.status === 204;
       resolve(new Response(empty ? null : bytes, { status: piece.status, headers: { "Content-Type": piece.content_type } }));
     });
-    invoke("api", { id, method, path, body: typeof body === "string" ? body : null, answer })
-      .then(() => controller.close())
-      .catch((error: unknown) => fail(error instanceof Error ? error : new TypeError(String(error))));
+    invoke("api", { id, method, path, body: typeof body === "string" ? body : null, answer }).catch((error: unknown) =>
+      fail(error instanceof Error ? error : new TypeError(String(error))),
+    );
   });
 }
