@@ -95,5 +95,7 @@ it("figures are counted from the tokens, or from the pieces as long as those are
   expect(figuresOf(timing)).toEqual({ firstMs: 200, perSecond: 10 });
   expect(figuresOf({ ...timing, tokens: 21 })).toEqual({ firstMs: 200, perSecond: 20 });
   expect(figuresOf({ ...timing, last: 200 })).toEqual({ firstMs: 200, perSecond: null });
+  // All at once: the network's doing.
+  expect(figuresOf({ ...timing, last: (timing.first ?? 0) + 3 })).toEqual({ firstMs: 200, perSecond: null });
   expect(figuresOf({ ...timing, first: null, last: null })).toEqual({ firstMs: null, perSecond: null });
 });

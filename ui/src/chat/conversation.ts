@@ -151,9 +151,12 @@ export function titleOf(conversation: Conversation): string {
   return [...line].slice(0, TITLE_CHARACTERS_MAX).join("") || "New conversation";
 }
 
+/** Within less, what is measured is how the bytes came and not how fast tokens were made. */
+const PACE_MS_MIN = 100;
+
 /** Time to the first token and tokens per second after it; `null` where there is nothing to say yet. */
 export function figuresOf({ sent, first, last, pieces, tokens }: Timing): { firstMs: number | null; perSecond: number | null } {
   if (first === null || last === null) return { firstMs: null, perSecond: null };
   const more = (tokens ?? pieces) - 1;
-  return { firstMs: first - sent, perSecond: more > 0 && last > first ? (more * 1000) / (last - first) : null };
+  return { firstMs: first - sent, perSecond: more > 0 && last - first >= PACE_MS_MIN ? (more * 1000) / (last - first) : null };
 }
