@@ -1,6 +1,6 @@
 //! One generation as every API dialect asks for it and receives it: neutral, validated, in text.
 
-use crate::{RequestId, TokenId};
+use crate::{Conversation, Grammar, RequestId, TokenId};
 
 /// A validated request for one answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,37 +25,21 @@ pub struct GenerateRequest {
     pub echo: bool,
     /// Go on past the model's own end-of-answer tokens. For benchmarks.
     pub ignore_eos: bool,
+    /// What the answer must be. In a conversation what the model thinks before it answers is free.
+    pub grammar: Option<Grammar>,
+    /// Added to the logits of these tokens before anything else. At most 1024; finite.
+    pub logit_bias: Vec<(TokenId, f32)>,
 }
 
 /// What a generation continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
     /// A conversation, rendered with the model's chat template.
-    Chat(Vec<Message>),
+    Chat(Conversation),
     /// Raw text.
     Text(String),
     /// Token ids, taken as they are.
     Tokens(Vec<TokenId>),
-}
-
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
-
-/// Who speaks in a [`Message`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Instructions (`developer` counts as this).
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
 }
 
 /// How the next token is chosen. Temperature first, then top-k, top-p and min-p cut the distribution.
@@ -71,6 +55,29 @@ pub struct Sampling {
     pub min_p: f32,
     /// With the position in the answer it decides every draw: same seed, same text, wherever it runs.
     pub seed: u64,
+    /// What tokens that were there before lose.
+    pub penalties: Penalties,
+}
+
+/// How tokens that were there before are made less likely, in the order of the fields. Each logit changes before temperature.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Penalties {
+    /// Divides a positive logit and multiplies a negative one, for tokens of prompt and answer; `1.0` changes nothing.
+    /// In (0, 10]. Keskar and others, "CTRL", 2019, section 4.1.
+    pub repetition: f32,
+    /// Subtracted for each time that the token is in the answer; `0.0` changes nothing. In [-2, 2].
+    pub frequency: f32,
+    /// Subtracted once if the token is in the answer; `0.0` changes nothing. In [-2, 2].
+    pub presence: f32,
+}
+
+impl Penalties {
+    /// None at all.
+    pub const NONE: Self = Self {
+        repetition: 1.0,
+        frequency: 0.0,
+        presence: 0.0,
+    };
 }
 
 /// What a request says about [`Sampling`]; what it leaves open is as the model's makers recommend.
@@ -86,6 +93,12 @@ pub struct AskedSampling {
     pub min_p: Option<f32>,
     /// See [`Sampling::seed`].
     pub seed: u64,
+    /// See [`Penalties::repetition`].
+    pub repetition_penalty: Option<f32>,
+    /// See [`Penalties::frequency`].
+    pub frequency_penalty: Option<f32>,
+    /// See [`Penalties::presence`].
+    pub presence_penalty: Option<f32>,
 }
 
 impl AskedSampling {
@@ -97,6 +110,17 @@ impl AskedSampling {
             top_k: self.top_k.unwrap_or(recommended.top_k),
             min_p: self.min_p.unwrap_or(recommended.min_p),
             seed: self.seed,
+            penalties: Penalties {
+                repetition: self
+                    .repetition_penalty
+                    .unwrap_or(recommended.penalties.repetition),
+                frequency: self
+                    .frequency_penalty
+                    .unwrap_or(recommended.penalties.frequency),
+                presence: self
+                    .presence_penalty
+                    .unwrap_or(recommended.penalties.presence),
+            },
         }
     }
 }
@@ -115,6 +139,7 @@ impl Sampling {
         top_k: 0,
         min_p: 0.0,
         seed: 0,
+        penalties: Penalties::NONE,
     };
 }
 
@@ -130,10 +155,10 @@ pub enum GenerateEvent {
     },
     /// The prompt itself; only with `echo`.
     Prompt(EchoedPrompt),
-    /// The next piece of the answer. `text` may be empty while bytes or a possible stop string are held back.
+    /// The next piece of the answer.
     Delta {
-        /// New text, valid UTF-8.
-        text: String,
+        /// What it adds.
+        piece: Piece,
         /// The tokens behind it; empty unless `logprobs` was asked for.
         tokens: Vec<ScoredToken>,
     },
@@ -141,8 +166,33 @@ pub enum GenerateEvent {
     Finished {
         /// Why it ended.
         reason: FinishReason,
+        /// The stop string that ended it, if one did.
+        stop: Option<String>,
         /// What it took.
         usage: Usage,
+    },
+}
+
+/// What a piece of an answer adds. Texts are valid UTF-8 and may be empty while bytes or a possible mark are held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// More of what is said.
+    Text(String),
+    /// More of what the model thinks before.
+    Reasoning(String),
+    /// The next call begins. Calls are counted from 0.
+    ToolCall {
+        /// Which call.
+        index: u32,
+        /// The tool's name.
+        name: String,
+    },
+    /// More of the arguments of a call that has begun: pieces of the text of a JSON object.
+    Arguments {
+        /// Which call.
+        index: u32,
+        /// What comes next.
+        text: String,
     },
 }
 
@@ -182,6 +232,10 @@ pub enum FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
+    /// Tokens of the prompt that did not have to be computed.
+    pub cached_tokens: u32,
     /// Tokens generated.
     pub completion_tokens: u32,
+    /// Those of them that the model thought.
+    pub reasoning_tokens: u32,
 }

@@ -4,6 +4,7 @@
 
 pub mod card;
 pub mod condition;
+pub mod conversation;
 pub mod failure;
 pub mod generate;
 pub mod ids;
@@ -13,10 +14,11 @@ pub mod tokens;
 
 pub use card::{LayerCost, ModelCard};
 pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
+pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolCall, ToolChoice};
 pub use failure::{ErrorCode, Failure};
 pub use generate::{
-    AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, Message, Prompt,
-    Role, Sampling, ScoredToken, Usage,
+    AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, Penalties, Piece,
+    Prompt, Sampling, ScoredToken, Usage,
 };
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
 pub use record::{

@@ -1,6 +1,6 @@
 //! One generation as a worker sees it: tokens in, tokens out.
 
-use crate::{Failure, FinishReason, RequestId, Sampling, TokenId};
+use crate::{Failure, FinishReason, Grammar, RequestId, Sampling, TokenId};
 
 /// A generation for rank 0 of an instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,10 @@ pub struct TokenRequest {
     pub logprobs: Option<u32>,
     /// Report the prompt's own log-probabilities, with `logprobs` alternatives each.
     pub prompt_logprobs: bool,
+    /// What the answer must be; the last token of it is followed by a stop token.
+    pub grammar: Option<Grammar>,
+    /// Added to the logits of these tokens before anything else. Each token once; finite.
+    pub logit_bias: Vec<(TokenId, f32)>,
 }
 
 /// What a worker reports about a request. The last is `Finished` or `Failed`.

@@ -216,6 +216,7 @@ mod tests {
             also.usage(Usage {
                 prompt_tokens: 3,
                 completion_tokens: 4,
+                ..Usage::default()
             });
         }
         also.hung_up();

@@ -157,6 +157,7 @@ mod tests {
         metrics.tokens(Usage {
             prompt_tokens: 5,
             completion_tokens: 7,
+            ..Usage::default()
         });
         let _flying = metrics.in_flight();
         drop(metrics.in_flight());

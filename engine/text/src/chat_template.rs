@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use base::{Message, Role};
+use base::{Conversation, Role};
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, State, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
@@ -112,7 +112,12 @@ impl ChatTemplate {
     }
 
     /// The text that the model continues with its answer. `unix_seconds` is the time for templates that print it.
-    pub fn render(&self, messages: &[Message], unix_seconds: i64) -> Result<String, RenderError> {
+    pub fn render(
+        &self,
+        conversation: &Conversation,
+        unix_seconds: i64,
+    ) -> Result<String, RenderError> {
+        let messages = &conversation.messages;
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(FUEL_BASE + FUEL_PER_MESSAGE * messages.len() as u64));
         environment.add_function("strftime_now", move |format: &str| {
@@ -144,6 +149,7 @@ fn role_name(role: Role) -> &'static str {
         Role::System => "system",
         Role::User => "user",
         Role::Assistant => "assistant",
+        Role::Tool => "tool",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use base::Sampling;
+use base::{Penalties, Sampling};
 use serde_json::Value;
 
 use crate::tokenizer::{TokenizerError, read_json};
@@ -33,6 +33,11 @@ fn parse(config: &Value) -> Sampling {
         top_k: top_k.unwrap_or(plain.top_k),
         min_p: number("min_p", |value| (0.0..=1.0).contains(&value)).unwrap_or(plain.min_p),
         seed: plain.seed,
+        penalties: Penalties {
+            repetition: number("repetition_penalty", |value| value > 0.0 && value <= 10.0)
+                .unwrap_or(plain.penalties.repetition),
+            ..plain.penalties
+        },
     }
 }
 
@@ -44,11 +49,17 @@ mod tests {
 
     #[test]
     fn what_the_makers_say_counts_and_nonsense_does_not() {
-        let qwen = json!({"do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20});
+        let qwen = json!({
+            "do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20, "repetition_penalty": 1.05,
+        });
         let expected = Sampling {
             temperature: 0.6,
             top_p: 0.95,
             top_k: 20,
+            penalties: Penalties {
+                repetition: 1.05,
+                ..Penalties::NONE
+            },
             ..Sampling::PLAIN
         };
         assert_eq!(parse(&qwen), expected);

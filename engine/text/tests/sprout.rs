@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Message, Role};
+use base::{Conversation, Message, Role};
 use proptest::prelude::*;
 use text::{ChatTemplate, Framing, TextStart, TextStream, Tokenizer};
 
@@ -16,10 +16,7 @@ fn tokenizer() -> Tokenizer {
 }
 
 fn message(role: Role, content: &str) -> Message {
-    Message {
-        role,
-        content: content.to_owned(),
-    }
+    Message::new(role, content)
 }
 
 #[test]
@@ -27,13 +24,19 @@ fn a_chat_becomes_one_text() {
     let template = ChatTemplate::load(&folder())
         .expect("the embedded template parses")
         .expect("there is one");
-    let messages = [
+    let messages = vec![
         message(Role::System, "You are called Fern."),
         message(Role::User, " Hello "),
         message(Role::Assistant, "Hello! I am Fern."),
         message(Role::User, "Bye"),
     ];
-    let text = template.render(&messages, 0).expect("it takes these roles");
+    let conversation = Conversation {
+        messages,
+        ..Conversation::default()
+    };
+    let text = template
+        .render(&conversation, 0)
+        .expect("it takes these roles");
     assert_eq!(
         text,
         "<|system|>You are called Fern.<|end|><|user|>Hello<|end|><|assistant|>Hello! I am Fern.<|end|><|user|>Bye<|end|><|assistant|>"

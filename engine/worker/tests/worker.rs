@@ -16,7 +16,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use base::{
-    ErrorCode, FinishReason, RequestId, Sampling, Sharding, TokenEvent, TokenId, TokenRequest,
+    ErrorCode, FinishReason, Penalties, RequestId, Sampling, Sharding, TokenEvent, TokenId,
+    TokenRequest,
 };
 use wire::worker::{FromWorker, Start, ToWorker};
 
@@ -36,6 +37,8 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
         stop_tokens: Vec::new(),
         logprobs: None,
         prompt_logprobs: false,
+        grammar: None,
+        logit_bias: Vec::new(),
     }
 }
 
@@ -54,6 +57,7 @@ fn sampled(mut request: TokenRequest) -> TokenRequest {
         top_k: 12,
         min_p: 0.0,
         seed: 11,
+        penalties: Penalties::NONE,
     };
     request
 }

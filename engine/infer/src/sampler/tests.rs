@@ -1,3 +1,5 @@
+use base::Penalties;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -8,6 +10,7 @@ fn sampling(temperature: f32, top_k: u32, top_p: f32, min_p: f32) -> Sampling {
         top_k,
         min_p,
         seed: 7,
+        penalties: Penalties::NONE,
     }
 }
 
@@ -123,6 +126,7 @@ fn any_sampling() -> impl Strategy<Value = Sampling> {
             top_k,
             min_p,
             seed,
+            penalties: Penalties::NONE,
         })
 }
 

@@ -48,6 +48,8 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
         stop_tokens: Vec::new(),
         logprobs: None,
         prompt_logprobs: false,
+        grammar: None,
+        logit_bias: Vec::new(),
     }
 }
 

@@ -209,6 +209,8 @@ pub(super) fn order(wish: Wish, max_tokens: u32) -> Generate {
             stop_tokens: Vec::new(),
             logprobs: None,
             prompt_logprobs: false,
+            grammar: None,
+            logit_bias: Vec::new(),
         },
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use base::{
-    EchoedPrompt, Failure, FinishReason, GenerateEvent, ScoredToken, TokenEvent, TokenId,
+    EchoedPrompt, Failure, FinishReason, GenerateEvent, Piece, ScoredToken, TokenEvent, TokenId,
     TokenLogprob, Usage,
 };
 use futures::StreamExt;
@@ -116,7 +116,7 @@ impl Teller {
         let mut events = Vec::new();
         if !piece.text.is_empty() || !tokens.is_empty() {
             events.push(GenerateEvent::Delta {
-                text: piece.text,
+                piece: Piece::Text(piece.text),
                 tokens,
             });
         }
@@ -132,15 +132,17 @@ impl Teller {
         let rest = self.text.take().map(TextStream::finish);
         if let Some(text) = rest.filter(|text| !text.is_empty()) {
             events.push(GenerateEvent::Delta {
-                text,
+                piece: Piece::Text(text),
                 tokens: Vec::new(),
             });
         }
         events.push(GenerateEvent::Finished {
             reason,
+            stop: None,
             usage: Usage {
                 prompt_tokens: self.prompt.len() as u32,
                 completion_tokens: self.generated,
+                ..Usage::default()
             },
         });
         events

@@ -56,6 +56,8 @@ pub(crate) fn prepare(
         stop_tokens,
         logprobs: ask.logprobs,
         prompt_logprobs: ask.echo && scored,
+        grammar: ask.grammar,
+        logit_bias: ask.logit_bias,
     };
     let stream = TextStream::new(text.tokenizer.clone(), ask.stop, start);
     let teller = Teller::new(text.tokenizer.clone(), stream, wanted, &request);
@@ -72,10 +74,10 @@ fn tokens_of(
         tokens.map_err(|error| words::failure(ErrorCode::InvalidRequest, &error.to_string()))
     };
     let (tokens, start) = match prompt {
-        Prompt::Chat(messages) => {
+        Prompt::Chat(conversation) => {
             let template = text.template.as_ref().ok_or_else(no_template)?;
             let rendered = template
-                .render(messages, unix_seconds)
+                .render(conversation, unix_seconds)
                 .map_err(|error| not_rendered(&error))?;
             (encode(&rendered, Framing::Bare)?, TextStart::OfText)
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base::{
     EchoedPrompt, ErrorCode, Failure, FinishReason, GenerateEvent, GenerateRequest,
-    InstanceActivity, InstanceId, Level, LinkKind, ModelId, NodeId, Pressure, Prompt, ScoredToken,
-    Shard, ShardPlan, Sharding, TensorSlice, Usage,
+    InstanceActivity, InstanceId, Level, LinkKind, ModelId, NodeId, Piece, Pressure, Prompt,
+    ScoredToken, Shard, ShardPlan, Sharding, TensorSlice, Usage,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -141,7 +141,8 @@ impl TestGateway {
 /// The prompt's words, and the answer that quotes them.
 fn told(request: &GenerateRequest) -> Vec<GenerateEvent> {
     let prompt = match &request.prompt {
-        Prompt::Chat(messages) => messages
+        Prompt::Chat(conversation) => conversation
+            .messages
             .last()
             .map_or(String::new(), |last| last.content.clone()),
         Prompt::Text(text) => text.clone(),
@@ -153,6 +154,7 @@ fn told(request: &GenerateRequest) -> Vec<GenerateEvent> {
     let usage = |completion_tokens| Usage {
         prompt_tokens: words.len() as u32,
         completion_tokens,
+        ..Usage::default()
     };
     let mut events = vec![GenerateEvent::Started {
         model: request.model.clone(),
@@ -172,19 +174,21 @@ fn told(request: &GenerateRequest) -> Vec<GenerateEvent> {
         let reason = FinishReason::Length;
         events.push(GenerateEvent::Finished {
             reason,
+            stop: None,
             usage: usage(0),
         });
         return events;
     }
     for piece in ["You ", "said: ", &prompt] {
         events.push(GenerateEvent::Delta {
-            text: piece.to_string(),
+            piece: Piece::Text(piece.to_string()),
             tokens: scored(request, piece, true),
         });
     }
     let reason = FinishReason::Stop;
     events.push(GenerateEvent::Finished {
         reason,
+        stop: None,
         usage: usage(3),
     });
     events

@@ -113,7 +113,7 @@ async fn answers_a_chat() {
     assert_eq!(answer["usage"]["total_tokens"], 4);
     let asked = running.gateway.last_request();
     assert_eq!(asked.sampling.seed, 4);
-    assert!(matches!(asked.prompt, Prompt::Chat(messages) if messages.len() == 1));
+    assert!(matches!(asked.prompt, Prompt::Chat(talk) if talk.messages.len() == 1));
 }
 
 #[tokio::test]

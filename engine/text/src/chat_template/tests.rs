@@ -4,10 +4,7 @@ use expect_test::{Expect, expect};
 use super::*;
 
 fn message(role: Role, content: &str) -> Message {
-    Message {
-        role,
-        content: content.to_owned(),
-    }
+    Message::new(role, content)
 }
 
 fn talk() -> Vec<Message> {
@@ -20,6 +17,10 @@ fn talk() -> Vec<Message> {
 }
 
 fn render(source: &str, messages: &[Message]) -> Result<String, RenderError> {
+    let conversation = Conversation {
+        messages: messages.to_vec(),
+        ..Conversation::default()
+    };
     let special = SpecialTokens {
         bos: Some("<s>".to_owned()),
         eos: Some("</s>".to_owned()),
@@ -27,7 +28,7 @@ fn render(source: &str, messages: &[Message]) -> Result<String, RenderError> {
     };
     ChatTemplate::new(source.to_owned(), special)
         .expect("the test's template parses")
-        .render(messages, 1_735_689_600)
+        .render(&conversation, 1_735_689_600)
 }
 
 fn check(source: &str, expected: &Expect) {
@@ -135,7 +136,7 @@ fn the_file_beside_the_weights_comes_first() {
         ChatTemplate::load(folder.path())
             .unwrap()
             .unwrap()
-            .render(&[], 0)
+            .render(&Conversation::default(), 0)
             .unwrap()
     };
 

@@ -17,6 +17,10 @@ const STOP_BYTES_MAX: usize = 4096;
 const STOP_TOKENS_MAX: usize = 256;
 /// Most alternatives reported with one token.
 const ALTERNATIVES_MAX: u32 = 128;
+/// Longest grammar in bytes: a coding agent's tools with their schemas take a tenth of it.
+const GRAMMAR_BYTES_MAX: usize = 1 << 20;
+/// Most tokens with a bias.
+const BIASES_MAX: usize = 1024;
 /// Most prompt tokens scored in one event.
 const SCORED_MAX: usize = 1 << 16;
 
@@ -32,6 +36,19 @@ pub struct TokenRequest {
     stop_tokens: List<TokenId, STOP_TOKENS_MAX>,
     logprobs: Option<u32>,
     prompt_logprobs: bool,
+    grammar: Option<Grammar>,
+    logit_bias: List<(TokenId, f32), BIASES_MAX>,
+}
+
+/// What an answer must be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Grammar {
+    /// Valid under a JSON Schema.
+    JsonSchema(Text<GRAMMAR_BYTES_MAX>),
+    /// Matched by a regular expression.
+    Regex(Text<GRAMMAR_BYTES_MAX>),
+    /// Derived by a grammar.
+    Lark(Text<GRAMMAR_BYTES_MAX>),
 }
 
 /// How tokens are chosen.
@@ -42,6 +59,9 @@ pub struct Sampling {
     top_k: u32,
     min_p: f32,
     seed: u64,
+    repetition_penalty: f32,
+    frequency_penalty: f32,
+    presence_penalty: f32,
 }
 
 /// What a worker reports about a request.
@@ -84,6 +104,28 @@ impl From<&base::TokenRequest> for TokenRequest {
             stop_tokens: List(request.stop_tokens.clone()),
             logprobs: request.logprobs,
             prompt_logprobs: request.prompt_logprobs,
+            grammar: request.grammar.as_ref().map(Grammar::from),
+            logit_bias: List(request.logit_bias.clone()),
+        }
+    }
+}
+
+impl From<&base::Grammar> for Grammar {
+    fn from(grammar: &base::Grammar) -> Self {
+        match grammar {
+            base::Grammar::JsonSchema(text) => Self::JsonSchema(Text::whole(text)),
+            base::Grammar::Regex(text) => Self::Regex(Text::whole(text)),
+            base::Grammar::Lark(text) => Self::Lark(Text::whole(text)),
+        }
+    }
+}
+
+impl From<Grammar> for base::Grammar {
+    fn from(wire: Grammar) -> Self {
+        match wire {
+            Grammar::JsonSchema(text) => Self::JsonSchema(text.0),
+            Grammar::Regex(text) => Self::Regex(text.0),
+            Grammar::Lark(text) => Self::Lark(text.0),
         }
     }
 }
@@ -101,6 +143,10 @@ impl TryFrom<TokenRequest> for base::TokenRequest {
             wire.logprobs.unwrap_or(0) <= ALTERNATIVES_MAX,
             "too many alternatives asked for",
         )?;
+        check(
+            wire.logit_bias.0.iter().all(|(_, bias)| bias.is_finite()),
+            "a bias that is no number",
+        )?;
         Ok(Self {
             id: RequestId(wire.id),
             prompt: wire.prompt.0,
@@ -111,6 +157,8 @@ impl TryFrom<TokenRequest> for base::TokenRequest {
             stop_tokens: wire.stop_tokens.0,
             logprobs: wire.logprobs,
             prompt_logprobs: wire.prompt_logprobs,
+            grammar: wire.grammar.map(Into::into),
+            logit_bias: wire.logit_bias.0,
         })
     }
 }
@@ -123,6 +171,7 @@ impl From<&base::Sampling> for Sampling {
             top_k,
             min_p,
             seed,
+            penalties,
         } = *sampling;
         Self {
             temperature,
@@ -130,6 +179,9 @@ impl From<&base::Sampling> for Sampling {
             top_k,
             min_p,
             seed,
+            repetition_penalty: penalties.repetition,
+            frequency_penalty: penalties.frequency,
+            presence_penalty: penalties.presence,
         }
     }
 }
@@ -144,6 +196,9 @@ impl TryFrom<Sampling> for base::Sampling {
             top_k,
             min_p,
             seed,
+            repetition_penalty: repetition,
+            frequency_penalty: frequency,
+            presence_penalty: presence,
         } = wire;
         // A NaN is in no range.
         check(
@@ -152,12 +207,24 @@ impl TryFrom<Sampling> for base::Sampling {
         )?;
         check(top_p > 0.0 && top_p <= 1.0, "a top_p outside (0, 1]")?;
         check((0.0..=1.0).contains(&min_p), "a min_p outside 0 to 1")?;
+        check(
+            repetition > 0.0 && repetition <= 10.0,
+            "a repetition penalty outside (0, 10]",
+        )?;
+        for penalty in [frequency, presence] {
+            check((-2.0..=2.0).contains(&penalty), "a penalty outside -2 to 2")?;
+        }
         Ok(Self {
             temperature,
             top_p,
             top_k,
             min_p,
             seed,
+            penalties: base::Penalties {
+                repetition,
+                frequency,
+                presence,
+            },
         })
     }
 }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, FinishReason, InstanceActivity, InstanceId, InstancePhase,
-    InstanceRecord, LayerCost, Level, Link, LinkKind, LocalShard, ModelCard, ModelId, NodeId,
-    NodeRecord, Pressure, RequestId, Sampling, Secret, Shard, ShardPlan, ShardSpec, ShardStatus,
-    Sharding, ShardingChoice, TensorSlice, TokenEvent, TokenLogprob, TokenRequest,
+    ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
+    InstancePhase, InstanceRecord, LayerCost, Level, Link, LinkKind, LocalShard, ModelCard,
+    ModelId, NodeId, NodeRecord, Penalties, Pressure, RequestId, Sampling, Secret, Shard,
+    ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice, TokenEvent,
+    TokenLogprob, TokenRequest,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -43,6 +44,8 @@ pub fn plain_request() -> TokenRequest {
         stop_tokens: Vec::new(),
         logprobs: None,
         prompt_logprobs: false,
+        grammar: None,
+        logit_bias: Vec::new(),
     }
 }
 
@@ -53,14 +56,36 @@ fn sampling() -> impl Strategy<Value = Sampling> {
         any::<u32>(),
         0_f32..=1.0,
         any::<u64>(),
+        penalties(),
     )
-        .prop_map(|(temperature, top_p, top_k, min_p, seed)| Sampling {
-            temperature,
-            top_p,
-            top_k,
-            min_p,
-            seed,
-        })
+        .prop_map(
+            |(temperature, top_p, top_k, min_p, seed, penalties)| Sampling {
+                temperature,
+                top_p,
+                top_k,
+                min_p,
+                seed,
+                penalties,
+            },
+        )
+}
+
+fn penalties() -> impl Strategy<Value = Penalties> {
+    (0.01_f32..=10.0, -2_f32..=2.0, -2_f32..=2.0).prop_map(|(repetition, frequency, presence)| {
+        Penalties {
+            repetition,
+            frequency,
+            presence,
+        }
+    })
+}
+
+fn grammar() -> impl Strategy<Value = Grammar> {
+    prop_oneof![
+        ".{0,40}".prop_map(Grammar::JsonSchema),
+        ".{0,40}".prop_map(Grammar::Regex),
+        ".{0,40}".prop_map(Grammar::Lark),
+    ]
 }
 
 pub fn token_request() -> impl Strategy<Value = TokenRequest> {
@@ -77,12 +102,17 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
             vec(any::<u32>(), 0..4),
         ),
         (option::of(0_u32..=128), any::<bool>()),
+        (
+            option::of(grammar()),
+            vec((any::<u32>(), -100_f32..100.0), 0..4),
+        ),
     )
         .prop_map(
             |(
                 (id, prompt, generated),
                 (sampling, max_tokens, stop, stop_tokens),
                 (logprobs, prompt_logprobs),
+                (grammar, logit_bias),
             )| {
                 TokenRequest {
                     id: RequestId(id),
@@ -94,6 +124,8 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
                     stop_tokens,
                     logprobs,
                     prompt_logprobs,
+                    grammar,
+                    logit_bias,
                 }
             },
         )

@@ -1,5 +1,7 @@
 //! The text of a request is the same alone, in any company, cut into any chunks, joined late and resumed anywhere.
 
+use base::Penalties;
+
 use super::*;
 
 fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
@@ -12,6 +14,7 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
                 top_k,
                 min_p: 0.01,
                 seed,
+                penalties: Penalties::NONE,
             }
         ),
     ];
@@ -36,6 +39,8 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
                     stop_tokens,
                     logprobs,
                     prompt_logprobs: scored,
+                    grammar: None,
+                    logit_bias: Vec::new(),
                 }
             },
         )

@@ -100,6 +100,8 @@ fn request() -> TokenRequest {
         stop_tokens: vec![99],
         logprobs: None,
         prompt_logprobs: false,
+        grammar: None,
+        logit_bias: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Chat requests.
 
-use base::{Failure, GenerateRequest, Message, Prompt, Role};
+use base::{Conversation, Failure, GenerateRequest, Message, Prompt, Role};
 
 use super::Fresh;
 use super::refuse::{self, invalid, missing, unsupported};
@@ -20,7 +20,10 @@ pub(super) fn request(
     Ok(GenerateRequest {
         id: fresh.request_id(),
         model: shared.model,
-        prompt: Prompt::Chat(messages(fields.messages)?),
+        prompt: Prompt::Chat(Conversation {
+            messages: messages(fields.messages)?,
+            ..Conversation::default()
+        }),
         sampling: shared.sampling,
         max_tokens,
         stop: shared.stop,
@@ -28,6 +31,8 @@ pub(super) fn request(
         logprobs,
         echo: false,
         ignore_eos: shared.ignore_eos,
+        grammar: None,
+        logit_bias: Vec::new(),
     })
 }
 
@@ -106,7 +111,7 @@ fn convert(message: MessageIn, at: &str) -> Result<Message, Failure> {
             texts.collect::<Result<Vec<String>, Failure>>()?.join("\n")
         }
     };
-    Ok(Message { role, content })
+    Ok(Message::new(role, content))
 }
 
 fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {

@@ -30,6 +30,8 @@ pub(super) fn requests(
         logprobs,
         echo: fields.echo.unwrap_or(false),
         ignore_eos: shared.ignore_eos,
+        grammar: None,
+        logit_bias: Vec::new(),
     };
     Ok(prompts.into_iter().map(request).collect())
 }

@@ -75,6 +75,9 @@ fn sampling(fields: &SharedFields, fresh: &mut Fresh) -> Result<AskedSampling, F
         top_k: fields.top_k.map(top_k).transpose()?,
         min_p,
         seed: fields.seed.map_or(drawn, |Seed(seed)| seed),
+        repetition_penalty: None,
+        frequency_penalty: None,
+        presence_penalty: None,
     })
 }
 

@@ -68,20 +68,38 @@ fn a_chat_request_with_everything() {
                         id: RequestId(044c3cd7f43c661c),
                         model: "acme/big",
                         prompt: Chat(
-                            [
-                                Message {
-                                    role: System,
-                                    content: "Be brief.",
-                                },
-                                Message {
-                                    role: User,
-                                    content: "One\ntwo",
-                                },
-                                Message {
-                                    role: Assistant,
-                                    content: "",
-                                },
-                            ],
+                            Conversation {
+                                messages: [
+                                    Message {
+                                        role: System,
+                                        content: "Be brief.",
+                                        reasoning: "",
+                                        tool_calls: [],
+                                        tool_call_id: None,
+                                        name: None,
+                                    },
+                                    Message {
+                                        role: User,
+                                        content: "One\ntwo",
+                                        reasoning: "",
+                                        tool_calls: [],
+                                        tool_call_id: None,
+                                        name: None,
+                                    },
+                                    Message {
+                                        role: Assistant,
+                                        content: "",
+                                        reasoning: "",
+                                        tool_calls: [],
+                                        tool_call_id: None,
+                                        name: None,
+                                    },
+                                ],
+                                tools: [],
+                                tool_choice: Auto,
+                                parallel_tool_calls: false,
+                                effort: None,
+                            },
                         ),
                         sampling: AskedSampling {
                             temperature: Some(
@@ -97,6 +115,9 @@ fn a_chat_request_with_everything() {
                                 0.1,
                             ),
                             seed: 18446744073709551615,
+                            repetition_penalty: None,
+                            frequency_penalty: None,
+                            presence_penalty: None,
                         },
                         max_tokens: Some(
                             9,
@@ -113,6 +134,8 @@ fn a_chat_request_with_everything() {
                         ),
                         echo: false,
                         ignore_eos: false,
+                        grammar: None,
+                        logit_bias: [],
                     },
                 ],
                 stream: true,
@@ -145,6 +168,9 @@ fn a_completion_request_with_everything() {
                             top_k: None,
                             min_p: None,
                             seed: 18446744073709551615,
+                            repetition_penalty: None,
+                            frequency_penalty: None,
+                            presence_penalty: None,
                         },
                         max_tokens: Some(
                             0,
@@ -158,6 +184,8 @@ fn a_completion_request_with_everything() {
                         ),
                         echo: true,
                         ignore_eos: true,
+                        grammar: None,
+                        logit_bias: [],
                     },
                     GenerateRequest {
                         id: RequestId(e6984080bab12a02),
@@ -173,6 +201,9 @@ fn a_completion_request_with_everything() {
                             top_k: None,
                             min_p: None,
                             seed: 18446744073709551615,
+                            repetition_penalty: None,
+                            frequency_penalty: None,
+                            presence_penalty: None,
                         },
                         max_tokens: Some(
                             0,
@@ -186,6 +217,8 @@ fn a_completion_request_with_everything() {
                         ),
                         echo: true,
                         ignore_eos: true,
+                        grammar: None,
+                        logit_bias: [],
                     },
                 ],
                 stream: false,

@@ -1,6 +1,6 @@
 //! Chat answers.
 
-use base::{GenerateEvent, ScoredToken};
+use base::{GenerateEvent, Piece, ScoredToken};
 
 use super::token::chat_logprobs;
 use super::{AnswerHead, Chunks, Whole, finish_reason};
@@ -59,13 +59,16 @@ impl Chunks for ChatStream {
             }
             // Chat never asks for the prompt.
             GenerateEvent::Prompt(_) => Vec::new(),
-            GenerateEvent::Delta { text, tokens } if text.is_empty() && tokens.is_empty() => {
-                Vec::new()
-            }
-            GenerateEvent::Delta { text, tokens } => {
+            GenerateEvent::Delta { piece, tokens } => {
+                let Piece::Text(text) = piece else {
+                    return Vec::new();
+                };
+                if text.is_empty() && tokens.is_empty() {
+                    return Vec::new();
+                }
                 vec![self.chunk(delta(None, text), tokens, None)]
             }
-            GenerateEvent::Finished { reason, usage } => {
+            GenerateEvent::Finished { reason, usage, .. } => {
                 self.usage.add(usage);
                 let end = Some(finish_reason(reason));
                 vec![self.chunk(delta(None, String::new()), Vec::new(), end)]
@@ -110,13 +113,15 @@ impl Whole for ChatWhole {
         match event {
             GenerateEvent::Started { model, .. } => self.head.model = model,
             GenerateEvent::Prompt(_) => {}
-            GenerateEvent::Delta { text, tokens } => {
-                self.content.push_str(&text);
+            GenerateEvent::Delta { piece, tokens } => {
+                if let Piece::Text(text) = piece {
+                    self.content.push_str(&text);
+                }
                 if let Some(logprobs) = &mut self.logprobs {
                     logprobs.content.extend(chat_logprobs(tokens).content);
                 }
             }
-            GenerateEvent::Finished { reason, usage } => {
+            GenerateEvent::Finished { reason, usage, .. } => {
                 self.finish_reason = finish_reason(reason);
                 self.usage.add(usage);
             }

@@ -1,6 +1,6 @@
 //! Plain completions: a choice for each prompt, in the order of the prompts.
 
-use base::{GenerateEvent, ScoredToken};
+use base::{GenerateEvent, Piece, ScoredToken};
 
 use super::token::{TextOffset, add_completion_logprobs};
 use super::{AnswerHead, Chunks, Whole, finish_reason};
@@ -95,11 +95,14 @@ impl Chunks for CompletionStream {
             GenerateEvent::Prompt(prompt) => {
                 vec![self.chunk(index, prompt.text, prompt.tokens, None)]
             }
-            GenerateEvent::Delta { text, tokens } if text.is_empty() && tokens.is_empty() => {
-                Vec::new()
+            GenerateEvent::Delta { piece, tokens } => {
+                let text = plain(piece);
+                if text.is_empty() && tokens.is_empty() {
+                    return Vec::new();
+                }
+                vec![self.chunk(index, text, tokens, None)]
             }
-            GenerateEvent::Delta { text, tokens } => vec![self.chunk(index, text, tokens, None)],
-            GenerateEvent::Finished { reason, usage } => {
+            GenerateEvent::Finished { reason, usage, .. } => {
                 self.usage.add(usage);
                 let end = Some(finish_reason(reason));
                 vec![self.chunk(index, String::new(), Vec::new(), end)]
@@ -154,8 +157,8 @@ impl Whole for CompletionWhole {
         match event {
             GenerateEvent::Started { model, .. } => self.head.model = model,
             GenerateEvent::Prompt(prompt) => add(&prompt.text, prompt.tokens),
-            GenerateEvent::Delta { text, tokens } => add(&text, tokens),
-            GenerateEvent::Finished { reason, usage } => {
+            GenerateEvent::Delta { piece, tokens } => add(&plain(piece), tokens),
+            GenerateEvent::Finished { reason, usage, .. } => {
                 choice.finish_reason = Some(finish_reason(reason));
                 self.usage.add(usage);
             }
@@ -169,5 +172,13 @@ impl Whole for CompletionWhole {
             choices: choices.collect(),
             usage: UsageSlot::Known(self.usage),
         }
+    }
+}
+
+/// The text of a plain completion, which has nothing else.
+fn plain(piece: Piece) -> String {
+    match piece {
+        Piece::Text(text) | Piece::Reasoning(text) => text,
+        Piece::ToolCall { .. } | Piece::Arguments { .. } => String::new(),
     }
 }

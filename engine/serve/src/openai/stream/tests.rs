@@ -1,6 +1,8 @@
 //! The shape of every answer.
 
-use base::{EchoedPrompt, ErrorCode, Failure, FinishReason, GenerateEvent, ScoredToken, Usage};
+use base::{
+    EchoedPrompt, ErrorCode, Failure, FinishReason, GenerateEvent, Piece, ScoredToken, Usage,
+};
 use expect_test::{Expect, expect};
 
 use super::{
@@ -36,7 +38,7 @@ fn token(bytes: &[u8], logprob: Option<f32>) -> ScoredToken {
 
 fn delta(text: &str, tokens: Vec<ScoredToken>) -> GenerateEvent {
     GenerateEvent::Delta {
-        text: text.into(),
+        piece: Piece::Text(text.into()),
         tokens,
     }
 }
@@ -44,9 +46,11 @@ fn delta(text: &str, tokens: Vec<ScoredToken>) -> GenerateEvent {
 fn finished(reason: FinishReason) -> GenerateEvent {
     GenerateEvent::Finished {
         reason,
+        stop: None,
         usage: Usage {
             prompt_tokens: 3,
             completion_tokens: 2,
+            ..Usage::default()
         },
     }
 }
