@@ -257,7 +257,14 @@ impl Tray {
     pub fn wait(&self, label: &str, holds: impl Fn(&Line) -> bool) -> Result<Line> {
         let start = Instant::now();
         loop {
-            let lines = self.lines()?;
+            let lines = match self.lines() {
+                // The icon is announced before its menu is there.
+                Err(error) if is_called(&error, "UnknownMethod") && start.elapsed() < LIMIT => {
+                    std::thread::sleep(POLL);
+                    continue;
+                }
+                lines => lines?,
+            };
             let found = lines
                 .iter()
                 .find(|line| line.label.starts_with(label) && holds(line));
@@ -280,8 +287,8 @@ impl Tray {
             let clicked = self.call("Event", &(line.id, "clicked", Value::from(0_i32), 0_u32));
             match clicked {
                 Ok(_) => return Ok(()),
-                // What was clicked has ended the app.
-                Err(error) if is_gone(&error) => return Ok(()),
+                // What was clicked has ended the app before its answer.
+                Err(error) if is_called(&error, "NoReply") => return Ok(()),
                 // The menu was drawn anew in between, and this line has another id now.
                 Err(_) if start.elapsed() < LIMIT => {}
                 Err(error) => return Err(error),
@@ -301,11 +308,12 @@ impl Tray {
     }
 }
 
-/// Whether whoever was asked ended before the answer.
-fn is_gone(error: &anyhow::Error) -> bool {
+/// Whether it is D-Bus's own error of this name.
+fn is_called(error: &anyhow::Error, what: &str) -> bool {
     match error.downcast_ref() {
         Some(zbus::Error::MethodError(name, ..)) => {
-            name.as_str() == "org.freedesktop.DBus.Error.NoReply"
+            let own = name.as_str().strip_prefix("org.freedesktop.DBus.Error.");
+            own == Some(what)
         }
         _ => false,
     }
