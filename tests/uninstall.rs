@@ -104,7 +104,8 @@ fn the_app_removes_itself_and_ends() -> Result<()> {
     tray.click("Launch at login")?;
     tray.wait("Launch at login", |line| line.checked == Some(true))?;
     let login = desktop.home().join(".config/autostart");
-    assert_eq!(names(&login).len(), 1);
+    // The item shows its mark before the app has been told of the click.
+    wait_for("the login item", || Ok(names(&login).len() == 1))?;
 
     // What is no node's folder is not touched, and the app goes on.
     fs::remove_file(data.join("lock"))?;
