@@ -6,7 +6,7 @@ use base::Failure;
 use tokio::sync::watch;
 
 use crate::guard::Door;
-use crate::openai::Fresh;
+use crate::openai::{Fresh, Responses};
 use crate::{Gateway, Metrics};
 
 /// One for each server.
@@ -15,6 +15,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Who may ask; `None` if nobody outside this process can.
     pub(crate) door: Option<Door>,
+    /// Answers that later requests go on from.
+    pub(crate) responses: Responses,
     /// Turns true when the server stops: streams without an end end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::openai::Responses;
 use crate::router::router;
 use crate::{Gateway, Metrics};
 
@@ -29,6 +30,7 @@ impl InProcess {
             gateway,
             metrics,
             door: None,
+            responses: Responses::default(),
             stopping: stops,
         };
         Self {

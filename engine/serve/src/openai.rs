@@ -1,13 +1,15 @@
-//! `OpenAI`'s API: `/v1/models`, `/v1/chat/completions`, `/v1/completions`.
+//! `OpenAI`'s API: `/v1/models`, `/v1/chat/completions`, `/v1/completions`, `/v1/responses`.
 //!
 //! `convert` makes requests, `stream` makes answers; both are pure. What is not supported is refused, never ignored.
 
 mod convert;
 mod error;
 mod model;
+mod responses;
 mod routes;
 mod stream;
 
 pub use convert::{Asked, Fresh, parse_chat, parse_completion};
 pub(crate) use error::error_response;
+pub(crate) use responses::Responses;
 pub(crate) use routes::routes;

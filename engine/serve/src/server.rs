@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::App;
 use crate::guard::{Caller, Door};
+use crate::openai::Responses;
 use crate::patience::Patient;
 use crate::router::router;
 use crate::{Gateway, Metrics};
@@ -83,6 +84,7 @@ impl Server {
             gateway,
             metrics,
             door: Some(Door::new(address, &config.session)),
+            responses: Responses::default(),
             stopping: stops,
         };
         Ok(Self {

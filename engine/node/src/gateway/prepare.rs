@@ -1,6 +1,9 @@
 //! A request in text becomes one in tokens: rendered, tokenized, checked against the model's limits. Pure.
 
-use base::{ErrorCode, Failure, GenerateRequest, Prompt, TokenId, TokenRequest};
+use base::{
+    Conversation, ErrorCode, Failure, GenerateRequest, Message, Prompt, Role, TokenId,
+    TokenRequest, ToolChoice,
+};
 use text::{Framing, RenderError, TextStart, TextStream};
 
 use super::answer::{Teller, Wanted};
@@ -75,6 +78,7 @@ fn tokens_of(
     };
     let (tokens, start) = match prompt {
         Prompt::Chat(conversation) => {
+            refuse_tools(conversation)?;
             let template = text.template.as_ref().ok_or_else(no_template)?;
             let rendered = template
                 .render(conversation, unix_seconds)
@@ -144,6 +148,19 @@ fn answer_tokens(
     }
 }
 
+/// What a model calls is not told from what it says yet.
+fn refuse_tools(conversation: &Conversation) -> Result<(), Failure> {
+    let offered = !conversation.tools.is_empty() && conversation.tool_choice != ToolChoice::None;
+    let called = |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
+    if !offered && !conversation.messages.iter().any(called) {
+        return Ok(());
+    }
+    let failure = Failure::new(ErrorCode::InvalidRequest, "tools are not supported yet");
+    Err(failure
+        .hint("leave out tools, and calls of them")
+        .param("tools"))
+}
+
 fn no_template() -> Failure {
     Failure::new(
         ErrorCode::InvalidRequest,
@@ -182,6 +199,26 @@ mod tests {
             assert_eq!(failure.code, ErrorCode::ContextTooLong);
             assert!(failure.message.contains("100"), "{failure}");
         }
+    }
+
+    #[test]
+    fn tools_are_refused_and_not_forgotten() {
+        let mut talk = Conversation::default();
+        assert!(refuse_tools(&talk).is_ok());
+        talk.tools.push(base::Tool {
+            name: "now".to_owned(),
+            description: None,
+            parameters: "{}".to_owned(),
+            strict: false,
+        });
+        assert_eq!(
+            refuse_tools(&talk).unwrap_err().param.as_deref(),
+            Some("tools")
+        );
+        talk.tool_choice = ToolChoice::None;
+        assert!(refuse_tools(&talk).is_ok());
+        talk.messages.push(Message::new(Role::Tool, "noon"));
+        assert!(refuse_tools(&talk).is_err());
     }
 
     #[test]

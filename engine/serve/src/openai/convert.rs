@@ -2,18 +2,28 @@
 
 mod chat;
 mod completion;
+mod format;
 mod refuse;
 mod sampling;
+mod tools;
 
 use base::{Failure, GenerateRequest, RequestId};
 
 use super::model::SharedFields;
 
+pub(super) use chat::effort;
+pub(super) use format::format;
+pub(super) use refuse::{invalid, missing, unsupported};
+pub(super) use sampling::{model, temperature, top_p};
+pub(super) use tools::{arguments_of, check_choice, check_tools, choice_word, tool};
+
 /// A request as it was understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
-    /// One for chat; one for each prompt of a completion, in order. Never empty.
+    /// One for each answer wanted: `n` of a chat, `n` for each prompt of a completion, in order. Never empty.
     pub requests: Vec<GenerateRequest>,
+    /// How many of them in a row have the same prompt.
+    pub answers: usize,
     /// Whether the answer is sent as it comes.
     pub stream: bool,
     /// Whether a streamed answer ends with what it took.
@@ -32,14 +42,14 @@ impl Fresh {
     }
 
     /// The next number (`SplitMix64`, Steele, Lea and Flood 2014).
-    fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    fn request_id(&mut self) -> RequestId {
+    pub(crate) fn request_id(&mut self) -> RequestId {
         RequestId(self.draw())
     }
 }
@@ -49,8 +59,8 @@ pub fn parse_chat(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
     let shared: SharedFields = crate::json::parse(body)?;
     let fields = crate::json::parse(body)?;
     let streaming = streaming(&shared)?;
-    let request = chat::request(shared, fields, &mut fresh)?;
-    Ok(streaming.asked(vec![request]))
+    let requests = chat::requests(shared, fields, &mut fresh)?;
+    Ok(streaming.asked(requests.len(), requests))
 }
 
 /// Understands the body of `POST /v1/completions`.
@@ -58,8 +68,8 @@ pub fn parse_completion(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure>
     let shared: SharedFields = crate::json::parse(body)?;
     let fields = crate::json::parse(body)?;
     let streaming = streaming(&shared)?;
-    let requests = completion::requests(shared, fields, &mut fresh)?;
-    Ok(streaming.asked(requests))
+    let (answers, requests) = completion::requests(shared, fields, &mut fresh)?;
+    Ok(streaming.asked(answers, requests))
 }
 
 struct Streaming {
@@ -68,9 +78,10 @@ struct Streaming {
 }
 
 impl Streaming {
-    fn asked(self, requests: Vec<GenerateRequest>) -> Asked {
+    fn asked(self, answers: usize, requests: Vec<GenerateRequest>) -> Asked {
         Asked {
             requests,
+            answers,
             stream: self.stream,
             include_usage: self.include_usage,
         }

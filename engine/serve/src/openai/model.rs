@@ -6,11 +6,17 @@
 mod answer;
 mod request;
 mod scalar;
+mod tool;
 
 pub(super) use answer::{
     ChatAnswer, ChatChoice, ChatChunk, ChatChunkChoice, ChatDelta, ChatLogprobs, ChatMessageOut,
-    CompletionAnswer, CompletionChoice, CompletionLogprobs, Head, ModelList, ModelObject,
-    TokenLogprobOut, TopTokens, UsageOut, UsageSlot,
+    CompletionAnswer, CompletionChoice, CompletionLogprobs, FunctionOut, Head, ModelList,
+    ModelObject, TokenLogprobOut, ToolCallDelta, ToolCallOut, TopTokens, UsageOut, UsageSlot,
 };
-pub(super) use request::{ChatFields, CompletionFields, Content, MessageIn, SharedFields};
+pub(super) use request::{
+    ChatFields, CompletionFields, Content, MessageIn, Part, SharedFields, StructuredOutputs,
+};
 pub(super) use scalar::{Count, Number, Prompts, Seed, Shallow, Strings};
+pub(super) use tool::{
+    CalledFunction, FunctionIn, ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn,
+};

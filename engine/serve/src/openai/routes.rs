@@ -17,8 +17,8 @@ use super::convert::{parse_chat, parse_completion};
 use super::error::error_response;
 use super::model::{ModelList, ModelObject};
 use super::stream::{
-    AnswerHead, ChatStream, ChatWhole, Chunks, CompletionStream, CompletionWhole, Extras, Frames,
-    Whole,
+    AnswerHead, ChatExtras, ChatStream, ChatWhole, Chunks, CompletionStream, CompletionWhole,
+    Extras, Frames, Whole,
 };
 use crate::app::App;
 use crate::body;
@@ -28,7 +28,7 @@ use crate::generation::{Events, events};
 
 /// A comment is sent after so long a silence, so that nothing between client and server takes the line for dead:
 /// a long prompt is read for minutes before the first token. Proxies and SDKs wait 30 s and more.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -36,10 +36,11 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/v1/models/{*id}", get(model))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completion))
+        .merge(super::responses::routes())
 }
 
 /// A failure on its way out in `OpenAI`'s envelope.
-struct Refused(Failure);
+pub(super) struct Refused(Failure);
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
@@ -89,16 +90,17 @@ fn object(model: ModelInfo) -> ModelObject {
 async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let asked = parse_chat(&body::read(request).await?, app.fresh()?)?;
-    let logprobs = asked
-        .requests
-        .iter()
-        .any(|request| request.logprobs.is_some());
+    let extras = ChatExtras {
+        answers: asked.requests.len(),
+        logprobs: asked.requests.iter().any(|one| one.logprobs.is_some()),
+        include_usage: asked.include_usage,
+    };
     let head = head(&app, "chatcmpl", &asked.requests);
     let events = events(&app, asked.requests, noted);
     if asked.stream {
-        streamed(events, ChatStream::new(head, logprobs, asked.include_usage)).await
+        streamed(events, ChatStream::new(head, extras)).await
     } else {
-        whole(events, ChatWhole::new(head, logprobs)).await
+        whole(events, ChatWhole::new(head, extras)).await
     }
 }
 
@@ -106,7 +108,8 @@ async fn completion(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let noted = Noted::of(&request);
     let asked = parse_completion(&body::read(request).await?, app.fresh()?)?;
     let extras = Extras {
-        prompts: asked.requests.len(),
+        choices: asked.requests.len(),
+        answers: asked.answers,
         logprobs: asked.requests.first().and_then(|request| request.logprobs),
         include_usage: asked.include_usage,
     };

@@ -8,7 +8,7 @@ mod token;
 use base::{FinishReason, GenerateEvent};
 use serde::Serialize;
 
-pub(super) use chat::{ChatStream, ChatWhole};
+pub(super) use chat::{ChatExtras, ChatStream, ChatWhole};
 pub(super) use completion::{CompletionStream, CompletionWhole, Extras};
 pub(super) use frames::Frames;
 

@@ -6,6 +6,7 @@ mod admin;
 mod client;
 mod door;
 mod gateway;
+mod responses;
 mod user_data;
 
 use std::sync::Arc;

@@ -1,28 +1,34 @@
 //! Chat requests.
 
-use base::{Conversation, Failure, GenerateRequest, Message, Prompt, Role};
+use base::{Conversation, Effort, Failure, GenerateRequest, Message, Prompt, Role};
 
 use super::Fresh;
 use super::refuse::{self, invalid, missing, unsupported};
 use super::sampling::{self, TOP_LOGPROBS_MAX};
+use super::{format, tools};
 use crate::json::Object;
 use crate::openai::model::{ChatFields, Content, Count, MessageIn, SharedFields};
 
-pub(super) fn request(
+pub(super) fn requests(
     shared: SharedFields,
     fields: ChatFields,
     fresh: &mut Fresh,
-) -> Result<GenerateRequest, Failure> {
+) -> Result<Vec<GenerateRequest>, Failure> {
     let shared = sampling::shared(shared, fresh)?;
     refuse::chat(&fields)?;
     let max_tokens = max_tokens(shared.max_tokens, fields.max_completion_tokens)?;
     let logprobs = logprobs(fields.logprobs.unwrap_or(false), fields.top_logprobs)?;
-    Ok(GenerateRequest {
+    let tools = tools::tools(fields.tools)?;
+    let format = format::response_format(fields.response_format)?;
+    let request = GenerateRequest {
         id: fresh.request_id(),
         model: shared.model,
         prompt: Prompt::Chat(Conversation {
             messages: messages(fields.messages)?,
-            ..Conversation::default()
+            tool_choice: tools::choice(fields.tool_choice, &tools)?,
+            tools,
+            parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
+            effort: effort(fields.reasoning_effort.as_deref(), "reasoning_effort")?,
         }),
         sampling: shared.sampling,
         max_tokens,
@@ -31,9 +37,28 @@ pub(super) fn request(
         logprobs,
         echo: false,
         ignore_eos: shared.ignore_eos,
-        grammar: None,
-        logit_bias: Vec::new(),
-    })
+        grammar: format::grammar(format, shared.grammar)?,
+        logit_bias: shared.logit_bias,
+    };
+    Ok(sampling::each_answer(request, shared.answers, fresh))
+}
+
+/// How much to think; `param` is where the word stands.
+pub(in crate::openai) fn effort(
+    word: Option<&str>,
+    param: &str,
+) -> Result<Option<Effort>, Failure> {
+    Ok(Some(match word {
+        None => return Ok(None),
+        Some("none") => Effort::Off,
+        Some("minimal" | "low") => Effort::Low,
+        Some("medium") => Effort::Medium,
+        Some("high" | "xhigh" | "max") => Effort::High,
+        Some(_) => {
+            let message = format!("{param} must be none, minimal, low, medium, high or xhigh");
+            return Err(invalid(message, param));
+        }
+    }))
 }
 
 /// The limit has an old and a new name.
@@ -82,25 +107,26 @@ fn messages(messages: Option<Vec<Object<MessageIn>>>) -> Result<Vec<Message>, Fa
 
 fn convert(message: MessageIn, at: &str) -> Result<Message, Failure> {
     let role = role(message.role.as_deref(), &format!("{at}.role"))?;
-    for (value, name) in [
-        (message.tool_calls.as_ref(), "tool_calls"),
-        (message.function_call.as_ref(), "function_call"),
-    ] {
-        refuse::check(
-            value,
-            &format!("{at}.{name}"),
-            "tools are",
-            refuse::is_empty,
-        )?;
-    }
+    refuse::check(
+        message.function_call.as_ref(),
+        &format!("{at}.function_call"),
+        "functions were replaced by tool_calls in OpenAI's API, and the old form is",
+        refuse::is_empty,
+    )?;
     refuse::check(
         message.audio.as_ref(),
         &format!("{at}.audio"),
         "audio is",
         |_| false,
     )?;
+    let tool_calls = tools::calls(message.tool_calls, &format!("{at}.tool_calls"))?;
+    if role == Role::Tool && message.tool_call_id.is_none() {
+        return Err(missing(&format!("{at}.tool_call_id")));
+    }
     let at = format!("{at}.content");
     let content = match message.content {
+        // Who only calls tools, or only thinks, says nothing.
+        None if role == Role::Assistant => String::new(),
         None => return Err(missing(&at)),
         Some(Content::Text(text)) => text,
         Some(Content::Parts(parts)) => {
@@ -111,7 +137,14 @@ fn convert(message: MessageIn, at: &str) -> Result<Message, Failure> {
             texts.collect::<Result<Vec<String>, Failure>>()?.join("\n")
         }
     };
-    Ok(Message::new(role, content))
+    Ok(Message {
+        role,
+        content,
+        reasoning: message.reasoning_content.unwrap_or_default(),
+        tool_calls,
+        tool_call_id: message.tool_call_id,
+        name: message.name,
+    })
 }
 
 fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {
@@ -119,12 +152,9 @@ fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {
         Some("system" | "developer") => Ok(Role::System),
         Some("user") => Ok(Role::User),
         Some("assistant") => Ok(Role::Assistant),
-        Some(name @ ("tool" | "function")) => Err(invalid(
-            format!("messages of the role {name} are not supported: there are no tools"),
-            at,
-        )),
+        Some("tool") => Ok(Role::Tool),
         Some(_) => Err(invalid(
-            format!("{at} must be system, developer, user or assistant"),
+            format!("{at} must be system, developer, user, assistant or tool"),
             at,
         )),
         None => Err(missing(at)),
@@ -134,7 +164,7 @@ fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {
 fn text(kind: Option<String>, text: Option<String>, at: &str) -> Result<String, Failure> {
     let kind = kind.ok_or_else(|| missing(&format!("{at}.type")))?;
     match kind.as_str() {
-        "text" => text.ok_or_else(|| missing(&format!("{at}.text"))),
+        "text" | "refusal" => text.ok_or_else(|| missing(&format!("{at}.text"))),
         "image_url" => Err(unsupported("images are", at)),
         "input_audio" => Err(unsupported("audio is", at)),
         "file" => Err(unsupported("files are", at)),

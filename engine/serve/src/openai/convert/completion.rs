@@ -10,30 +10,35 @@ use crate::openai::model::{CompletionFields, Count, Prompts, SharedFields};
 /// `OpenAI`'s default.
 const MAX_TOKENS_DEFAULT: u32 = 16;
 
+/// How many answers to each prompt are wanted, and a request for each of them.
 pub(super) fn requests(
     shared: SharedFields,
     fields: CompletionFields,
     fresh: &mut Fresh,
-) -> Result<Vec<GenerateRequest>, Failure> {
+) -> Result<(usize, Vec<GenerateRequest>), Failure> {
     let shared = sampling::shared(shared, fresh)?;
     refuse::completion(&fields)?;
     let logprobs = logprobs(fields.logprobs)?;
     let prompts = prompts(fields.prompt)?;
-    let request = |prompt| GenerateRequest {
-        id: fresh.request_id(),
-        model: shared.model.clone(),
-        prompt,
-        sampling: shared.sampling,
-        max_tokens: Some(shared.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)),
-        stop: shared.stop.clone(),
-        stop_tokens: shared.stop_tokens.clone(),
-        logprobs,
-        echo: fields.echo.unwrap_or(false),
-        ignore_eos: shared.ignore_eos,
-        grammar: None,
-        logit_bias: Vec::new(),
-    };
-    Ok(prompts.into_iter().map(request).collect())
+    let mut requests = Vec::with_capacity(prompts.len());
+    for prompt in prompts {
+        let request = GenerateRequest {
+            id: fresh.request_id(),
+            model: shared.model.clone(),
+            prompt,
+            sampling: shared.sampling,
+            max_tokens: Some(shared.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)),
+            stop: shared.stop.clone(),
+            stop_tokens: shared.stop_tokens.clone(),
+            logprobs,
+            echo: fields.echo.unwrap_or(false),
+            ignore_eos: shared.ignore_eos,
+            grammar: shared.grammar.clone(),
+            logit_bias: shared.logit_bias.clone(),
+        };
+        requests.extend(sampling::each_answer(request, shared.answers, fresh));
+    }
+    Ok((shared.answers as usize, requests))
 }
 
 fn logprobs(wanted: Option<Count>) -> Result<Option<u32>, Failure> {

@@ -2,69 +2,29 @@
 
 use base::{ErrorCode, Failure};
 
-use crate::openai::model::{ChatFields, CompletionFields, Shallow, SharedFields};
+use crate::openai::model::{ChatFields, CompletionFields, Shallow};
 
 /// A value that is wrong.
-pub(super) fn invalid(message: impl Into<String>, param: impl Into<String>) -> Failure {
+pub(in crate::openai) fn invalid(message: impl Into<String>, param: impl Into<String>) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, message).param(param)
 }
 
 /// A field that must be there.
-pub(super) fn missing(param: &str) -> Failure {
+pub(in crate::openai) fn missing(param: &str) -> Failure {
     invalid(format!("{param} is required"), param)
 }
 
 /// Something that is right in `OpenAI`'s API and that this server cannot do.
-pub(super) fn unsupported(what: &str, param: &str) -> Failure {
+pub(in crate::openai) fn unsupported(what: &str, param: &str) -> Failure {
     invalid(format!("{what} not supported"), param).hint(format!("leave out {param}"))
 }
 
-pub(super) fn shared(fields: &SharedFields) -> Result<(), Failure> {
-    check(
-        fields.n.as_ref(),
-        "n",
-        "more than one answer to a request is",
-        is(1.0),
-    )?;
-    for (value, name) in [
-        (fields.frequency_penalty.as_ref(), "frequency_penalty"),
-        (fields.presence_penalty.as_ref(), "presence_penalty"),
-    ] {
-        check(value, name, "penalties are", is(0.0))?;
-    }
-    let penalty = fields.repetition_penalty.as_ref();
-    check(penalty, "repetition_penalty", "penalties are", is(1.0))?;
-    check(
-        fields.logit_bias.as_ref(),
-        "logit_bias",
-        "a bias on tokens is",
-        is_empty,
-    )
-}
-
 pub(super) fn chat(fields: &ChatFields) -> Result<(), Failure> {
-    for (value, name) in [
-        (fields.tools.as_ref(), "tools"),
-        (fields.functions.as_ref(), "functions"),
-    ] {
-        check(value, name, "tools are", is_empty)?;
-    }
-    for (value, name) in [
-        (fields.tool_choice.as_ref(), "tool_choice"),
-        (fields.function_call.as_ref(), "function_call"),
-    ] {
-        // Without tools the model chooses among none.
-        let neutral = |value: &Shallow| is_text(value, "none") || is_text(value, "auto");
-        check(value, name, "tools are", neutral)?;
-    }
-    let plain = |value: &Shallow| matches!(value, Shallow::Object { kind: Some(kind), .. } if kind == "text");
-    let format = fields.response_format.as_ref();
-    check(
-        format,
-        "response_format",
-        "an answer in another format than text is",
-        plain,
-    )?;
+    let old = "functions were replaced by tools in OpenAI's API, and the old form is";
+    check(fields.functions.as_ref(), "functions", old, is_empty)?;
+    // Without functions the model chooses among none.
+    let neutral = |value: &Shallow| is_text(value, "none") || is_text(value, "auto");
+    check(fields.function_call.as_ref(), "function_call", old, neutral)?;
     check(fields.audio.as_ref(), "audio", "spoken answers are", |_| {
         false
     })?;

@@ -5,6 +5,7 @@ use base::Failure;
 use expect_test::{Expect, expect};
 
 mod malformed;
+mod tools;
 
 type Parse = fn(&[u8], Fresh) -> Result<Asked, Failure>;
 
@@ -44,6 +45,7 @@ fn parsed(parse: Parse, fixed: &str, fields: &str) -> base::GenerateRequest {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "everything is a lot")]
 fn a_chat_request_with_everything() {
     let body = r#"{
         "model": "acme/big", "stream": true, "stream_options": {"include_usage": true, "include_obfuscation": false},
@@ -84,7 +86,9 @@ fn a_chat_request_with_everything() {
                                         reasoning: "",
                                         tool_calls: [],
                                         tool_call_id: None,
-                                        name: None,
+                                        name: Some(
+                                            "Ann",
+                                        ),
                                     },
                                     Message {
                                         role: Assistant,
@@ -96,8 +100,8 @@ fn a_chat_request_with_everything() {
                                     },
                                 ],
                                 tools: [],
-                                tool_choice: Auto,
-                                parallel_tool_calls: false,
+                                tool_choice: None,
+                                parallel_tool_calls: true,
                                 effort: None,
                             },
                         ),
@@ -116,8 +120,12 @@ fn a_chat_request_with_everything() {
                             ),
                             seed: 18446744073709551615,
                             repetition_penalty: None,
-                            frequency_penalty: None,
-                            presence_penalty: None,
+                            frequency_penalty: Some(
+                                0.0,
+                            ),
+                            presence_penalty: Some(
+                                0.0,
+                            ),
                         },
                         max_tokens: Some(
                             9,
@@ -138,6 +146,7 @@ fn a_chat_request_with_everything() {
                         logit_bias: [],
                     },
                 ],
+                answers: 1,
                 stream: true,
                 include_usage: true,
             }"#]],
@@ -221,6 +230,7 @@ fn a_completion_request_with_everything() {
                         logit_bias: [],
                     },
                 ],
+                answers: 1,
                 stream: false,
                 include_usage: false,
             }"#]],
@@ -518,32 +528,27 @@ fn a_value_out_of_range_is_refused() {
 fn what_would_have_to_be_ignored_is_refused() {
     let mut said = Vec::new();
     for field in [
-        r#""n": 2"#,
-        r#""tools": [{"type": "function"}]"#,
-        r#""tool_choice": "required""#,
         r#""functions": [{}]"#,
-        r#""response_format": {"type": "json_object"}"#,
+        r#""function_call": {"name": "x"}"#,
+        r#""tools": [{"type": "custom", "custom": {"name": "x"}}]"#,
+        r#""response_format": {"type": "xml"}"#,
         r#""modalities": ["text", "audio"]"#,
         r#""audio": {"voice": "x"}"#,
-        r#""frequency_penalty": 0.5"#,
-        r#""presence_penalty": -1"#,
-        r#""repetition_penalty": 1.1"#,
-        r#""logit_bias": {"5": 1}"#,
         r#""web_search_options": {}"#,
     ] {
         let failure =
             parse_chat(format!("{{{USER}, {field}}}").as_bytes(), Fresh::new(1)).unwrap_err();
         said.push(failure.to_string());
     }
-    for field in [r#""suffix": "end""#, r#""best_of": 2"#, r#""n": 3"#] {
+    for field in [r#""suffix": "end""#, r#""best_of": 2"#] {
         let failure = parse_completion(format!("{{{PROMPT}, {field}}}").as_bytes(), Fresh::new(1))
             .unwrap_err();
         said.push(failure.to_string());
     }
     for message in [
-        r#"{"role": "tool", "content": "7"}"#,
+        r#"{"role": "function", "content": "7"}"#,
         r#"{"role": "robot", "content": "7"}"#,
-        r#"{"role": "assistant", "content": null, "tool_calls": [{"id": "x"}]}"#,
+        r#"{"role": "assistant", "function_call": {"name": "x", "arguments": ""}}"#,
         r#"{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}"#,
         r#"{"role": "user", "content": [{"type": "input_audio"}]}"#,
         r#"{"role": "user", "content": [{"type": "file"}]}"#,
@@ -554,24 +559,18 @@ fn what_would_have_to_be_ignored_is_refused() {
         said.push(failure.to_string());
     }
     expect![[r"
-        more than one answer to a request is not supported (hint: leave out n)
-        tools are not supported (hint: leave out tools)
-        tools are not supported (hint: leave out tool_choice)
-        tools are not supported (hint: leave out functions)
-        an answer in another format than text is not supported (hint: leave out response_format)
+        functions were replaced by tools in OpenAI's API, and the old form is not supported (hint: leave out functions)
+        functions were replaced by tools in OpenAI's API, and the old form is not supported (hint: leave out function_call)
+        tools of the type custom are not supported (hint: leave out tools[0].type)
+        answers of the type xml are not supported (hint: leave out response_format)
         anything but text is not supported (hint: leave out modalities)
         spoken answers are not supported (hint: leave out audio)
-        penalties are not supported (hint: leave out frequency_penalty)
-        penalties are not supported (hint: leave out presence_penalty)
-        penalties are not supported (hint: leave out repetition_penalty)
-        a bias on tokens is not supported (hint: leave out logit_bias)
         searching the web is not supported (hint: leave out web_search_options)
         inserting text before a suffix is not supported (hint: leave out suffix)
         choosing the best of several answers is not supported (hint: leave out best_of)
-        more than one answer to a request is not supported (hint: leave out n)
-        messages of the role tool are not supported: there are no tools
-        messages[0].role must be system, developer, user or assistant
-        tools are not supported (hint: leave out messages[0].tool_calls)
+        messages[0].role must be system, developer, user, assistant or tool
+        messages[0].role must be system, developer, user, assistant or tool
+        functions were replaced by tool_calls in OpenAI's API, and the old form is not supported (hint: leave out messages[0].function_call)
         images are not supported (hint: leave out messages[0].content[0])
         audio is not supported (hint: leave out messages[0].content[0])
         files are not supported (hint: leave out messages[0].content[0])

@@ -19,7 +19,7 @@ pub(crate) struct Head {
 pub(crate) struct ChatAnswer {
     #[serde(flatten)]
     pub(crate) head: Head,
-    pub(crate) choices: [ChatChoice; 1],
+    pub(crate) choices: Vec<ChatChoice>,
     pub(crate) usage: UsageOut,
 }
 
@@ -36,8 +36,44 @@ pub(crate) struct ChatChoice {
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct ChatMessageOut {
     pub(crate) role: &'static str,
-    pub(crate) content: String,
+    /// Null if it said nothing and called tools.
+    pub(crate) content: Option<String>,
     pub(crate) refusal: Option<String>,
+    /// As other servers have it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) reasoning_content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tool_calls: Vec<ToolCallOut>,
+}
+
+/// A call of a whole answer.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct ToolCallOut {
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) function: FunctionOut,
+}
+
+/// What is called.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct FunctionOut {
+    /// In a stream only where the call begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The text of a JSON object, or a piece of it.
+    pub(crate) arguments: String,
+}
+
+/// A piece of a call: `id`, `type` and the name once, then pieces of the arguments.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct ToolCallDelta {
+    pub(crate) index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<&'static str>,
+    pub(crate) function: FunctionOut,
 }
 
 /// A piece of a streamed chat answer.
@@ -61,12 +97,18 @@ pub(crate) struct ChatChunkChoice {
     pub(crate) finish_reason: Option<&'static str>,
 }
 
-/// What a chunk adds. `content` is always there: clients read it without looking.
-#[derive(Debug, serde::Serialize)]
+/// What a chunk adds. `content` is there unless something else is: clients read it without looking.
+#[derive(Debug, Default, serde::Serialize)]
 pub(crate) struct ChatDelta {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) role: Option<&'static str>,
-    pub(crate) content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content: Option<String>,
+    /// As other servers have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tool_calls: Option<[ToolCallDelta; 1]>,
 }
 
 /// Log-probabilities of the tokens behind a piece of a chat answer.
@@ -157,18 +199,46 @@ impl UsageSlot {
 }
 
 /// What an answer took, in tokens.
-#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub(crate) struct UsageOut {
     pub(crate) prompt_tokens: u32,
     pub(crate) completion_tokens: u32,
     pub(crate) total_tokens: u32,
+    pub(crate) prompt_tokens_details: PromptDetails,
+    pub(crate) completion_tokens_details: CompletionDetails,
+}
+
+/// What of a prompt came cheaper.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+pub(crate) struct PromptDetails {
+    pub(crate) cached_tokens: u32,
+}
+
+/// What of an answer nobody reads.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+pub(crate) struct CompletionDetails {
+    pub(crate) reasoning_tokens: u32,
 }
 
 impl UsageOut {
-    /// Adds what one more prompt took.
-    pub(crate) fn add(&mut self, usage: Usage) {
+    /// Adds what one more answer took. Several answers to a prompt are counted from 0, and the prompt itself once.
+    pub(crate) fn add_answer(&mut self, usage: Usage, answer: usize) {
+        let first = answer == 0;
+        self.add(Usage {
+            prompt_tokens: if first { usage.prompt_tokens } else { 0 },
+            cached_tokens: if first { usage.cached_tokens } else { 0 },
+            ..usage
+        });
+    }
+
+    fn add(&mut self, usage: Usage) {
         let sum = u32::saturating_add;
+        let (prompt, answer) = (
+            &mut self.prompt_tokens_details,
+            &mut self.completion_tokens_details,
+        );
+        prompt.cached_tokens = sum(prompt.cached_tokens, usage.cached_tokens);
+        answer.reasoning_tokens = sum(answer.reasoning_tokens, usage.reasoning_tokens);
         self.prompt_tokens = sum(self.prompt_tokens, usage.prompt_tokens);
         self.completion_tokens = sum(self.completion_tokens, usage.completion_tokens);
         self.total_tokens = sum(self.prompt_tokens, self.completion_tokens);

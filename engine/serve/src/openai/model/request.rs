@@ -1,13 +1,16 @@
 //! The fields of requests. The body is read once for what both endpoints share and once for what each has alone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::json::Object;
 
 use super::scalar::{Count, Number, Prompts, Seed, Shallow, Strings};
+use super::tool::{ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn};
 
 /// What chat and plain completions have in common.
 #[derive(Debug, Deserialize)]
@@ -28,11 +31,24 @@ pub(crate) struct SharedFields {
     pub(crate) ignore_eos: Option<bool>,
     pub(crate) stream: Option<bool>,
     pub(crate) stream_options: Option<Object<StreamOptions>>,
-    pub(crate) n: Option<Shallow>,
-    pub(crate) frequency_penalty: Option<Shallow>,
-    pub(crate) presence_penalty: Option<Shallow>,
-    pub(crate) repetition_penalty: Option<Shallow>,
-    pub(crate) logit_bias: Option<Shallow>,
+    pub(crate) n: Option<Count>,
+    pub(crate) frequency_penalty: Option<Number>,
+    pub(crate) presence_penalty: Option<Number>,
+    /// As other servers have it.
+    pub(crate) repetition_penalty: Option<Number>,
+    /// By token id, written as text.
+    pub(crate) logit_bias: Option<BTreeMap<String, Number>>,
+    /// As vLLM has it.
+    pub(crate) structured_outputs: Option<Object<StructuredOutputs>>,
+}
+
+/// What the answer must be, besides `response_format`. One of them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StructuredOutputs {
+    pub(crate) json: Option<Box<RawValue>>,
+    pub(crate) regex: Option<String>,
+    pub(crate) choice: Option<Vec<String>>,
+    pub(crate) grammar: Option<String>,
 }
 
 /// How to stream.
@@ -48,11 +64,13 @@ pub(crate) struct ChatFields {
     pub(crate) max_completion_tokens: Option<Count>,
     pub(crate) logprobs: Option<bool>,
     pub(crate) top_logprobs: Option<Count>,
-    pub(crate) tools: Option<Shallow>,
-    pub(crate) tool_choice: Option<Shallow>,
+    pub(crate) tools: Option<Vec<Object<ToolIn>>>,
+    pub(crate) tool_choice: Option<ToolChoiceIn>,
+    pub(crate) parallel_tool_calls: Option<bool>,
     pub(crate) functions: Option<Shallow>,
     pub(crate) function_call: Option<Shallow>,
-    pub(crate) response_format: Option<Shallow>,
+    pub(crate) response_format: Option<Object<ResponseFormat>>,
+    pub(crate) reasoning_effort: Option<String>,
     pub(crate) modalities: Option<Strings>,
     pub(crate) audio: Option<Shallow>,
     pub(crate) web_search_options: Option<Shallow>,
@@ -73,7 +91,11 @@ pub(crate) struct CompletionFields {
 pub(crate) struct MessageIn {
     pub(crate) role: Option<String>,
     pub(crate) content: Option<Content>,
-    pub(crate) tool_calls: Option<Shallow>,
+    pub(crate) name: Option<String>,
+    pub(crate) tool_calls: Option<Vec<Object<ToolCallIn>>>,
+    pub(crate) tool_call_id: Option<String>,
+    /// As other servers have it.
+    pub(crate) reasoning_content: Option<String>,
     pub(crate) function_call: Option<Shallow>,
     pub(crate) audio: Option<Shallow>,
 }

@@ -11,8 +11,10 @@ use crate::openai::model::{
 /// What the client wants besides text.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::openai) struct Extras {
-    /// How many prompts there are.
-    pub(in crate::openai) prompts: usize,
+    /// How many choices there are.
+    pub(in crate::openai) choices: usize,
+    /// How many of them in a row answer the same prompt.
+    pub(in crate::openai) answers: usize,
     /// Alternatives with each token; `None` for no log-probabilities at all.
     pub(in crate::openai) logprobs: Option<u32>,
     /// Whether a stream ends with what it took.
@@ -54,7 +56,7 @@ impl CompletionStream {
             head: head.head("text_completion"),
             extras,
             offsets: std::iter::repeat_with(TextOffset::default)
-                .take(extras.prompts)
+                .take(extras.choices)
                 .collect(),
             usage: UsageOut::default(),
         }
@@ -103,7 +105,8 @@ impl Chunks for CompletionStream {
                 vec![self.chunk(index, text, tokens, None)]
             }
             GenerateEvent::Finished { reason, usage, .. } => {
-                self.usage.add(usage);
+                self.usage
+                    .add_answer(usage, index % self.extras.answers.max(1));
                 let end = Some(finish_reason(reason));
                 vec![self.chunk(index, String::new(), Vec::new(), end)]
             }
@@ -135,7 +138,7 @@ impl CompletionWhole {
             logprobs: extras.lists(),
             finish_reason: None,
         };
-        let choices = (0..extras.prompts).map(|index| (choice(index), TextOffset::default()));
+        let choices = (0..extras.choices).map(|index| (choice(index), TextOffset::default()));
         Self {
             head: head.head("text_completion"),
             choices: choices.collect(),
@@ -160,7 +163,8 @@ impl Whole for CompletionWhole {
             GenerateEvent::Delta { piece, tokens } => add(&plain(piece), tokens),
             GenerateEvent::Finished { reason, usage, .. } => {
                 choice.finish_reason = Some(finish_reason(reason));
-                self.usage.add(usage);
+                self.usage
+                    .add_answer(usage, index % self.extras.answers.max(1));
             }
         }
     }

@@ -1,0 +1,211 @@
+//! The endpoints.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base::{ErrorCode, Failure};
+use futures::{Stream, StreamExt};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::convert::{Asked, parse};
+use super::kept::Kept;
+use super::record::Record;
+use super::run::{Running, follow, in_background};
+use crate::app::App;
+use crate::body;
+use crate::calls::Noted;
+use crate::generation::events;
+use crate::openai::routes::{KEEP_ALIVE, Refused};
+
+/// Items of one page, at most and unless asked otherwise.
+const PAGE_MAX: usize = 100;
+const PAGE: usize = 20;
+
+pub(in crate::openai) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/responses", post(create))
+        .route("/v1/responses/{id}", get(show).delete(forget))
+        .route("/v1/responses/{id}/cancel", post(cancel))
+        .route("/v1/responses/{id}/input_items", get(input_items))
+}
+
+async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    let noted = Noted::of(&request);
+    let asked = parse(&body::read(request).await?, app.fresh()?)?;
+    let before = match &asked.previous {
+        None => Vec::new(),
+        Some(id) => previous(&app, id)?.turns(),
+    };
+    let request = asked.after(&before);
+    let kept = kept(&app, &asked, before);
+    let id = kept.id();
+    if asked.background {
+        kept.change(false, Record::queue);
+    }
+    if asked.store {
+        app.responses.keep(&id, Arc::clone(&kept))?;
+    }
+    let generation = events(&app, vec![request], noted);
+    if asked.background {
+        in_background(Arc::clone(&app), generation, Arc::clone(&kept));
+        if asked.stream {
+            return Ok(told(follow(kept, 0, app.stopping.clone())));
+        }
+        return Ok(Json(kept.response()).into_response());
+    }
+    let begun = Running::begin(Arc::clone(&app), generation, Arc::clone(&kept)).await;
+    let (mut running, first) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => {
+            app.responses.remove(&id);
+            return Err(failure.into());
+        }
+    };
+    if asked.stream {
+        return Ok(told(running.events(first)));
+    }
+    while running.next().await.is_some() {}
+    match running.failure.take() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(Json(kept.response()).into_response()),
+    }
+}
+
+fn kept(app: &App, asked: &Asked, before: Vec<base::Message>) -> Arc<Kept> {
+    let created = app.gateway.unix_milliseconds() / 1000;
+    let record = Record::new(
+        asked.request.id.to_string(),
+        &asked.request.model,
+        created,
+        asked.repeated.clone(),
+    );
+    let turns = before.into_iter().chain(asked.turns.iter().cloned());
+    Kept::new(
+        record,
+        asked.background,
+        asked.input_items.clone(),
+        turns.collect(),
+    )
+}
+
+fn previous(app: &App, id: &str) -> Result<Arc<Kept>, Failure> {
+    let param = "previous_response_id";
+    let kept = app.responses.get(id).ok_or_else(|| {
+        let message = format!("Previous response with id '{id}' not found.");
+        Failure::new(ErrorCode::InvalidRequest, message)
+            .hint("the newest responses are kept until the node ends; send the whole conversation")
+            .param(param)
+    })?;
+    if kept.is_over() {
+        return Ok(kept);
+    }
+    let failure = Failure::new(
+        ErrorCode::InvalidRequest,
+        format!("{id} is still under way"),
+    );
+    Err(failure.hint("wait for its end").param(param))
+}
+
+fn told(events: impl Stream<Item = Value> + Send + 'static) -> Response {
+    let frames = events.map(|event| {
+        let kind = event["type"].as_str().unwrap_or("error").to_owned();
+        Ok::<_, Infallible>(Event::default().event(kind).data(event.to_string()))
+    });
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Sse::new(frames).keep_alive(keep_alive).into_response()
+}
+
+fn find(app: &App, id: &str) -> Result<Arc<Kept>, Failure> {
+    app.responses.get(id).ok_or_else(|| {
+        let message = format!("Response with id '{id}' not found.");
+        let failure = Failure::new(ErrorCode::NotFound, message);
+        failure
+            .hint("the newest ones are kept, until the node ends")
+            .param("id")
+    })
+}
+
+#[derive(Debug, Deserialize)]
+struct Shown {
+    #[serde(default)]
+    stream: bool,
+    starting_after: Option<u64>,
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(shown): Query<Shown>,
+) -> Result<Response, Refused> {
+    let kept = find(&app, &id)?;
+    if !shown.stream {
+        return Ok(Json(kept.response()).into_response());
+    }
+    if !kept.background {
+        let message = "only a response in the background can be streamed again";
+        return Err(Failure::new(ErrorCode::InvalidRequest, message)
+            .param("stream")
+            .into());
+    }
+    let from = shown
+        .starting_after
+        .map_or(0, |number| number.saturating_add(1));
+    let from = usize::try_from(from).unwrap_or(usize::MAX);
+    Ok(told(follow(kept, from, app.stopping.clone())))
+}
+
+async fn forget(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refused> {
+    find(&app, &id)?;
+    app.responses.remove(&id);
+    let gone = json!({"id": id, "object": "response", "deleted": true});
+    Ok(Json(gone).into_response())
+}
+
+async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refused> {
+    let kept = find(&app, &id)?;
+    if !kept.background {
+        let message = "only a response in the background can be cancelled";
+        let failure = Failure::new(ErrorCode::InvalidRequest, message);
+        return Err(failure.hint("to end another one, hang up").into());
+    }
+    kept.cancel();
+    Ok(Json(kept.response()).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    limit: Option<usize>,
+    order: Option<String>,
+    after: Option<String>,
+}
+
+async fn input_items(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Response, Refused> {
+    let kept = find(&app, &id)?;
+    let mut items = kept.input_items.clone();
+    if page.order.as_deref() != Some("asc") {
+        items.reverse();
+    }
+    if let Some(after) = page.after {
+        let at = items.iter().position(|item| item["id"] == after.as_str());
+        items.drain(..at.map_or(0, |at| at + 1));
+    }
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let id_of = |item: Option<&Value>| item.map_or(Value::Null, |item| item["id"].clone());
+    let (first_id, last_id) = (id_of(items.first()), id_of(items.last()));
+    let list = json!({
+        "object": "list", "data": items, "first_id": first_id, "last_id": last_id, "has_more": has_more,
+    });
+    Ok(Json(list).into_response())
+}
