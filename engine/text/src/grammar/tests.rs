@@ -54,6 +54,19 @@ fn what_fits_is_allowed_and_nothing_else() {
 }
 
 #[test]
+fn test_reproduce_a_pattern_that_let_a_quote_through() {
+    let tokenizer = byte_level();
+    let without_quotes = schema(&json!({"type": "string", "pattern": "^[^\"\\\\]+$"}));
+    for (text, allowed) in [
+        (r#""a\"b""#, r#""a\"#),
+        (r#""a\\b""#, r#""a\"#),
+        (r#""a\nb\u0002c""#, r#""a\nb\u0002c""#),
+    ] {
+        assert_eq!(follow(&tokenizer, &without_quotes, text).0, allowed);
+    }
+}
+
+#[test]
 fn an_answer_ends_where_it_may_and_where_it_must() {
     let tokenizer = byte_level();
     let (_, mut matcher) = follow(&tokenizer, &Grammar::Regex("ab?".into()), "a");
