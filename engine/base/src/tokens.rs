@@ -24,7 +24,7 @@ pub struct TokenRequest {
     pub logprobs: Option<u32>,
     /// Report the prompt's own log-probabilities, with `logprobs` alternatives each.
     pub prompt_logprobs: bool,
-    /// What the answer must be; the last token of it is followed by a stop token.
+    /// What the answer must be. Where it may end, a stop token ends it; where nothing can follow, it ends by itself.
     pub grammar: Option<Grammar>,
     /// Added to the logits of these tokens before anything else. Each token once; finite.
     pub logit_bias: Vec<(TokenId, f32)>,

@@ -3,6 +3,8 @@
 //! A step is a ragged batch: prefill chunks and single decode tokens of several sequences side by side. The same plan
 //! runs on every rank, so that all of them issue the same collectives in the same order.
 
+use std::ops::Range;
+
 use base::TokenId;
 
 /// One sequence's place in the backend: its KV cache. Small numbers, used again after they were freed.
@@ -70,7 +72,20 @@ impl Logits {
     /// # Panics
     /// If there is no such position.
     pub fn at(&self, position: usize) -> &[f32] {
-        &self.values[position * self.vocabulary..(position + 1) * self.vocabulary]
+        &self.values[self.range(position)]
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Panics
+    /// If there is no such position.
+    pub fn at_mut(&mut self, position: usize) -> &mut [f32] {
+        let range = self.range(position);
+        &mut self.values[range]
+    }
+
+    fn range(&self, position: usize) -> Range<usize> {
+        position * self.vocabulary..(position + 1) * self.vocabulary
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! Pure: a step plan goes out, logits come back. Never: MLX, a thread, a clock, a socket.
 
+mod adjustment;
 pub mod backend;
+mod constraint;
 pub mod fake;
 pub mod logprobs;
 pub mod sampler;
 pub mod scheduler;
 
 pub use backend::{Backend, BackendError, Logits, Outputs, Row, SlotId, StepOutput, StepPlan};
+pub use constraint::{MaskDone, MaskJob};
 pub use scheduler::{Limits, Load, Scheduler, Submitted};

@@ -16,6 +16,7 @@ use base::{Failure, FinishReason, RequestId, TokenEvent, TokenRequest};
 use text::Tokenizer;
 
 use crate::backend::{Outputs, SlotId, StepOutput, StepPlan};
+use crate::constraint::{MaskDone, MaskJob, Ticket};
 use sequence::{Budget, Sequence};
 
 /// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
@@ -79,6 +80,8 @@ pub struct Scheduler {
     ended_slots: Vec<SlotId>,
     /// The rows of the step that runs now.
     in_flight: Option<Vec<Flight>>,
+    /// For the next sequence.
+    ticket: u64,
     prompt_tokens: u64,
     generated_tokens: u64,
 }
@@ -114,6 +117,7 @@ impl Scheduler {
             free_slots: (0..limits.slots_max).map(SlotId).collect(),
             ended_slots: Vec::new(),
             in_flight: None,
+            ticket: 0,
             prompt_tokens: 0,
             generated_tokens: 0,
         }
@@ -128,7 +132,9 @@ impl Scheduler {
         if let Some(reason) = sequence::finished_already(&request, &self.tokenizer) {
             return Ok(Submitted::Finished(reason));
         }
-        let sequence = Sequence::new(request, &self.tokenizer);
+        let ticket = Ticket(self.ticket);
+        self.ticket += 1;
+        let sequence = Sequence::new(request, &self.tokenizer, ticket);
         // A request that can run in the next step never waits, so it does not count against the queue.
         let waits = !self.waiting.is_empty() || !self.has_room_for(&sequence);
         if waits && self.waiting.len() >= self.limits.queue_max as usize {
@@ -148,7 +154,39 @@ impl Scheduler {
         }
     }
 
-    /// The next step, or `None` if there is nothing to compute or free.
+    /// What is to be worked out before answers that have a grammar can go on. To be asked for before `next` and after it,
+    /// and run anywhere, best while a step runs; a job that is not taken back holds up its own sequence alone until it
+    /// `awaits_masks`.
+    pub fn mask_jobs(&mut self) -> Vec<MaskJob> {
+        let running = self.running.iter_mut();
+        running
+            .filter_map(|running| running.sequence.mask_job())
+            .collect()
+    }
+
+    /// Takes a job back, in any order. One of a request that was cancelled is ignored.
+    pub fn take_back(&mut self, done: MaskDone) {
+        let running = self.running.iter_mut().map(|running| &mut running.sequence);
+        let constraint = running
+            .chain(&mut self.waiting)
+            .filter_map(Sequence::constraint)
+            .find(|constraint| constraint.ticket() == done.ticket);
+        if let Some(constraint) = constraint {
+            constraint.take_back(done);
+        }
+    }
+
+    /// Whether the step that runs now cannot be completed before more jobs were taken back.
+    pub fn awaits_masks(&self) -> bool {
+        let awaits = |flight: &Flight| {
+            let mut running = self.running.iter();
+            let running = running.find(|running| running.slot == flight.slot);
+            running.is_some_and(|running| running.sequence.awaits_mask(flight.tokens))
+        };
+        self.in_flight.iter().flatten().any(awaits)
+    }
+
+    /// The next step, or `None` if there is nothing to compute or free before a mask job was taken back.
     ///
     /// # Panics
     /// If the step before was not completed.
@@ -189,10 +227,10 @@ impl Scheduler {
     /// Takes the output of the last planned step and says what it means for each request.
     ///
     /// # Panics
-    /// If no step runs, or the output is not one of that step.
-    pub fn complete(&mut self, output: &StepOutput) -> Vec<(RequestId, TokenEvent)> {
+    /// If no step runs, the output is not one of that step, or it `awaits_masks`.
+    pub fn complete(&mut self, mut output: StepOutput) -> Vec<(RequestId, TokenEvent)> {
         let flights = self.in_flight.take().expect("complete follows next");
-        let mut logits = output.logits.iter();
+        let mut logits = output.logits.iter_mut();
         let mut events = Vec::new();
         for flight in flights {
             let logits = match flight.outputs {

@@ -1,10 +1,12 @@
-//! Text in and out of tokens: tokenizer, chat template, and the incremental way back with stop strings.
+//! Text in and out of tokens: tokenizer, chat template, and the incremental way back with stop strings; and which tokens
+//! a grammar allows.
 //!
 //! Everything is pure once loaded: the same tokens give the same text however they are divided into calls. Never: a
 //! model, HTTP, a clock (the time of day that some templates print is an argument).
 
 mod calendar;
 mod chat_template;
+pub mod grammar;
 mod recommended;
 mod special_tokens;
 mod stop_strings;

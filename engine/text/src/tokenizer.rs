@@ -1,19 +1,23 @@
 //! A model's tokenizer: text to tokens, and what each token stands for.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use base::TokenId;
 use serde_json::Value;
 
+use crate::grammar::{GrammarError, Vocabulary};
 use crate::{SpecialTokens, TokenBytes, TokenBytesError};
 
 /// A tokenizer with the table of its tokens' bytes. Cheap to share behind an `Arc`; nothing in it changes.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
     table: TokenBytes,
     special: SpecialTokens,
     stop_tokens: Vec<TokenId>,
+    /// For grammars: made when the first one comes, because it takes time and memory.
+    vocabulary: OnceLock<Result<Arc<Vocabulary>, GrammarError>>,
 }
 
 /// Whether the tokenizer adds the marks (beginning of text and the like) that its model expects around a text.
@@ -104,10 +108,11 @@ impl Tokenizer {
         stop_tokens.sort_unstable();
         stop_tokens.dedup();
         Ok(Self {
-            inner,
+            inner: Arc::new(inner),
             table,
             special,
             stop_tokens,
+            vocabulary: OnceLock::new(),
         })
     }
 
@@ -159,6 +164,16 @@ impl Tokenizer {
     /// The model's own tokens that end an answer, ascending.
     pub fn stop_tokens(&self) -> &[TokenId] {
         &self.stop_tokens
+    }
+
+    /// What grammars are compiled against.
+    pub(crate) fn vocabulary(&self) -> Result<Arc<Vocabulary>, GrammarError> {
+        let made = self.vocabulary.get_or_init(|| {
+            let vocabulary =
+                Vocabulary::new(Arc::clone(&self.inner), &self.table, &self.stop_tokens)?;
+            Ok(Arc::new(vocabulary))
+        });
+        made.clone()
     }
 
     /// Its marks, for chat templates.

@@ -1,7 +1,7 @@
 //! Rank 0's loop: take requests in, plan a step, send the plan, compute, report.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::{Failure, ModelCard, RequestId, TokenEvent};
 use infer::{Backend, Outputs, Row, Scheduler, StepPlan, Submitted};
@@ -11,9 +11,14 @@ use wire::worker::{FromWorker, Limits, ToWorker};
 
 use crate::failure;
 use crate::inbox::Inbox;
+use crate::masks::Masks;
 use crate::outbox::Outbox;
 use crate::plan_link::Links;
 use crate::stats::Counters;
+
+/// Between two looks at the inbox while nothing can run before a grammar is ready, so that other requests need not wait
+/// for it.
+const READY_POLL: Duration = Duration::from_millis(2);
 
 /// The scheduler of a model.
 pub fn scheduler(limits: Limits, card: &ModelCard, tokenizer: Arc<Tokenizer>) -> Scheduler {
@@ -38,6 +43,7 @@ pub fn run(
     outbox: &Outbox,
 ) -> Result<(), Failure> {
     let mut counters = Counters::default();
+    let mut masks = Masks::default();
     loop {
         if scheduler.is_idle() {
             // Counters that changed are told after a second; after that only the node can change anything.
@@ -49,17 +55,24 @@ pub fn run(
         while let Some(frame) = inbox.try_next() {
             take(frame, &mut scheduler, outbox)?;
         }
+        masks.exchange(&mut scheduler);
         if let Some(plan) = scheduler.next() {
+            // Some requests may have left the queue for this step.
+            masks.exchange(&mut scheduler);
             links
                 .send(&PlanFrame::Step(frame(&plan)))
                 .map_err(failure::link)?;
             let before = Instant::now();
             let output = backend.step(&plan).map_err(|error| failure::step(&error))?;
             counters.step(before);
-            let events = scheduler.complete(&output);
+            masks.finish_step(&mut scheduler);
+            let events = scheduler.complete(output);
             if !events.is_empty() {
                 outbox.send(FromWorker::Events(events));
             }
+        } else {
+            masks.exchange(&mut scheduler);
+            masks.wait(&mut scheduler, Some(READY_POLL));
         }
         if let Some(stats) = counters.due(&scheduler.load()) {
             outbox.send(FromWorker::Stats(stats));

@@ -2,7 +2,7 @@
 //! people go to stderr.
 //!
 //! The main thread is the device thread: it alone touches MLX. Beside it one thread reads stdin, one writes stdout, and
-//! one watches each plan link. Whoever finds that the process is of no further use ends it.
+//! one watches each plan link; grammars have some of their own (`masks.rs`). Whoever finds that the process is of no further use ends it.
 
 mod end;
 mod failure;
@@ -10,6 +10,7 @@ mod follow;
 mod inbox;
 mod join;
 mod lead;
+mod masks;
 mod outbox;
 mod plan_link;
 mod shard;

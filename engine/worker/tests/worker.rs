@@ -7,6 +7,8 @@
 
 #[path = "worker/checkpoint.rs"]
 mod checkpoint;
+#[path = "worker/grammar.rs"]
+mod grammar;
 #[path = "worker/hostile.rs"]
 mod hostile;
 #[path = "worker/process.rs"]

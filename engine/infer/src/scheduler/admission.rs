@@ -1,6 +1,6 @@
 //! Which requests can run at all, and what to say to those that cannot.
 
-use base::{ErrorCode, Failure, RequestId, TokenRequest};
+use base::{ErrorCode, Failure, RequestId, TokenId, TokenRequest};
 
 use super::Limits;
 
@@ -33,12 +33,39 @@ pub fn check(request: &TokenRequest, limits: &Limits) -> Result<(), Failure> {
             "more tokens were generated already than were asked for",
         ));
     }
+    check_bias(&request.logit_bias, limits)?;
     let needed = cache_tokens(request);
     if needed > u64::from(limits.context_tokens_max) {
         return Err(too_long(request, u64::from(limits.context_tokens_max)));
     }
     if needed > limits.cache_tokens_max {
         return Err(too_large(request, limits.cache_tokens_max));
+    }
+    Ok(())
+}
+
+fn check_bias(bias: &[(TokenId, f32)], limits: &Limits) -> Result<(), Failure> {
+    let invalid = |message: String, hint: String| {
+        let failure = Failure::new(ErrorCode::InvalidRequest, message);
+        Err(failure.hint(hint).param("logit_bias"))
+    };
+    let mut tokens: Vec<TokenId> = bias.iter().map(|(token, _)| *token).collect();
+    tokens.sort_unstable();
+    if let Some(token) = tokens
+        .last()
+        .filter(|token| **token >= limits.vocabulary_size)
+    {
+        let message = format!("there is a bias for token {token}, which the model does not know");
+        let known = limits.vocabulary_size - 1;
+        return invalid(message, format!("token ids go from 0 to {known}"));
+    }
+    if tokens.windows(2).any(|pair| pair[0] == pair[1]) {
+        let message = "there are two biases for one token".to_owned();
+        return invalid(message, "name each token once".to_owned());
+    }
+    if bias.iter().any(|(_, bias)| !bias.is_finite()) {
+        let message = "a bias is not a number".to_owned();
+        return invalid(message, "use -100 to keep a token away".to_owned());
     }
     Ok(())
 }

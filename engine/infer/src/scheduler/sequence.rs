@@ -8,7 +8,9 @@ use base::{
 use text::{TextStart, TextStream, Tokenizer};
 
 use super::admission;
+use crate::adjustment::Adjustment;
 use crate::backend::{Logits, Outputs, Row, SlotId};
+use crate::constraint::{self, Constraint, MaskJob, Next, Ticket};
 use crate::{logprobs, sampler};
 
 /// What a step has left for prompts.
@@ -32,6 +34,10 @@ pub struct Sequence {
     scored: usize,
     /// Watches for stop strings; `None` if there are none.
     text: Option<TextStream>,
+    /// What its answer must be; `None` if anything.
+    constraint: Option<Constraint>,
+    /// How it changes logits; `None` if it does not.
+    adjustment: Option<Adjustment>,
 }
 
 /// What a step did for a sequence.
@@ -81,7 +87,7 @@ fn watch(request: &TokenRequest, tokenizer: &Arc<Tokenizer>) -> Option<TextStrea
 
 impl Sequence {
     /// A request at its beginning. It must not be finished already.
-    pub fn new(request: TokenRequest, tokenizer: &Arc<Tokenizer>) -> Self {
+    pub fn new(request: TokenRequest, tokenizer: &Arc<Tokenizer>, ticket: Ticket) -> Self {
         let mut text = watch(&request, tokenizer);
         if let Some(text) = &mut text {
             for &token in &request.generated {
@@ -90,6 +96,8 @@ impl Sequence {
         }
         let tokens = [&request.prompt[..], &request.generated[..]].concat();
         Self {
+            constraint: Constraint::of(&request, tokenizer, ticket),
+            adjustment: Adjustment::of(&request),
             request,
             given: tokens.len(),
             tokens,
@@ -130,6 +138,24 @@ impl Sequence {
         self.computed > 0
     }
 
+    /// Its grammar.
+    pub fn constraint(&mut self) -> Option<&mut Constraint> {
+        self.constraint.as_mut()
+    }
+
+    /// What is to be worked out before it can be sampled. Nothing if it only scores its prompt.
+    pub fn mask_job(&mut self) -> Option<MaskJob> {
+        let samples = self.request.max_tokens > 0;
+        self.constraint.as_mut().filter(|_| samples)?.job()
+    }
+
+    /// Whether a step that computes `count` tokens samples it, and it is not known yet what may come.
+    pub fn awaits_mask(&self, count: usize) -> bool {
+        let samples = self.request.max_tokens > 0 && self.computed + count == self.tokens.len();
+        let constraint = self.constraint.as_ref();
+        samples && constraint.is_some_and(|constraint| !constraint.knows_next())
+    }
+
     /// Its part of the next step, or `None` if the step's budget for prompts is spent.
     pub fn row(&self, slot: SlotId, budget: &mut Budget) -> Option<Row> {
         let left = self.to_compute() - self.computed;
@@ -167,7 +193,7 @@ impl Sequence {
     }
 
     /// Takes in a step that computed `count` tokens.
-    pub fn advance(&mut self, count: usize, logits: Option<&Logits>) -> Outcome {
+    pub fn advance(&mut self, count: usize, logits: Option<&mut Logits>) -> Outcome {
         let start = self.computed;
         let scored = self.scores_next();
         self.computed += count;
@@ -177,19 +203,21 @@ impl Sequence {
         };
         let done = match logits {
             Some(logits) => self.read(start, scored, logits, &mut outcome),
-            None => Some(()),
+            None => Ok(()),
         };
-        if done.is_none() {
-            outcome.events = vec![TokenEvent::Failed(not_numbers())];
+        if let Err(failure) = done {
+            outcome.events.push(TokenEvent::Failed(failure));
             outcome.ended = true;
         }
         outcome
     }
 
     /// How many tokens must be in the cache before something can be sampled, or the prompt is scored. The last token
-    /// of a prompt that is only scored predicts nothing that was asked for.
+    /// of a prompt that is only scored predicts nothing that was asked for, and that of an answer whose grammar is not
+    /// ready nothing that could be used.
     fn to_compute(&self) -> usize {
-        if self.request.max_tokens == 0 {
+        let is_ready = self.constraint.as_ref().is_none_or(Constraint::is_ready);
+        if self.request.max_tokens == 0 || !is_ready {
             self.tokens.len() - 1
         } else {
             self.tokens.len()
@@ -205,19 +233,20 @@ impl Sequence {
             && self.computed + 1 < self.request.prompt.len()
     }
 
-    /// Scores prompt tokens and samples. `None` if the logits are not numbers.
+    /// Scores prompt tokens and samples.
     fn read(
         &mut self,
         start: usize,
         scored: bool,
-        logits: &Logits,
+        logits: &mut Logits,
         outcome: &mut Outcome,
-    ) -> Option<()> {
+    ) -> Result<(), Failure> {
         if scored {
             let end = self.computed.min(self.request.prompt.len() - 1);
             let logprobs = (start..end)
                 .map(|at| self.score(logits.at(at - start), self.tokens[at + 1]))
-                .collect::<Option<Vec<_>>>()?;
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(not_numbers)?;
             outcome.events.push(TokenEvent::Prompt(logprobs));
             self.scored = end;
         }
@@ -226,32 +255,77 @@ impl Sequence {
                 outcome.finish(FinishReason::Length);
             }
         } else if self.computed == self.tokens.len() {
-            self.sample(logits.at(logits.positions() - 1), outcome)?;
+            let last = logits.positions() - 1;
+            self.sample(logits.at_mut(last), outcome)?;
         }
-        Some(())
+        Ok(())
     }
 
-    fn sample(&mut self, logits: &[f32], outcome: &mut Outcome) -> Option<()> {
+    fn sample(&mut self, logits: &mut [f32], outcome: &mut Outcome) -> Result<(), Failure> {
+        let mask = match self.constraint.as_ref().map(Constraint::next) {
+            None => None,
+            Some(Ok(Next::Allowed(mask))) => Some(mask),
+            Some(Ok(Next::Nothing)) => {
+                outcome.finish(FinishReason::Stop);
+                return Ok(());
+            }
+            Some(Err(failure)) => return Err(failure.clone()),
+        };
+        // Log-probabilities are the model's own.
+        let changes = mask.is_some() || self.adjustment.is_some();
+        let own = (changes && self.request.logprobs.is_some()).then(|| logits.to_vec());
+        if let Some(adjustment) = &self.adjustment {
+            adjustment.apply(logits);
+        }
+        if let Some(mask) = mask {
+            mask.apply(logits);
+        }
         let position = self.tokens.len() - self.request.prompt.len();
-        let token = sampler::sample(logits, &self.request.sampling, position as u32)?;
+        let token = sampler::sample(logits, &self.request.sampling, position as u32)
+            .ok_or_else(|| self.nothing_to_choose(logits))?;
         let logprob = match self.request.logprobs {
-            Some(_) => Some(self.score(logits, token)?),
+            Some(_) => {
+                let scored = self.score(own.as_deref().unwrap_or(logits), token);
+                Some(scored.ok_or_else(not_numbers)?)
+            }
             None => None,
         };
-        self.tokens.push(token);
         outcome.generated_tokens += 1;
         outcome.events.push(TokenEvent::Token { token, logprob });
-        let stopped = self.request.stop_tokens.contains(&token)
-            || self
-                .text
-                .as_mut()
-                .is_some_and(|text| text.push(token).stopped);
-        if stopped {
+        if self.take(token)? {
             outcome.finish(FinishReason::Stop);
         } else if position + 1 == self.request.max_tokens as usize {
             outcome.finish(FinishReason::Length);
         }
-        Some(())
+        Ok(())
+    }
+
+    /// Goes on by a token. Whether the answer ends with it.
+    fn take(&mut self, token: TokenId) -> Result<bool, Failure> {
+        self.tokens.push(token);
+        if let Some(adjustment) = &mut self.adjustment {
+            adjustment.push(token);
+        }
+        if self.request.stop_tokens.contains(&token) {
+            return Ok(true);
+        }
+        let text = self.text.as_mut();
+        if text.is_some_and(|text| text.push(token).stopped) {
+            return Ok(true);
+        }
+        match &mut self.constraint {
+            Some(constraint) => constraint.push(token),
+            None => Ok(false),
+        }
+    }
+
+    /// Why there is no likeliest token.
+    fn nothing_to_choose(&self, logits: &[f32]) -> Failure {
+        if self.constraint.is_some() && logits.iter().all(|logit| *logit == f32::NEG_INFINITY) {
+            constraint::nothing_allowed()
+        } else {
+            not_numbers()
+        }
     }
 
     fn score(&self, logits: &[f32], token: TokenId) -> Option<TokenLogprob> {

@@ -2,11 +2,13 @@ use super::*;
 use crate::backend::{Backend, Logits};
 use crate::fake::FakeBackend;
 use crate::{logprobs, sampler};
-use base::{ErrorCode, Sampling, TokenId};
+use base::{ErrorCode, Penalties, Sampling, TokenId};
 use proptest::prelude::*;
 use text::{SpecialTokens, TextStart, TextStream};
 
+mod grammars;
 mod properties;
+mod schemas;
 
 const VOCABULARY: u32 = 26;
 
@@ -58,14 +60,38 @@ struct Rig {
     scheduler: Scheduler,
     backend: FakeBackend,
     events: Vec<(RequestId, TokenEvent)>,
+    /// Jobs that are out.
+    jobs: Vec<MaskJob>,
+    /// Whether jobs come back only when the step waits for them, or nothing else can run.
+    late: bool,
 }
 
 impl Rig {
     fn new(limits: Limits) -> Self {
+        Self::with(limits, letters())
+    }
+
+    fn with(limits: Limits, tokenizer: Arc<Tokenizer>) -> Self {
         Self {
-            scheduler: Scheduler::new(limits, letters()),
-            backend: FakeBackend::new(VOCABULARY as usize),
+            scheduler: Scheduler::new(limits, tokenizer),
+            backend: FakeBackend::new(limits.vocabulary_size as usize),
             events: Vec::new(),
+            jobs: Vec::new(),
+            late: false,
+        }
+    }
+
+    fn hand_out(&mut self) {
+        self.jobs.extend(self.scheduler.mask_jobs());
+        if !self.late {
+            self.take_back();
+        }
+    }
+
+    /// The last first.
+    fn take_back(&mut self) {
+        while let Some(job) = self.jobs.pop() {
+            self.scheduler.take_back(job.run());
         }
     }
 
@@ -79,9 +105,13 @@ impl Rig {
     /// Runs one step; whether there was one. Each step keeps the limits.
     fn step(&mut self) -> bool {
         let limits = self.scheduler.limits;
+        self.hand_out();
         let Some(plan) = self.scheduler.next() else {
-            return false;
+            let waits = !self.jobs.is_empty();
+            self.take_back();
+            return waits;
         };
+        self.hand_out();
         let prompts = plan
             .rows
             .iter()
@@ -95,7 +125,11 @@ impl Rig {
         assert!(self.backend.slots() <= limits.slots_max as usize);
         assert!(self.backend.cached_tokens() as u64 <= limits.cache_tokens_max);
         assert!(self.scheduler.load().cache_tokens_reserved <= limits.cache_tokens_max);
-        self.events.extend(self.scheduler.complete(&output));
+        if self.scheduler.awaits_masks() {
+            self.take_back();
+        }
+        assert!(!self.scheduler.awaits_masks());
+        self.events.extend(self.scheduler.complete(output));
         true
     }
 
@@ -131,7 +165,7 @@ fn expected(request: &TokenRequest) -> Vec<TokenEvent> {
     let mut tokens = request.prompt.clone();
     for position in 0..request.max_tokens {
         let prefix = tokens.clone();
-        let logits = backend.logits_after(&prefix);
+        let logits = adjusted(backend.logits_after(&prefix), request, &prefix);
         let token = sampler::sample(&logits, &request.sampling, position).unwrap();
         tokens.push(token);
         if let Some(known) = request.generated.get(position as usize) {
@@ -147,6 +181,31 @@ fn expected(request: &TokenRequest) -> Vec<TokenEvent> {
     }
     events.push(TokenEvent::Finished(FinishReason::Length));
     events
+}
+
+/// Logits after biases and penalties, by their definitions.
+fn adjusted(mut logits: Vec<f32>, request: &TokenRequest, prefix: &[TokenId]) -> Vec<f32> {
+    let Penalties {
+        repetition,
+        frequency,
+        presence,
+    } = request.sampling.penalties;
+    let answer = &prefix[request.prompt.len()..];
+    for (token, logit) in (0..).zip(&mut logits) {
+        let biases = request.logit_bias.iter().filter(|(of, _)| *of == token);
+        *logit += biases.map(|(_, bias)| bias).sum::<f32>();
+        if prefix.contains(&token) {
+            *logit *= if *logit > 0.0 {
+                1.0 / repetition
+            } else {
+                repetition
+            };
+        }
+        let times = answer.iter().filter(|of| **of == token).count();
+        *logit -= frequency * times as f32;
+        *logit -= if times > 0 { presence } else { 0.0 };
+    }
+    logits
 }
 
 /// The same events with the prompt's scores in one piece.
@@ -232,7 +291,7 @@ fn a_cancelled_request_leaves_with_the_next_plan() {
     assert_eq!(plan.free, [SlotId(0)]);
     assert_eq!(plan.rows.len(), 1);
     let output = rig.backend.step(&plan).unwrap();
-    rig.scheduler.complete(&output);
+    rig.scheduler.complete(output);
     assert_eq!(rig.backend.slots(), 1);
     rig.scheduler.cancel(RequestId(2));
     rig.run();
@@ -248,7 +307,7 @@ fn a_request_cancelled_in_its_first_step_leaves_its_slot_clean() {
     // The same id again, while the cancelled row still runs.
     rig.submit(request(1, &[8, 9], 4));
     let output = rig.backend.step(&plan).unwrap();
-    assert_eq!(rig.scheduler.complete(&output), []);
+    assert_eq!(rig.scheduler.complete(output), []);
     rig.run();
     assert_eq!(rig.of(1), expected(&request(1, &[8, 9], 4)));
 }
@@ -381,11 +440,41 @@ fn logits_that_are_no_numbers_fail_their_request_alone() {
         vocabulary: VOCABULARY as usize,
         values: vec![f32::NAN; VOCABULARY as usize],
     };
-    let events = rig.scheduler.complete(&output);
+    let events = rig.scheduler.complete(output);
     rig.events.extend(events);
     rig.run();
     assert!(
         matches!(&rig.of(1)[..], [TokenEvent::Failed(failure)] if failure.code == ErrorCode::Internal)
     );
     assert_eq!(rig.of(2), expected(&request(2, &[2], 5)));
+}
+
+#[test]
+fn biases_that_cannot_be_are_refused() {
+    let mut rig = Rig::new(LIMITS);
+    for bias in [
+        vec![(VOCABULARY, 1.0)],
+        vec![(3, 1.0), (4, 1.0), (3, 2.0)],
+        vec![(3, f32::NAN)],
+    ] {
+        let mut biased = request(1, &[1], 5);
+        biased.logit_bias = bias;
+        let failure = rig.scheduler.submit(biased).unwrap_err();
+        assert_eq!(failure.code, ErrorCode::InvalidRequest);
+        assert_eq!(failure.param.as_deref(), Some("logit_bias"));
+    }
+}
+
+#[test]
+fn a_bias_decides_and_is_not_in_the_probabilities() {
+    let mut rig = Rig::new(LIMITS);
+    let mut biased = request(1, &[1, 2], 10);
+    biased.logit_bias = vec![(7, 100.0), (8, f32::MAX), (9, f32::MIN)];
+    biased.logprobs = Some(3);
+    biased.sampling = Sampling::PLAIN;
+    rig.submit(biased.clone());
+    rig.run();
+    let events = rig.of(1);
+    assert_eq!(tokens_of(&events), [8; 10]);
+    assert_eq!(events, expected(&biased));
 }

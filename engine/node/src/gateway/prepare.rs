@@ -1,10 +1,11 @@
 //! A request in text becomes one in tokens: rendered, tokenized, checked against the model's limits. Pure.
 
 use base::{
-    Conversation, ErrorCode, Failure, GenerateRequest, Message, Prompt, Role, TokenId,
+    Conversation, ErrorCode, Failure, GenerateRequest, Grammar, Message, Prompt, Role, TokenId,
     TokenRequest, ToolChoice,
 };
-use text::{Framing, RenderError, TextStart, TextStream};
+use text::grammar::{self, GrammarError};
+use text::{Framing, RenderError, TextStart, TextStream, Tokenizer};
 
 use super::answer::{Teller, Wanted};
 use super::model_text::ModelText;
@@ -26,7 +27,7 @@ pub(crate) struct Prepared {
 }
 
 /// Prepares a request. `model` is the model's own name, `unix_seconds` the time for templates that print it. Takes as
-/// long as tokenizing takes: milliseconds for a long prompt.
+/// long as tokenizing takes: milliseconds for a long prompt; and with a grammar as compiling does.
 pub(crate) fn prepare(
     ask: GenerateRequest,
     model: String,
@@ -36,6 +37,9 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     let (prompt, start) = tokens_of(&ask.prompt, text, unix_seconds)?;
     check_vocabulary(&prompt, &ask.stop_tokens, limits)?;
+    if let Some(grammar) = &ask.grammar {
+        check_grammar(grammar, &text.tokenizer)?;
+    }
     let max_tokens = answer_tokens(prompt.len(), ask.max_tokens, limits)?;
     let mut stop_tokens = ask.stop_tokens;
     if !ask.ignore_eos {
@@ -117,6 +121,16 @@ fn check_vocabulary(
         }
     }
     Ok(())
+}
+
+/// A grammar that rank 0 could not obey is refused before it gets there.
+fn check_grammar(grammar: &Grammar, tokenizer: &Tokenizer) -> Result<(), Failure> {
+    let compiled = grammar::compile(tokenizer, grammar);
+    compiled.map(drop).map_err(|error| not_obeyed(&error))
+}
+
+fn not_obeyed(error: &GrammarError) -> Failure {
+    words::failure(ErrorCode::InvalidRequest, &error.to_string()).param("response_format")
 }
 
 /// How long the answer may become: as asked, or up to the end of the context.
@@ -228,5 +242,25 @@ mod tests {
         assert_eq!(prompt.param.as_deref(), Some("prompt"));
         let stop = check_vocabulary(&[1], &[u32::MAX], LIMITS).unwrap_err();
         assert_eq!(stop.param.as_deref(), Some("stop_token_ids"));
+    }
+
+    #[test]
+    fn a_grammar_that_cannot_be_obeyed_is_refused_with_its_place() {
+        let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
+        let tokenizer = Tokenizer::load(sprout.as_ref()).unwrap();
+        let good = Grammar::JsonSchema(r#"{"type": "object"}"#.into());
+        assert_eq!(check_grammar(&good, &tokenizer), Ok(()));
+        for (bad, place) in [
+            (
+                Grammar::JsonSchema(r#"{"type": "objekt"}"#.into()),
+                "objekt",
+            ),
+            (Grammar::Lark("start: a\nb: \"c\"".into()), "1(8)"),
+        ] {
+            let failure = check_grammar(&bad, &tokenizer).unwrap_err();
+            assert_eq!(failure.code, ErrorCode::InvalidRequest);
+            assert_eq!(failure.param.as_deref(), Some("response_format"));
+            assert!(failure.message.contains(place), "{failure}");
+        }
     }
 }

@@ -171,8 +171,13 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a model over `world` ranks and waits until all are ready.
     pub fn start(folder: &Path, world: u32, sharding: Sharding) -> Self {
+        Self::of_layers(LAYERS, folder, world, sharding)
+    }
+
+    /// The same for a model with another number of layers.
+    pub fn of_layers(layers: u32, folder: &Path, world: u32, sharding: Sharding) -> Self {
         let secrets = vec![Secret([9; 32]); world as usize];
-        let mut cluster = Self::with_secrets(folder, sharding, &secrets);
+        let mut cluster = Self::with_secrets(layers, folder, sharding, &secrets);
         for worker in &mut cluster.workers {
             match worker.frame(READY_TIMEOUT) {
                 FromWorker::Ready { .. } => {}
@@ -185,13 +190,14 @@ impl Cluster {
     /// Two ranks that do not belong together.
     pub fn unlinked(folder: &Path) -> Self {
         Self::with_secrets(
+            LAYERS,
             folder,
             Sharding::Pipeline,
             &[Secret([1; 32]), Secret([2; 32])],
         )
     }
 
-    fn with_secrets(folder: &Path, sharding: Sharding, secrets: &[Secret]) -> Self {
+    fn with_secrets(layers: u32, folder: &Path, sharding: Sharding, secrets: &[Secret]) -> Self {
         let world = secrets.len() as u32;
         let hosts = tempfile::tempdir().unwrap();
         let file = hosts.path().join("hosts.json");
@@ -208,7 +214,7 @@ impl Cluster {
             ]);
             worker.send(&ToWorker::Start(Start::Shard(ShardStart {
                 folder: folder.into(),
-                spec: spec(rank, world, sharding),
+                spec: spec(layers, rank, world, sharding),
                 plan_link: (world > 1).then_some(PlanLink {
                     address: link,
                     secret: *secret,
@@ -259,11 +265,11 @@ fn address() -> SocketAddr {
 }
 
 /// Rank 0 holds the last layers of a pipeline.
-fn spec(rank: u32, world: u32, sharding: Sharding) -> ShardSpec {
+fn spec(layer_count: u32, rank: u32, world: u32, sharding: Sharding) -> ShardSpec {
     let (layers, tensor) = match sharding {
         Sharding::Pipeline => {
             let place = world - 1 - rank;
-            let layers = place * LAYERS / world..(place + 1) * LAYERS / world;
+            let layers = place * layer_count / world..(place + 1) * layer_count / world;
             (layers, TensorSlice::WHOLE)
         }
         Sharding::Tensor => {
@@ -271,7 +277,7 @@ fn spec(rank: u32, world: u32, sharding: Sharding) -> ShardSpec {
                 index: rank,
                 of: world,
             };
-            (0..LAYERS, slice)
+            (0..layer_count, slice)
         }
     };
     ShardSpec {

@@ -1,7 +1,5 @@
 //! The text of a request is the same alone, in any company, cut into any chunks, joined late and resumed anywhere.
 
-use base::Penalties;
-
 use super::*;
 
 fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
@@ -18,9 +16,23 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
             }
         ),
     ];
+    let penalties = prop_oneof![
+        Just(Penalties::NONE),
+        // Powers of two, so that dividing and multiplying by the inverse round the same.
+        (-2_i32..3, -2_f32..2.0, -2_f32..2.0).prop_map(|(power, frequency, presence)| Penalties {
+            repetition: 2_f32.powi(power),
+            frequency,
+            presence,
+        }),
+    ];
+    let sampling = (sampling, penalties).prop_map(|(sampling, penalties)| Sampling {
+        penalties,
+        ..sampling
+    });
+    let bias = prop::collection::btree_map(0..VOCABULARY, -5_f32..5.0, 0..3);
     (
         prop::collection::vec(0..VOCABULARY, 1..40),
-        sampling,
+        (sampling, bias),
         0_u32..150,
         prop::collection::vec("[a-z]{2,3}", 0..3),
         prop::collection::vec(0..VOCABULARY, 0..2),
@@ -28,7 +40,7 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
         any::<bool>(),
     )
         .prop_map(
-            move |(prompt, sampling, max_tokens, stop, stop_tokens, logprobs, scored)| {
+            move |(prompt, (sampling, bias), max_tokens, stop, stop_tokens, logprobs, scored)| {
                 TokenRequest {
                     id: RequestId(id),
                     prompt,
@@ -40,7 +52,7 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
                     logprobs,
                     prompt_logprobs: scored,
                     grammar: None,
-                    logit_bias: Vec::new(),
+                    logit_bias: bias.into_iter().collect(),
                 }
             },
         )

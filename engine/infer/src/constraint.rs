@@ -1,0 +1,200 @@
+//! A sequence's grammar: what it allows next, worked out elsewhere while the device computes.
+//!
+//! The scheduler hands the work out as jobs that another thread may run, and takes them back before it samples. The first
+//! job of a sequence makes its grammar ready, which may take as long as many steps; until it is back the sequence reads
+//! its prompt, but for the last token.
+
+use std::sync::Arc;
+
+use base::{ErrorCode, Failure, Grammar, TokenId, TokenRequest};
+use text::Tokenizer;
+use text::grammar::{self, GrammarError, Mask, Matcher};
+
+/// What may come next.
+pub(crate) enum Next {
+    /// One of these tokens.
+    Allowed(Mask),
+    /// Nothing: the answer is complete.
+    Nothing,
+}
+
+/// The grammar of one sequence.
+pub(crate) struct Constraint {
+    ticket: Ticket,
+    /// `None` while a job has it.
+    work: Option<Box<Work>>,
+    /// The first job came back.
+    ready: bool,
+}
+
+/// Names a constraint among all of a scheduler: a request's id may come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket(pub u64);
+
+/// Works out what a sequence's grammar allows next. Takes from microseconds to some tens of milliseconds.
+pub struct MaskJob {
+    ticket: Ticket,
+    work: Box<Work>,
+}
+
+/// A job that is done.
+pub struct MaskDone {
+    pub(crate) ticket: Ticket,
+    work: Box<Work>,
+}
+
+struct Work {
+    ends: Vec<TokenId>,
+    state: State,
+    next: Option<Result<Next, Failure>>,
+}
+
+enum State {
+    /// As it came: the grammar and the tokens that the answer has already.
+    Unread {
+        tokenizer: Arc<Tokenizer>,
+        grammar: Grammar,
+        generated: Vec<TokenId>,
+    },
+    /// Followed so far.
+    Followed(Box<Matcher>),
+    /// It cannot be followed; `next` says why.
+    Lost,
+}
+
+impl Constraint {
+    /// The constraint of a request, if it has one.
+    pub(crate) fn of(
+        request: &TokenRequest,
+        tokenizer: &Arc<Tokenizer>,
+        ticket: Ticket,
+    ) -> Option<Self> {
+        let grammar = request.grammar.clone()?;
+        let state = State::Unread {
+            tokenizer: Arc::clone(tokenizer),
+            grammar,
+            generated: request.generated.clone(),
+        };
+        let ends = request.stop_tokens.clone();
+        Some(Self {
+            ticket,
+            work: Some(Box::new(Work {
+                ends,
+                state,
+                next: None,
+            })),
+            ready: false,
+        })
+    }
+
+    /// Its name.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Whether its first job is back.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Whether it is known what may come next.
+    pub(crate) fn knows_next(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| work.next.is_some())
+    }
+
+    /// What is to be worked out, if it is not known and no job has it.
+    pub(crate) fn job(&mut self) -> Option<MaskJob> {
+        let work = self.work.take_if(|work| work.next.is_none())?;
+        let ticket = self.ticket;
+        Some(MaskJob { ticket, work })
+    }
+
+    /// Takes a job back.
+    pub(crate) fn take_back(&mut self, done: MaskDone) {
+        self.work = Some(done.work);
+        self.ready = true;
+    }
+
+    /// What may come next.
+    ///
+    /// # Panics
+    /// If that is not known: the job was not taken back.
+    pub(crate) fn next(&self) -> &Result<Next, Failure> {
+        let work = self.work.as_ref();
+        work.and_then(|work| work.next.as_ref())
+            .expect("the jobs of sequences that are sampled were taken back")
+    }
+
+    /// Goes on by a token that was allowed. Whether the answer is complete with it and nothing can follow.
+    pub(crate) fn push(&mut self, token: TokenId) -> Result<bool, Failure> {
+        let work = self.work.as_mut().expect("it was asked what may come next");
+        work.next = None;
+        let State::Followed(matcher) = &mut work.state else {
+            unreachable!("a token was allowed by it");
+        };
+        matcher.push(token).map_err(|error| failure(&error))?;
+        Ok(matcher.is_complete())
+    }
+}
+
+impl MaskJob {
+    /// Does it.
+    pub fn run(mut self) -> MaskDone {
+        self.work.run();
+        MaskDone {
+            ticket: self.ticket,
+            work: self.work,
+        }
+    }
+}
+
+impl Work {
+    fn run(&mut self) {
+        let next = self.next();
+        if next.is_err() {
+            self.state = State::Lost;
+        }
+        self.next = Some(next.map_err(|error| failure(&error)));
+    }
+
+    fn next(&mut self) -> Result<Next, GrammarError> {
+        if let State::Unread {
+            tokenizer,
+            grammar,
+            generated,
+        } = &self.state
+        {
+            let mut matcher = grammar::compile(tokenizer, grammar)?;
+            for &token in generated {
+                matcher.push(token)?;
+            }
+            self.state = State::Followed(Box::new(matcher));
+        }
+        let State::Followed(matcher) = &mut self.state else {
+            unreachable!("what is lost has its last word already");
+        };
+        if matcher.is_complete() {
+            return Ok(Next::Nothing);
+        }
+        matcher.mask(&self.ends).map(Next::Allowed)
+    }
+}
+
+fn failure(error: &GrammarError) -> Failure {
+    match error {
+        GrammarError::TooLong { .. }
+        | GrammarError::Unusable { .. }
+        | GrammarError::Vocabulary(_) => {
+            Failure::new(ErrorCode::InvalidRequest, error.to_string()).param("response_format")
+        }
+        GrammarError::Stuck(_) => Failure::new(ErrorCode::Internal, error.to_string())
+            .hint("ask for a simpler form of the answer"),
+    }
+}
+
+/// The grammar allows only what the model can never say.
+pub(crate) fn nothing_allowed() -> Failure {
+    failure(&GrammarError::Stuck(
+        "the model has no token that it allows here".to_owned(),
+    ))
+}
