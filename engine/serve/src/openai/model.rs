@@ -13,4 +13,5 @@ pub(super) use answer::{
     TokenLogprobOut, TopTokens, UsageOut, UsageSlot,
 };
 pub(super) use request::{ChatFields, CompletionFields, Content, MessageIn, SharedFields};
-pub(super) use scalar::{Count, Number, Prompts, Seed, Shallow, Strings};
+pub(crate) use scalar::{Count, Number};
+pub(super) use scalar::{Prompts, Seed, Shallow, Strings};
