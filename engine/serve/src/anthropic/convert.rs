@@ -45,7 +45,7 @@ fn request(
     let format = fields
         .output_config
         .and_then(|Object(config)| config.format);
-    let tools = tools::tools(fields.tools.unwrap_or_default())?;
+    let tools = tools::tools(&fields.tools.unwrap_or_default())?;
     let choice = tools::choice(fields.tool_choice, &tools)?;
     Ok(GenerateRequest {
         id: fresh.request_id(),

@@ -113,7 +113,7 @@ mod tests {
             let number = status(code).as_u16();
             writeln!(table, "{number} {} {}", kind_of(code), code.name()).unwrap();
         }
-        expect![[r#"
+        expect![[r"
             400 invalid_request_error invalid_request
             400 invalid_request_error context_length_exceeded
             404 not_found_error model_not_found
@@ -131,7 +131,7 @@ mod tests {
             503 api_error cancelled
             500 api_error internal_error
             401 authentication_error invalid_api_key
-        "#]]
+        "]]
         .assert_eq(&table);
     }
 

@@ -59,15 +59,13 @@ pub(crate) fn list(models: Vec<ModelInfo>) -> Response {
 
 /// The model of that name.
 pub(crate) fn one(models: Vec<ModelInfo>, id: &str) -> Response {
-    match models.into_iter().find(|model| model.id == id) {
-        Some(model) => Json(object(model)).into_response(),
-        None => {
-            let message = format!("there is no model {id}");
-            let failure = Failure::new(ErrorCode::ModelNotFound, message);
-            let failure = failure.hint("GET /v1/models lists the models there are");
-            error_response(failure.param("model"))
-        }
+    if let Some(model) = models.into_iter().find(|model| model.id == id) {
+        return Json(object(model)).into_response();
     }
+    let message = format!("there is no model {id}");
+    let failure = Failure::new(ErrorCode::ModelNotFound, message);
+    let failure = failure.hint("GET /v1/models lists the models there are");
+    error_response(failure.param("model"))
 }
 
 fn object(model: ModelInfo) -> ModelObject {

@@ -109,12 +109,11 @@ impl TestGateway {
         self.requests.lock().unwrap().push(request.clone());
         let model = request.model.clone();
         match model.as_str() {
-            "sprout" | "acme/big-model" | "broken" | "endless" | "scripted" => {}
             "short" if request.max_tokens.is_some_and(|tokens| tokens > 100) => {
                 let message = "the prompt has 9 tokens and more are asked for than fit";
                 return Err(Failure::new(ErrorCode::ContextTooLong, message));
             }
-            "short" => {}
+            "sprout" | "acme/big-model" | "broken" | "endless" | "scripted" | "short" => {}
             "busy" => return Err(Failure::new(ErrorCode::Overloaded, "the queue is full")),
             _ => {
                 let message = format!("there is no model {model}");
@@ -130,7 +129,7 @@ impl TestGateway {
         let mut events: Vec<Result<GenerateEvent, Failure>> =
             told(request).into_iter().map(Ok).collect();
         if model == "scripted" {
-            events = self.script.lock().unwrap().clone();
+            events.clone_from(&self.script.lock().unwrap());
         }
         if model == "broken" {
             events.truncate(2);

@@ -52,7 +52,9 @@ pub(super) fn messages(
         return Err(invalid("messages", what).hint("end with a message of the user"));
     }
     let mut written = Written::default();
-    turns.into_iter().for_each(|turn| written.turn(turn));
+    for turn in turns {
+        written.turn(turn);
+    }
     if written
         .messages
         .iter()

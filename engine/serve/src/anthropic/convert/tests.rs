@@ -342,7 +342,6 @@ fn what_is_missing_is_named() {
 #[test]
 fn malformed_messages_are_refused_by_their_place() {
     let say = |message: &str| parsed(&format!(r#"{{{REST}, "messages": [{message}]}}"#));
-    let user = |block: &str| say(&format!(r#"{{"role": "user", "content": [{block}]}}"#));
     refused(
         say(r#""hi""#),
         &expect![[
@@ -373,6 +372,37 @@ fn malformed_messages_are_refused_by_their_place() {
         say(r#"{"role": "user", "content": ""}"#),
         &expect!["invalid_request | messages | messages say nothing"],
     );
+    refused(
+        say(
+            r#"{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": []}]}"#,
+        ),
+        &expect![
+            "invalid_request | messages[0].content[0].input | messages[0].content[0].input must be an object"
+        ],
+    );
+    refused(
+        say(r#"{"role": "assistant", "content": [{"type": "tool_result", "tool_use_id": "t"}]}"#),
+        &expect![
+            "invalid_request | messages[0].content | messages[0].content has results of tools, which are the user's to send"
+        ],
+    );
+    refused(
+        say(
+            r#"{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "The answer is"}"#,
+        ),
+        &expect![
+            "invalid_request | messages | messages end with words of the assistant, and an answer cannot be begun for the model (hint: end with a message of the user)"
+        ],
+    );
+}
+
+#[test]
+fn malformed_blocks_are_refused_by_their_place() {
+    let user = |block: &str| {
+        parsed(&format!(
+            r#"{{{REST}, "messages": [{{"role": "user", "content": [{block}]}}]}}"#
+        ))
+    };
     refused(
         user("7"),
         &expect![
@@ -435,28 +465,6 @@ fn malformed_messages_are_refused_by_their_place() {
         user(r#"{"type": "tool_use", "id": "t", "name": "f", "input": {}}"#),
         &expect![
             "invalid_request | messages[0].content | messages[0].content has blocks that only the assistant's turns have"
-        ],
-    );
-    refused(
-        say(
-            r#"{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": []}]}"#,
-        ),
-        &expect![
-            "invalid_request | messages[0].content[0].input | messages[0].content[0].input must be an object"
-        ],
-    );
-    refused(
-        say(r#"{"role": "assistant", "content": [{"type": "tool_result", "tool_use_id": "t"}]}"#),
-        &expect![
-            "invalid_request | messages[0].content | messages[0].content has results of tools, which are the user's to send"
-        ],
-    );
-    refused(
-        say(
-            r#"{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "The answer is"}"#,
-        ),
-        &expect![
-            "invalid_request | messages | messages end with words of the assistant, and an answer cannot be begun for the model (hint: end with a message of the user)"
         ],
     );
     refused_with(

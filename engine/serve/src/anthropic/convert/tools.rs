@@ -21,7 +21,7 @@ pub(super) struct Choice {
 
 /// The tools that the client runs. Those that Anthropic would run, or whose schema is in Claude's training, are left
 /// out: the model then knows nothing of them, and agents that offer them get on without.
-pub(super) fn tools(tools: Vec<Box<RawValue>>) -> Result<Vec<Tool>, Failure> {
+pub(super) fn tools(tools: &[Box<RawValue>]) -> Result<Vec<Tool>, Failure> {
     let mut names = HashSet::new();
     let mut known = Vec::new();
     for (index, tool) in tools.iter().enumerate() {

@@ -105,7 +105,9 @@ fn check_stream(
 #[track_caller]
 fn check_whole(head: AnswerHead, events: Vec<GenerateEvent>, expected: &Expect) {
     let mut whole = Whole::new(head);
-    events.into_iter().for_each(|event| whole.hear(event));
+    for event in events {
+        whole.hear(event);
+    }
     expected.assert_eq(&serde_json::to_string(&whole.answer()).unwrap());
 }
 
