@@ -9,7 +9,8 @@ import anthropic
 
 client = anthropic.Anthropic(base_url=sys.argv[1], api_key="none", max_retries=0, timeout=60)
 question = [{"role": "user", "content": "What is Espalier?"}]
-greedy = {"model": "sprout", "max_tokens": 200, "temperature": 0}
+# Newer versions of the SDK have no argument for the temperature; the API still has the field.
+greedy = {"model": "sprout", "max_tokens": 200, "extra_body": {"temperature": 0}}
 
 models = client.models.list()
 assert "sprout" in [model.id for model in models], models
@@ -63,7 +64,7 @@ for kind, said, call in [
     (anthropic.NotFoundError, "nope", lambda: client.messages.create(messages=question, **{**greedy, "model": "nope"})),
     (anthropic.BadRequestError, "messages", lambda: client.messages.create(messages=[], **greedy)),
     (anthropic.BadRequestError, "temperature",
-     lambda: client.messages.create(messages=question, **{**greedy, "temperature": 9})),
+     lambda: client.messages.create(messages=question, **{**greedy, "extra_body": {"temperature": 9}})),
     (anthropic.BadRequestError, "prompt is too long",
      lambda: client.messages.create(messages=[{"role": "user", "content": "word " * 100_000}], **greedy)),
     (anthropic.NotFoundError, "batches", lambda: client.messages.batches.list()),
