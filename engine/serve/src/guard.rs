@@ -79,10 +79,15 @@ fn from_elsewhere(
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    match bearer.or_else(|| text("x-api-key")) {
-        Some(key) if knows_key(key) => Ok(()),
-        Some(_) => Err(no_key("this API key is not known here")),
-        None => Err(no_key("an API key is needed from other computers")),
+    // Anthropic's clients send either, and both if they were given two keys.
+    let mut keys = [bearer, text("x-api-key")].into_iter().flatten().peekable();
+    if keys.peek().is_none() {
+        return Err(no_key("an API key is needed from other computers"));
+    }
+    if keys.any(knows_key) {
+        Ok(())
+    } else {
+        Err(no_key("this API key is not known here"))
     }
 }
 
@@ -301,6 +306,11 @@ mod tests {
             check(there, models, &[host, ("x-api-key", "espalier-1")]),
             None
         );
+        let both = [
+            ("authorization", "Bearer none"),
+            ("x-api-key", "espalier-1"),
+        ];
+        assert_eq!(check(there, "/v1/messages", &both), None);
         assert_eq!(check(there, "/health", &[]), None);
         let refused = Some(ErrorCode::Unauthenticated);
         assert_eq!(check(there, models, &[host]), refused);

@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 
 use base::{ErrorCode, Failure};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 /// A message that quotes a wrong value is cut here: the value may be the whole body.
 const SAID_CHARS_MAX: usize = 240;
@@ -40,6 +42,20 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure
         refused(&path, error.inner())
     })?;
     json.end().map_err(|error| refused(".", &error))?;
+    Ok(value)
+}
+
+/// Reads a part of a body that was kept as it is written, found at the path `at`, as one JSON object.
+pub(crate) fn parse_part<T: DeserializeOwned>(part: &RawValue, at: &str) -> Result<T, Failure> {
+    let mut json = serde_json::Deserializer::from_str(part.get());
+    let read = serde_path_to_error::deserialize(&mut json);
+    let Object(value) = read.map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." => at.to_string(),
+            inside => format!("{at}.{inside}"),
+        };
+        refused(&path, error.inner())
+    })?;
     Ok(value)
 }
 

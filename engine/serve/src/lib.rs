@@ -3,6 +3,7 @@
 //! Knows no cluster, no worker and no tokenizer. Reads no environment and no time of day: the gateway has both.
 
 mod admin;
+pub mod anthropic;
 mod app;
 mod body;
 mod calls;
@@ -14,6 +15,7 @@ mod in_process;
 mod json;
 pub mod membership;
 pub mod metrics;
+mod models;
 pub mod openai;
 mod patience;
 mod router;

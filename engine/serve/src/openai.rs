@@ -1,4 +1,4 @@
-//! `OpenAI`'s API: `/v1/models`, `/v1/chat/completions`, `/v1/completions`, `/v1/responses`.
+//! `OpenAI`'s API: `/v1/models` (served by `models`), `/v1/chat/completions`, `/v1/completions`, `/v1/responses`.
 //!
 //! `convert` makes requests, `stream` makes answers; both are pure. What is not supported is refused, never ignored.
 
@@ -11,5 +11,6 @@ mod stream;
 
 pub use convert::{Asked, Fresh, parse_chat, parse_completion};
 pub(crate) use error::error_response;
+pub(crate) use model::{Count, Number};
 pub(crate) use responses::Responses;
-pub(crate) use routes::routes;
+pub(crate) use routes::{list, one, routes};

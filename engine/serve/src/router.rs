@@ -11,18 +11,20 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base::{ErrorCode, Failure};
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use hyper::body::{Frame, SizeHint};
 
 use crate::app::App;
 use crate::calls::Noted;
 use crate::guard::Caller;
 use crate::metrics::InFlight;
-use crate::{admin, dashboard, openai};
+use crate::{admin, anthropic, dashboard, models, openai};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(openai::routes())
+        .merge(anthropic::routes())
+        .merge(models::routes())
         .merge(admin::routes())
         .merge(dashboard::routes())
         .route("/health", get(health))
@@ -44,27 +46,29 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match app.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
-        Err(_) => failed(
-            "",
-            Failure::new(ErrorCode::Internal, "the metrics cannot be written"),
-        ),
+        Err(_) => openai::error_response(Failure::new(
+            ErrorCode::Internal,
+            "the metrics cannot be written",
+        )),
     }
 }
 
-async fn unknown(method: Method, uri: Uri) -> Response {
+async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
     let message = format!("there is no {method} {path}");
     let failure = Failure::new(ErrorCode::NotFound, message);
     failed(
         path,
+        &headers,
         failure.hint("the API is under /v1, the admin API under /admin"),
     )
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Response {
+async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
     let message = format!("{path} does not take {method}");
-    failed(path, Failure::new(ErrorCode::MethodNotAllowed, message))
+    let failure = Failure::new(ErrorCode::MethodNotAllowed, message);
+    failed(path, &headers, failure)
 }
 
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -74,7 +78,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let checked = door.map_or(Ok(()), |door| door.check(&parts, knows_key));
     let mut response = match checked {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(failure) => failed(parts.uri.path(), failure),
+        Err(failure) => failed(parts.uri.path(), &parts.headers, failure),
     };
     let nosniff = HeaderValue::from_static("nosniff");
     let headers = response.headers_mut();
@@ -160,10 +164,12 @@ impl Drop for Counted {
     }
 }
 
-/// The envelope of the dialect to which `path` belongs.
-fn failed(path: &str, failure: Failure) -> Response {
+/// The envelope of the dialect to which a request belongs.
+fn failed(path: &str, headers: &HeaderMap, failure: Failure) -> Response {
     if path.starts_with("/admin") {
         admin::error_response(failure)
+    } else if anthropic::is_spoken(path, headers) {
+        anthropic::error_response(failure)
     } else {
         openai::error_response(failure)
     }

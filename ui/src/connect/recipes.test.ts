@@ -7,7 +7,9 @@ const codeOf = (id: string, model = "sprout") => recipesFor("http://127.0.0.1:40
 describe("set-ups", () => {
   it("name this node's address and the model", () => {
     for (const { id, code } of recipes) {
-      expect(code, id).toContain("http://127.0.0.1:4000/v1");
+      // Anthropic's programs add the path themselves.
+      const path = ["anthropic", "claude-code"].includes(id) ? "(?!/)" : "/v1";
+      expect(code, id).toMatch(new RegExp(`http://127\\.0\\.0\\.1:4000${path}`));
       if (id !== "cursor" && id !== "open-webui") expect(code, id).toContain("sprout");
     }
   });
@@ -18,7 +20,7 @@ describe("set-ups", () => {
 
   it("list only what speaks the API that is there", () => {
     const all = JSON.stringify(recipes);
-    for (const absent of ["Claude", "Codex", "OLLAMA", "/v1/messages", "/v1/responses"]) expect(all).not.toContain(absent);
+    for (const absent of ["Codex", "OLLAMA", "/v1/responses"]) expect(all).not.toContain(absent);
   });
 
   it("are honest about Cursor", () => {
@@ -28,6 +30,7 @@ describe("set-ups", () => {
   it("keep odd names in their quotes", () => {
     const odd = `it's "4-bit"`;
     expect(codeOf("curl", odd)).toContain(`it'\\''s \\"4-bit\\"`);
+    expect(codeOf("claude-code", odd)).toContain(`ANTHROPIC_MODEL='it'\\''s "4-bit"'`);
     expect(codeOf("python", odd)).toContain(`model="it's \\"4-bit\\""`);
   });
 });

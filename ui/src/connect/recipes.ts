@@ -1,5 +1,5 @@
 // How to point other programs at this node. Pure: the address and a model's name are arguments. Only what works today:
-// the node speaks OpenAI's chat and plain completions.
+// the node speaks OpenAI's chat and plain completions, and Anthropic's messages.
 
 export type Recipe = {
   id: string;
@@ -39,6 +39,22 @@ export function recipesFor(base: string, model: string): Recipe[] {
       language: "javascript",
       code: `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: "${api}", apiKey: "none" });\nconst answer = await client.chat.completions.create({\n  model: ${quoted(model)},\n  messages: [{ role: "user", content: "What is a shard?" }],\n});\nconsole.log(answer.choices[0].message.content);`,
       note: "In Node.js. A page of another site cannot call this node: it refuses requests from foreign pages.",
+    },
+    {
+      id: "anthropic",
+      name: "Anthropic SDK for Python",
+      where: "pip install anthropic",
+      language: "python",
+      code: `from anthropic import Anthropic\n\nclient = Anthropic(base_url="${base}", api_key="none")\nanswer = client.messages.create(\n    model=${quoted(model)},\n    max_tokens=500,\n    messages=[{"role": "user", "content": "What is a shard?"}],\n)\nprint(answer.content[-1].text)`,
+      note: "The address has no /v1 here: the SDK adds it.",
+    },
+    {
+      id: "claude-code",
+      name: "Claude Code",
+      where: "In a terminal, in your project's folder.",
+      language: "sh",
+      code: `ANTHROPIC_BASE_URL=${base} ANTHROPIC_AUTH_TOKEN=none \\\n  ANTHROPIC_MODEL='${shell(model)}' ANTHROPIC_DEFAULT_HAIKU_MODEL='${shell(model)}' \\\n  claude`,
+      note: "It talks, and cannot work on files yet: that needs tool calls. Its own instructions are long: use a model with a long context.",
     },
     {
       id: "langchain",

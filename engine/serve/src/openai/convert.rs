@@ -49,6 +49,7 @@ impl Fresh {
         mixed ^ (mixed >> 31)
     }
 
+    /// Names a request.
     pub(crate) fn request_id(&mut self) -> RequestId {
         RequestId(self.draw())
     }

@@ -16,7 +16,8 @@ pub(super) use answer::{
 pub(super) use request::{
     ChatFields, CompletionFields, Content, MessageIn, Part, SharedFields, StructuredOutputs,
 };
-pub(super) use scalar::{Count, Number, Prompts, Seed, Shallow, Strings};
+pub(crate) use scalar::{Count, Number};
+pub(super) use scalar::{Prompts, Seed, Shallow, Strings};
 pub(super) use tool::{
     CalledFunction, FunctionIn, ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn,
 };

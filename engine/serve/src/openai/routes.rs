@@ -4,11 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
 use base::{ErrorCode, Failure, GenerateRequest};
 use futures::{StreamExt, stream};
@@ -32,8 +31,6 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/v1/models", get(models))
-        .route("/v1/models/{*id}", get(model))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completion))
         .merge(super::responses::routes())
@@ -54,28 +51,22 @@ impl IntoResponse for Refused {
     }
 }
 
-async fn models(State(app): State<Arc<App>>) -> Json<ModelList> {
-    let models = app.gateway.models().await;
-    Json(ModelList {
-        object: "list",
-        data: models.into_iter().map(object).collect(),
-    })
+/// All models.
+pub(crate) fn list(models: Vec<ModelInfo>) -> Response {
+    let data = models.into_iter().map(object).collect();
+    let object = "list";
+    Json(ModelList { object, data }).into_response()
 }
 
-async fn model(
-    State(app): State<Arc<App>>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Json<ModelObject>, Refused> {
-    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    let models = app.gateway.models().await;
-    let found = models.into_iter().find(|model| model.id == id);
-    let failure = || {
-        let failure = Failure::new(ErrorCode::ModelNotFound, format!("there is no model {id}"));
-        failure
-            .hint("GET /v1/models lists the models there are")
-            .param("model")
-    };
-    Ok(Json(object(found.ok_or_else(failure)?)))
+/// The model of that name.
+pub(crate) fn one(models: Vec<ModelInfo>, id: &str) -> Response {
+    if let Some(model) = models.into_iter().find(|model| model.id == id) {
+        return Json(object(model)).into_response();
+    }
+    let message = format!("there is no model {id}");
+    let failure = Failure::new(ErrorCode::ModelNotFound, message);
+    let failure = failure.hint("GET /v1/models lists the models there are");
+    error_response(failure.param("model"))
 }
 
 fn object(model: ModelInfo) -> ModelObject {

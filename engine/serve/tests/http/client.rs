@@ -164,6 +164,19 @@ impl Answer {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
+    /// The name and the data of each server-sent event.
+    pub fn events(&self) -> Vec<(String, Value)> {
+        let text = self.text();
+        let events = text.split("\n\n").filter(|event| !event.is_empty());
+        let events = events.map(|event| {
+            let (name, data) = event.split_once('\n').unwrap();
+            let name = name.strip_prefix("event: ").unwrap().to_string();
+            let data = data.strip_prefix("data: ").unwrap();
+            (name, serde_json::from_str(data).unwrap())
+        });
+        events.collect()
+    }
+
     /// The data of each server-sent event.
     pub fn data(&self) -> Vec<String> {
         let text = self.text();

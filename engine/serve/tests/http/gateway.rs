@@ -33,6 +33,8 @@ pub struct TestGateway {
     view: watch::Sender<Arc<ClusterView>>,
     requests: Mutex<Vec<GenerateRequest>>,
     wishes: Mutex<Vec<OpenInstance>>,
+    /// What the model `scripted` says.
+    script: Mutex<Vec<Result<GenerateEvent, Failure>>>,
     /// Generations that nobody has dropped.
     pub running: Arc<AtomicUsize>,
     random: AtomicUsize,
@@ -55,6 +57,7 @@ impl TestGateway {
             view: watch::Sender::new(Arc::new(view)),
             requests: Mutex::default(),
             wishes: Mutex::default(),
+            script: Mutex::default(),
             running: Arc::default(),
             random: AtomicUsize::new(1),
             settings: Mutex::new(Settings {
@@ -79,6 +82,11 @@ impl TestGateway {
         self.view.send_modify(|view| change(Arc::make_mut(view)));
     }
 
+    /// Makes the model `scripted` say this.
+    pub fn script(&self, events: Vec<Result<GenerateEvent, Failure>>) {
+        *self.script.lock().unwrap() = events;
+    }
+
     pub fn last_request(&self) -> GenerateRequest {
         self.requests.lock().unwrap().last().unwrap().clone()
     }
@@ -101,7 +109,11 @@ impl TestGateway {
         self.requests.lock().unwrap().push(request.clone());
         let model = request.model.clone();
         match model.as_str() {
-            "sprout" | "acme/big-model" | "broken" | "endless" => {}
+            "short" if request.max_tokens.is_some_and(|tokens| tokens > 100) => {
+                let message = "the prompt has 9 tokens and more are asked for than fit";
+                return Err(Failure::new(ErrorCode::ContextTooLong, message));
+            }
+            "sprout" | "acme/big-model" | "broken" | "endless" | "scripted" | "short" => {}
             "busy" => return Err(Failure::new(ErrorCode::Overloaded, "the queue is full")),
             _ => {
                 let message = format!("there is no model {model}");
@@ -116,6 +128,9 @@ impl TestGateway {
         }
         let mut events: Vec<Result<GenerateEvent, Failure>> =
             told(request).into_iter().map(Ok).collect();
+        if model == "scripted" {
+            events.clone_from(&self.script.lock().unwrap());
+        }
         if model == "broken" {
             events.truncate(2);
             events.push(Err(Failure::new(ErrorCode::WorkerLost, "a node is gone")));

@@ -47,7 +47,7 @@ async fn makes_and_removes_keys() {
 }
 
 /// The list as soon as it fulfils `wanted`.
-async fn calls(running: &Running, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub async fn calls(running: &Running, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let mut stream = running.client.open("GET", "/admin/calls", b"").await;
     let mut text = String::new();
     loop {

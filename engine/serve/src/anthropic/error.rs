@@ -1,0 +1,144 @@
+//! Anthropic's error envelope.
+
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use base::{ErrorCode, Failure};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::status::status_of;
+
+/// `{"type": "error", "error": {...}}`, as an answer or in the middle of a stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Envelope {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: ErrorOut,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorOut {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: String,
+}
+
+impl Envelope {
+    /// Place and hint go into the message: the envelope has no fields for them.
+    pub(super) fn new(failure: &Failure) -> Self {
+        let mut message = failure.to_string();
+        if failure.code == ErrorCode::ContextTooLong {
+            // Claude Code shortens the conversation and tries again when an error begins with these words.
+            message.insert_str(0, "prompt is too long: ");
+        }
+        Self {
+            kind: "error",
+            error: ErrorOut {
+                kind: kind_of(failure.code),
+                message,
+            },
+        }
+    }
+}
+
+/// A failure on its way out in Anthropic's envelope.
+pub(super) struct Refused(pub(super) Failure);
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        error_response(self.0)
+    }
+}
+
+/// A failure as the answer to a request; it is also the answer's extension, for the list of calls.
+pub(crate) fn error_response(failure: Failure) -> Response {
+    let code = failure.code;
+    let envelope = Json(Envelope::new(&failure));
+    let mut response = (status(code), Extension(failure), envelope).into_response();
+    if code == ErrorCode::Overloaded {
+        let soon = HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, soon);
+    }
+    response
+}
+
+/// As everywhere, but that Anthropic has a number of its own for a queue that is full: 429 says that it is the
+/// caller who asks too much.
+fn status(code: ErrorCode) -> StatusCode {
+    let common = status_of(code);
+    if code == ErrorCode::Overloaded {
+        StatusCode::from_u16(529).unwrap_or(common)
+    } else {
+        common
+    }
+}
+
+const fn kind_of(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InvalidRequest
+        | ErrorCode::ContextTooLong
+        | ErrorCode::ModelUnsupported
+        | ErrorCode::PlacementImpossible
+        | ErrorCode::MethodNotAllowed => "invalid_request_error",
+        ErrorCode::ModelNotFound | ErrorCode::NotFound => "not_found_error",
+        ErrorCode::TooLarge => "request_too_large",
+        ErrorCode::Unauthenticated => "authentication_error",
+        ErrorCode::Forbidden => "permission_error",
+        ErrorCode::Overloaded => "overloaded_error",
+        ErrorCode::TimedOut => "timeout_error",
+        ErrorCode::ModelDamaged
+        | ErrorCode::NotEnoughMemory
+        | ErrorCode::WorkerLost
+        | ErrorCode::Cancelled
+        | ErrorCode::Internal => "api_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use std::fmt::Write;
+
+    #[test]
+    fn every_code_has_its_type() {
+        let mut table = String::new();
+        for code in ErrorCode::ALL {
+            let number = status(code).as_u16();
+            writeln!(table, "{number} {} {}", kind_of(code), code.name()).unwrap();
+        }
+        expect![[r"
+            400 invalid_request_error invalid_request
+            400 invalid_request_error context_length_exceeded
+            404 not_found_error model_not_found
+            400 invalid_request_error model_unsupported
+            500 api_error model_damaged
+            503 api_error not_enough_memory
+            400 invalid_request_error placement_impossible
+            403 permission_error forbidden
+            404 not_found_error not_found
+            405 invalid_request_error method_not_allowed
+            413 request_too_large too_large
+            529 overloaded_error overloaded
+            504 timeout_error timed_out
+            503 api_error worker_lost
+            503 api_error cancelled
+            500 api_error internal_error
+            401 authentication_error invalid_api_key
+        "]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_told_in_words_that_clients_know() {
+        let failure = Failure::new(ErrorCode::ContextTooLong, "the prompt has 9 tokens");
+        let said = serde_json::to_string(&Envelope::new(&failure.hint("shorten it"))).unwrap();
+        expect![[r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: the prompt has 9 tokens (hint: shorten it)"}}"#]].assert_eq(&said);
+    }
+}
