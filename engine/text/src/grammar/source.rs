@@ -9,9 +9,9 @@ use super::GrammarError;
 /// Many times what an API's tools take together. It bounds what compiling takes: see [`super::STACK_BYTES`].
 const BYTES_MAX: usize = 256 << 10;
 
-/// White space between two tokens of JSON: a line break and an indentation, or as much. Without a limit a model that
-/// is made to write JSON against its will can write blanks until its tokens are spent.
-const JSON_SPACE: &str = r"[\x20\x0A\x0D\x09]{1,40}";
+/// White space between two tokens of JSON: a blank, or a line break and an indentation. With more a model that is made to
+/// write JSON against its will writes blanks until its tokens are spent.
+const JSON_SPACE: &str = r"(\x20|\x0A[\x20\x09]{0,20})";
 
 /// What is to be compiled.
 pub struct Source {
