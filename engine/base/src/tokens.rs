@@ -33,6 +33,12 @@ pub struct TokenRequest {
 /// What a worker reports about a request. The last is `Finished` or `Failed`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TokenEvent {
+    /// So much of the prompt's beginning was computed for an earlier request and is not computed again. At most once,
+    /// before the first token.
+    Recalled {
+        /// Tokens of the prompt.
+        tokens: u32,
+    },
     /// Log-probabilities of the next prompt tokens, in order, several events for a long prompt.
     /// The prompt's first token has none, so a prompt of n tokens yields n - 1.
     Prompt(Vec<TokenLogprob>),

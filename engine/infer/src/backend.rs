@@ -14,10 +14,22 @@ pub struct SlotId(pub u32);
 /// What every rank does in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StepPlan {
-    /// Caches to drop, before any row runs. A slot freed here may be begun again by a row of the same plan.
+    /// Caches to drop, before any row runs. A slot freed here may be begun again by a row of the same plan. One whose
+    /// recall found nothing may have none.
     pub free: Vec<SlotId>,
-    /// What to compute; each row has another slot. Empty when a plan only frees.
+    /// Slots to begin with what is kept of earlier sequences; none of them has a row in the same plan.
+    pub recalls: Vec<Recall>,
+    /// What to compute; each row has another slot. Empty when a plan does nothing else.
     pub rows: Vec<Row>,
+}
+
+/// Begins a slot with the longest beginning of `tokens` that all ranks have kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recall {
+    /// An empty slot.
+    pub slot: SlotId,
+    /// Whole blocks of [`BLOCK_TOKENS`](crate::prefix::BLOCK_TOKENS); at least one.
+    pub tokens: Vec<TokenId>,
 }
 
 /// The next tokens of one sequence.
@@ -26,7 +38,7 @@ pub struct Row {
     /// Whose cache they extend.
     pub slot: SlotId,
     /// Position of the first of them in the sequence, which is the number of tokens in the slot's cache. `0` makes
-    /// the cache.
+    /// the cache, unless a recall did.
     pub start: u32,
     /// At least one.
     pub tokens: Vec<TokenId>,
@@ -50,6 +62,8 @@ pub enum Outputs {
 pub struct StepOutput {
     /// One for each row whose outputs are not [`Outputs::None`], in the order of the rows. Empty on ranks other than 0.
     pub logits: Vec<Logits>,
+    /// How many tokens each recall found, in their order. Empty on ranks other than 0.
+    pub recalled: Vec<u32>,
 }
 
 /// Logits of one or more positions of one row.

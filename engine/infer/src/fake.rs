@@ -4,20 +4,36 @@
 //! another sequence's cache changes everything after it.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use base::TokenId;
 
-use crate::backend::{Backend, BackendError, Logits, Outputs, Row, SlotId, StepOutput, StepPlan};
+use crate::backend::{
+    Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan,
+};
+use crate::prefix::{BLOCK_TOKENS, BlockKey, PrefixCache};
 use crate::sampler::mix;
 
 /// A deterministic model over a small vocabulary.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FakeBackend {
     vocabulary: usize,
-    /// The hash of every prefix of the sequence in each slot; index n is the hash of n tokens.
-    caches: BTreeMap<SlotId, Vec<u64>>,
+    caches: BTreeMap<SlotId, Cache>,
+    /// The hashes of the prefixes that end in each block.
+    kept: PrefixCache<Vec<u64>>,
     steps: u64,
 }
+
+/// A sequence.
+#[derive(Debug)]
+struct Cache {
+    tokens: Vec<TokenId>,
+    /// The hash of every prefix; index n is the hash of n tokens.
+    hashes: Vec<u64>,
+}
+
+/// Beginnings of some sequences are kept, and not all.
+const KEPT_TOKENS_MAX: u64 = 12 * BLOCK_TOKENS as u64;
 
 impl FakeBackend {
     /// A model over tokens `0..vocabulary`.
@@ -29,6 +45,7 @@ impl FakeBackend {
         Self {
             vocabulary,
             caches: BTreeMap::new(),
+            kept: PrefixCache::default(),
             steps: 0,
         }
     }
@@ -40,7 +57,7 @@ impl FakeBackend {
 
     /// Tokens in all caches.
     pub fn cached_tokens(&self) -> usize {
-        self.caches.values().map(|cache| cache.len() - 1).sum()
+        self.caches.values().map(|cache| cache.tokens.len()).sum()
     }
 
     /// Slots in use.
@@ -74,24 +91,22 @@ impl FakeBackend {
         {
             return unfit("a token outside the vocabulary");
         }
-        let known = self
-            .caches
-            .get(&row.slot)
-            .map_or(0, |cache| cache.len() - 1);
+        let known = self.caches.get(&row.slot);
+        let known = known.map_or(0, |cache| cache.tokens.len());
         if known != row.start as usize {
             return unfit(&format!("{known} tokens in the cache"));
         }
-        let cache = self.caches.entry(row.slot).or_insert_with(|| vec![0]);
+        let cache = self.caches.entry(row.slot).or_insert_with(Cache::new);
         for &token in &row.tokens {
-            let last = cache[cache.len() - 1];
-            cache.push(extend(last, token));
+            cache.push(token);
         }
+        cache.keep(&mut self.kept);
         let wanted = match row.outputs {
             Outputs::None => return Ok(None),
-            Outputs::Last => cache.len() - 1..cache.len(),
-            Outputs::All => row.start as usize + 1..cache.len(),
+            Outputs::Last => cache.hashes.len() - 1..cache.hashes.len(),
+            Outputs::All => row.start as usize + 1..cache.hashes.len(),
         };
-        let hashes = cache[wanted].to_vec();
+        let hashes = cache.hashes[wanted].to_vec();
         Ok(Some(Logits {
             vocabulary: self.vocabulary,
             values: hashes
@@ -100,27 +115,71 @@ impl FakeBackend {
                 .collect(),
         }))
     }
+
+    fn recall(&mut self, recall: &Recall) -> Result<u32, BackendError> {
+        if self.caches.contains_key(&recall.slot) || recall.tokens.len() < BLOCK_TOKENS {
+            return Err(BackendError::Plan(format!("{recall:?}")));
+        }
+        let blocks = self.kept.recall(&BlockKey::chain(b"", &recall.tokens));
+        if blocks.is_empty() {
+            return Ok(0);
+        }
+        let mut cache = Cache::new();
+        for block in blocks {
+            cache.hashes.extend(block);
+        }
+        let tokens = cache.hashes.len() - 1;
+        cache.tokens.extend(&recall.tokens[..tokens]);
+        self.caches.insert(recall.slot, cache);
+        Ok(tokens as u32)
+    }
+}
+
+impl Cache {
+    fn new() -> Self {
+        Self {
+            tokens: Vec::new(),
+            hashes: vec![0],
+        }
+    }
+
+    fn push(&mut self, token: TokenId) {
+        let last = self.hashes[self.hashes.len() - 1];
+        self.hashes.push(extend(last, token));
+        self.tokens.push(token);
+    }
+
+    fn keep(&self, kept: &mut PrefixCache<Vec<u64>>) {
+        let block = |depth: usize| {
+            let from = depth * BLOCK_TOKENS + 1;
+            Ok::<_, Infallible>(self.hashes[from..from + BLOCK_TOKENS].to_vec())
+        };
+        let Ok(()) = kept.keep(&BlockKey::chain(b"", &self.tokens), block);
+        kept.shrink_to(KEPT_TOKENS_MAX);
+    }
 }
 
 impl Backend for FakeBackend {
     fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError> {
         for slot in &plan.free {
-            if self.caches.remove(slot).is_none() {
-                return Err(BackendError::Plan(format!("{slot:?} is not in use")));
-            }
+            self.caches.remove(slot);
         }
-        let mut slots: Vec<SlotId> = plan.rows.iter().map(|row| row.slot).collect();
+        let rows = plan.rows.iter().map(|row| row.slot);
+        let recalls = plan.recalls.iter().map(|recall| recall.slot);
+        let mut slots: Vec<SlotId> = rows.chain(recalls).collect();
         slots.sort_unstable();
         slots.dedup();
-        if slots.len() != plan.rows.len() {
+        if slots.len() != plan.rows.len() + plan.recalls.len() {
             return Err(BackendError::Plan("two rows of one slot".into()));
         }
         self.steps += 1;
+        let recalled = plan.recalls.iter().map(|recall| self.recall(recall));
+        let recalled = recalled.collect::<Result<_, _>>()?;
         let mut logits = Vec::new();
         for row in &plan.rows {
             logits.extend(self.run(row)?);
         }
-        Ok(StepOutput { logits })
+        Ok(StepOutput { logits, recalled })
     }
 }
 

@@ -7,9 +7,12 @@ pub mod backend;
 mod constraint;
 pub mod fake;
 pub mod logprobs;
+pub mod prefix;
 pub mod sampler;
 pub mod scheduler;
 
-pub use backend::{Backend, BackendError, Logits, Outputs, Row, SlotId, StepOutput, StepPlan};
+pub use backend::{
+    Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan,
+};
 pub use constraint::{MaskDone, MaskJob};
 pub use scheduler::{Limits, Load, Scheduler, Submitted};

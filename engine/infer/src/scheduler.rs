@@ -1,7 +1,10 @@
 //! Continuous batching: which sequences run in the next step, and what came of it.
 //!
-//! `next` plans a step, `complete` takes its output; between them nothing else is planned. Requests join and leave
-//! between steps. Every running answer gets its token in every step; prompts fill what a step has left.
+//! `next` plans a step, `complete` takes its output. Requests join and leave between steps. Every running answer gets its
+//! token in every step; prompts fill what a step has left.
+//!
+//! A pipeline has as many steps under way as it has stages, so that each stage always has one to compute: a sequence is in
+//! one of them at most, and they share the sequences evenly.
 //!
 //! An answer takes the cache it has grown to, not what it might come to need: few answers use all the tokens they may.
 //! When the cache is full, the sequence that came last gives its slot back and waits to be computed again.
@@ -15,7 +18,7 @@ use std::sync::Arc;
 use base::{Failure, FinishReason, RequestId, TokenEvent, TokenRequest};
 use text::Tokenizer;
 
-use crate::backend::{Outputs, SlotId, StepOutput, StepPlan};
+use crate::backend::{Logits, Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
 use sequence::{Budget, Sequence};
 
@@ -35,6 +38,8 @@ pub struct Limits {
     pub context_tokens_max: u32,
     /// Entries of the model's vocabulary.
     pub vocabulary_size: u32,
+    /// Steps under way at once: the stages of the pipeline.
+    pub stages: u32,
     /// Prompt tokens computed in one step, over all sequences.
     pub prefill_chunk_tokens: u32,
     /// Prompt tokens whose log-probabilities are computed in one step: their logits are all copied to the host.
@@ -63,6 +68,8 @@ pub struct Load {
     pub cache_tokens_reserved: u64,
     /// Prompt tokens computed so far, those of resumed answers included.
     pub prompt_tokens: u64,
+    /// Prompt tokens that were found computed.
+    pub recalled_tokens: u64,
     /// Tokens generated so far.
     pub generated_tokens: u64,
 }
@@ -78,26 +85,40 @@ pub struct Scheduler {
     free_slots: BTreeSet<SlotId>,
     /// Slots whose caches the backend still holds; the next plan drops them.
     ended_slots: Vec<SlotId>,
-    /// The rows of the step that runs now.
-    in_flight: Option<Vec<Flight>>,
+    /// The steps under way, the oldest first; at most as many as there are stages.
+    under_way: VecDeque<Vec<Flight>>,
     /// For the next sequence.
     ticket: u64,
+    /// For the next stay in a slot.
+    stay: u64,
     prompt_tokens: u64,
+    recalled_tokens: u64,
     generated_tokens: u64,
 }
 
 /// A sequence in a slot.
 struct Running {
     slot: SlotId,
+    stay: Stay,
     sequence: Sequence,
 }
 
-/// A row that was sent to the backend.
+/// Names the time that a sequence has a slot: the slot may be another's, and the sequence in another, before a step that
+/// is under way comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stay(u64);
+
+/// What a step does for a sequence.
 struct Flight {
-    /// Names the sequence: a slot is not given to another before the next plan, an id may be.
-    slot: SlotId,
-    tokens: usize,
-    outputs: Outputs,
+    stay: Stay,
+    does: Does,
+}
+
+enum Does {
+    /// Looks for its beginning.
+    Recall,
+    /// Computes tokens.
+    Row { tokens: usize, outputs: Outputs },
 }
 
 impl Scheduler {
@@ -107,6 +128,7 @@ impl Scheduler {
     /// If a limit other than `queue_max` is 0: nothing would ever run.
     pub fn new(limits: Limits, tokenizer: Arc<Tokenizer>) -> Self {
         assert!(limits.slots_max > 0, "no sequence could run");
+        assert!(limits.stages > 0, "no step could run");
         assert!(limits.prefill_chunk_tokens > 0, "no prompt could run");
         assert!(limits.scoring_chunk_tokens > 0, "no prompt could be scored");
         Self {
@@ -116,9 +138,11 @@ impl Scheduler {
             running: Vec::new(),
             free_slots: (0..limits.slots_max).map(SlotId).collect(),
             ended_slots: Vec::new(),
-            in_flight: None,
+            under_way: VecDeque::new(),
             ticket: 0,
+            stay: 0,
             prompt_tokens: 0,
+            recalled_tokens: 0,
             generated_tokens: 0,
         }
     }
@@ -176,87 +200,134 @@ impl Scheduler {
         }
     }
 
-    /// Whether the step that runs now cannot be completed before more jobs were taken back.
+    /// Whether the oldest step under way cannot be completed before more jobs were taken back.
     pub fn awaits_masks(&self) -> bool {
-        let awaits = |flight: &Flight| {
-            let mut running = self.running.iter();
-            let running = running.find(|running| running.slot == flight.slot);
-            running.is_some_and(|running| running.sequence.awaits_mask(flight.tokens))
+        let awaits = |flight: &Flight| match (&flight.does, self.staying(flight.stay)) {
+            (Does::Row { tokens, .. }, Some(at)) => self.running[at].sequence.awaits_mask(*tokens),
+            (Does::Recall | Does::Row { .. }, _) => false,
         };
-        self.in_flight.iter().flatten().any(awaits)
+        self.under_way.front().into_iter().flatten().any(awaits)
     }
 
-    /// The next step, or `None` if there is nothing to compute or free before a mask job was taken back.
-    ///
-    /// # Panics
-    /// If the step before was not completed.
+    /// The next step, or `None` if there is nothing to compute or free before a step was completed or a mask job taken
+    /// back.
     #[expect(
         clippy::should_implement_trait,
         reason = "between two steps the caller must complete the first, so it is no iterator"
     )]
     pub fn next(&mut self) -> Option<StepPlan> {
-        assert!(self.in_flight.is_none(), "a step is still running");
+        if self.under_way.len() >= self.limits.stages as usize {
+            return None;
+        }
         self.make_room();
         let free = std::mem::take(&mut self.ended_slots);
         self.free_slots.extend(&free);
         self.admit();
+        let idle = |running: &&Running| !self.is_under_way(running.stay);
+        let reads = |running: &&Running| running.sequence.is_reading();
         let mut budget = Budget {
+            readers: self.running.iter().filter(idle).filter(reads).count(),
             prefill_tokens: self.limits.prefill_chunk_tokens as usize,
             scoring_tokens: self.limits.scoring_chunk_tokens as usize,
         };
-        let mut rows = Vec::with_capacity(self.running.len());
-        let mut flights = Vec::with_capacity(self.running.len());
-        for Running { slot, sequence } in &self.running {
-            let Some(row) = sequence.row(*slot, &mut budget) else {
+        let share = self.running.len().div_ceil(self.limits.stages as usize);
+        let mut plan = StepPlan {
+            free,
+            ..StepPlan::default()
+        };
+        let mut flights = Vec::with_capacity(share);
+        for Running {
+            slot,
+            stay,
+            sequence,
+        } in self.running.iter().filter(idle)
+        {
+            if flights.len() == share {
+                break;
+            }
+            let does = if let Some(tokens) = sequence.recall() {
+                plan.recalls.push(Recall {
+                    slot: *slot,
+                    tokens,
+                });
+                Does::Recall
+            } else if let Some(row) = sequence.row(*slot, &mut budget) {
+                let (tokens, outputs) = (row.tokens.len(), row.outputs);
+                plan.rows.push(row);
+                Does::Row { tokens, outputs }
+            } else {
                 continue;
             };
-            flights.push(Flight {
-                slot: *slot,
-                tokens: row.tokens.len(),
-                outputs: row.outputs,
-            });
-            rows.push(row);
+            flights.push(Flight { stay: *stay, does });
         }
-        if free.is_empty() && rows.is_empty() {
+        if plan.free.is_empty() && flights.is_empty() {
             return None;
         }
-        self.in_flight = Some(flights);
-        Some(StepPlan { free, rows })
+        self.under_way.push_back(flights);
+        Some(plan)
     }
 
-    /// Takes the output of the last planned step and says what it means for each request.
+    /// Takes the output of the oldest step under way and says what it means for each request.
     ///
     /// # Panics
-    /// If no step runs, the output is not one of that step, or it `awaits_masks`.
+    /// If no step is under way, the output is not one of that step, or it `awaits_masks`.
     pub fn complete(&mut self, mut output: StepOutput) -> Vec<(RequestId, TokenEvent)> {
-        let flights = self.in_flight.take().expect("complete follows next");
+        let flights = self.under_way.pop_front();
+        let flights = flights.expect("complete follows next");
         let mut logits = output.logits.iter_mut();
+        let mut recalled = output.recalled.iter();
         let mut events = Vec::new();
-        for flight in flights {
-            let logits = match flight.outputs {
-                Outputs::None => None,
-                Outputs::Last | Outputs::All => {
-                    Some(logits.next().expect("logits for every row that wants them"))
+        for Flight { stay, does } in flights {
+            match does {
+                Does::Recall => {
+                    let found = recalled.next().expect("a number for every recall");
+                    events.extend(self.recalled(stay, *found));
                 }
-            };
-            // A request cancelled while its row ran has no sequence any more.
-            let in_slot = |running: &Running| running.slot == flight.slot;
-            let Some(at) = self.running.iter().position(in_slot) else {
-                continue;
-            };
-            let sequence = &mut self.running[at].sequence;
-            let id = sequence.id();
-            let outcome = sequence.advance(flight.tokens, logits);
-            self.prompt_tokens += outcome.prompt_tokens;
-            self.generated_tokens += outcome.generated_tokens;
-            let ended = outcome.ended;
-            events.extend(outcome.events.into_iter().map(|event| (id, event)));
-            if ended {
-                self.release(at);
+                Does::Row { tokens, outputs } => {
+                    let logits = match outputs {
+                        Outputs::None => None,
+                        Outputs::Last | Outputs::All => {
+                            Some(logits.next().expect("logits for every row that wants them"))
+                        }
+                    };
+                    self.computed(stay, tokens, logits, &mut events);
+                }
             }
         }
         assert!(logits.next().is_none(), "logits for rows that want none");
+        assert!(recalled.next().is_none(), "a number without a recall");
         events
+    }
+
+    /// A request cancelled meanwhile has no sequence any more.
+    fn recalled(&mut self, stay: Stay, found: u32) -> Option<(RequestId, TokenEvent)> {
+        let at = self.staying(stay)?;
+        let sequence = &mut self.running[at].sequence;
+        let event = sequence.recalled(found);
+        self.recalled_tokens += u64::from(found);
+        event.map(|event| (sequence.id(), event))
+    }
+
+    fn computed(
+        &mut self,
+        stay: Stay,
+        tokens: usize,
+        logits: Option<&mut Logits>,
+        events: &mut Vec<(RequestId, TokenEvent)>,
+    ) {
+        let Some(at) = self.staying(stay) else {
+            return;
+        };
+        let sequence = &mut self.running[at].sequence;
+        let id = sequence.id();
+        let outcome = sequence.advance(tokens, logits);
+        self.prompt_tokens += outcome.prompt_tokens;
+        self.generated_tokens += outcome.generated_tokens;
+        let ended = outcome.ended;
+        events.extend(outcome.events.into_iter().map(|event| (id, event)));
+        if ended {
+            self.release(at);
+        }
     }
 
     /// What it holds and has done.
@@ -271,13 +342,15 @@ impl Scheduler {
             waiting: self.waiting.len() as u32,
             cache_tokens_reserved: self.cache_tokens(),
             prompt_tokens: self.prompt_tokens,
+            recalled_tokens: self.recalled_tokens,
             generated_tokens: self.generated_tokens,
         }
     }
 
-    /// Whether `next` has nothing to say.
+    /// Whether `next` has nothing to say and no step is under way.
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.waiting.is_empty() && self.ended_slots.is_empty()
+        let no_requests = self.running.is_empty() && self.waiting.is_empty();
+        no_requests && self.ended_slots.is_empty() && self.under_way.is_empty()
     }
 
     /// Moves sequences from the queue to slots while both memory and slots last. The first one that does not fit holds back
@@ -292,7 +365,13 @@ impl Scheduler {
             else {
                 return;
             };
-            self.running.push(Running { slot, sequence });
+            let stay = Stay(self.stay);
+            self.stay += 1;
+            self.running.push(Running {
+                slot,
+                stay,
+                sequence,
+            });
         }
     }
 
@@ -323,8 +402,12 @@ impl Scheduler {
 
     /// Takes the sequence at `at` of the running ones out of its slot.
     fn release(&mut self, at: usize) -> Sequence {
-        let Running { slot, sequence } = self.running.remove(at);
-        if sequence.has_cache() || self.is_in_flight(slot) {
+        let Running {
+            slot,
+            stay,
+            sequence,
+        } = self.running.remove(at);
+        if sequence.has_cache() || self.is_under_way(stay) {
             self.ended_slots.push(slot);
         } else {
             self.free_slots.insert(slot);
@@ -332,9 +415,14 @@ impl Scheduler {
         sequence
     }
 
-    fn is_in_flight(&self, slot: SlotId) -> bool {
-        let mut flights = self.in_flight.iter().flatten();
-        flights.any(|flight| flight.slot == slot)
+    fn is_under_way(&self, stay: Stay) -> bool {
+        let mut flights = self.under_way.iter().flatten();
+        flights.any(|flight| flight.stay == stay)
+    }
+
+    fn staying(&self, stay: Stay) -> Option<usize> {
+        let staying = |running: &Running| running.stay == stay;
+        self.running.iter().position(staying)
     }
 
     fn position(&self, id: RequestId) -> Option<usize> {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use base::{ShardSpec, Sharding};
-use infer::{Backend, BackendError, Logits, Outputs, Row, SlotId, StepOutput, StepPlan};
+use infer::prefix::{BLOCK_TOKENS, BlockKey};
+use infer::{Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan};
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, Dtype};
 
@@ -14,12 +15,16 @@ use crate::error::{LoadError, said};
 use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
 use crate::layers::{RowSpan, SlotCache};
 use crate::load::Folder;
+use crate::prefixes::Prefixes;
 
 /// One rank of a model, ready to compute.
 pub struct MlxBackend {
     model: Box<dyn CausalModel>,
     dimensions: Dimensions,
     slots: HashMap<SlotId, SlotCache>,
+    prefixes: Prefixes,
+    /// Tokens in all caches together, those of sequences that run and those that are kept.
+    cache_tokens_max: u64,
     group: Rc<Group>,
     pipeline: bool,
 }
@@ -52,6 +57,8 @@ pub fn load(
         model,
         dimensions,
         slots: HashMap::new(),
+        prefixes: Prefixes::default(),
+        cache_tokens_max: 0,
         group,
         pipeline,
     })
@@ -62,29 +69,114 @@ impl Backend for MlxBackend {
         for slot in &plan.free {
             self.slots.remove(slot);
         }
-        if plan.rows.is_empty() {
-            return Ok(StepOutput::default());
-        }
-        let spans = self.check(&plan.rows)?;
-        let mut slots = self.take_slots(&plan.rows);
-        let output = self
-            .run(&plan.rows, &spans, &mut slots)
-            .map_err(|error| self.failure(&error))?;
-        for (row, mut slot) in plan.rows.iter().zip(slots) {
-            slot.length += row.tokens.len() as u32;
-            self.slots.insert(row.slot, slot);
+        let recalled = self.recall(&plan.recalls)?;
+        let mut output = self.compute(&plan.rows)?;
+        if self.group.rank() == 0 {
+            output.recalled = recalled;
         }
         Ok(output)
     }
 }
 
 impl MlxBackend {
+    /// Keeps beginnings of sequences in what those that run leave of `cache_tokens_max`. Without this none is kept.
+    #[must_use]
+    pub fn with_cache_tokens(mut self, cache_tokens_max: u64) -> Self {
+        self.cache_tokens_max = cache_tokens_max;
+        self
+    }
+
+    /// Begins slots with what all ranks have kept. Returns how many tokens each has now.
+    fn recall(&mut self, recalls: &[Recall]) -> Result<Vec<u32>, BackendError> {
+        if recalls.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(recall) = recalls
+            .iter()
+            .find(|recall| self.slots.contains_key(&recall.slot))
+        {
+            let slot = recall.slot.0;
+            return Err(BackendError::Plan(format!(
+                "slot {slot} has a cache already"
+            )));
+        }
+        let chains: Vec<Vec<BlockKey>> = recalls
+            .iter()
+            .map(|recall| BlockKey::chain(&[], &recall.tokens))
+            .collect();
+        let found: Vec<i32> = chains
+            .iter()
+            .map(|chain| self.prefixes.find(chain).len() as i32)
+            .collect();
+        let found = self
+            .least_of_all(&found)
+            .map_err(|error| self.failure(&error))?;
+        let mut recalled = Vec::with_capacity(recalls.len());
+        for ((recall, chain), blocks) in recalls.iter().zip(&chains).zip(found) {
+            let tokens = blocks * BLOCK_TOKENS;
+            if blocks > 0 {
+                let blocks = self.prefixes.find(&chain[..blocks]);
+                let slot = SlotCache::of_blocks(&blocks, &recall.tokens[..tokens]);
+                let slot = slot.map_err(|error| self.failure(&error))?;
+                self.slots.insert(recall.slot, slot);
+            }
+            recalled.push(tokens as u32);
+        }
+        Ok(recalled)
+    }
+
+    /// The least that any rank says, number by number.
+    fn least_of_all(&self, own: &[i32]) -> Result<Vec<usize>, Exception> {
+        let all = self
+            .group
+            .all_gather(&Array::from_slice(own, &[1, own.len() as i32]))?;
+        let all = all.min_axis(0, None)?;
+        all.eval()?;
+        let least = all
+            .try_as_slice::<i32>()
+            .map_err(|error| Exception::custom(error.to_string()))?;
+        Ok(least.iter().map(|&blocks| blocks.max(0) as usize).collect())
+    }
+
+    fn compute(&mut self, rows: &[Row]) -> Result<StepOutput, BackendError> {
+        if rows.is_empty() {
+            return Ok(StepOutput::default());
+        }
+        let spans = self.check(rows)?;
+        let mut slots = self.take_slots(rows);
+        let output = self
+            .run(rows, &spans, &mut slots)
+            .map_err(|error| self.failure(&error))?;
+        for (row, mut slot) in rows.iter().zip(slots) {
+            slot.tokens.extend(&row.tokens);
+            self.slots.insert(row.slot, slot);
+        }
+        self.keep(rows).map_err(|error| self.failure(&error))?;
+        Ok(output)
+    }
+
+    /// Keeps what these rows have completed, in the room that running sequences leave.
+    fn keep(&mut self, rows: &[Row]) -> Result<(), Exception> {
+        let running: usize = self.slots.values().map(|slot| slot.tokens.len()).sum();
+        let room = self.cache_tokens_max.saturating_sub(running as u64);
+        for row in rows {
+            if let Some(slot) = self.slots.get_mut(&row.slot) {
+                self.prefixes.keep(slot, room)?;
+            }
+            self.prefixes.shrink_to(room);
+        }
+        Ok(())
+    }
+
     /// Where each row lies in the step, if the plan fits the caches.
     fn check(&self, rows: &[Row]) -> Result<Vec<RowSpan>, BackendError> {
         let mut first = 0;
         let mut spans = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
-            let held = self.slots.get(&row.slot).map_or(0, |slot| slot.length);
+            let held = self
+                .slots
+                .get(&row.slot)
+                .map_or(0, |slot| slot.tokens.len() as u32);
             let twice = rows[..index].iter().any(|other| other.slot == row.slot);
             let unknown = row
                 .tokens
@@ -157,6 +249,7 @@ impl MlxBackend {
             .map_err(|error| Exception::custom(error.to_string()))?;
         Ok(StepOutput {
             logits: split_logits(values, rows, self.dimensions.vocabulary as usize),
+            ..StepOutput::default()
         })
     }
 

@@ -12,7 +12,7 @@ mod parts;
 mod rope;
 
 pub(crate) use attention::{AttentionShape, attend};
-pub(crate) use cache::{LayerCache, SlotCache};
+pub(crate) use cache::{LayerBlock, LayerCache, SlotCache};
 pub(crate) use embedding::Embedding;
 pub(crate) use ends::{Ends, Table};
 pub(crate) use linear::{Linear, PartWeights};

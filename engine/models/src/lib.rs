@@ -17,6 +17,7 @@ mod layers;
 mod llama;
 pub mod load;
 mod ops;
+mod prefixes;
 mod qwen3;
 
 pub use backend::{MlxBackend, load};

@@ -49,8 +49,19 @@ pub enum PlanFrame {
 pub struct StepFrame {
     /// Slots to drop first.
     pub free: Vec<u32>,
+    /// Slots to begin with what is kept of earlier sequences.
+    pub recalls: Vec<StepRecall>,
     /// What to compute.
     pub rows: Vec<StepRow>,
+}
+
+/// A sequence whose beginning may be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRecall {
+    /// Its slot.
+    pub slot: u32,
+    /// Its beginning; at least one token.
+    pub tokens: Vec<TokenId>,
 }
 
 /// The next tokens of one sequence.
@@ -105,6 +116,8 @@ pub enum PlanFrameBody {
     Step {
         /// Slots to drop first.
         free: List<u32, ROWS_MAX>,
+        /// Slots and the beginnings to look for.
+        recalls: List<(u32, List<TokenId, TOKENS_MAX>), ROWS_MAX>,
         /// What to compute.
         rows: List<RowBody, ROWS_MAX>,
     },
@@ -131,6 +144,12 @@ impl Frame for PlanFrame {
             Self::Go => PlanFrameBody::Go,
             Self::Step(step) => PlanFrameBody::Step {
                 free: List(step.free.clone()),
+                recalls: List(
+                    step.recalls
+                        .iter()
+                        .map(|recall| (recall.slot, List(recall.tokens.clone())))
+                        .collect(),
+                ),
                 rows: List::of(&step.rows),
             },
         }
@@ -142,12 +161,28 @@ impl Frame for PlanFrame {
             PlanFrameBody::Challenge { nonce, proof } => Self::Challenge { nonce, proof },
             PlanFrameBody::Proof { proof } => Self::Proof { proof },
             PlanFrameBody::Go => Self::Go,
-            PlanFrameBody::Step { free, rows } => Self::Step(StepFrame {
+            PlanFrameBody::Step {
+                free,
+                recalls,
+                rows,
+            } => Self::Step(StepFrame {
                 free: free.0,
+                recalls: recalls
+                    .0
+                    .into_iter()
+                    .map(recall)
+                    .collect::<Result<_, _>>()?,
                 rows: rows.each()?,
             }),
         })
     }
+}
+
+fn recall((slot, List(tokens)): (u32, List<TokenId, TOKENS_MAX>)) -> Result<StepRecall, Invalid> {
+    if tokens.is_empty() {
+        return Err(Invalid("a beginning without tokens"));
+    }
+    Ok(StepRecall { slot, tokens })
 }
 
 impl From<&StepRow> for RowBody {

@@ -3,8 +3,8 @@
 use std::sync::mpsc::Receiver;
 
 use base::Failure;
-use infer::{Backend, Outputs, Row, SlotId, StepPlan};
-use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRow};
+use infer::{Backend, Outputs, Recall, Row, SlotId, StepPlan};
+use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
 
 use crate::failure;
 use crate::inbox::Inbox;
@@ -43,7 +43,12 @@ fn plan(step: StepFrame) -> StepPlan {
             StepOutputs::All => Outputs::All,
         },
     };
+    let recall = |recall: StepRecall| Recall {
+        slot: SlotId(recall.slot),
+        tokens: recall.tokens,
+    };
     StepPlan {
+        recalls: step.recalls.into_iter().map(recall).collect(),
         free: step.free.into_iter().map(SlotId).collect(),
         rows: step.rows.into_iter().map(row).collect(),
     }

@@ -1,12 +1,13 @@
 //! Rank 0's loop: take requests in, plan a step, send the plan, compute, report.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{Failure, ModelCard, RequestId, TokenEvent};
-use infer::{Backend, Outputs, Row, Scheduler, StepPlan, Submitted};
+use base::{Failure, ModelCard, RequestId, ShardSpec, Sharding, TokenEvent};
+use infer::{Backend, Outputs, Recall, Row, Scheduler, StepPlan, Submitted};
 use text::Tokenizer;
-use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRow};
+use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
 use wire::worker::{FromWorker, Limits, ToWorker};
 
 use crate::failure;
@@ -20,14 +21,24 @@ use crate::stats::Counters;
 /// for it.
 const READY_POLL: Duration = Duration::from_millis(2);
 
-/// The scheduler of a model.
-pub fn scheduler(limits: Limits, card: &ModelCard, tokenizer: Arc<Tokenizer>) -> Scheduler {
+/// The scheduler of a model that is divided as `spec` says.
+pub fn scheduler(
+    limits: Limits,
+    spec: &ShardSpec,
+    card: &ModelCard,
+    tokenizer: Arc<Tokenizer>,
+) -> Scheduler {
+    let stages = match spec.sharding {
+        Sharding::Pipeline => spec.world,
+        Sharding::Tensor => 1,
+    };
     let limits = infer::Limits {
         slots_max: limits.slots_max,
         queue_max: limits.queue_max,
         cache_tokens_max: limits.cache_tokens_max,
         context_tokens_max: card.context_tokens_max,
         vocabulary_size: card.vocabulary_size,
+        stages,
         prefill_chunk_tokens: limits.prefill_chunk_tokens,
         scoring_chunk_tokens: limits.scoring_chunk_tokens,
     };
@@ -44,6 +55,8 @@ pub fn run(
 ) -> Result<(), Failure> {
     let mut counters = Counters::default();
     let mut masks = Masks::default();
+    // Sent, and not computed here yet.
+    let mut under_way: VecDeque<StepPlan> = VecDeque::new();
     loop {
         if scheduler.is_idle() {
             // Counters that changed are told after a second; after that only the node can change anything.
@@ -56,12 +69,16 @@ pub fn run(
             take(frame, &mut scheduler, outbox)?;
         }
         masks.exchange(&mut scheduler);
-        if let Some(plan) = scheduler.next() {
-            // Some requests may have left the queue for this step.
-            masks.exchange(&mut scheduler);
+        // The other stages begin with what comes next while this rank is at the step before.
+        while let Some(plan) = scheduler.next() {
             links
                 .send(&PlanFrame::Step(frame(&plan)))
                 .map_err(failure::link)?;
+            under_way.push_back(plan);
+        }
+        // Some requests may have left the queue for these steps.
+        masks.exchange(&mut scheduler);
+        if let Some(plan) = under_way.pop_front() {
             let before = Instant::now();
             let output = backend.step(&plan).map_err(|error| failure::step(&error))?;
             counters.step(before);
@@ -71,7 +88,6 @@ pub fn run(
                 outbox.send(FromWorker::Events(events));
             }
         } else {
-            masks.exchange(&mut scheduler);
             masks.wait(&mut scheduler, Some(READY_POLL));
         }
         if let Some(stats) = counters.due(&scheduler.load()) {
@@ -115,7 +131,12 @@ fn frame(plan: &StepPlan) -> StepFrame {
             Outputs::All => StepOutputs::All,
         },
     };
+    let recall = |recall: &Recall| StepRecall {
+        slot: recall.slot.0,
+        tokens: recall.tokens.clone(),
+    };
     StepFrame {
+        recalls: plan.recalls.iter().map(recall).collect(),
         free: plan.free.iter().map(|slot| slot.0).collect(),
         rows: plan.rows.iter().map(row).collect(),
     }

@@ -54,7 +54,7 @@ fn run_lead(
     links.send(&PlanFrame::Go).map_err(failure::link)?;
     let backend = load(start, outbox)?;
     ready(started, outbox);
-    let scheduler = lead::scheduler(start.limits, &card, Arc::new(tokenizer));
+    let scheduler = lead::scheduler(start.limits, &start.spec, &card, Arc::new(tokenizer));
     lead::run(scheduler, backend, links, inbox, outbox)
 }
 
@@ -110,7 +110,9 @@ fn load(start: &ShardStart, outbox: &Outbox) -> Result<MlxBackend, Failure> {
             });
         }
     };
-    models::load(&start.folder, spec, group, progress).map_err(|error| failure::load(&error))
+    let backend = models::load(&start.folder, spec, group, progress);
+    let backend = backend.map_err(|error| failure::load(&error))?;
+    Ok(backend.with_cache_tokens(start.limits.cache_tokens_max))
 }
 
 fn ready(started: Instant, outbox: &Outbox) {

@@ -47,7 +47,10 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
 fn tokens(events: &[TokenEvent]) -> Vec<TokenId> {
     let tokens = events.iter().filter_map(|event| match event {
         TokenEvent::Token { token, .. } => Some(*token),
-        TokenEvent::Prompt(_) | TokenEvent::Finished(_) | TokenEvent::Failed(_) => None,
+        TokenEvent::Recalled { .. }
+        | TokenEvent::Prompt(_)
+        | TokenEvent::Finished(_)
+        | TokenEvent::Failed(_) => None,
     });
     tokens.collect()
 }
@@ -159,7 +162,10 @@ fn prompts_are_scored_and_stop_strings_found() {
         .iter()
         .map(|event| match event {
             TokenEvent::Prompt(logprobs) => logprobs.len(),
-            TokenEvent::Token { .. } | TokenEvent::Finished(_) | TokenEvent::Failed(_) => 0,
+            TokenEvent::Recalled { .. }
+            | TokenEvent::Token { .. }
+            | TokenEvent::Finished(_)
+            | TokenEvent::Failed(_) => 0,
         })
         .sum();
     assert_eq!(count, 7);

@@ -11,10 +11,13 @@ use super::admission;
 use crate::adjustment::Adjustment;
 use crate::backend::{Logits, Outputs, Row, SlotId};
 use crate::constraint::{self, Constraint, MaskJob, Next, Ticket};
+use crate::prefix::BLOCK_TOKENS;
 use crate::{logprobs, sampler};
 
-/// What a step has left for prompts.
+/// What a step has left for prompts, which share it evenly: a short one need not wait for the end of a long one.
 pub struct Budget {
+    /// Sequences that read theirs.
+    pub readers: usize,
     /// Tokens of prompts.
     pub prefill_tokens: usize,
     /// Of these, tokens whose log-probabilities are asked for.
@@ -28,6 +31,8 @@ pub struct Sequence {
     tokens: Vec<TokenId>,
     /// How many of them are in the cache.
     computed: usize,
+    /// Nobody has looked yet whether its beginning is kept.
+    looks_back: bool,
     /// How many of them were there when it began: they are computed in chunks, those that follow one by one.
     given: usize,
     /// Prompt tokens whose log-probabilities were reported.
@@ -96,6 +101,7 @@ impl Sequence {
         }
         let tokens = [&request.prompt[..], &request.generated[..]].concat();
         Self {
+            looks_back: !request.prompt_logprobs,
             constraint: Constraint::of(&request, tokenizer, ticket),
             adjustment: Adjustment::of(&request),
             request,
@@ -126,6 +132,23 @@ impl Sequence {
     pub fn lose_cache(&mut self) {
         self.computed = 0;
         self.given = self.tokens.len();
+        self.looks_back = !self.request.prompt_logprobs;
+    }
+
+    /// The beginning that is to be looked for before anything is computed: all that may be found, which leaves out the
+    /// last token, whose logits are wanted. Prompts to be scored are computed from their beginning.
+    pub fn recall(&self) -> Option<Vec<TokenId>> {
+        let tokens = (self.tokens.len() - 1) / BLOCK_TOKENS * BLOCK_TOKENS;
+        let begins = self.looks_back && self.computed == 0;
+        (begins && tokens > 0).then(|| self.tokens[..tokens].to_vec())
+    }
+
+    /// So many tokens of its beginning are in the cache now. Something to report if its answer begins with that.
+    pub fn recalled(&mut self, found: u32) -> Option<TokenEvent> {
+        self.looks_back = false;
+        self.computed = found as usize;
+        let begins = self.tokens.len() == self.request.prompt.len();
+        (begins && found > 0).then_some(TokenEvent::Recalled { tokens: found })
     }
 
     /// Whether what was given at its beginning is not all in the cache yet.
@@ -160,19 +183,24 @@ impl Sequence {
     pub fn row(&self, slot: SlotId, budget: &mut Budget) -> Option<Row> {
         let left = self.to_compute() - self.computed;
         let scores = self.scores_next();
-        let count = if self.computed >= self.given {
-            left
-        } else if self.computed < self.scored {
-            (self.scored - self.computed).min(budget.prefill_tokens)
-        } else if scores {
-            left.min(budget.prefill_tokens).min(budget.scoring_tokens)
+        let count = if self.is_reading() {
+            let share = budget.prefill_tokens.div_ceil(budget.readers.max(1));
+            budget.readers = budget.readers.saturating_sub(1);
+            let wanted = if self.computed < self.scored {
+                self.scored - self.computed
+            } else if scores {
+                left.min(budget.scoring_tokens)
+            } else {
+                left
+            };
+            wanted.min(share)
         } else {
-            left.min(budget.prefill_tokens)
+            left
         };
         if count == 0 {
             return None;
         }
-        if self.computed < self.given {
+        if self.is_reading() {
             budget.prefill_tokens -= count;
             budget.scoring_tokens -= if scores { count } else { 0 };
         }

@@ -6,6 +6,7 @@ use base::{ErrorCode, Penalties, Sampling, TokenId};
 use proptest::prelude::*;
 use text::{SpecialTokens, TextStart, TextStream};
 
+mod beginnings;
 mod grammars;
 mod properties;
 mod schemas;
@@ -18,6 +19,7 @@ const LIMITS: Limits = Limits {
     cache_tokens_max: 1000,
     context_tokens_max: 200,
     vocabulary_size: VOCABULARY,
+    stages: 1,
     prefill_chunk_tokens: 16,
     scoring_chunk_tokens: 4,
 };
@@ -60,6 +62,8 @@ struct Rig {
     scheduler: Scheduler,
     backend: FakeBackend,
     events: Vec<(RequestId, TokenEvent)>,
+    /// Steps that were planned and did not run yet.
+    under_way: VecDeque<StepPlan>,
     /// Jobs that are out.
     jobs: Vec<MaskJob>,
     /// Whether jobs come back only when the step waits for them, or nothing else can run.
@@ -76,6 +80,7 @@ impl Rig {
             scheduler: Scheduler::new(limits, tokenizer),
             backend: FakeBackend::new(limits.vocabulary_size as usize),
             events: Vec::new(),
+            under_way: VecDeque::new(),
             jobs: Vec::new(),
             late: false,
         }
@@ -106,21 +111,16 @@ impl Rig {
     fn step(&mut self) -> bool {
         let limits = self.scheduler.limits;
         self.hand_out();
-        let Some(plan) = self.scheduler.next() else {
+        while let Some(plan) = self.scheduler.next() {
+            check_limits(&plan, &limits);
+            self.under_way.push_back(plan);
+        }
+        let Some(plan) = self.under_way.pop_front() else {
             let waits = !self.jobs.is_empty();
             self.take_back();
             return waits;
         };
         self.hand_out();
-        let prompts = plan
-            .rows
-            .iter()
-            .map(|row| row.tokens.len())
-            .filter(|&n| n > 1);
-        assert!(prompts.sum::<usize>() <= limits.prefill_chunk_tokens as usize);
-        let scored = plan.rows.iter().filter(|row| row.outputs == Outputs::All);
-        let scored: usize = scored.map(|row| row.tokens.len()).sum();
-        assert!(scored <= limits.scoring_chunk_tokens as usize);
         let output = self.backend.step(&plan).unwrap();
         assert!(self.backend.slots() <= limits.slots_max as usize);
         assert!(self.backend.cached_tokens() as u64 <= limits.cache_tokens_max);
@@ -141,10 +141,33 @@ impl Rig {
         assert_eq!(self.scheduler.load().cache_tokens_reserved, 0);
     }
 
+    /// What was reported of a request, but for what was found computed.
     fn of(&self, id: u64) -> Vec<TokenEvent> {
-        let events = self.events.iter().filter(|(request, _)| request.0 == id);
+        let events = self.events.iter().filter(|(request, event)| {
+            request.0 == id && !matches!(event, TokenEvent::Recalled { .. })
+        });
         events.map(|(_, event)| event.clone()).collect()
     }
+
+    /// How much of a request's prompt was found computed.
+    fn recalled(&self, id: u64) -> u32 {
+        let recalled = |(request, event): &(RequestId, TokenEvent)| match event {
+            TokenEvent::Recalled { tokens } if request.0 == id => Some(*tokens),
+            _ => None,
+        };
+        let recalled: Vec<u32> = self.events.iter().filter_map(recalled).collect();
+        assert!(recalled.len() <= 1, "it is said once");
+        recalled.first().copied().unwrap_or(0)
+    }
+}
+
+fn check_limits(plan: &StepPlan, limits: &Limits) {
+    let prompts = plan.rows.iter().map(|row| row.tokens.len());
+    let prompts: usize = prompts.filter(|&tokens| tokens > 1).sum();
+    assert!(prompts <= limits.prefill_chunk_tokens as usize);
+    let scored = plan.rows.iter().filter(|row| row.outputs == Outputs::All);
+    let scored: usize = scored.map(|row| row.tokens.len()).sum();
+    assert!(scored <= limits.scoring_chunk_tokens as usize);
 }
 
 /// What a request must yield, computed from whole prefixes without any batching, chunking or cache.
@@ -223,7 +246,10 @@ fn joined(events: Vec<TokenEvent>) -> Vec<TokenEvent> {
 fn tokens_of(events: &[TokenEvent]) -> Vec<TokenId> {
     let tokens = events.iter().filter_map(|event| match event {
         TokenEvent::Token { token, .. } => Some(*token),
-        TokenEvent::Prompt(_) | TokenEvent::Finished(_) | TokenEvent::Failed(_) => None,
+        TokenEvent::Recalled { .. }
+        | TokenEvent::Prompt(_)
+        | TokenEvent::Finished(_)
+        | TokenEvent::Failed(_) => None,
     });
     tokens.collect()
 }
@@ -247,13 +273,28 @@ fn answers_go_on_while_a_long_prompt_is_read() {
     rig.submit(request(1, &[1, 2], 30));
     rig.step();
     rig.submit(request(2, &[7; 100], 3));
-    for n in 2..=8 {
+    // The first looks for its beginning.
+    for n in 2..=9 {
         rig.step();
         assert_eq!(rig.of(1).len(), n, "a token in every step");
     }
     assert_eq!(rig.of(2).len(), 1, "100 tokens take seven chunks of 16");
     rig.run();
     assert_eq!(rig.of(2), expected(&request(2, &[7; 100], 3)));
+}
+
+#[test]
+fn a_short_prompt_does_not_wait_for_a_long_one() {
+    let mut rig = Rig::new(LIMITS);
+    rig.submit(request(1, &[7; 150], 3));
+    rig.step();
+    rig.submit(request(2, &[1; 9], 30));
+    rig.step();
+    assert_eq!(rig.of(2).len(), 0, "they share the step");
+    rig.step();
+    assert_eq!(rig.of(2).len(), 1);
+    rig.run();
+    assert_eq!(rig.of(1), expected(&request(1, &[7; 150], 3)));
 }
 
 #[test]

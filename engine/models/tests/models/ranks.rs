@@ -70,10 +70,14 @@ pub fn spec(rank: u32, world: u32, layers: u32, sharding: Sharding) -> ShardSpec
     }
 }
 
+/// Room for the sequences of any test and for some of their beginnings.
+const CACHE_TOKENS: u64 = 1000;
+
 /// The model on one rank, in this process.
 pub fn alone(folder: &Path, layers: u32) -> MlxBackend {
     let spec = spec(0, 1, layers, Sharding::Pipeline);
-    models::load(folder, &spec, Group::single(), |_, _| ()).unwrap()
+    let backend = models::load(folder, &spec, Group::single(), |_, _| ()).unwrap();
+    backend.with_cache_tokens(CACHE_TOKENS)
 }
 
 /// Runs a script on `world` ranks; the logits of rank 0 and its milliseconds for each step.
@@ -235,7 +239,8 @@ fn rank_process() {
         Sharding::Pipeline
     };
     let spec = spec(job.rank, job.world, job.layers, sharding);
-    let mut backend = models::load(&job.folder, &spec, group, |_, _| ()).unwrap();
+    let backend = models::load(&job.folder, &spec, group, |_, _| ()).unwrap();
+    let mut backend = backend.with_cache_tokens(CACHE_TOKENS);
     let answer = perform(&job, &mut backend, socket.as_ref());
     std::fs::write(&job.answer, serde_json::to_vec(&answer).unwrap()).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Step plans as data, so that they can be handed to another process, and what came out of them.
 
-use infer::{Backend, Outputs, Row, SlotId, StepPlan};
+use infer::{Backend, Outputs, Recall, Row, SlotId, StepPlan};
 use models::MlxBackend;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ pub type Logits = Vec<Vec<Vec<f32>>>;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Step {
     pub free: Vec<u32>,
+    /// Slots, and the beginnings that they are to find whole.
+    pub recalls: Vec<(u32, Vec<u32>)>,
     pub rows: Vec<Piece>,
 }
 
@@ -45,7 +47,10 @@ pub fn piece(slot: u32, start: usize, tokens: &[u32], wanted: Wanted) -> Piece {
 
 /// A step of these rows.
 pub fn step(rows: Vec<Piece>) -> Step {
-    Step { free: vec![], rows }
+    Step {
+        rows,
+        ..Step::default()
+    }
 }
 
 /// Tokens of a made-up text.
@@ -76,7 +81,12 @@ impl Step {
                 Wanted::All => Outputs::All,
             },
         };
+        let recall = |(slot, tokens): &(u32, Vec<u32>)| Recall {
+            slot: SlotId(*slot),
+            tokens: tokens.clone(),
+        };
         StepPlan {
+            recalls: self.recalls.iter().map(recall).collect(),
             free: self.free.iter().copied().map(SlotId).collect(),
             rows: self.rows.iter().map(row).collect(),
         }

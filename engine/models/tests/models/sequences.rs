@@ -1,10 +1,14 @@
 //! One rank: the logits of a sequence do not depend on how it is cut, nor on what runs beside it.
 
+use base::Sharding;
 use infer::{Backend, BackendError};
+use models::{Group, MlxBackend};
 
 use crate::checkpoint::Shape;
-use crate::ranks::alone;
-use crate::script::{Script, Wanted, assert_close, flat, in_chunks, piece, run, step, tokens};
+use crate::ranks::{alone, spec};
+use crate::script::{
+    Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, tokens,
+};
 
 /// Of logits of about 5, in float32.
 pub const TOLERANCE: f32 = 2e-3;
@@ -39,6 +43,91 @@ fn token_by_token_equals_the_whole_prompt() {
             assert_close(&cut, &whole, tolerance);
         }
     }
+}
+
+/// A sequence, and another with the same beginning, which is found or computed.
+pub fn remembering_script(recalls: bool) -> Script {
+    let one = tokens(75);
+    let two = [&one[..70], &[1, 2, 3, 4, 5]].concat();
+    let beginning = two[..64].to_vec();
+    let again = if recalls {
+        Step {
+            recalls: vec![(1, beginning)],
+            ..Step::default()
+        }
+    } else {
+        step(vec![piece(1, 0, &beginning, Wanted::None)])
+    };
+    let free = Step {
+        free: vec![0, 1],
+        ..Step::default()
+    };
+    vec![
+        // Whatever there was before.
+        free,
+        step(vec![piece(0, 0, &one[..40], Wanted::Last)]),
+        step(vec![piece(0, 40, &one[40..], Wanted::Last)]),
+        again,
+        step(vec![
+            piece(0, 75, &[9], Wanted::Last),
+            piece(1, 64, &two[64..], Wanted::All),
+        ]),
+        step(vec![
+            piece(1, 75, &[6], Wanted::Last),
+            piece(0, 76, &[8], Wanted::Last),
+        ]),
+    ]
+}
+
+#[test]
+fn a_beginning_that_is_found_is_what_was_computed() {
+    for (shape, tolerance) in variants() {
+        let folder = shape.write();
+        let ours = run(&mut alone(folder.path(), 3), &remembering_script(true));
+        let expected = run(&mut alone(folder.path(), 3), &remembering_script(false));
+        assert_close(&flat(&ours), &flat(&expected), tolerance);
+    }
+}
+
+#[test]
+fn what_is_kept_yields_to_what_runs() {
+    let folder = Shape::tiny("llama").write();
+    let spec = spec(0, 1, 3, Sharding::Pipeline);
+    let backend = models::load(folder.path(), &spec, Group::single(), |_, _| ()).unwrap();
+    let mut backend = backend.with_cache_tokens(200);
+    let recalled = |backend: &mut MlxBackend, slot: u32, tokens: &[u32]| {
+        let recall = Step {
+            recalls: vec![(slot, tokens.to_vec())],
+            ..Step::default()
+        };
+        backend.step(&recall.plan()).unwrap().recalled[0]
+    };
+    let text = tokens(96);
+    run(
+        &mut backend,
+        &[step(vec![piece(0, 0, &text, Wanted::Last)])],
+    );
+    assert_eq!(recalled(&mut backend, 1, &text), 96);
+    let other: Vec<u32> = text.iter().map(|token| (token + 1) % 96).collect();
+    assert_eq!(recalled(&mut backend, 2, &other), 0);
+    // Two sequences of 96 and 40 tokens leave room for two blocks.
+    run(
+        &mut backend,
+        &[step(vec![piece(2, 0, &other[..40], Wanted::Last)])],
+    );
+    let mut free = Step {
+        free: vec![1],
+        ..Step::default()
+    };
+    backend.step(&free.plan()).unwrap();
+    run(
+        &mut backend,
+        &[step(vec![piece(0, 96, &[1], Wanted::Last)])],
+    );
+    assert_eq!(recalled(&mut backend, 1, &text), 32);
+    free.free = vec![1];
+    backend.step(&free.plan()).unwrap();
+    assert_eq!(recalled(&mut backend, 1, &other[..32]), 32);
 }
 
 #[test]

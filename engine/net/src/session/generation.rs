@@ -87,7 +87,7 @@ fn events(
 fn is_last(event: &TokenEvent) -> bool {
     match event {
         TokenEvent::Finished(_) | TokenEvent::Failed(_) => true,
-        TokenEvent::Prompt(_) | TokenEvent::Token { .. } => false,
+        TokenEvent::Recalled { .. } | TokenEvent::Prompt(_) | TokenEvent::Token { .. } => false,
     }
 }
 

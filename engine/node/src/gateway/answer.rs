@@ -33,6 +33,8 @@ pub(crate) struct Teller {
     stop_tokens: Vec<TokenId>,
     /// The prompt's tokens so far, while they are collected.
     echoed: Vec<ScoredToken>,
+    /// Tokens of the prompt that were computed before.
+    recalled: u32,
     generated: u32,
 }
 
@@ -51,6 +53,7 @@ impl Teller {
             prompt: request.prompt.clone(),
             stop_tokens: request.stop_tokens.clone(),
             echoed: Vec::new(),
+            recalled: 0,
             generated: 0,
         }
     }
@@ -85,6 +88,10 @@ impl Teller {
     /// What an event of the worker tells the client; the last one is `Finished`, and after it nothing more is asked.
     pub(crate) fn tell(&mut self, event: TokenEvent) -> Result<Vec<GenerateEvent>, Failure> {
         match event {
+            TokenEvent::Recalled { tokens } => {
+                self.recalled = tokens;
+                Ok(Vec::new())
+            }
             TokenEvent::Prompt(scored) => {
                 if self.wanted.echo.is_some() && self.wanted.scored {
                     let scored = scored.into_iter().map(|one| self.scored(one));
@@ -141,6 +148,7 @@ impl Teller {
             stop: None,
             usage: Usage {
                 prompt_tokens: self.prompt.len() as u32,
+                cached_tokens: self.recalled,
                 completion_tokens: self.generated,
                 ..Usage::default()
             },

@@ -142,7 +142,9 @@ impl Generation {
                 self.scored_prompt_tokens += scored.len();
                 (!scored.is_empty()).then_some(TokenEvent::Prompt(scored))
             }
-            TokenEvent::Finished(_) | TokenEvent::Failed(_) => Some(event),
+            TokenEvent::Recalled { .. } | TokenEvent::Finished(_) | TokenEvent::Failed(_) => {
+                Some(event)
+            }
         }
     }
 

@@ -67,6 +67,8 @@ pub struct Sampling {
 /// What a worker reports about a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TokenEvent {
+    /// So many tokens of the prompt were computed before.
+    Recalled(u32),
     /// Prompt log-probabilities.
     Prompt(List<TokenLogprob, SCORED_MAX>),
     /// A token of the answer.
@@ -232,6 +234,7 @@ impl TryFrom<Sampling> for base::Sampling {
 impl From<&base::TokenEvent> for TokenEvent {
     fn from(event: &base::TokenEvent) -> Self {
         match event {
+            &base::TokenEvent::Recalled { tokens } => Self::Recalled(tokens),
             base::TokenEvent::Prompt(scored) => Self::Prompt(List::of(scored)),
             base::TokenEvent::Token { token, logprob } => Self::Token {
                 token: *token,
@@ -249,6 +252,7 @@ impl TryFrom<TokenEvent> for base::TokenEvent {
 
     fn try_from(wire: TokenEvent) -> Result<Self, Invalid> {
         Ok(match wire {
+            TokenEvent::Recalled(tokens) => Self::Recalled { tokens },
             TokenEvent::Prompt(scored) => Self::Prompt(scored.each()?),
             TokenEvent::Token { token, logprob } => Self::Token {
                 token,

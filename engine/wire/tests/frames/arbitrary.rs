@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use wire::peer::{Generate, PeerFrame};
-use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRow};
+use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
 use wire::worker::{FromWorker, Limits, PlanLink, ShardStart, Start, Stats, ToWorker};
 
 pub fn failure() -> impl Strategy<Value = Failure> {
@@ -146,6 +146,7 @@ fn token_logprob() -> impl Strategy<Value = TokenLogprob> {
 
 pub fn token_event() -> impl Strategy<Value = TokenEvent> {
     prop_oneof![
+        any::<u32>().prop_map(|tokens| TokenEvent::Recalled { tokens }),
         vec(token_logprob(), 0..5).prop_map(TokenEvent::Prompt),
         (any::<u32>(), option::of(token_logprob()))
             .prop_map(|(token, logprob)| TokenEvent::Token { token, logprob }),
@@ -514,12 +515,14 @@ pub fn plan_frame() -> impl Strategy<Value = PlanFrame> {
             tokens,
             outputs,
         });
+    let recall = (any::<u32>(), vec(any::<u32>(), 1..20))
+        .prop_map(|(slot, tokens)| StepRecall { slot, tokens });
     prop_oneof![
         1 => any::<(u32, [u8; 32])>().prop_map(|(rank, nonce)| PlanFrame::Hello { rank, nonce }),
         1 => any::<([u8; 32], [u8; 32])>().prop_map(|(nonce, proof)| PlanFrame::Challenge { nonce, proof }),
         1 => any::<[u8; 32]>().prop_map(|proof| PlanFrame::Proof { proof }),
         1 => Just(PlanFrame::Go),
-        4 => (vec(any::<u32>(), 0..6), vec(row, 0..6))
-            .prop_map(|(free, rows)| PlanFrame::Step(StepFrame { free, rows })),
+        4 => (vec(any::<u32>(), 0..6), vec(recall, 0..6), vec(row, 0..6))
+            .prop_map(|(free, recalls, rows)| PlanFrame::Step(StepFrame { free, recalls, rows })),
     ]
 }

@@ -26,6 +26,7 @@ fn step(tokens: Vec<u32>) -> PlanFrame {
     };
     PlanFrame::Step(StepFrame {
         free: vec![3],
+        recalls: Vec::new(),
         rows: vec![row],
     })
 }

@@ -1,6 +1,7 @@
 //! The text of a request is the same alone, in any company, cut into any chunks, joined late and resumed anywhere.
 
 use super::*;
+use crate::prefix::BLOCK_TOKENS;
 
 fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
     let sampling = prop_oneof![
@@ -30,8 +31,19 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
         ..sampling
     });
     let bias = prop::collection::btree_map(0..VOCABULARY, -5_f32..5.0, 0..3);
-    (
+    // Beginnings that several have in common, and what is each one's own.
+    let prompt = (
+        prop::collection::vec(0_u32..2, 0..3),
         prop::collection::vec(0..VOCABULARY, 1..40),
+    )
+        .prop_map(|(blocks, own)| {
+            let blocks = blocks.into_iter().flat_map(|block| [block; BLOCK_TOKENS]);
+            let tokens: Vec<TokenId> = blocks.chain(own).collect();
+            // With the longest answer it fits the context.
+            tokens[..tokens.len().min(40)].to_vec()
+        });
+    (
+        prompt,
         (sampling, bias),
         0_u32..150,
         prop::collection::vec("[a-z]{2,3}", 0..3),
@@ -68,13 +80,16 @@ fn any_requests() -> impl Strategy<Value = Vec<(TokenRequest, u32)>> {
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    (1_u32..6, 190_u64..300, 1_u32..20, 1_u32..8).prop_map(
-        |(slots_max, cache_tokens_max, prefill_chunk_tokens, scoring_chunk_tokens)| Limits {
-            slots_max,
-            cache_tokens_max,
-            prefill_chunk_tokens,
-            scoring_chunk_tokens,
-            ..LIMITS
+    (1_u32..6, 190_u64..300, 1_u32..4, 1_u32..20, 1_u32..8).prop_map(
+        |(slots_max, cache_tokens_max, stages, prefill_chunk_tokens, scoring_chunk_tokens)| {
+            Limits {
+                slots_max,
+                cache_tokens_max,
+                stages,
+                prefill_chunk_tokens,
+                scoring_chunk_tokens,
+                ..LIMITS
+            }
         },
     )
 }
