@@ -119,7 +119,15 @@ fn the_same_text_alone_batched_and_sharded() {
             Some(&TokenEvent::Finished(FinishReason::Length))
         );
     }
-    assert_eq!(single.answers(requests()), alone, "in one batch");
+    // All of them at once. What was computed before is found and changes nothing.
+    let again = single.answers(requests());
+    let found = |events: &Vec<TokenEvent>| matches!(events[0], TokenEvent::Recalled { .. });
+    assert!(again.iter().any(found), "{again:?}");
+    let all_tokens = |answers: &[Vec<TokenEvent>]| -> Vec<_> {
+        answers.iter().map(|events| tokens(events)).collect()
+    };
+    let alone = all_tokens(&alone);
+    assert_eq!(all_tokens(&again), alone, "in one batch");
     for (world, sharding) in [
         (2, Sharding::Pipeline),
         (2, Sharding::Tensor),
@@ -127,7 +135,7 @@ fn the_same_text_alone_batched_and_sharded() {
     ] {
         let mut cluster = Cluster::start(folder.path(), world, sharding);
         assert_eq!(
-            cluster.answers(requests()),
+            all_tokens(&cluster.answers(requests())),
             alone,
             "{sharding:?} over {world}"
         );
