@@ -2,7 +2,7 @@
 //!
 //! A beginning is kept in blocks of [`BLOCK_TOKENS`]. A block is named by a hash over itself and everything before it, so
 //! that the names alone form a radix tree, and whoever has the same tokens finds the same blocks. What a block holds is the
-//! backend's business. The idea: vLLM's automatic prefix caching and SGLang's `RadixAttention` (Zheng and others, 2023).
+//! backend's business. The idea: automatic prefix caching in vLLM and `RadixAttention` (Zheng and others, 2023).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
