@@ -4,30 +4,34 @@ use anyhow::Result;
 use tests::checkpoints::python;
 use tests::nodes::{Node, NodeOptions};
 
-#[test]
-fn the_official_openai_sdk_works() -> Result<()> {
+/// Runs a script of `tests/clients` against a node of its own, at the path where its dialect is.
+fn replay(script: &str, path: &str) -> Result<()> {
     let node = Node::start(&NodeOptions {
         model: Some("sprout".into()),
         ..NodeOptions::default()
     })?;
-    let printed = python(
-        "clients/openai_sdk.py",
-        &[&format!("http://127.0.0.1:{}/v1", node.port)],
-    )?;
+    let address = format!("http://127.0.0.1:{}{path}", node.port);
+    let printed = python(&format!("clients/{script}.py"), &[&address])?;
     assert_eq!(printed.trim(), "ok");
     Ok(())
 }
 
 #[test]
+fn the_official_openai_sdk_works() -> Result<()> {
+    replay("openai_sdk", "/v1")
+}
+
+#[test]
+fn the_official_openai_sdk_calls_tools() -> Result<()> {
+    replay("openai_tools", "/v1")
+}
+
+#[test]
 fn the_official_anthropic_sdk_works() -> Result<()> {
-    let node = Node::start(&NodeOptions {
-        model: Some("sprout".into()),
-        ..NodeOptions::default()
-    })?;
-    let printed = python(
-        "clients/anthropic_sdk.py",
-        &[&format!("http://127.0.0.1:{}", node.port)],
-    )?;
-    assert_eq!(printed.trim(), "ok");
-    Ok(())
+    replay("anthropic_sdk", "")
+}
+
+#[test]
+fn the_official_anthropic_sdk_calls_tools() -> Result<()> {
+    replay("anthropic_tools", "")
 }

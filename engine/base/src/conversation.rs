@@ -15,6 +15,17 @@ pub struct Conversation {
     pub effort: Option<Effort>,
 }
 
+impl Conversation {
+    /// The tools of which one must be called; none where the model may choose not to.
+    pub fn must_call(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.iter().filter(|tool| match &self.tool_choice {
+            ToolChoice::Auto | ToolChoice::None => false,
+            ToolChoice::Required => true,
+            ToolChoice::Named(name) => tool.name == *name,
+        })
+    }
+}
+
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

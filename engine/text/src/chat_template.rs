@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
-use base::{Conversation, Role};
-use minijinja::value::Kwargs;
+use base::{Conversation, Effort, Message, Role, Tool, ToolCall};
+use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, State, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::calendar::strftime;
 use crate::tokenizer::{read_capped, read_json};
@@ -111,6 +111,12 @@ impl ChatTemplate {
         })
     }
 
+    /// The template as it came.
+    pub fn source(&self) -> String {
+        let template = self.environment.get_template(NAME);
+        template.map_or_else(|_| String::new(), |template| template.source().to_owned())
+    }
+
     /// The text that the model continues with its answer. `unix_seconds` is the time for templates that print it.
     pub fn render(
         &self,
@@ -123,17 +129,19 @@ impl ChatTemplate {
         environment.add_function("strftime_now", move |format: &str| {
             strftime(format, unix_seconds)
         });
-        let rendered: Vec<Value> = messages
-            .iter()
-            .map(|message| context! { role => role_name(message.role), content => message.content.as_str() })
-            .collect();
+        let rendered: Vec<Value> = messages.iter().map(message_value).collect();
+        let effort = conversation.effort;
+        let thinks = effort.map(|effort| effort != Effort::Off);
         let values = context! {
             messages => rendered,
             add_generation_prompt => true,
-            tools => (),
+            tools => tools_value(&conversation.tools),
             documents => (),
             bos_token => self.special.bos.as_deref().unwrap_or_default(),
             eos_token => self.special.eos.as_deref().unwrap_or_default(),
+            enable_thinking => thinks.map_or(Value::UNDEFINED, Value::from),
+            thinking => thinks.map_or(Value::UNDEFINED, Value::from),
+            reasoning_effort => effort.and_then(effort_name).map_or(Value::UNDEFINED, Value::from),
         };
         let template = environment
             .get_template(NAME)
@@ -141,6 +149,60 @@ impl ChatTemplate {
         template
             .render(values)
             .map_err(|error| render_error(&error))
+    }
+}
+
+/// A message as templates know it from Hugging Face; what it does not have is not there.
+fn message_value(message: &Message) -> Value {
+    let mut fields = json!({"role": role_name(message.role), "content": message.content});
+    if !message.reasoning.is_empty() {
+        fields["reasoning_content"] = message.reasoning.as_str().into();
+    }
+    if !message.tool_calls.is_empty() {
+        fields["tool_calls"] = message.tool_calls.iter().map(call_json).collect();
+    }
+    if let Some(id) = &message.tool_call_id {
+        fields["tool_call_id"] = id.as_str().into();
+    }
+    if let Some(name) = &message.name {
+        fields["name"] = name.as_str().into();
+    }
+    Value::from(Serde(fields))
+}
+
+/// Arguments are a mapping, as most templates expect; what is none is given as it is.
+fn call_json(call: &ToolCall) -> Json {
+    let arguments: Json = serde_json::from_str(&call.arguments)
+        .unwrap_or_else(|_| Json::String(call.arguments.clone()));
+    json!({
+        "id": call.id, "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    })
+}
+
+fn tools_value(tools: &[Tool]) -> Value {
+    if tools.is_empty() {
+        return Value::from(());
+    }
+    let value = |tool: &Tool| {
+        let parameters: Json = serde_json::from_str(&tool.parameters).unwrap_or(Json::Null);
+        let mut function = json!({"name": tool.name});
+        if let Some(description) = &tool.description {
+            function["description"] = description.as_str().into();
+        }
+        function["parameters"] = parameters;
+        Value::from(Serde(json!({"type": "function", "function": function})))
+    };
+    tools.iter().map(value).collect()
+}
+
+/// What templates that can be told how much to think call it.
+fn effort_name(effort: Effort) -> Option<&'static str> {
+    match effort {
+        Effort::Off => None,
+        Effort::Low => Some("low"),
+        Effort::Medium => Some("medium"),
+        Effort::High => Some("high"),
     }
 }
 

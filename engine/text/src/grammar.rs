@@ -14,7 +14,7 @@ use llguidance::api::StopReason;
 
 use crate::Tokenizer;
 pub use mask::Mask;
-pub use source::kept_to;
+pub(crate) use source::{kept_to, unanchored};
 pub(crate) use vocabulary::Vocabulary;
 
 /// Why a grammar cannot be obeyed.

@@ -1,9 +1,10 @@
 //! Text in and out of tokens: tokenizer, chat template, and the incremental way back with stop strings; and which tokens
-//! a grammar allows.
+//! a grammar allows; and what of an answer is thought, said or called.
 //!
 //! Everything is pure once loaded: the same tokens give the same text however they are divided into calls. Never: a
 //! model, HTTP, a clock (the time of day that some templates print is an argument).
 
+pub mod answer;
 mod calendar;
 mod chat_template;
 pub mod grammar;

@@ -8,7 +8,8 @@
 pub struct StopStrings {
     stops: Vec<String>,
     held: String,
-    stopped: bool,
+    /// Which of them has come.
+    found: Option<usize>,
 }
 
 impl StopStrings {
@@ -17,18 +18,18 @@ impl StopStrings {
         Self {
             stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
             held: String::new(),
-            stopped: false,
+            found: None,
         }
     }
 
     /// The text that can no longer be part of a stop string. After a stop string nothing comes any more.
     pub fn push(&mut self, text: &str) -> String {
-        if self.stopped {
+        if self.stopped() {
             return String::new();
         }
         self.held.push_str(text);
-        if let Some(start) = self.first_match() {
-            self.stopped = true;
+        if let Some((start, which)) = self.first_match() {
+            self.found = Some(which);
             self.held.truncate(start);
             return std::mem::take(&mut self.held);
         }
@@ -38,7 +39,12 @@ impl StopStrings {
 
     /// Whether a stop string has come.
     pub fn stopped(&self) -> bool {
-        self.stopped
+        self.found.is_some()
+    }
+
+    /// The stop string that has come.
+    pub fn found(&self) -> Option<&str> {
+        self.found.map(|which| self.stops[which].as_str())
     }
 
     /// What is still held back, when no more text comes.
@@ -46,13 +52,14 @@ impl StopStrings {
         self.held
     }
 
-    /// Where the stop string that is complete first begins; of several that end together, the longest.
-    fn first_match(&self) -> Option<usize> {
-        let matches = self.stops.iter().filter_map(|stop| {
+    /// Where the stop string that is complete first begins, and which it is; of several that end together, the longest.
+    fn first_match(&self) -> Option<(usize, usize)> {
+        let stops = self.stops.iter().enumerate();
+        let matches = stops.filter_map(|(which, stop)| {
             let start = self.held.find(stop.as_str())?;
-            Some((start + stop.len(), start))
+            Some((start + stop.len(), start, which))
         });
-        matches.min().map(|(_, start)| start)
+        matches.min().map(|(_, start, which)| (start, which))
     }
 
     /// Length of the longest end of the held text that a stop string begins with.

@@ -14,6 +14,8 @@ pub struct TextStream {
     stops: StopStrings,
     /// The first byte is still to come, and would be dropped if it is a space.
     strip_space: bool,
+    /// Special tokens that are text nevertheless.
+    shown: Vec<TokenId>,
 }
 
 /// Where a text begins.
@@ -45,14 +47,22 @@ impl TextStream {
             characters: Utf8Decoder::default(),
             stops: StopStrings::new(stop),
             strip_space,
+            shown: Vec::new(),
         }
+    }
+
+    /// Special tokens among `tokens` are text as well.
+    #[must_use]
+    pub fn showing(mut self, tokens: Vec<TokenId>) -> Self {
+        self.shown = tokens;
+        self
     }
 
     /// The text that a token completes. Special tokens and unknown ids have none.
     pub fn push(&mut self, token: TokenId) -> Piece {
         let table = self.tokenizer.token_bytes();
         let mut bytes = match table.get(token) {
-            Some(bytes) if !table.is_special(token) => bytes,
+            Some(bytes) if !table.is_special(token) || self.shown.contains(&token) => bytes,
             _ => &[],
         };
         if self.strip_space && !bytes.is_empty() {
@@ -64,6 +74,11 @@ impl TextStream {
             text: self.stops.push(&text),
             stopped: self.stops.stopped(),
         }
+    }
+
+    /// The stop string that ended the answer.
+    pub fn stop(&self) -> Option<&str> {
+        self.stops.found()
     }
 
     /// What was held back, when the answer ended by itself.

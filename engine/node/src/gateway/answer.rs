@@ -9,6 +9,7 @@ use base::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use text::answer::AnswerParser;
 use text::{TextStream, Tokenizer};
 
 use super::generation::Generation;
@@ -28,6 +29,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Teller {
     tokenizer: Arc<Tokenizer>,
     text: Option<TextStream>,
+    /// Tells what is said from what is thought and called; without it all is said.
+    parser: Option<AnswerParser>,
     wanted: Wanted,
     prompt: Vec<TokenId>,
     stop_tokens: Vec<TokenId>,
@@ -36,6 +39,8 @@ pub(crate) struct Teller {
     /// Tokens of the prompt that were computed before.
     recalled: u32,
     generated: u32,
+    /// Those of them that the model thought.
+    reasoned: u32,
 }
 
 impl Teller {
@@ -43,18 +48,21 @@ impl Teller {
     pub(crate) fn new(
         tokenizer: Arc<Tokenizer>,
         text: TextStream,
+        parser: Option<AnswerParser>,
         wanted: Wanted,
         request: &base::TokenRequest,
     ) -> Self {
         Self {
             tokenizer,
             text: Some(text),
+            parser,
             wanted,
             prompt: request.prompt.clone(),
             stop_tokens: request.stop_tokens.clone(),
             echoed: Vec::new(),
             recalled: 0,
             generated: 0,
+            reasoned: 0,
         }
     }
 
@@ -115,42 +123,52 @@ impl Teller {
         let Some(text) = &mut self.text else {
             return Vec::new();
         };
-        let piece = text.push(token);
+        let added = text.push(token);
         let tokens: Vec<ScoredToken> = match logprob {
             Some(logprob) if self.wanted.scored => vec![self.scored(logprob)],
             Some(_) | None => Vec::new(),
         };
-        let mut events = Vec::new();
-        if !piece.text.is_empty() || !tokens.is_empty() {
-            events.push(GenerateEvent::Delta {
-                piece: Piece::Text(piece.text),
-                tokens,
-            });
-        }
-        if piece.stopped {
-            // The worker sees the same and says so; there is no need to wait for it.
+        let thought_before = self.is_reasoning();
+        let pieces = self.pieces(added.text);
+        self.reasoned += u32::from(thought_before || self.is_reasoning());
+        let mut events = deltas(pieces, tokens);
+        let called = self.parser.as_ref().is_some_and(AnswerParser::is_over);
+        if added.stopped || called {
+            // The worker sees the same stop string and says so; there is no need to wait for it.
             events.extend(self.finish(FinishReason::Stop));
         }
         events
     }
 
-    fn finish(&mut self, reason: FinishReason) -> Vec<GenerateEvent> {
-        let mut events = Vec::new();
-        let rest = self.text.take().map(TextStream::finish);
-        if let Some(text) = rest.filter(|text| !text.is_empty()) {
-            events.push(GenerateEvent::Delta {
-                piece: Piece::Text(text),
-                tokens: Vec::new(),
-            });
+    fn is_reasoning(&self) -> bool {
+        self.parser.as_ref().is_some_and(AnswerParser::is_reasoning)
+    }
+
+    fn pieces(&mut self, text: String) -> Vec<Piece> {
+        match &mut self.parser {
+            Some(parser) => parser.push(&text),
+            None => vec![Piece::Text(text)],
         }
+    }
+
+    fn finish(&mut self, reason: FinishReason) -> Vec<GenerateEvent> {
+        let mut stop = None;
+        let mut pieces = Vec::new();
+        if let Some(text) = self.text.take() {
+            stop = text.stop().map(str::to_owned);
+            pieces = self.pieces(text.finish());
+        }
+        let held = self.parser.take().map(AnswerParser::finish);
+        pieces.extend(held.unwrap_or_default());
+        let mut events = deltas(pieces, Vec::new());
         events.push(GenerateEvent::Finished {
             reason,
-            stop: None,
+            stop,
             usage: Usage {
                 prompt_tokens: self.prompt.len() as u32,
                 cached_tokens: self.recalled,
                 completion_tokens: self.generated,
-                ..Usage::default()
+                reasoning_tokens: self.reasoned,
             },
         });
         events
@@ -176,6 +194,32 @@ impl Teller {
                 .map(|(token, logprob)| (token, bytes(token), logprob))
                 .collect(),
         }
+    }
+}
+
+/// What pieces tell, the tokens behind them with the first.
+fn deltas(pieces: Vec<Piece>, tokens: Vec<ScoredToken>) -> Vec<GenerateEvent> {
+    let mut pieces: Vec<Piece> = pieces
+        .into_iter()
+        .filter(|piece| !is_empty(piece))
+        .collect();
+    if pieces.is_empty() && !tokens.is_empty() {
+        pieces.push(Piece::Text(String::new()));
+    }
+    let mut tokens = Some(tokens);
+    let delta = |piece| GenerateEvent::Delta {
+        piece,
+        tokens: tokens.take().unwrap_or_default(),
+    };
+    pieces.into_iter().map(delta).collect()
+}
+
+fn is_empty(piece: &Piece) -> bool {
+    match piece {
+        Piece::Text(text) | Piece::Reasoning(text) | Piece::Arguments { text, .. } => {
+            text.is_empty()
+        }
+        Piece::ToolCall { .. } => false,
     }
 }
 

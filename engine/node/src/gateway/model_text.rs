@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::{ErrorCode, Failure, Fingerprint, Sampling};
+use text::answer::AnswerFormat;
 use text::{ChatTemplate, TemplateError, Tokenizer, TokenizerError};
 
 use crate::words;
@@ -16,10 +17,17 @@ const MODELS_MAX: usize = 4;
 pub(crate) struct ModelText {
     /// Text to tokens and back.
     pub(crate) tokenizer: Arc<Tokenizer>,
-    /// Conversation to text; a model that was never taught to chat has none.
-    pub(crate) template: Option<ChatTemplate>,
+    /// What a model has that was taught to chat.
+    pub(crate) chat: Option<Chat>,
     /// How its makers recommend to sample it.
     pub(crate) recommended: Sampling,
+}
+
+/// How a conversation becomes text, and an answer becomes more than that.
+#[derive(Debug)]
+pub(crate) struct Chat {
+    pub(crate) template: ChatTemplate,
+    pub(crate) format: AnswerFormat,
 }
 
 impl ModelText {
@@ -27,9 +35,13 @@ impl ModelText {
     fn load(folder: &Path) -> Result<Self, Failure> {
         let tokenizer = Tokenizer::load(folder).map_err(|error| unreadable(&error))?;
         let template = ChatTemplate::load(folder).map_err(|error| bad_template(&error))?;
+        let chat = template.map(|template| Chat {
+            format: AnswerFormat::of(&template, &tokenizer),
+            template,
+        });
         Ok(Self {
             tokenizer: Arc::new(tokenizer),
-            template,
+            chat,
             recommended: text::recommended_sampling(folder).map_err(|error| unreadable(&error))?,
         })
     }

@@ -1,14 +1,14 @@
 //! A request in text becomes one in tokens: rendered, tokenized, checked against the model's limits. Pure.
 
 use base::{
-    Conversation, ErrorCode, Failure, GenerateRequest, Grammar, Message, Prompt, Role, TokenId,
-    TokenRequest, ToolChoice,
+    Conversation, ErrorCode, Failure, GenerateRequest, Grammar, Prompt, TokenId, TokenRequest,
 };
+use text::answer::AnswerParser;
 use text::grammar::{self, GrammarError};
 use text::{Framing, RenderError, TextStart, TextStream, Tokenizer};
 
 use super::answer::{Teller, Wanted};
-use super::model_text::ModelText;
+use super::model_text::{Chat, ModelText};
 use crate::words;
 
 /// What a model takes.
@@ -35,10 +35,11 @@ pub(crate) fn prepare(
     limits: ModelLimits,
     unix_seconds: i64,
 ) -> Result<Prepared, Failure> {
-    let (prompt, start) = tokens_of(&ask.prompt, text, unix_seconds)?;
+    let opening = opening(&ask.prompt, ask.grammar, text, unix_seconds)?;
+    let prompt = opening.tokens;
     check_vocabulary(&prompt, &ask.stop_tokens, limits)?;
-    if let Some(grammar) = &ask.grammar {
-        check_grammar(grammar, &text.tokenizer)?;
+    if let Some(grammar) = &opening.grammar {
+        check_grammar(grammar, &ask.prompt, &text.tokenizer)?;
     }
     let max_tokens = answer_tokens(prompt.len(), ask.max_tokens, limits)?;
     let mut stop_tokens = ask.stop_tokens;
@@ -63,40 +64,80 @@ pub(crate) fn prepare(
         stop_tokens,
         logprobs: ask.logprobs,
         prompt_logprobs: ask.echo && scored,
-        grammar: ask.grammar,
+        grammar: opening.grammar,
         logit_bias: ask.logit_bias,
     };
-    let stream = TextStream::new(text.tokenizer.clone(), ask.stop, start);
-    let teller = Teller::new(text.tokenizer.clone(), stream, wanted, &request);
+    let stream = TextStream::new(text.tokenizer.clone(), ask.stop, opening.start);
+    let teller = Teller::new(
+        text.tokenizer.clone(),
+        stream.showing(opening.marks),
+        opening.parser,
+        wanted,
+        &request,
+    );
     Ok(Prepared { request, teller })
 }
 
-fn tokens_of(
+/// What an answer goes on from, and how it is to be.
+struct Opening {
+    tokens: Vec<TokenId>,
+    start: TextStart,
+    /// Special tokens that are read as marks.
+    marks: Vec<TokenId>,
+    /// What tells what is said from the rest, in a conversation.
+    parser: Option<AnswerParser>,
+    grammar: Option<Grammar>,
+}
+
+fn opening(
     prompt: &Prompt,
+    grammar: Option<Grammar>,
     text: &ModelText,
     unix_seconds: i64,
-) -> Result<(Vec<TokenId>, TextStart), Failure> {
-    let encode = |words: &str, framing: Framing| {
-        let tokens = text.tokenizer.encode(words, framing);
-        tokens.map_err(|error| words::failure(ErrorCode::InvalidRequest, &error.to_string()))
+) -> Result<Opening, Failure> {
+    let continuation = |tokens: Vec<TokenId>, grammar: Option<Grammar>| Opening {
+        tokens,
+        start: TextStart::Continuation,
+        marks: Vec::new(),
+        parser: None,
+        grammar,
     };
-    let (tokens, start) = match prompt {
+    let opening = match prompt {
         Prompt::Chat(conversation) => {
-            refuse_tools(conversation)?;
-            let template = text.template.as_ref().ok_or_else(no_template)?;
-            let rendered = template
-                .render(conversation, unix_seconds)
-                .map_err(|error| not_rendered(&error))?;
-            (encode(&rendered, Framing::Bare)?, TextStart::OfText)
+            of_conversation(conversation, grammar.as_ref(), text, unix_seconds)?
         }
-        Prompt::Text(words) => (encode(words, Framing::Whole)?, TextStart::Continuation),
-        Prompt::Tokens(tokens) => (tokens.clone(), TextStart::Continuation),
+        Prompt::Text(words) => continuation(encode(words, Framing::Whole, text)?, grammar),
+        Prompt::Tokens(tokens) => continuation(tokens.clone(), grammar),
     };
-    if tokens.is_empty() {
+    if opening.tokens.is_empty() {
         let failure = Failure::new(ErrorCode::InvalidRequest, "the prompt has no tokens");
         return Err(failure.hint("send at least one").param("prompt"));
     }
-    Ok((tokens, start))
+    Ok(opening)
+}
+
+fn of_conversation(
+    conversation: &Conversation,
+    asked: Option<&Grammar>,
+    text: &ModelText,
+    unix_seconds: i64,
+) -> Result<Opening, Failure> {
+    let Chat { template, format } = text.chat.as_ref().ok_or_else(no_template)?;
+    let rendered = template
+        .render(&format.told(conversation), unix_seconds)
+        .map_err(|error| not_rendered(&error))?;
+    Ok(Opening {
+        tokens: encode(&rendered, Framing::Bare, text)?,
+        start: TextStart::OfText,
+        marks: format.marks(&text.tokenizer),
+        parser: Some(format.parser(conversation, &rendered)),
+        grammar: format.grammar(conversation, asked, &rendered)?,
+    })
+}
+
+fn encode(words: &str, framing: Framing, text: &ModelText) -> Result<Vec<TokenId>, Failure> {
+    let tokens = text.tokenizer.encode(words, framing);
+    tokens.map_err(|error| words::failure(ErrorCode::InvalidRequest, &error.to_string()))
 }
 
 /// The prompt as text: what the client wrote, where it wrote text.
@@ -124,9 +165,25 @@ fn check_vocabulary(
 }
 
 /// A grammar that rank 0 could not obey is refused before it gets there.
-fn check_grammar(grammar: &Grammar, tokenizer: &Tokenizer) -> Result<(), Failure> {
-    let compiled = grammar::compile(tokenizer, grammar);
-    compiled.map(drop).map_err(|error| not_obeyed(&error))
+fn check_grammar(grammar: &Grammar, prompt: &Prompt, tokenizer: &Tokenizer) -> Result<(), Failure> {
+    let Err(error) = grammar::compile(tokenizer, grammar) else {
+        return Ok(());
+    };
+    Err(bad_tool(prompt, tokenizer).unwrap_or_else(|| not_obeyed(&error)))
+}
+
+/// What is wrong with the tool that must be called, if that is what is wrong.
+fn bad_tool(prompt: &Prompt, tokenizer: &Tokenizer) -> Option<Failure> {
+    let Prompt::Chat(conversation) = prompt else {
+        return None;
+    };
+    conversation.must_call().find_map(|tool| {
+        let schema = Grammar::JsonSchema(tool.parameters.clone());
+        let error = grammar::compile(tokenizer, &schema).err()?;
+        let mut failure = not_obeyed(&error).param("tools");
+        failure.message = format!("tool {:?}: {}", tool.name, failure.message);
+        Some(failure)
+    })
 }
 
 fn not_obeyed(error: &GrammarError) -> Failure {
@@ -160,19 +217,6 @@ fn answer_tokens(
             Err(failure.hint("shorten the prompt or ask for fewer tokens"))
         }
     }
-}
-
-/// What a model calls is not told from what it says yet.
-fn refuse_tools(conversation: &Conversation) -> Result<(), Failure> {
-    let offered = !conversation.tools.is_empty() && conversation.tool_choice != ToolChoice::None;
-    let called = |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
-    if !offered && !conversation.messages.iter().any(called) {
-        return Ok(());
-    }
-    let failure = Failure::new(ErrorCode::InvalidRequest, "tools are not supported yet");
-    Err(failure
-        .hint("leave out tools, and calls of them")
-        .param("tools"))
 }
 
 fn no_template() -> Failure {
@@ -216,26 +260,6 @@ mod tests {
     }
 
     #[test]
-    fn tools_are_refused_and_not_forgotten() {
-        let mut talk = Conversation::default();
-        assert!(refuse_tools(&talk).is_ok());
-        talk.tools.push(base::Tool {
-            name: "now".to_owned(),
-            description: None,
-            parameters: "{}".to_owned(),
-            strict: false,
-        });
-        assert_eq!(
-            refuse_tools(&talk).unwrap_err().param.as_deref(),
-            Some("tools")
-        );
-        talk.tool_choice = ToolChoice::None;
-        assert!(refuse_tools(&talk).is_ok());
-        talk.messages.push(Message::new(Role::Tool, "noon"));
-        assert!(refuse_tools(&talk).is_err());
-    }
-
-    #[test]
     fn tokens_outside_the_vocabulary_are_refused_by_name() {
         assert!(check_vocabulary(&[0, 49], &[49], LIMITS).is_ok());
         let prompt = check_vocabulary(&[50], &[], LIMITS).unwrap_err();
@@ -249,7 +273,8 @@ mod tests {
         let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
         let tokenizer = Tokenizer::load(sprout.as_ref()).unwrap();
         let good = Grammar::JsonSchema(r#"{"type": "object"}"#.into());
-        assert_eq!(check_grammar(&good, &tokenizer), Ok(()));
+        let prompt = Prompt::Tokens(Vec::new());
+        assert_eq!(check_grammar(&good, &prompt, &tokenizer), Ok(()));
         for (bad, place) in [
             (
                 Grammar::JsonSchema(r#"{"type": "objekt"}"#.into()),
@@ -257,7 +282,7 @@ mod tests {
             ),
             (Grammar::Lark("start: a\nb: \"c\"".into()), "1(8)"),
         ] {
-            let failure = check_grammar(&bad, &tokenizer).unwrap_err();
+            let failure = check_grammar(&bad, &prompt, &tokenizer).unwrap_err();
             assert_eq!(failure.code, ErrorCode::InvalidRequest);
             assert_eq!(failure.param.as_deref(), Some("response_format"));
             assert!(failure.message.contains(place), "{failure}");

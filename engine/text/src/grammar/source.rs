@@ -109,7 +109,7 @@ fn exact(pattern: &str) -> String {
 
 /// A regular expression matches an answer as a whole, so marks of its beginning and end say nothing, and `llguidance`
 /// does not know them.
-fn unanchored(text: &str) -> &str {
+pub fn unanchored(text: &str) -> &str {
     let text = text.strip_prefix('^').unwrap_or(text);
     match text.strip_suffix('$') {
         Some(rest) if !ends_in_the_middle_of_an_escape(rest) => rest,

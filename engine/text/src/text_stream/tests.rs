@@ -81,3 +81,15 @@ proptest! {
         prop_assert_eq!(texts.concat(), text.split(&stop).next().unwrap_or_default());
     }
 }
+
+#[test]
+fn a_special_token_is_text_only_where_it_is_shown() {
+    let tokenizer = byte_level();
+    let mark = tokenizer.token("<|end|>").unwrap();
+    let tokenizer = Arc::new(tokenizer);
+    let stream = || TextStream::new(tokenizer.clone(), vec![], TextStart::OfText);
+    assert_eq!(stream().push(mark).text, "");
+    let shown = stream().showing(vec![mark]).push(mark).text;
+    assert_eq!(shown.as_bytes(), tokenizer.bytes_of(mark));
+    assert!(!shown.is_empty());
+}
