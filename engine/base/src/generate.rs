@@ -1,5 +1,7 @@
 //! One generation as every API dialect asks for it and receives it: neutral, validated, in text.
 
+use std::time::Duration;
+
 use crate::{Conversation, Grammar, RequestId, TokenId};
 
 /// A validated request for one answer.
@@ -29,6 +31,17 @@ pub struct GenerateRequest {
     pub grammar: Option<Grammar>,
     /// Added to the logits of these tokens before anything else. At most 1024; finite.
     pub logit_bias: Vec<(TokenId, f32)>,
+    /// How long the model stays loaded after this; `None` leaves it to the node.
+    pub keep_alive: Option<KeepAlive>,
+}
+
+/// How long a model stays loaded after a request. The last request to say so decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// Until its memory is needed or somebody unloads it.
+    Forever,
+    /// So long without another request; zero unloads it as soon as nobody uses it.
+    For(Duration),
 }
 
 /// What a generation continues.

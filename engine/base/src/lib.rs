@@ -5,6 +5,7 @@
 pub mod card;
 pub mod condition;
 pub mod conversation;
+pub mod embed;
 pub mod failure;
 pub mod generate;
 pub mod ids;
@@ -15,10 +16,11 @@ pub mod tokens;
 pub use card::{LayerCost, ModelCard};
 pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
 pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolCall, ToolChoice};
+pub use embed::{EmbedInput, EmbedRequest, Embedded};
 pub use failure::{ErrorCode, Failure};
 pub use generate::{
-    AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, Penalties, Piece,
-    Prompt, Sampling, ScoredToken, Usage,
+    AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, KeepAlive,
+    Penalties, Piece, Prompt, Sampling, ScoredToken, Usage,
 };
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
 pub use record::{

@@ -16,7 +16,7 @@ mod view;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{ErrorCode, Failure, GenerateRequest, InstanceId};
+use base::{EmbedRequest, Embedded, ErrorCode, Failure, GenerateRequest, InstanceId};
 use cluster::InstanceView;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -166,6 +166,11 @@ impl serve::Gateway for NodeGateway {
 
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>> {
         self.answer(request).boxed()
+    }
+
+    fn embed(&self, _request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, Failure>> {
+        let failure = Failure::new(ErrorCode::NotFound, "embeddings are not here yet");
+        std::future::ready(Err(failure)).boxed()
     }
 
     fn changes(&self) -> watch::Receiver<Arc<serve::view::ClusterView>> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    Failure, GenerateEvent, GenerateRequest, InstanceId, NodeId, ShardPlan, ShardingChoice,
+    EmbedRequest, Embedded, Failure, GenerateEvent, GenerateRequest, InstanceId, NodeId, ShardPlan,
+    ShardingChoice,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -29,6 +30,9 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Starts a generation. Whatever can be refused before the first token is refused here, not in the stream.
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>>;
+
+    /// The vectors of some texts.
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, Failure>>;
 
     /// The cluster as it is now, and a wake-up whenever it changes.
     fn changes(&self) -> watch::Receiver<Arc<ClusterView>>;

@@ -71,6 +71,7 @@ fn request(
                 .map_or(Ok(None), |format| grammar(format, "output_format"))?,
         },
         logit_bias: Vec::new(),
+        keep_alive: None,
     })
 }
 

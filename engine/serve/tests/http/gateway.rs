@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{
-    EchoedPrompt, ErrorCode, Failure, FinishReason, GenerateEvent, GenerateRequest,
-    InstanceActivity, InstanceId, Level, LinkKind, ModelId, NodeId, Piece, Pressure, Prompt,
-    ScoredToken, Shard, ShardPlan, Sharding, TensorSlice, Usage,
+    EchoedPrompt, EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure, FinishReason,
+    GenerateEvent, GenerateRequest, InstanceActivity, InstanceId, Level, LinkKind, ModelId, NodeId,
+    Piece, Pressure, Prompt, ScoredToken, Shard, ShardPlan, Sharding, TensorSlice, Usage,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -292,6 +292,20 @@ impl Gateway for TestGateway {
 
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>> {
         async move { self.start(&request) }.boxed()
+    }
+
+    /// Three numbers for each input, which say how long it is.
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, Failure>> {
+        let vector = |input: &EmbedInput| match input {
+            EmbedInput::Text(text) => vec![text.len() as f32, 0.25, -0.5],
+            EmbedInput::Tokens(tokens) => vec![tokens.len() as f32, 0.25, -0.5],
+        };
+        let embedded = Embedded {
+            model: request.model,
+            vectors: request.inputs.iter().map(vector).collect(),
+            prompt_tokens: 3 * request.inputs.len() as u32,
+        };
+        async { Ok(embedded) }.boxed()
     }
 
     fn changes(&self) -> watch::Receiver<Arc<ClusterView>> {

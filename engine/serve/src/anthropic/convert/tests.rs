@@ -168,6 +168,7 @@ fn a_request_with_everything() {
                 ),
             ),
             logit_bias: [],
+            keep_alive: None,
         }"#]].assert_eq(&format!("{:#?}", asked.request));
 }
 

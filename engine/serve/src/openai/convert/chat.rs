@@ -39,6 +39,7 @@ pub(super) fn requests(
         ignore_eos: shared.ignore_eos,
         grammar: format::grammar(format, shared.grammar)?,
         logit_bias: shared.logit_bias,
+        keep_alive: None,
     };
     Ok(sampling::each_answer(request, shared.answers, fresh))
 }

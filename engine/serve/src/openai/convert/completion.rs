@@ -35,6 +35,7 @@ pub(super) fn requests(
             ignore_eos: shared.ignore_eos,
             grammar: shared.grammar.clone(),
             logit_bias: shared.logit_bias.clone(),
+            keep_alive: None,
         };
         requests.extend(sampling::each_answer(request, shared.answers, fresh));
     }

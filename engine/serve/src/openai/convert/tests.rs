@@ -144,6 +144,7 @@ fn a_chat_request_with_everything() {
                         ignore_eos: false,
                         grammar: None,
                         logit_bias: [],
+                        keep_alive: None,
                     },
                 ],
                 answers: 1,
@@ -195,6 +196,7 @@ fn a_completion_request_with_everything() {
                         ignore_eos: true,
                         grammar: None,
                         logit_bias: [],
+                        keep_alive: None,
                     },
                     GenerateRequest {
                         id: RequestId(e6984080bab12a02),
@@ -228,6 +230,7 @@ fn a_completion_request_with_everything() {
                         ignore_eos: true,
                         grammar: None,
                         logit_bias: [],
+                        keep_alive: None,
                     },
                 ],
                 answers: 1,

@@ -105,6 +105,7 @@ pub(super) fn parse(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
             ignore_eos: false,
             grammar: format.map_or(Ok(None), |Object(format)| grammar(format))?,
             logit_bias: Vec::new(),
+            keep_alive: None,
         },
         turns,
         instructions: fields.instructions,

@@ -1,0 +1,38 @@
+//! What a model makes of texts as vectors.
+
+use crate::{KeepAlive, RequestId, TokenId};
+
+/// A validated request for the vectors of some texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbedRequest {
+    /// Names the request in logs.
+    pub id: RequestId,
+    /// The model as the client wrote it; resolved by the gateway.
+    pub model: String,
+    /// What to embed, at least one.
+    pub inputs: Vec<EmbedInput>,
+    /// Whether an input that is longer than the model's context is cut at its end; otherwise it is refused.
+    pub truncate: bool,
+    /// How long the model stays loaded after this; `None` leaves it to the node.
+    pub keep_alive: Option<KeepAlive>,
+}
+
+/// One text to embed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmbedInput {
+    /// Raw text.
+    Text(String),
+    /// Token ids, taken as they are.
+    Tokens(Vec<TokenId>),
+}
+
+/// The vectors of a request's inputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// The model's own name, whatever alias the request used.
+    pub model: String,
+    /// One for each input, in order, of length 1 (Euclidean norm) and all with as many dimensions as the model is wide.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of all inputs together, special tokens included.
+    pub prompt_tokens: u32,
+}
