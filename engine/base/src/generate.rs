@@ -49,10 +49,27 @@ pub enum KeepAlive {
 pub enum Prompt {
     /// A conversation, rendered with the model's chat template.
     Chat(Conversation),
+    /// A conversation, rendered with this chat template in the place of the model's own.
+    Templated {
+        /// What is said.
+        conversation: Conversation,
+        /// The template's source, in Jinja.
+        template: String,
+    },
     /// Raw text.
     Text(String),
     /// Token ids, taken as they are.
     Tokens(Vec<TokenId>),
+}
+
+impl Prompt {
+    /// The conversation that it is, if it is one.
+    pub fn conversation(&self) -> Option<&Conversation> {
+        match self {
+            Self::Chat(conversation) | Self::Templated { conversation, .. } => Some(conversation),
+            Self::Text(_) | Self::Tokens(_) => None,
+        }
+    }
 }
 
 /// How the next token is chosen. Temperature first, then top-k, top-p and min-p cut the distribution.

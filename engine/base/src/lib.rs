@@ -5,17 +5,20 @@
 pub mod card;
 pub mod condition;
 pub mod conversation;
+pub mod derived;
 pub mod embed;
 pub mod failure;
 pub mod generate;
 pub mod ids;
 pub mod record;
+pub mod shape;
 pub mod shard;
 pub mod tokens;
 
 pub use card::{LayerCost, ModelCard};
 pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
 pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolCall, ToolChoice};
+pub use derived::{DerivedModel, Parameters};
 pub use embed::{EmbedInput, EmbedRequest, Embedded};
 pub use failure::{ErrorCode, Failure};
 pub use generate::{
@@ -26,5 +29,6 @@ pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
 pub use record::{
     InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
 };
+pub use shape::{ModelShape, TensorInfo};
 pub use shard::{Shard, ShardPlan, ShardSpec, Sharding, ShardingChoice, TensorSlice};
 pub use tokens::{TokenEvent, TokenLogprob, TokenRequest};

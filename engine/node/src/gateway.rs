@@ -7,6 +7,7 @@ mod answer;
 mod generation;
 mod membership;
 mod model_text;
+mod models;
 mod opening;
 mod prepare;
 mod route;
@@ -16,7 +17,7 @@ mod view;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{EmbedRequest, Embedded, ErrorCode, Failure, GenerateRequest, InstanceId};
+use base::{DerivedModel, EmbedRequest, Embedded, ErrorCode, Failure, GenerateRequest, InstanceId};
 use cluster::InstanceView;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -24,7 +25,7 @@ use futures::{FutureExt, StreamExt};
 use serve::membership as served;
 use serve::settings::SettingsChange;
 use serve::user_data::UserData;
-use serve::{GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
+use serve::{GenerateStream, ModelDescription, ModelInfo, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
 pub(crate) use opening::{Asked, Opening};
@@ -94,14 +95,18 @@ impl NodeGateway {
         }
     }
 
-    async fn answer(&self, ask: GenerateRequest) -> Result<GenerateStream, Failure> {
+    async fn answer(&self, mut ask: GenerateRequest) -> Result<GenerateStream, Failure> {
+        let derived = self.models.derived(&ask.model).await?;
+        if let Some(derived) = &derived {
+            derived.model.fill_in(&mut ask);
+        }
         let instance = self.opening.on_demand(&ask.model).await?;
         let text = self.text_of(&instance).await?;
         let limits = ModelLimits {
-            context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
+            context_tokens: models::context_tokens(&instance, derived.as_ref()),
             vocabulary_size: instance.vocabulary_size,
         };
-        let name = instance.model.0;
+        let name = derived.map_or(instance.model.0, |derived| derived.name);
         let now = seconds_since_1970();
         // Tokenizing a long prompt takes milliseconds, and a template is foreign code.
         let preparing = tokio::task::spawn_blocking(move || prepare(ask, name, &text, limits, now));
@@ -128,40 +133,26 @@ impl NodeGateway {
             .await?;
         self.texts.load(instance.fingerprint, folder).await
     }
-
-    /// Loaded models first, then those of this node's disk.
-    async fn all_models(&self) -> Vec<ModelInfo> {
-        let view = self.cluster.view();
-        let loaded = view.instances.iter().map(|instance| ModelInfo {
-            id: instance.model.0.clone(),
-            created_unix_seconds: 0,
-            on_disk: None,
-        });
-        let mut all: Vec<ModelInfo> = Vec::new();
-        let on_disk = self.models.list().await;
-        let on_disk = on_disk.into_iter().map(|model| ModelInfo {
-            id: model.name.0,
-            created_unix_seconds: model.created_unix_seconds,
-            on_disk: Some(ModelOnDisk {
-                weights_bytes: model.weights_bytes,
-                family: model.about.family,
-                weights_format: model.about.weights_format,
-                licence: model.about.licence,
-                folder: model.folder,
-            }),
-        });
-        for model in on_disk.chain(loaded) {
-            if all.iter().all(|known| known.id != model.id) {
-                all.push(model);
-            }
-        }
-        all
-    }
 }
 
 impl serve::Gateway for NodeGateway {
     fn models(&self) -> BoxFuture<'_, Vec<ModelInfo>> {
         self.all_models().boxed()
+    }
+
+    fn describe(&self, model: &str) -> BoxFuture<'_, Result<ModelDescription, Failure>> {
+        let model = model.to_owned();
+        async move { self.description(&model).await }.boxed()
+    }
+
+    fn derive(&self, name: &str, model: DerivedModel) -> BoxFuture<'_, Result<(), Failure>> {
+        let name = name.to_owned();
+        async move { self.models.derive(&name, model).await }.boxed()
+    }
+
+    fn delete(&self, model: &str) -> BoxFuture<'_, Result<(), Failure>> {
+        let model = model.to_owned();
+        async move { self.remove(&model).await }.boxed()
     }
 
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>> {

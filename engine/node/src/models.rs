@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use base::{ErrorCode, Failure, Fingerprint, ModelId};
-use store::{About, Catalogue, Model, SproutError};
+use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId, ModelShape, TensorInfo};
+use store::{About, Catalogue, Derived, Model, SproutError};
 
 /// A model whose folder was checked.
 #[derive(Debug, Clone)]
@@ -29,8 +29,12 @@ pub(crate) struct ListedModel {
     pub(crate) folder: PathBuf,
     /// Size of its weights.
     pub(crate) weights_bytes: u64,
+    /// What its files are.
+    pub(crate) fingerprint: Fingerprint,
     /// What its files say of it.
     pub(crate) about: About,
+    /// Its numbers.
+    pub(crate) shape: ModelShape,
 }
 
 /// The catalogue of this node. Cheap to clone.
@@ -94,6 +98,46 @@ impl LocalModels {
         listed.await.unwrap_or_default()
     }
 
+    /// All derived models.
+    pub(crate) async fn list_derived(&self) -> Vec<Derived> {
+        let listed = self.ask(|catalogue| Ok(catalogue.list_derived()));
+        // Only a panic in the catalogue ends here; it is logged where it happens.
+        listed.await.unwrap_or_default()
+    }
+
+    /// The derived model of a name, if that is what the name means.
+    pub(crate) async fn derived(&self, name: &str) -> Result<Option<Derived>, Failure> {
+        let name = name.to_string();
+        self.ask(move |catalogue| Ok(catalogue.derived(&name)))
+            .await
+    }
+
+    /// Keeps a derived model.
+    pub(crate) async fn derive(&self, name: &str, model: DerivedModel) -> Result<(), Failure> {
+        let name = name.to_string();
+        self.ask(move |catalogue| Ok(catalogue.derive(&name, &model)?))
+            .await
+    }
+
+    /// Whether a model has files that [`LocalModels::remove`] would remove; an error says why it would not.
+    pub(crate) async fn may_remove(&self, name: &str) -> Result<bool, Failure> {
+        let name = name.to_string();
+        self.ask(move |catalogue| Ok(catalogue.may_remove(&name)?))
+            .await
+    }
+
+    /// Removes a model.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), Failure> {
+        let name = name.to_string();
+        self.ask(move |catalogue| Ok(catalogue.remove(&name)?))
+            .await
+    }
+
+    /// The weights of the model in a folder.
+    pub(crate) async fn tensors(&self, folder: PathBuf) -> Result<Vec<TensorInfo>, Failure> {
+        self.ask(move |_| Ok(store::tensors(&folder))).await
+    }
+
     /// Looks for models in these folders too, instead of those named before.
     pub(crate) fn look_in(&self, folders: Vec<PathBuf>) {
         self.catalogue.look_in(folders);
@@ -128,7 +172,9 @@ fn listed(model: Model) -> ListedModel {
         name: model.name,
         created_unix_seconds: created(&folder.path),
         weights_bytes: folder.weights_bytes,
+        fingerprint: folder.fingerprint,
         about: About::of(&folder.path),
+        shape: store::shape(&folder.path),
         folder: folder.path,
     }
 }

@@ -23,6 +23,8 @@ const OWN: [&str; 10] = [
     "node.key",
 ];
 const CONVERSATIONS: &str = "conversations";
+/// Words and settings under names of their own, without weights: they mean nothing without the node.
+const DERIVED: &str = "derived-models";
 const CACHES: [&str; 2] = ["logs", "run"];
 const MODELS: &str = "models";
 
@@ -214,6 +216,7 @@ fn fate(name: &str, kind: Kind, besides: Besides) -> Fate {
     };
     match kind {
         Kind::File | Kind::Link if name == LOCK || OWN.contains(&name) => Fate::Goes,
+        Kind::Folder | Kind::Link if name == DERIVED => Fate::Goes,
         Kind::Folder | Kind::Link if name == CONVERSATIONS => {
             asked(besides.conversations, "--conversations")
         }

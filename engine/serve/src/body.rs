@@ -22,11 +22,17 @@ const DISCARD_LIMIT: Duration = Duration::from_secs(3);
 
 /// The whole body of a request that says it is JSON.
 pub(crate) async fn read(request: Request) -> Result<Bytes, Failure> {
-    let (parts, body) = request.into_parts();
-    if !is_json(&parts.headers) {
+    if !is_json(request.headers()) {
         let failure = Failure::new(ErrorCode::InvalidRequest, "the body must be JSON");
         return Err(failure.hint("send it with the header Content-Type: application/json"));
     }
+    read_any(request).await
+}
+
+/// The whole body of a request, whatever it says of it: Ollama's users send JSON with `curl -d`, which calls it a form.
+/// That a page elsewhere can send such a body too is the guard's to see.
+pub(crate) async fn read_any(request: Request) -> Result<Bytes, Failure> {
+    let (parts, body) = request.into_parts();
     if announced_bytes(&parts.headers).is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
         // A client that waits to be told to go on has not sent anything.
         if !parts.headers.contains_key(header::EXPECT) {

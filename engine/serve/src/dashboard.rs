@@ -1,4 +1,5 @@
-//! The web page at `/`, as `ui/` was built when this crate was. Without a build a plain page says how to make one.
+//! The web page at `/`, as `ui/` was built when this crate was. Without a build a plain page says how to make one. Programs
+//! that ask for no page are Ollama's clients, who look there whether a server is up.
 
 use std::sync::Arc;
 
@@ -8,10 +9,11 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base::{ErrorCode, Failure};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::app::App;
 use crate::guard::Door;
+use crate::ollama;
 use crate::openai::error_response;
 
 /// A file of the built page.
@@ -39,7 +41,10 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/assets/{*path}", get(asset))
 }
 
-async fn index(app: State<Arc<App>>) -> Response {
+async fn index(app: State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+    if method == Method::HEAD || !wants_a_page(&headers) {
+        return ollama::RUNNING.into_response();
+    }
     let mut response = match find("index.html") {
         // Names of other files change with their contents; this one must be asked for each time.
         Some(asset) => page(asset.bytes, POLICY),
@@ -50,6 +55,15 @@ async fn index(app: State<Arc<App>>) -> Response {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// A browser that goes to an address says that it takes HTML. What says nothing of what it takes gets the page too.
+fn wants_a_page(headers: &HeaderMap) -> bool {
+    let accepts = headers.get(header::ACCEPT);
+    accepts.is_none_or(|accepts| {
+        let accepts = accepts.to_str().unwrap_or_default().to_ascii_lowercase();
+        accepts.contains("text/html") || accepts.contains("application/xhtml")
+    })
 }
 
 async fn asset(path: Result<Path<String>, PathRejection>) -> Response {

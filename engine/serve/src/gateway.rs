@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    EmbedRequest, Embedded, Failure, GenerateEvent, GenerateRequest, InstanceId, NodeId, ShardPlan,
-    ShardingChoice,
+    DerivedModel, EmbedRequest, Embedded, Failure, Fingerprint, GenerateEvent, GenerateRequest,
+    InstanceId, ModelShape, NodeId, ShardPlan, ShardingChoice, TensorInfo,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -27,6 +27,15 @@ pub type GenerateStream = BoxStream<'static, Result<GenerateEvent, Failure>>;
 pub trait Gateway: Send + Sync + 'static {
     /// The models that requests may name, loaded or not.
     fn models(&self) -> BoxFuture<'_, Vec<ModelInfo>>;
+
+    /// What there is to know of a model.
+    fn describe(&self, model: &str) -> BoxFuture<'_, Result<ModelDescription, Failure>>;
+
+    /// Keeps a derived model under a name, in the place of an older one of that name.
+    fn derive(&self, name: &str, model: DerivedModel) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Deletes a model from this node: a derived one, or one whose files are the node's own.
+    fn delete(&self, model: &str) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Starts a generation. Whatever can be refused before the first token is refused here, not in the stream.
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>>;
@@ -78,6 +87,10 @@ pub struct ModelInfo {
     pub id: String,
     /// When its files came to this node, seconds since 1970; 0 if that is not known.
     pub created_unix_seconds: u64,
+    /// What its files are; of a derived model those of the one that it runs.
+    pub fingerprint: Option<Fingerprint>,
+    /// The model that it runs, if it is a derived one.
+    pub base: Option<String>,
     /// Its files on this node; `None` for one that only other nodes have.
     pub on_disk: Option<ModelOnDisk>,
 }
@@ -95,6 +108,25 @@ pub struct ModelOnDisk {
     pub licence: String,
     /// Where its files are.
     pub folder: PathBuf,
+    /// Its numbers.
+    pub shape: ModelShape,
+}
+
+/// What there is to know of a model before it is used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelDescription {
+    /// As it is listed.
+    pub info: ModelInfo,
+    /// What it adds to the model that it runs, if it is a derived one.
+    pub derived: Option<DerivedModel>,
+    /// Its own chat template, in Jinja; empty if it was not made for conversations.
+    pub template: String,
+    /// Whether it thinks before it answers.
+    pub thinks: bool,
+    /// The text of its licence; empty if its files do not have it.
+    pub licence_text: String,
+    /// Its weights.
+    pub tensors: Vec<TensorInfo>,
 }
 
 /// What somebody wants opened, or planned.

@@ -20,6 +20,8 @@ mod caller;
 
 pub(crate) use caller::Caller;
 
+use crate::ollama;
+
 /// What a request is held against.
 pub(crate) struct Door {
     hosts: Hosts,
@@ -69,10 +71,15 @@ fn from_elsewhere(
     if path == "/health" {
         return Ok(());
     }
-    if !path.starts_with("/v1/") {
-        let message = "from other computers only the API under /v1 can be reached";
+    if !path.starts_with("/v1/") && !path.starts_with("/api/") {
+        let message = "from other computers only the API under /v1 and /api can be reached";
         return Err(Failure::new(ErrorCode::Forbidden, message)
             .hint("open the dashboard on the computer itself"));
+    }
+    if ollama::manages(path) {
+        let message = "from other computers models can be used and not changed";
+        return Err(Failure::new(ErrorCode::Forbidden, message)
+            .hint("create, copy, pull and delete models on the computer itself"));
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
@@ -311,6 +318,11 @@ mod tests {
             ("x-api-key", "espalier-1"),
         ];
         assert_eq!(check(there, "/v1/messages", &both), None);
+        assert_eq!(check(there, "/api/chat", &[host, key]), None);
+        assert_eq!(
+            check(there, "/api/chat", &[host]),
+            Some(ErrorCode::Unauthenticated)
+        );
         assert_eq!(check(there, "/health", &[]), None);
         let refused = Some(ErrorCode::Unauthenticated);
         assert_eq!(check(there, models, &[host]), refused);
@@ -318,7 +330,17 @@ mod tests {
             let wrong = ("authorization", wrong);
             assert_eq!(check(there, models, &[host, wrong]), refused, "{wrong:?}");
         }
-        for path in ["/", "/admin/state", "/metrics", "/assets/a.js", "/v1"] {
+        for path in [
+            "/",
+            "/admin/state",
+            "/metrics",
+            "/assets/a.js",
+            "/v1",
+            "/api",
+            "/api/delete",
+            "/api/create",
+            "/api/blobs/sha256:0",
+        ] {
             let code = check(there, path, &[host, key]);
             assert_eq!(code, Some(ErrorCode::Forbidden), "{path}");
         }

@@ -8,6 +8,7 @@ mod app;
 mod body;
 mod calls;
 mod dashboard;
+mod date;
 pub mod gateway;
 mod generation;
 mod guard;
@@ -16,6 +17,7 @@ mod json;
 pub mod membership;
 pub mod metrics;
 mod models;
+pub mod ollama;
 pub mod openai;
 mod patience;
 mod router;
@@ -25,7 +27,10 @@ mod status;
 pub mod user_data;
 pub mod view;
 
-pub use gateway::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
+pub use gateway::{
+    Gateway, GenerateStream, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
+    RankedPlacement,
+};
 pub use in_process::InProcess;
 pub use metrics::Metrics;
 pub use server::{BindError, ServeConfig, Server};

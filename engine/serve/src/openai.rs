@@ -11,6 +11,6 @@ mod stream;
 
 pub use convert::{Asked, Fresh, parse_chat, parse_completion};
 pub(crate) use error::error_response;
-pub(crate) use model::{Count, Number};
+pub(crate) use model::{Count, Number, Seed, Strings};
 pub(crate) use responses::Responses;
 pub(crate) use routes::{list, one, routes};

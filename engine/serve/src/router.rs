@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::calls::Noted;
 use crate::guard::Caller;
 use crate::metrics::InFlight;
-use crate::{admin, anthropic, dashboard, models, openai};
+use crate::{admin, anthropic, dashboard, models, ollama, openai};
 
 /// As `OpenAI` calls it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,6 +27,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(openai::routes())
         .merge(anthropic::routes())
+        .merge(ollama::routes())
         .merge(models::routes())
         .merge(admin::routes())
         .merge(dashboard::routes())
@@ -63,7 +64,7 @@ async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     failed(
         path,
         &headers,
-        failure.hint("the API is under /v1, the admin API under /admin"),
+        failure.hint("the API is under /v1, Ollama's under /api, the admin API under /admin"),
     )
 }
 
@@ -132,7 +133,8 @@ async fn count(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
 
 /// Calls of programs are listed; what the dashboard asks for itself is not.
 fn is_listed(request: &Request) -> bool {
-    request.uri().path().starts_with("/v1/")
+    let path = request.uri().path();
+    path.starts_with("/v1/") || ollama::is_spoken(path)
 }
 
 /// A body that counts as being sent until it is dropped.
@@ -182,6 +184,8 @@ fn failed(path: &str, headers: &HeaderMap, failure: Failure) -> Response {
         admin::error_response(failure)
     } else if anthropic::is_spoken(path, headers) {
         anthropic::error_response(failure)
+    } else if ollama::is_spoken(path) {
+        ollama::error_response(failure)
     } else {
         openai::error_response(failure)
     }

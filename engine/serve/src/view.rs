@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use base::{
-    Failure, InstanceActivity, InstanceId, LinkKind, ModelId, NodeId, Pressure, Sharding,
-    TensorSlice,
+    Failure, Fingerprint, InstanceActivity, InstanceId, LinkKind, ModelId, NodeId, Pressure,
+    Sharding, TensorSlice,
 };
 
 /// Everything there is to see.
@@ -72,6 +72,12 @@ pub struct InstanceView {
     pub id: InstanceId,
     /// The name to use in requests.
     pub model: ModelId,
+    /// What the model's files are.
+    pub fingerprint: Fingerprint,
+    /// Longest prompt and answer together that it takes, in tokens.
+    pub context_tokens: u32,
+    /// When it is unloaded if nobody asks it anything, in milliseconds since 1970; `None` is never, or not known here.
+    pub expires_unix_ms: Option<u64>,
     /// The node that decides about it.
     pub owner: NodeId,
     /// The number of its plan; 0 before the first.

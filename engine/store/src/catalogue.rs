@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use base::{ErrorCode, Failure, Fingerprint, ModelId};
+use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId};
 
 use crate::close_names::close_names;
+use crate::derived::DerivedModels;
 use crate::sprout::{self, SproutError};
-use crate::{FolderError, ModelFolder};
+use crate::{Derived, DerivedError, FolderError, ModelFolder};
+
+mod remove;
+
+pub use remove::RemoveError;
 
 /// A model that was found, by the name to use in requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +28,7 @@ pub struct Model {
 pub struct Catalogue {
     models: PathBuf,
     others: RwLock<Vec<PathBuf>>,
+    derived: DerivedModels,
 }
 
 /// Why there is no model for a name or path.
@@ -78,6 +84,7 @@ impl Catalogue {
         Ok(Self {
             models,
             others: RwLock::default(),
+            derived: DerivedModels::new(data.join("derived-models")),
         })
     }
 
@@ -87,22 +94,40 @@ impl Catalogue {
         *others = folders;
     }
 
-    /// The model of a name, whatever its capitals. For requests: a path is never followed.
+    /// The model of a name, whatever its capitals; of a derived model's name the one that it runs. For requests: a path
+    /// is never followed.
     pub fn by_name(&self, name: &str) -> Result<Model, ResolveError> {
         let entries = self.entries();
-        let exact = entries.iter().find(|entry| entry.0 == name);
-        let found = exact.or_else(|| {
-            entries
-                .iter()
-                .find(|entry| entry.0.to_lowercase() == name.to_lowercase())
-        });
-        match found {
+        let derived = || entry(&entries, &self.derived.get(name)?.model.base);
+        match entry(&entries, name).or_else(derived) {
             Some((name, path)) => Ok(Model {
                 name: ModelId(name.clone()),
                 folder: ModelFolder::check(path)?,
             }),
             None => Err(unknown(name, &entries)),
         }
+    }
+
+    /// The derived model of a name, if that is what the name means.
+    pub fn derived(&self, name: &str) -> Option<Derived> {
+        let found = self.derived.get(name)?;
+        entry(&self.entries(), name).is_none().then_some(found)
+    }
+
+    /// All derived models, by name.
+    pub fn list_derived(&self) -> Vec<Derived> {
+        let entries = self.entries();
+        let mut all = self.derived.list();
+        all.retain(|derived| entry(&entries, &derived.name).is_none());
+        all
+    }
+
+    /// Keeps a derived model in the place of one of the same name.
+    pub fn derive(&self, name: &str, model: &DerivedModel) -> Result<(), DerivedError> {
+        if let Some((name, _)) = entry(&self.entries(), name) {
+            return Err(DerivedError::Taken { name: name.clone() });
+        }
+        self.derived.keep(name, model)
     }
 
     /// The model of a name or of a folder's path. For whoever runs the node: any path is followed.
@@ -173,6 +198,13 @@ impl Catalogue {
         entries.dedup_by(|later, first| later.0 == first.0);
         entries
     }
+}
+
+/// The entry of a name: as it is written, else whatever its capitals.
+fn entry<'a>(entries: &'a [(String, PathBuf)], name: &str) -> Option<&'a (String, PathBuf)> {
+    let exact = entries.iter().find(|entry| entry.0 == name);
+    let lower = name.to_lowercase();
+    exact.or_else(|| entries.iter().find(|entry| entry.0.to_lowercase() == lower))
 }
 
 /// The models in a folder, and in its folders.

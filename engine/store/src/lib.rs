@@ -1,4 +1,5 @@
-//! The model folders on this disk: which there are, whether they are whole, and the embedded Sprout.
+//! The model folders on this disk: which there are, whether they are whole, the embedded Sprout, and models derived from
+//! these.
 //!
 //! Everything here blocks on files, so `node` calls it on its own thread. Never: what an architecture means, the network,
 //! a file trusted before it is checked.
@@ -6,12 +7,16 @@
 mod about;
 mod catalogue;
 mod close_names;
+mod derived;
 mod fingerprint;
 mod folder;
+mod shape;
 mod sprout;
 mod weights;
 
 pub use about::About;
-pub use catalogue::{Catalogue, Model, ResolveError};
+pub use catalogue::{Catalogue, Model, RemoveError, ResolveError};
+pub use derived::{Derived, DerivedError};
 pub use folder::{FolderError, ModelFolder};
+pub use shape::{shape, tensors};
 pub use sprout::{SPROUT, SproutError};

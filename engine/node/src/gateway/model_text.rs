@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base::{ErrorCode, Failure, Fingerprint, Sampling};
 use text::answer::AnswerFormat;
-use text::{ChatTemplate, TemplateError, Tokenizer, TokenizerError};
+use text::{ChatTemplate, SpecialTokens, TemplateError, Tokenizer, TokenizerError};
 
 use crate::words;
 
@@ -21,6 +21,8 @@ pub(crate) struct ModelText {
     pub(crate) chat: Option<Chat>,
     /// How its makers recommend to sample it.
     pub(crate) recommended: Sampling,
+    /// What templates know of the tokenizer.
+    special: SpecialTokens,
 }
 
 /// How a conversation becomes text, and an answer becomes more than that.
@@ -43,6 +45,19 @@ impl ModelText {
             tokenizer: Arc::new(tokenizer),
             chat,
             recommended: text::recommended_sampling(folder).map_err(|error| unreadable(&error))?,
+            special: SpecialTokens::load(folder).map_err(|error| unreadable(&error))?,
+        })
+    }
+
+    /// The same with another template than the model's own.
+    pub(crate) fn chat_by(&self, template: &str) -> Result<Chat, Failure> {
+        let template = ChatTemplate::new(template.to_owned(), self.special.clone());
+        let template = template.map_err(|error| {
+            words::failure(ErrorCode::InvalidRequest, &error.to_string()).param("template")
+        })?;
+        Ok(Chat {
+            format: AnswerFormat::of(&template, &self.tokenizer),
+            template,
         })
     }
 }

@@ -104,7 +104,15 @@ fn opening(
     };
     let opening = match prompt {
         Prompt::Chat(conversation) => {
-            of_conversation(conversation, grammar.as_ref(), text, unix_seconds)?
+            let chat = text.chat.as_ref().ok_or_else(no_template)?;
+            of_conversation(conversation, chat, grammar.as_ref(), text, unix_seconds)?
+        }
+        Prompt::Templated {
+            conversation,
+            template,
+        } => {
+            let chat = text.chat_by(template)?;
+            of_conversation(conversation, &chat, grammar.as_ref(), text, unix_seconds)?
         }
         Prompt::Text(words) => continuation(encode(words, Framing::Whole, text)?, grammar),
         Prompt::Tokens(tokens) => continuation(tokens.clone(), grammar),
@@ -118,11 +126,12 @@ fn opening(
 
 fn of_conversation(
     conversation: &Conversation,
+    chat: &Chat,
     asked: Option<&Grammar>,
     text: &ModelText,
     unix_seconds: i64,
 ) -> Result<Opening, Failure> {
-    let Chat { template, format } = text.chat.as_ref().ok_or_else(no_template)?;
+    let Chat { template, format } = chat;
     let rendered = template
         .render(&format.told(conversation), unix_seconds)
         .map_err(|error| not_rendered(&error))?;
@@ -144,7 +153,9 @@ fn encode(words: &str, framing: Framing, text: &ModelText) -> Result<Vec<TokenId
 fn echo_of(prompt: &Prompt, tokens: &[TokenId], text: &ModelText) -> String {
     match prompt {
         Prompt::Text(words) => words.clone(),
-        Prompt::Chat(_) | Prompt::Tokens(_) => text.tokenizer.decode(tokens),
+        Prompt::Chat(_) | Prompt::Templated { .. } | Prompt::Tokens(_) => {
+            text.tokenizer.decode(tokens)
+        }
     }
 }
 
@@ -174,10 +185,7 @@ fn check_grammar(grammar: &Grammar, prompt: &Prompt, tokenizer: &Tokenizer) -> R
 
 /// What is wrong with the tool that must be called, if that is what is wrong.
 fn bad_tool(prompt: &Prompt, tokenizer: &Tokenizer) -> Option<Failure> {
-    let Prompt::Chat(conversation) = prompt else {
-        return None;
-    };
-    conversation.must_call().find_map(|tool| {
+    prompt.conversation()?.must_call().find_map(|tool| {
         let schema = Grammar::JsonSchema(tool.parameters.clone());
         let error = grammar::compile(tokenizer, &schema).err()?;
         let mut failure = not_obeyed(&error).param("tools");

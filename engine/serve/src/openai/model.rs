@@ -16,8 +16,8 @@ pub(super) use answer::{
 pub(super) use request::{
     ChatFields, CompletionFields, Content, MessageIn, Part, SharedFields, StructuredOutputs,
 };
-pub(crate) use scalar::{Count, Number};
-pub(super) use scalar::{Prompts, Seed, Shallow, Strings};
+pub(crate) use scalar::{Count, Number, Seed, Strings};
+pub(super) use scalar::{Prompts, Shallow};
 pub(super) use tool::{
     CalledFunction, FunctionIn, ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn,
 };

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{
-    EchoedPrompt, EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure, FinishReason,
-    GenerateEvent, GenerateRequest, InstanceActivity, InstanceId, Level, LinkKind, ModelId, NodeId,
-    Piece, Pressure, Prompt, ScoredToken, Shard, ShardPlan, Sharding, TensorSlice, Usage,
+    DerivedModel, EchoedPrompt, EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure,
+    Fingerprint, FinishReason, GenerateEvent, GenerateRequest, InstanceActivity, InstanceId, Level,
+    LinkKind, ModelId, ModelShape, NodeId, Piece, Pressure, Prompt, ScoredToken, Shard, ShardPlan,
+    Sharding, TensorInfo, TensorSlice, Usage,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -18,7 +19,10 @@ use serve::user_data::UserData;
 use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
-use serve::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
+use serve::{
+    Gateway, GenerateStream, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
+    RankedPlacement,
+};
 use tokio::sync::watch;
 
 #[path = "gateway/user_data.rs"]
@@ -33,6 +37,8 @@ pub struct TestGateway {
     view: watch::Sender<Arc<ClusterView>>,
     requests: Mutex<Vec<GenerateRequest>>,
     wishes: Mutex<Vec<OpenInstance>>,
+    /// By their names, in the order in which they came.
+    derived: Mutex<Vec<(String, DerivedModel)>>,
     /// What the model `scripted` says.
     script: Mutex<Vec<Result<GenerateEvent, Failure>>>,
     /// Generations that nobody has dropped.
@@ -57,6 +63,7 @@ impl TestGateway {
             view: watch::Sender::new(Arc::new(view)),
             requests: Mutex::default(),
             wishes: Mutex::default(),
+            derived: Mutex::default(),
             script: Mutex::default(),
             running: Arc::default(),
             random: AtomicUsize::new(1),
@@ -156,7 +163,7 @@ impl TestGateway {
 /// The prompt's words, and the answer that quotes them.
 fn told(request: &GenerateRequest) -> Vec<GenerateEvent> {
     let prompt = match &request.prompt {
-        Prompt::Chat(conversation) => conversation
+        Prompt::Chat(conversation) | Prompt::Templated { conversation, .. } => conversation
             .messages
             .last()
             .map_or(String::new(), |last| last.content.clone()),
@@ -275,19 +282,63 @@ impl Gateway for TestGateway {
     }
 
     fn models(&self) -> BoxFuture<'_, Vec<ModelInfo>> {
-        let model = |id: &str| ModelInfo {
-            id: id.to_string(),
-            created_unix_seconds: 1_700_000_000,
-            on_disk: (id == "sprout").then(|| ModelOnDisk {
-                weights_bytes: 12 << 20,
-                family: "llama".to_string(),
-                weights_format: "float32".to_string(),
-                licence: String::new(),
-                folder: "/models/sprout".into(),
+        let mut models = vec![model("sprout"), model("acme/big-model")];
+        let derived = self.derived.lock().unwrap();
+        models.extend(derived.iter().map(|(name, derived)| ModelInfo {
+            id: name.clone(),
+            base: Some(derived.base.clone()),
+            ..model("sprout")
+        }));
+        async { models }.boxed()
+    }
+
+    fn describe(&self, name: &str) -> BoxFuture<'_, Result<ModelDescription, Failure>> {
+        let derived = self.derived.lock().unwrap();
+        let derived = derived.iter().find(|(known, _)| known == name);
+        let derived = derived.map(|(_, derived)| derived.clone());
+        let found = match name {
+            "sprout" | "acme/big-model" => Some(model(name)),
+            _ => derived.as_ref().map(|derived| ModelInfo {
+                id: name.to_string(),
+                base: Some(derived.base.clone()),
+                ..model("sprout")
             }),
         };
-        let models = vec![model("sprout"), model("acme/big-model")];
-        async { models }.boxed()
+        let described = found.map(|info| ModelDescription {
+            derived,
+            template: "{{ messages }}".to_string(),
+            thinks: false,
+            licence_text: String::new(),
+            tensors: vec![TensorInfo {
+                name: "w".to_string(),
+                element: "F32".to_string(),
+                shape: vec![2, 3],
+            }],
+            info,
+        });
+        let message = format!("there is no model {name}");
+        let unknown = Failure::new(ErrorCode::ModelNotFound, message).hint("try sprout");
+        std::future::ready(described.ok_or(unknown)).boxed()
+    }
+
+    fn derive(&self, name: &str, model: DerivedModel) -> BoxFuture<'_, Result<(), Failure>> {
+        let mut derived = self.derived.lock().unwrap();
+        derived.retain(|(known, _)| known != name);
+        derived.push((name.to_string(), model));
+        async { Ok(()) }.boxed()
+    }
+
+    fn delete(&self, name: &str) -> BoxFuture<'_, Result<(), Failure>> {
+        let mut derived = self.derived.lock().unwrap();
+        let before = derived.len();
+        derived.retain(|(known, _)| known != name);
+        let deleted = if derived.len() < before {
+            Ok(())
+        } else {
+            let message = format!("there is no model {name}");
+            Err(Failure::new(ErrorCode::ModelNotFound, message))
+        };
+        std::future::ready(deleted).boxed()
     }
 
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'_, Result<GenerateStream, Failure>> {
@@ -348,6 +399,27 @@ impl Gateway for TestGateway {
     }
 }
 
+fn model(id: &str) -> ModelInfo {
+    ModelInfo {
+        id: id.to_string(),
+        created_unix_seconds: 1_700_000_000,
+        fingerprint: Some(Fingerprint([0xab; 32])),
+        base: None,
+        on_disk: (id == "sprout").then(|| ModelOnDisk {
+            weights_bytes: 12 << 20,
+            family: "llama".to_string(),
+            weights_format: "float32".to_string(),
+            licence: String::new(),
+            folder: "/models/sprout".into(),
+            shape: ModelShape {
+                parameters: Some(3_100_000),
+                context_tokens: Some(1024),
+                ..ModelShape::default()
+            },
+        }),
+    }
+}
+
 fn node_id(number: u8) -> NodeId {
     NodeId([number.wrapping_mul(37).wrapping_add(11); 32])
 }
@@ -389,6 +461,9 @@ pub fn cluster() -> ClusterView {
     let instance = |id, model: &str, sharding, shards| InstanceView {
         id: InstanceId(id),
         model: ModelId(model.to_string()),
+        fingerprint: Fingerprint([id as u8; 32]),
+        context_tokens: 1024,
+        expires_unix_ms: (id == 0xff).then_some(1_700_000_300_000),
         owner: node_id(0),
         generation: 1,
         sharding: Some(sharding),

@@ -7,6 +7,7 @@ mod anthropic;
 mod client;
 mod door;
 mod gateway;
+mod ollama;
 mod responses;
 mod user_data;
 

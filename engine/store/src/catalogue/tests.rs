@@ -153,3 +153,59 @@ fn the_embedded_model_is_whole() {
     let sprout = catalogue.by_name("sprout").unwrap();
     assert!(sprout.folder.weights_bytes > 10_000_000);
 }
+
+fn of_tiny() -> DerivedModel {
+    DerivedModel {
+        base: "Tiny".into(),
+        ..DerivedModel::default()
+    }
+}
+
+#[test]
+fn a_derived_model_stands_for_the_one_that_it_runs() {
+    let (data, catalogue) = catalogue();
+    catalogue.derive("mario", &of_tiny()).unwrap();
+    assert_eq!(catalogue.by_name("MARIO").unwrap().name.0, "Tiny");
+    assert_eq!(catalogue.derived("mario").unwrap().model, of_tiny());
+    assert_eq!(catalogue.derived("Tiny"), None);
+    let taken = catalogue.derive("TINY", &of_tiny()).unwrap_err();
+    assert!(matches!(taken, DerivedError::Taken { .. }), "{taken}");
+    // A folder that came later has the name from then on.
+    write_model(&data.path().join("models/mario"), b"real");
+    assert_eq!(catalogue.by_name("mario").unwrap().name.0, "mario");
+    assert_eq!(catalogue.derived("mario"), None);
+    assert_eq!(catalogue.list_derived(), []);
+}
+
+#[test]
+fn only_what_is_its_own_is_removed() {
+    let (data, catalogue) = catalogue();
+    let refused = |name: &str| {
+        let failure = Failure::from(catalogue.remove(name).unwrap_err());
+        format!("{}: {failure}", failure.code.name())
+    };
+    expect!["invalid_request: sprout comes with this program and cannot be deleted"]
+        .assert_eq(&refused("Sprout"));
+    expect![[r#"model_not_found: there is no model "none" here"#]].assert_eq(&refused("none"));
+    catalogue.derive("mario", &of_tiny()).unwrap();
+    expect!["invalid_request: Tiny is what mario runs (hint: delete mario first)"]
+        .assert_eq(&refused("tiny"));
+    catalogue.remove("mario").unwrap();
+    catalogue.remove("tiny").unwrap();
+    catalogue.remove("org/Small-1B").unwrap();
+    assert_eq!(names(&catalogue), ["sprout"]);
+    let left = std::fs::read_dir(data.path().join("models")).unwrap();
+    assert_eq!(left.count(), 1);
+    let disk = tempfile::tempdir().unwrap();
+    let theirs = disk.path().join("theirs");
+    write_model(&theirs, b"theirs");
+    std::os::unix::fs::symlink(&theirs, data.path().join("models/linked")).unwrap();
+    catalogue.remove("linked").unwrap();
+    catalogue.look_in(vec![disk.path().to_owned()]);
+    let failure = catalogue.remove("theirs").unwrap_err().to_string();
+    assert!(
+        failure.contains("take the folder out of the settings"),
+        "{failure}"
+    );
+    assert!(theirs.join("config.json").is_file());
+}

@@ -34,6 +34,9 @@ fn instance() -> InstanceView {
     InstanceView {
         id: InstanceId(0xfe),
         model: ModelId("sprout".into()),
+        fingerprint: base::Fingerprint([2; 32]),
+        context_tokens: 1024,
+        expires_unix_ms: None,
         owner: NodeId([1; 32]),
         generation: 2,
         sharding: Some(base::Sharding::Pipeline),

@@ -1,0 +1,105 @@
+//! Models as they are listed, shown and changed.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Of `/api/version`.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct Version {
+    pub(in crate::ollama) version: &'static str,
+}
+
+/// Of `/api/tags`.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct ModelList {
+    pub(in crate::ollama) models: Vec<Model>,
+}
+
+/// A model that requests may name.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct Model {
+    pub(in crate::ollama) name: String,
+    pub(in crate::ollama) model: String,
+    pub(in crate::ollama) modified_at: String,
+    pub(in crate::ollama) size: u64,
+    pub(in crate::ollama) digest: String,
+    pub(in crate::ollama) details: Details,
+}
+
+/// What a model is, in short.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::ollama) struct Details {
+    pub(in crate::ollama) parent_model: String,
+    pub(in crate::ollama) format: &'static str,
+    pub(in crate::ollama) family: String,
+    pub(in crate::ollama) families: Vec<String>,
+    pub(in crate::ollama) parameter_size: String,
+    pub(in crate::ollama) quantization_level: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ollama) context_length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ollama) embedding_length: Option<u64>,
+}
+
+/// Of `/api/ps`.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct LoadedList {
+    pub(in crate::ollama) models: Vec<Loaded>,
+}
+
+/// A model that is loaded.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct Loaded {
+    pub(in crate::ollama) name: String,
+    pub(in crate::ollama) model: String,
+    pub(in crate::ollama) size: u64,
+    pub(in crate::ollama) digest: String,
+    pub(in crate::ollama) details: Details,
+    pub(in crate::ollama) expires_at: String,
+    pub(in crate::ollama) size_vram: u64,
+    pub(in crate::ollama) context_length: u32,
+}
+
+/// Of `/api/show`.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct Show {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(in crate::ollama) license: String,
+    pub(in crate::ollama) modelfile: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(in crate::ollama) parameters: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(in crate::ollama) template: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(in crate::ollama) system: String,
+    pub(in crate::ollama) details: Details,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::ollama) messages: Vec<ShownMessage>,
+    pub(in crate::ollama) model_info: Map<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::ollama) tensors: Vec<Tensor>,
+    pub(in crate::ollama) capabilities: Vec<&'static str>,
+    pub(in crate::ollama) modified_at: String,
+}
+
+/// A turn that comes before those of each conversation.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct ShownMessage {
+    pub(in crate::ollama) role: &'static str,
+    pub(in crate::ollama) content: String,
+}
+
+/// A tensor of a model's weights.
+#[derive(Debug, Serialize)]
+pub(in crate::ollama) struct Tensor {
+    pub(in crate::ollama) name: String,
+    #[serde(rename = "type")]
+    pub(in crate::ollama) kind: String,
+    pub(in crate::ollama) shape: Vec<u64>,
+}
+
+/// A step of what takes several.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::ollama) struct Progress {
+    pub(in crate::ollama) status: String,
+}

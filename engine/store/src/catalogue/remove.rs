@@ -1,0 +1,126 @@
+//! Removing models: derived ones, and folders that lie under the node's own `models` folder.
+
+use std::path::PathBuf;
+
+use base::{ErrorCode, Failure};
+
+use super::{Catalogue, entry};
+use crate::{DerivedError, SPROUT};
+
+/// Why a model is not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// Nothing has that name.
+    #[error("there is no model {name:?} here")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// It would be there again at the next start.
+    #[error("{SPROUT} comes with this program and cannot be deleted")]
+    Sprout,
+    /// Other programs may use it.
+    #[error(
+        "{name} lies in {}, a folder of yours that this node only reads (hint: delete it there, or take the folder out of the settings)",
+        path.display()
+    )]
+    NotOurs {
+        /// The model.
+        name: String,
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// It is one of the derived ones, or one of them needs it.
+    #[error(transparent)]
+    Derived(#[from] DerivedError),
+    /// The system refused.
+    #[error("cannot delete {}: {error} (hint: check its permissions)", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl Catalogue {
+    /// Removes the model of a name.
+    pub fn remove(&self, name: &str) -> Result<(), RemoveError> {
+        let entries = self.entries();
+        if let Some((name, path)) = entry(&entries, name) {
+            return self.remove_folder(name, path.clone());
+        }
+        if self.derived.remove(name)? {
+            return Ok(());
+        }
+        let name = name.chars().take(200).collect();
+        Err(RemoveError::Unknown { name })
+    }
+
+    /// Whether [`Catalogue::remove`] would remove the files of a model, or why it would not.
+    pub fn may_remove(&self, name: &str) -> Result<bool, RemoveError> {
+        match entry(&self.entries(), name) {
+            Some((name, path)) => self.check(name, path).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn check(&self, name: &str, path: &std::path::Path) -> Result<(), RemoveError> {
+        if name == SPROUT {
+            return Err(RemoveError::Sprout);
+        }
+        if !path.starts_with(&self.models) {
+            return Err(RemoveError::NotOurs {
+                name: name.to_owned(),
+                path: path.to_owned(),
+            });
+        }
+        let same = |base: &str| base.to_lowercase() == name.to_lowercase();
+        let mut derived = self.derived.list().into_iter();
+        match derived.find(|derived| same(&derived.model.base)) {
+            Some(by) => Err(RemoveError::Derived(DerivedError::Needed {
+                name: name.to_owned(),
+                by: by.name,
+            })),
+            None => Ok(()),
+        }
+    }
+
+    /// Gone under its name at once, so that nobody loads half of it; then its files.
+    fn remove_folder(&self, name: &str, path: PathBuf) -> Result<(), RemoveError> {
+        self.check(name, &path)?;
+        let failed = |error| RemoveError::Io {
+            path: path.clone(),
+            error,
+        };
+        let link = std::fs::symlink_metadata(&path).map_err(failed)?;
+        if link.is_symlink() {
+            // What it leads to is somebody else's.
+            return std::fs::remove_file(&path).map_err(failed);
+        }
+        let mut hidden = std::ffi::OsString::from(".deleted-");
+        hidden.push(path.file_name().unwrap_or_default());
+        let hidden = self.models.join(hidden);
+        // Left over from a removal that was cut short.
+        let _ = std::fs::remove_dir_all(&hidden);
+        std::fs::rename(&path, &hidden).map_err(failed)?;
+        std::fs::remove_dir_all(&hidden).map_err(failed)?;
+        if let Some(owner) = path.parent().filter(|owner| **owner != self.models) {
+            // Refused where other models are left in it, which is what is wanted.
+            let _ = std::fs::remove_dir(owner);
+        }
+        Ok(())
+    }
+}
+
+impl From<RemoveError> for Failure {
+    fn from(error: RemoveError) -> Self {
+        let code = match error {
+            RemoveError::Derived(error) => return error.into(),
+            RemoveError::Unknown { .. } => ErrorCode::ModelNotFound,
+            RemoveError::Sprout | RemoveError::NotOurs { .. } => ErrorCode::InvalidRequest,
+            RemoveError::Io { .. } => ErrorCode::Internal,
+        };
+        super::failure(code, &error)
+    }
+}
