@@ -1,6 +1,6 @@
 //! Removing models: derived ones, and folders that lie under the node's own `models` folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::{ErrorCode, Failure};
 
@@ -48,7 +48,7 @@ impl Catalogue {
     pub fn remove(&self, name: &str) -> Result<(), RemoveError> {
         let entries = self.entries();
         if let Some((name, path)) = entry(&entries, name) {
-            return self.remove_folder(name, path.clone());
+            return self.remove_folder(name, path);
         }
         if self.derived.remove(name)? {
             return Ok(());
@@ -65,7 +65,7 @@ impl Catalogue {
         }
     }
 
-    fn check(&self, name: &str, path: &std::path::Path) -> Result<(), RemoveError> {
+    fn check(&self, name: &str, path: &Path) -> Result<(), RemoveError> {
         if name == SPROUT {
             return Err(RemoveError::Sprout);
         }
@@ -87,23 +87,23 @@ impl Catalogue {
     }
 
     /// Gone under its name at once, so that nobody loads half of it; then its files.
-    fn remove_folder(&self, name: &str, path: PathBuf) -> Result<(), RemoveError> {
-        self.check(name, &path)?;
+    fn remove_folder(&self, name: &str, path: &Path) -> Result<(), RemoveError> {
+        self.check(name, path)?;
         let failed = |error| RemoveError::Io {
-            path: path.clone(),
+            path: path.to_owned(),
             error,
         };
-        let link = std::fs::symlink_metadata(&path).map_err(failed)?;
+        let link = std::fs::symlink_metadata(path).map_err(failed)?;
         if link.is_symlink() {
             // What it leads to is somebody else's.
-            return std::fs::remove_file(&path).map_err(failed);
+            return std::fs::remove_file(path).map_err(failed);
         }
         let mut hidden = std::ffi::OsString::from(".deleted-");
         hidden.push(path.file_name().unwrap_or_default());
         let hidden = self.models.join(hidden);
         // Left over from a removal that was cut short.
         let _ = std::fs::remove_dir_all(&hidden);
-        std::fs::rename(&path, &hidden).map_err(failed)?;
+        std::fs::rename(path, &hidden).map_err(failed)?;
         std::fs::remove_dir_all(&hidden).map_err(failed)?;
         if let Some(owner) = path.parent().filter(|owner| **owner != self.models) {
             // Refused where other models are left in it, which is what is wanted.

@@ -1,5 +1,7 @@
 //! `POST /api/create`: a model from another one with words and settings of its own.
 
+use std::collections::BTreeMap;
+
 use base::{DerivedModel, Failure, Message, Parameters};
 use serde_json::Value;
 
@@ -143,8 +145,8 @@ fn check(fields: &CreateFields) -> Result<(), Failure> {
     }
 }
 
-fn of_file(parameters: serde_json::Map<String, Value>) -> Result<Parameters, Failure> {
-    let text = Value::Object(parameters).to_string();
+fn of_file(parameters: BTreeMap<String, Value>) -> Result<Parameters, Failure> {
+    let text = Value::from_iter(parameters).to_string();
     let options: OptionsIn = crate::json::parse(text.as_bytes())?;
     options::parameters(options, "PARAMETER")
 }

@@ -1,7 +1,9 @@
 //! The classic text of a model: one instruction after the other, as `ollama show --modelfile` prints them.
 
+use std::collections::BTreeMap;
+
 use base::{ErrorCode, Failure};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// What a Modelfile says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -11,7 +13,7 @@ pub(super) struct Modelfile {
     pub(super) template: Option<String>,
     pub(super) licenses: Vec<String>,
     /// By name, as JSON has them in a request.
-    pub(super) parameters: Map<String, Value>,
+    pub(super) parameters: BTreeMap<String, Value>,
     /// Who, and what.
     pub(super) messages: Vec<(String, String)>,
 }
@@ -163,7 +165,7 @@ mod tests {
             "\u{feff}# Mario\nFROM sprout\n\nparameter temperature 0.5\nPARAMETER stop \"<|end|>\\n\"\nPARAMETER stop END\n\
              PARAMETER num_ctx 4096\nSYSTEM \"\"\"You are Mario.\nIt's \"me\".\n\"\"\"\nMESSAGE user Who are you?\n\
              MESSAGE assistant \"\"\"Mario\nBros.\"\"\"\nLICENSE \"free\"\nTEMPLATE {{ messages }}\nRENDERER x",
-            &expect![[r##"
+            &expect![[r#"
                 Modelfile {
                     from: Some(
                         "sprout",
@@ -178,12 +180,12 @@ mod tests {
                         "free",
                     ],
                     parameters: {
-                        "temperature": Number(0.5),
+                        "num_ctx": Number(4096),
                         "stop": Array [
                             String("<|end|>\n"),
                             String("END"),
                         ],
-                        "num_ctx": Number(4096),
+                        "temperature": Number(0.5),
                     },
                     messages: [
                         (
@@ -195,7 +197,7 @@ mod tests {
                             "Mario\nBros.",
                         ),
                     ],
-                }"##]],
+                }"#]],
         );
     }
 

@@ -41,7 +41,60 @@ fn refused<T: std::fmt::Debug>(said: Result<T, Failure>, expected: &Expect) {
 
 #[test]
 fn a_plain_chat() {
-    expect![[]].assert_debug_eq(&chat("").unwrap());
+    expect![[r#"
+        Asked {
+            model: "sprout:latest",
+            stream: true,
+            work: Generate(
+                Generation {
+                    request: GenerateRequest {
+                        id: RequestId(63cbe1e459320dd7),
+                        model: "sprout",
+                        prompt: Chat(
+                            Conversation {
+                                messages: [
+                                    Message {
+                                        role: User,
+                                        content: "Hello",
+                                        reasoning: "",
+                                        tool_calls: [],
+                                        tool_call_id: None,
+                                        name: None,
+                                    },
+                                ],
+                                tools: [],
+                                tool_choice: Auto,
+                                parallel_tool_calls: true,
+                                effort: None,
+                            },
+                        ),
+                        sampling: AskedSampling {
+                            temperature: None,
+                            top_p: None,
+                            top_k: None,
+                            min_p: None,
+                            seed: 309689372594955804,
+                            repetition_penalty: None,
+                            frequency_penalty: None,
+                            presence_penalty: None,
+                        },
+                        max_tokens: None,
+                        stop: [],
+                        stop_tokens: [],
+                        logprobs: None,
+                        echo: false,
+                        ignore_eos: false,
+                        grammar: None,
+                        logit_bias: [],
+                        keep_alive: None,
+                    },
+                    context_tokens: None,
+                    turns: None,
+                },
+            ),
+        }
+    "#]]
+    .assert_debug_eq(&chat("").unwrap());
 }
 
 #[test]
@@ -56,7 +109,53 @@ fn options_and_what_else_shapes_an_answer() {
     assert!(!asked.as_ref().unwrap().stream);
     let wanted = wanted(asked);
     assert_eq!(wanted.context_tokens, Some(128));
-    expect![[]].assert_debug_eq(&(
+    expect![[r#"
+        (
+            AskedSampling {
+                temperature: Some(
+                    0.0,
+                ),
+                top_p: Some(
+                    1.1754944e-38,
+                ),
+                top_k: Some(
+                    40,
+                ),
+                min_p: Some(
+                    0.05,
+                ),
+                seed: 42,
+                repetition_penalty: Some(
+                    1.1,
+                ),
+                frequency_penalty: None,
+                presence_penalty: Some(
+                    1.0,
+                ),
+            },
+            Some(
+                5,
+            ),
+            [
+                "a",
+                "b",
+            ],
+            Some(
+                3,
+            ),
+            Some(
+                JsonSchema(
+                    "{\"type\":\"object\"}",
+                ),
+            ),
+            Some(
+                For(
+                    600s,
+                ),
+            ),
+        )
+    "#]]
+    .assert_debug_eq(&(
         &wanted.request.sampling,
         wanted.request.max_tokens,
         &wanted.request.stop,
@@ -99,7 +198,12 @@ fn a_schema_stands_for_itself() {
     let schema = r#"{"type": "object", "properties": {"a": {"type": "integer"}}}"#;
     let request = wanted(generate(&format!(r#", "format": {schema}"#))).request;
     assert_eq!(request.grammar, Some(Grammar::JsonSchema(schema.into())));
-    refused(generate(r#", "format": "yaml""#), &expect![[]]);
+    refused(
+        generate(r#", "format": "yaml""#),
+        &expect![[
+            r#"invalid_request | format | format must be "json" or a JSON Schema, which is an object"#
+        ]],
+    );
 }
 
 #[test]
@@ -120,8 +224,89 @@ fn tools_calls_and_their_results() {
             {"role": "tool", "content": "25"}]}"#;
     let request = wanted(parse_chat(body.as_bytes(), FRESH)).request;
     let talk = request.prompt.conversation().unwrap();
-    expect![[]].assert_debug_eq(&talk.tools);
-    expect![[]].assert_debug_eq(&&talk.messages[2..]);
+    expect![[r#"
+        [
+            Tool {
+                name: "get_weather",
+                description: Some(
+                    "Weather",
+                ),
+                parameters: "{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}",
+                strict: false,
+            },
+            Tool {
+                name: "now",
+                description: None,
+                parameters: "{\"type\":\"object\",\"properties\":{}}",
+                strict: false,
+            },
+        ]
+    "#]].assert_debug_eq(&talk.tools);
+    expect![[r#"
+        [
+            Message {
+                role: Assistant,
+                content: "",
+                reasoning: "Hm.",
+                tool_calls: [
+                    ToolCall {
+                        id: "call_2_0",
+                        name: "get_weather",
+                        arguments: "{\"city\": \"Paris\"}",
+                    },
+                    ToolCall {
+                        id: "call_2_1",
+                        name: "get_weather",
+                        arguments: "{\"city\": \"Rome\"}",
+                    },
+                    ToolCall {
+                        id: "mine",
+                        name: "now",
+                        arguments: "{}",
+                    },
+                ],
+                tool_call_id: None,
+                name: None,
+            },
+            Message {
+                role: Tool,
+                content: "21",
+                reasoning: "",
+                tool_calls: [],
+                tool_call_id: Some(
+                    "call_2_0",
+                ),
+                name: Some(
+                    "get_weather",
+                ),
+            },
+            Message {
+                role: Tool,
+                content: "noon",
+                reasoning: "",
+                tool_calls: [],
+                tool_call_id: Some(
+                    "mine",
+                ),
+                name: Some(
+                    "now",
+                ),
+            },
+            Message {
+                role: Tool,
+                content: "25",
+                reasoning: "",
+                tool_calls: [],
+                tool_call_id: Some(
+                    "call_2_1",
+                ),
+                name: Some(
+                    "get_weather",
+                ),
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&&talk.messages[2..]);
 }
 
 #[test]
@@ -163,7 +348,27 @@ fn without_a_prompt_the_model_is_loaded_or_unloaded() {
 fn one_question_is_a_conversation() {
     let asked = generate(r#", "system": "Be brief.", "think": false"#);
     let turns = wanted(asked.clone()).turns.unwrap();
-    expect![[]].assert_debug_eq(&said(asked));
+    expect![[r#"
+        [
+            Message {
+                role: System,
+                content: "Be brief.",
+                reasoning: "",
+                tool_calls: [],
+                tool_call_id: None,
+                name: None,
+            },
+            Message {
+                role: User,
+                content: "Hello",
+                reasoning: "",
+                tool_calls: [],
+                tool_call_id: None,
+                name: None,
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&said(asked));
     let context = encode_context(&turns);
     let next = said(generate(&format!(r#", "context": {context:?}"#)));
     assert_eq!(next.len(), 3);
@@ -180,7 +385,12 @@ fn raw_text_is_taken_as_it_is() {
     let wanted = wanted(generate(r#", "raw": true, "suffix": """#));
     assert_eq!(wanted.request.prompt, Prompt::Text("Hello".into()));
     assert_eq!(wanted.turns, None);
-    refused(generate(r#", "raw": true, "system": "x""#), &expect![[]]);
+    refused(
+        generate(r#", "raw": true, "system": "x""#),
+        &expect![
+            "invalid_request | raw | raw takes the prompt as it is: no system, template or context goes with it"
+        ],
+    );
 }
 
 #[test]
@@ -188,36 +398,109 @@ fn templates_are_jinja() {
     let jinja = "{% for m in messages %}{{ m.content }}{% endfor %}";
     let request = wanted(generate(&format!(r#", "template": "{jinja}""#))).request;
     assert!(matches!(request.prompt, Prompt::Templated { template, .. } if template == jinja));
-    refused(generate(r#", "template": "{{ .Prompt }}""#), &expect![[]]);
+    refused(
+        generate(r#", "template": "{{ .Prompt }}""#),
+        &expect![
+            "invalid_request | template | template is one of Go's, and templates here are Jinja (hint: leave it out to use the model's own, which POST /api/show tells, or write it in Jinja)"
+        ],
+    );
 }
 
 #[test]
 fn what_cannot_be_is_refused_by_its_place() {
     let images = r#"{"model": "sprout", "messages": [{"role": "user", "content": "What?", "images": ["aGk="]}]}"#;
-    refused(parse_chat(images.as_bytes(), FRESH), &expect![[]]);
-    refused(generate(r#", "images": ["aGk="]"#), &expect![[]]);
-    refused(generate(r#", "suffix": "}""#), &expect![[]]);
-    refused(generate(r#", "context": [1, 2, 3]"#), &expect![[]]);
-    refused(chat(r#", "options": {"temperature": 3}"#), &expect![[]]);
-    refused(chat(r#", "options": {"temperature": "hot"}"#), &expect![[]]);
-    refused(chat(r#", "options": {"stop": [""]}"#), &expect![[]]);
-    refused(chat(r#", "top_logprobs": 21"#), &expect![[]]);
-    refused(chat(r#", "think": "much""#), &expect![[]]);
-    refused(chat(r#", "keep_alive": "soon""#), &expect![[]]);
+    refused(
+        parse_chat(images.as_bytes(), FRESH),
+        &expect![
+            "invalid_request | messages[0].images | messages[0].images cannot be had: the models here read text alone (hint: send the request without images)"
+        ],
+    );
+    refused(
+        generate(r#", "images": ["aGk="]"#),
+        &expect![
+            "invalid_request | images | images cannot be had: the models here read text alone (hint: send the request without images)"
+        ],
+    );
+    refused(
+        generate(r#", "suffix": "}""#),
+        &expect![
+            "invalid_request | suffix | suffix cannot be had: sprout does not support insert (hint: send the text before it alone)"
+        ],
+    );
+    refused(
+        generate(r#", "context": [1, 2, 3]"#),
+        &expect![
+            "invalid_request | context | context is not one that this server gave (hint: send the one of an earlier answer as it came, or use /api/chat)"
+        ],
+    );
+    refused(
+        chat(r#", "options": {"temperature": 3}"#),
+        &expect!["invalid_request | options.temperature | options.temperature must be from 0 to 2"],
+    );
+    refused(
+        chat(r#", "options": {"temperature": "hot"}"#),
+        &expect![[
+            r#"invalid_request | options.temperature | options.temperature: invalid type: string "hot", expected a number"#
+        ]],
+    );
+    refused(
+        chat(r#", "options": {"stop": [""]}"#),
+        &expect!["invalid_request | options.stop | options.stop must not have an empty string"],
+    );
+    refused(
+        chat(r#", "top_logprobs": 21"#),
+        &expect!["invalid_request | top_logprobs | top_logprobs must be from 0 to 20"],
+    );
+    refused(
+        chat(r#", "think": "much""#),
+        &expect![[
+            r#"invalid_request | think | think: must be true, false, "low", "medium", "high" or "max""#
+        ]],
+    );
+    refused(
+        chat(r#", "keep_alive": "soon""#),
+        &expect![[
+            r#"invalid_request | keep_alive | keep_alive: must be seconds, or a duration like "5m" or "1h30m""#
+        ]],
+    );
     refused(
         chat(r#", "tools": [{"function": {"name": "a b"}}]"#),
-        &expect![[]],
+        &expect![
+            "invalid_request | tools[0].function.name | tools[0].function.name must be 1 to 128 letters, digits, _, - and ."
+        ],
     );
     refused(
         chat(r#", "tools": [{"function": {"name": "a"}}, {"function": {"name": "a"}}]"#),
-        &expect![[]],
+        &expect![
+            "invalid_request | tools[1].function.name | tools[1].function.name is another tool's name too"
+        ],
     );
     let role = br#"{"model": "sprout", "messages": [{"role": "wizard", "content": "Hello"}]}"#;
-    refused(parse_chat(role, FRESH), &expect![[]]);
+    refused(
+        parse_chat(role, FRESH),
+        &expect![
+            "invalid_request | messages[0].role | messages[0].role must be system, user, assistant or tool"
+        ],
+    );
     let call = br#"{"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": []}}]}]}"#;
-    refused(parse_chat(call, FRESH), &expect![[]]);
-    refused(parse_chat(b"{}", FRESH), &expect![[]]);
-    refused(parse_chat(b"", FRESH), &expect![[]]);
+    refused(
+        parse_chat(call, FRESH),
+        &expect![
+            "invalid_request | messages[0].tool_calls[0].function.arguments | messages[0].tool_calls[0].function.arguments must be an object"
+        ],
+    );
+    refused(
+        parse_chat(b"{}", FRESH),
+        &expect![
+            "invalid_request | model | model is required (hint: GET /api/tags lists the models there are)"
+        ],
+    );
+    refused(
+        parse_chat(b"", FRESH),
+        &expect![
+            "invalid_request | - | the body is not valid JSON: EOF while parsing a value at line 1 column 0"
+        ],
+    );
 }
 
 #[test]
@@ -229,7 +512,12 @@ fn texts_to_embed() {
     assert_eq!(inputs(r#"{"model": "m", "input": ""}"#), Ok(0));
     assert_eq!(inputs(r#"{"model": "m", "input": []}"#), Ok(0));
     assert_eq!(inputs(r#"{"model": "m"}"#), Ok(0));
-    refused(inputs(r#"{"model": "m", "input": [1]}"#), &expect![[]]);
+    refused(
+        inputs(r#"{"model": "m", "input": [1]}"#),
+        &expect![
+            "invalid_request | input[0] | input[0]: invalid type: integer `1`, expected a string"
+        ],
+    );
     let asked = parse_embed(
         br#"{"model": "m:latest", "input": "a", "dimensions": 2, "truncate": false}"#,
         FRESH,
@@ -258,7 +546,50 @@ fn a_model_is_made_from_fields_and_from_a_modelfile() {
     .unwrap();
     assert_eq!(by_fields, by_text);
     let model = by_fields.model("sprout".into(), None);
-    expect![[]].assert_debug_eq(&model);
+    expect![[r#"
+        DerivedModel {
+            base: "sprout",
+            system: Some(
+                "You are Mario.",
+            ),
+            template: None,
+            messages: [
+                Message {
+                    role: User,
+                    content: "Hi",
+                    reasoning: "",
+                    tool_calls: [],
+                    tool_call_id: None,
+                    name: None,
+                },
+            ],
+            parameters: Parameters {
+                temperature: Some(
+                    0.5,
+                ),
+                top_p: None,
+                top_k: None,
+                min_p: None,
+                repetition_penalty: None,
+                frequency_penalty: None,
+                presence_penalty: None,
+                seed: Some(
+                    3,
+                ),
+                max_tokens: None,
+                context_tokens: Some(
+                    64,
+                ),
+                stop: [
+                    "END",
+                ],
+            },
+            licence: Some(
+                "a\nb",
+            ),
+        }
+    "#]]
+    .assert_debug_eq(&model);
     let child = parse_create(
         br#"{"model": "luigi", "from": "mario", "parameters": {"top_k": 3}, "stream": false}"#,
     );
@@ -277,25 +608,40 @@ fn a_model_is_made_from_fields_and_from_a_modelfile() {
 
 #[test]
 fn models_that_cannot_be_made() {
-    refused(parse_create(br#"{"model": "mario"}"#), &expect![[]]);
+    refused(
+        parse_create(br#"{"model": "mario"}"#),
+        &expect![
+            "invalid_request | from | from is required (hint: name the model that it is made from; GET /api/tags lists them)"
+        ],
+    );
     refused(
         parse_create(br#"{"model": "mario", "files": {"a.gguf": "sha256:0"}}"#),
-        &expect![[]],
+        &expect![
+            "invalid_request | files | files cannot be had: weights are not made here (hint: put the model's folder (safetensors) among the node's models, and create from its name)"
+        ],
     );
     refused(
         parse_create(br#"{"model": "mario", "from": "sprout", "quantize": "q4_K_M"}"#),
-        &expect![[]],
+        &expect![
+            "invalid_request | quantize | quantize cannot be had: weights are not made here (hint: put the model's folder (safetensors) among the node's models, and create from its name)"
+        ],
     );
     refused(
         parse_create(br#"{"model": "mario", "modelfile": "FROM a\nPARAMETER temperature hot"}"#),
-        &expect![[]],
+        &expect![[
+            r#"invalid_request | temperature | temperature: invalid type: string "hot", expected a number"#
+        ]],
     );
     refused(
         parse_create(br#"{"model": "mario", "modelfile": "FROM a\nMESSAGE wizard hello"}"#),
-        &expect![[]],
+        &expect![
+            "invalid_request | messages[0].role | messages[0].role must be system, user, assistant or tool"
+        ],
     );
     refused(
         parse_create(br#"{"model": "mario", "from": "a", "template": "{{ .Prompt }}"}"#),
-        &expect![[]],
+        &expect![
+            "invalid_request | template | template is one of Go's, and templates here are Jinja (hint: leave it out to use the model's own, which POST /api/show tells, or write it in Jinja)"
+        ],
     );
 }

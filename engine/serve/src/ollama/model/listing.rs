@@ -1,7 +1,9 @@
 //! Models as they are listed, shown and changed.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Of `/api/version`.
 #[derive(Debug, Serialize)]
@@ -75,7 +77,7 @@ pub(in crate::ollama) struct Show {
     pub(in crate::ollama) details: Details,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::ollama) messages: Vec<ShownMessage>,
-    pub(in crate::ollama) model_info: Map<String, Value>,
+    pub(in crate::ollama) model_info: BTreeMap<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::ollama) tensors: Vec<Tensor>,
     pub(in crate::ollama) capabilities: Vec<&'static str>,

@@ -2,10 +2,11 @@
 
 mod modelfile;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::Role;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::date::{rfc3339, rfc3339_ns};
 use crate::gateway::{ModelDescription, ModelInfo};
@@ -119,8 +120,8 @@ fn license(model: &ModelDescription) -> String {
     own.or(text).or(named).unwrap_or_default()
 }
 
-fn model_info(model: &ModelInfo) -> Map<String, Value> {
-    let mut info = Map::new();
+fn model_info(model: &ModelInfo) -> BTreeMap<String, Value> {
+    let mut info = BTreeMap::new();
     let Some(disk) = &model.on_disk else {
         return info;
     };

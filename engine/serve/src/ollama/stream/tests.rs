@@ -107,8 +107,24 @@ fn question() -> Kind {
 #[test]
 fn a_chat_with_thoughts_and_calls() {
     let events = calls().into_iter().map(Ok).collect();
-    streamed(Kind::Chat, events, &expect![[]]);
-    whole(Kind::Chat, calls(), &expect![[]]);
+    streamed(
+        Kind::Chat,
+        events,
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.252000000Z","message":{"role":"assistant","content":"","thinking":"Hm."},"done":false}
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.253000000Z","message":{"role":"assistant","content":"I look."},"done":false}
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.257000000Z","message":{"role":"assistant","content":"","tool_calls":[{"id":"call_123456789abcdef00000","function":{"index":0,"name":"get_weather","arguments":{"city": "Paris"}}}]},"done":false}
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.258000000Z","message":{"role":"assistant","content":"","tool_calls":[{"id":"call_123456789abcdef00001","function":{"index":1,"name":"now","arguments":{}}}]},"done":false}
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.258000000Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","total_duration":8000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":6000000}
+    "#]],
+    );
+    whole(
+        Kind::Chat,
+        calls(),
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.259000000Z","message":{"role":"assistant","content":"I look.","thinking":"Hm.","tool_calls":[{"id":"call_123456789abcdef00000","function":{"index":0,"name":"get_weather","arguments":{"city": "Paris"}}},{"id":"call_123456789abcdef00001","function":{"index":1,"name":"now","arguments":{}}}]},"done":true,"done_reason":"stop","total_duration":9000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":7000000}
+    "#]],
+    );
 }
 
 #[test]
@@ -125,14 +141,35 @@ fn an_answer_to_one_question() {
         ]
     };
     let each = events().into_iter().map(Ok).collect();
-    streamed(question(), each, &expect![[]]);
-    whole(question(), events(), &expect![[]]);
+    streamed(
+        question(),
+        each,
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.252000000Z","response":"","thinking":"Hm.","done":false}
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.253000000Z","response":"Hel","done":false}
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.255000000Z","response":"lo","done":false}
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.256000000Z","response":"","done":true,"done_reason":"length","context":[6648688,74,5995298,7499628,6627898,2258291,6648354,2892387,7302772,6647412,2243106,4744556,7106338,8203387,2257519,7103778,3809889,7566185,7566433,7238690,2892387,7302772,6647412,2243106,4744556,7106338,8215808],"total_duration":6000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":4000000}
+    "#]],
+    );
+    whole(
+        question(),
+        events(),
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.257000000Z","response":"Hello","thinking":"Hm.","done":true,"done_reason":"length","context":[6648688,74,5995298,7499628,6627898,2258291,6648354,2892387,7302772,6647412,2243106,4744556,7106338,8203387,2257519,7103778,3809889,7566185,7566433,7238690,2892387,7302772,6647412,2243106,4744556,7106338,8215808],"total_duration":7000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":5000000}
+    "#]],
+    );
 }
 
 #[test]
 fn raw_text_has_no_context() {
     let events = vec![started(), text("a"), finished(FinishReason::Stop)];
-    whole(Kind::Generate { turns: None }, events, &expect![[]]);
+    whole(
+        Kind::Generate { turns: None },
+        events,
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.254000000Z","response":"a","done":true,"done_reason":"stop","total_duration":4000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":2000000}
+    "#]],
+    );
 }
 
 #[test]
@@ -160,16 +197,33 @@ fn tokens_with_their_probabilities() {
     streamed(
         Kind::Chat,
         events().into_iter().map(Ok).collect(),
-        &expect![[]],
+        &expect![[r#"
+            {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.252000000Z","message":{"role":"assistant","content":"Hi"},"done":false,"logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[72,105]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}]}
+            {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.253000000Z","message":{"role":"assistant","content":""},"done":false,"logprobs":[{"token":"�","logprob":-0.5,"bytes":[239,191,189],"top_logprobs":[{"token":"�","logprob":-0.5,"bytes":[239,191,189]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}]}
+            {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.254000000Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","total_duration":4000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":2000000}
+        "#]],
     );
-    whole(Kind::Chat, events(), &expect![[]]);
+    whole(
+        Kind::Chat,
+        events(),
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.255000000Z","message":{"role":"assistant","content":"Hi"},"done":true,"done_reason":"stop","logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[72,105]},{"token":"x","logprob":-9999.0,"bytes":[120]}]},{"token":"�","logprob":-0.5,"bytes":[239,191,189],"top_logprobs":[{"token":"�","logprob":-0.5,"bytes":[239,191,189]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}],"total_duration":5000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":3000000}
+    "#]],
+    );
 }
 
 #[test]
 fn an_error_ends_a_stream() {
     let lost = Failure::new(ErrorCode::WorkerLost, "a node is gone").hint("try again");
     let events = vec![Ok(started()), Ok(text("Hel")), Err(lost), Ok(text("lo"))];
-    streamed(Kind::Chat, events, &expect![[]]);
+    streamed(
+        Kind::Chat,
+        events,
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.252000000Z","message":{"role":"assistant","content":"Hel"},"done":false}
+        {"error":"a node is gone (hint: try again)"}
+    "#]],
+    );
 }
 
 #[test]
@@ -180,11 +234,19 @@ fn a_call_that_is_cut_off_is_none() {
         arguments(0, r#"{"city": "Par"#),
         finished(FinishReason::Length),
     ];
-    whole(Kind::Chat, events, &expect![[]]);
+    whole(
+        Kind::Chat,
+        events,
+        &expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.255000000Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"length","total_duration":5000000,"load_duration":1000000,"prompt_eval_count":30,"prompt_eval_duration":1000000,"eval_count":12,"eval_duration":3000000}
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_loaded_says_so() {
     let said = line(&head(Kind::Chat).empty(Duration::from_millis(5), "load"));
-    expect![[]].assert_eq(&said);
+    expect![[r#"
+        {"model":"sprout:latest","created_at":"2023-11-14T22:13:20.255000000Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"load"}
+    "#]].assert_eq(&said);
 }

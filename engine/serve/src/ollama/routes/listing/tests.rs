@@ -63,7 +63,51 @@ fn the_list() {
         base: None,
         ..info("acme/big:8b")
     };
-    check(&tags(vec![info("mario"), elsewhere]), &expect![[]]);
+    check(
+        &tags(vec![info("mario"), elsewhere]),
+        &expect![[r#"
+        {
+          "models": [
+            {
+              "name": "mario:latest",
+              "model": "mario:latest",
+              "modified_at": "2023-11-14T22:13:20Z",
+              "size": 12345678,
+              "digest": "abababababababababababababababababababababababababababababababab",
+              "details": {
+                "parent_model": "sprout",
+                "format": "safetensors",
+                "family": "llama",
+                "families": [
+                  "llama"
+                ],
+                "parameter_size": "3.1M",
+                "quantization_level": "BF16",
+                "context_length": 1024,
+                "embedding_length": 256
+              }
+            },
+            {
+              "name": "acme/big:8b",
+              "model": "acme/big:8b",
+              "modified_at": "1970-01-01T00:00:00Z",
+              "size": 0,
+              "digest": "abababababababababababababababababababababababababababababababab",
+              "details": {
+                "parent_model": "",
+                "format": "safetensors",
+                "family": "unknown",
+                "families": [
+                  "unknown"
+                ],
+                "parameter_size": "unknown",
+                "quantization_level": "unknown"
+              }
+            }
+          ]
+        }
+    "#]],
+    );
 }
 
 #[test]
@@ -85,8 +129,27 @@ fn a_model_that_was_created() {
         licence: Some("free".into()),
     };
     let shown = show(described("mario", Some(mario)), false);
-    expect![[]].assert_eq(&shown.modelfile);
-    expect![[]].assert_eq(&shown.parameters);
+    expect![[r##"
+        # The Modelfile of mario:latest. To make a model like it, change what should differ.
+
+        FROM sprout:latest
+        TEMPLATE """{{ messages }}"""
+        SYSTEM """You are Mario."""
+        MESSAGE user """Hi"""
+        MESSAGE assistant """Ho"""
+        LICENSE """free"""
+        PARAMETER num_ctx 64
+        PARAMETER temperature 0.5
+        PARAMETER stop "<|end|>\n"
+        PARAMETER stop "END"
+    "##]]
+    .assert_eq(&shown.modelfile);
+    expect![[r#"
+        num_ctx                        64
+        temperature                    0.5
+        stop                           "<|end|>\n"
+        stop                           "END""#]]
+    .assert_eq(&shown.parameters);
     assert_eq!(
         (shown.license.as_str(), shown.system.as_str()),
         ("free", "You are Mario.")
@@ -95,7 +158,56 @@ fn a_model_that_was_created() {
 
 #[test]
 fn a_model_with_files() {
-    check(&show(described("sprout", None), true), &expect![[]]);
+    check(
+        &show(described("sprout", None), true),
+        &expect![[r##"
+        {
+          "license": "apache-2.0",
+          "modelfile": "# The Modelfile of sprout:latest. To make a model like it, change what should differ.\n\nFROM sprout:latest\nTEMPLATE \"\"\"{{ messages }}\"\"\"\n",
+          "template": "{{ messages }}",
+          "details": {
+            "parent_model": "",
+            "format": "safetensors",
+            "family": "llama",
+            "families": [
+              "llama"
+            ],
+            "parameter_size": "3.1M",
+            "quantization_level": "BF16",
+            "context_length": 1024,
+            "embedding_length": 256
+          },
+          "model_info": {
+            "general.architecture": "llama",
+            "general.basename": "sprout",
+            "general.parameter_count": 3140000,
+            "llama.attention.head_count": 8,
+            "llama.attention.head_count_kv": 2,
+            "llama.block_count": 6,
+            "llama.context_length": 1024,
+            "llama.embedding_length": 256,
+            "llama.feed_forward_length": 768,
+            "llama.vocab_size": 4096
+          },
+          "tensors": [
+            {
+              "name": "w",
+              "type": "BF16",
+              "shape": [
+                2,
+                3
+              ]
+            }
+          ],
+          "capabilities": [
+            "completion",
+            "tools",
+            "thinking"
+          ],
+          "modified_at": "2023-11-14T22:13:20Z"
+        }
+    "##]],
+    );
 }
 
 #[test]
