@@ -11,6 +11,7 @@ pub mod generate;
 pub mod ids;
 pub mod record;
 pub mod shard;
+pub mod standing;
 pub mod tokens;
 
 pub use card::{LayerCost, ModelCard};
@@ -27,4 +28,5 @@ pub use record::{
     InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
 };
 pub use shard::{Shard, ShardPlan, ShardSpec, Sharding, ShardingChoice, TensorSlice};
+pub use standing::{ClientId, Priority, Standing};
 pub use tokens::{TokenEvent, TokenLogprob, TokenRequest};
