@@ -1,6 +1,7 @@
 //! What went wrong, in the words of the user. Each API dialect has its own envelope around it.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The kind of a failure. One table in `serve` turns it into an HTTP status; nobody matches on messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +99,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The request field at fault, for example `messages[0].role`.
     pub param: Option<String>,
+    /// When it is worth trying again, if that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -108,6 +111,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             param: None,
+            retry_after: None,
         }
     }
 
@@ -122,6 +126,13 @@ impl Failure {
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// The same failure with when it is worth trying again.
+    #[must_use]
+    pub fn retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
         self
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::{Conversation, Grammar, RequestId, TokenId};
+use crate::{Conversation, Grammar, RequestId, Standing, TokenId};
 
 /// A validated request for one answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateRequest {
     /// Names the request in logs and for cancellation.
     pub id: RequestId,
+    /// For whom it is.
+    pub standing: Standing,
     /// The model as the client wrote it; resolved by the gateway.
     pub model: String,
     /// What to continue.

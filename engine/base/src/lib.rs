@@ -13,6 +13,7 @@ pub mod ids;
 pub mod record;
 pub mod shape;
 pub mod shard;
+pub mod standing;
 pub mod tokens;
 
 pub use card::{LayerCost, ModelCard};
@@ -31,4 +32,5 @@ pub use record::{
 };
 pub use shape::{ModelShape, TensorInfo};
 pub use shard::{Shard, ShardPlan, ShardSpec, Sharding, ShardingChoice, TensorSlice};
+pub use standing::{ClientId, Priority, Standing};
 pub use tokens::{TokenEvent, TokenLogprob, TokenRequest};

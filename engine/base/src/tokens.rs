@@ -1,12 +1,16 @@
 //! One generation as a worker sees it: tokens in, tokens out.
 
-use crate::{Failure, FinishReason, Grammar, RequestId, Sampling, TokenId};
+use crate::{ClientId, Failure, FinishReason, Grammar, Priority, RequestId, Sampling, TokenId};
 
 /// A generation for rank 0 of an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenRequest {
     /// Names the request in events and for cancellation.
     pub id: RequestId,
+    /// Who asks.
+    pub client: ClientId,
+    /// How urgent it is.
+    pub priority: Priority,
     /// The rendered and tokenized prompt; at least one token.
     pub prompt: Vec<TokenId>,
     /// Tokens of the answer that an earlier placement already produced: they are prefilled like the prompt,
@@ -33,6 +37,11 @@ pub struct TokenRequest {
 /// What a worker reports about a request. The last is `Finished` or `Failed`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TokenEvent {
+    /// The worker has taken it on. The first event, at most once for each submission.
+    Accepted {
+        /// Its place in the queue as things stand, from 1; 0 if it runs in the next step.
+        position: u32,
+    },
     /// So much of the prompt's beginning was computed for an earlier request and is not computed again. At most once,
     /// before the first token.
     Recalled {
@@ -53,6 +62,19 @@ pub enum TokenEvent {
     Finished(FinishReason),
     /// The request could not be completed; the worker itself goes on.
     Failed(Failure),
+}
+
+impl TokenEvent {
+    /// Whether nothing follows it.
+    pub const fn is_last(&self) -> bool {
+        match self {
+            Self::Finished(_) | Self::Failed(_) => true,
+            Self::Accepted { .. }
+            | Self::Recalled { .. }
+            | Self::Prompt(_)
+            | Self::Token { .. } => false,
+        }
+    }
 }
 
 /// A token's log-probability under the model's own distribution (before temperature and cuts).

@@ -10,83 +10,42 @@
 //! When the cache is full, the sequence that came last gives its slot back and waits to be computed again.
 
 mod admission;
+mod load;
+mod pace;
+mod queue;
 mod sequence;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use base::{Failure, FinishReason, RequestId, TokenEvent, TokenRequest};
+use base::{Failure, RequestId, TokenEvent, TokenRequest};
 use text::Tokenizer;
 
 use crate::backend::{Logits, Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
+pub use load::{Limits, Load, Submitted};
+use pace::{Pace, Work};
+use queue::{LineKey, Queue};
 use sequence::{Budget, Sequence};
 
 /// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
 const GROWTH_TOKENS: u64 = 64;
 
-/// How much a scheduler takes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Sequences computed at once.
-    pub slots_max: u32,
-    /// Requests that wait for a slot; more are refused as `Overloaded`.
-    pub queue_max: u32,
-    /// Tokens in all KV caches together.
-    pub cache_tokens_max: u64,
-    /// Longest sequence the model knows, in tokens.
-    pub context_tokens_max: u32,
-    /// Entries of the model's vocabulary.
-    pub vocabulary_size: u32,
-    /// Steps under way at once: the stages of the pipeline.
-    pub stages: u32,
-    /// Prompt tokens computed in one step, over all sequences.
-    pub prefill_chunk_tokens: u32,
-    /// Prompt tokens whose log-probabilities are computed in one step: their logits are all copied to the host.
-    pub scoring_chunk_tokens: u32,
-}
-
-/// What became of a submitted request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Submitted {
-    /// It runs as soon as there is room.
-    Waiting,
-    /// There is nothing to compute: its answer was complete already.
-    Finished(FinishReason),
-}
-
-/// What a scheduler holds now and has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Load {
-    /// Sequences being computed.
-    pub running: u32,
-    /// Those of them whose prompt is not read to its end.
-    pub reading: u32,
-    /// Requests waiting.
-    pub waiting: u32,
-    /// Tokens of cache that the sequences being computed take.
-    pub cache_tokens_reserved: u64,
-    /// Prompt tokens computed so far, those of resumed answers included.
-    pub prompt_tokens: u64,
-    /// Prompt tokens that were found computed.
-    pub recalled_tokens: u64,
-    /// Tokens generated so far.
-    pub generated_tokens: u64,
-}
-
 /// The batch scheduler of one model instance.
 pub struct Scheduler {
     limits: Limits,
     tokenizer: Arc<Tokenizer>,
-    /// First come, first served; at most `queue_max` that never ran, and before them those that were set back.
-    waiting: VecDeque<Sequence>,
+    /// At most `queue_max` that never ran, and before them those that were set back.
+    waiting: Queue,
+    pace: Pace,
     /// In the order of admission; at most `slots_max`.
     running: Vec<Running>,
     free_slots: BTreeSet<SlotId>,
     /// Slots whose caches the backend still holds; the next plan drops them.
     ended_slots: Vec<SlotId>,
     /// The steps under way, the oldest first; at most as many as there are stages.
-    under_way: VecDeque<Vec<Flight>>,
+    under_way: VecDeque<Step>,
     /// For the next sequence.
     ticket: u64,
     /// For the next stay in a slot.
@@ -107,6 +66,12 @@ struct Running {
 /// is under way comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stay(u64);
+
+/// A step under way.
+struct Step {
+    flights: Vec<Flight>,
+    work: Work,
+}
 
 /// What a step does for a sequence.
 struct Flight {
@@ -134,7 +99,8 @@ impl Scheduler {
         Self {
             limits,
             tokenizer,
-            waiting: VecDeque::new(),
+            waiting: Queue::default(),
+            pace: Pace::default(),
             running: Vec::new(),
             free_slots: (0..limits.slots_max).map(SlotId).collect(),
             ended_slots: Vec::new(),
@@ -161,20 +127,25 @@ impl Scheduler {
         let sequence = Sequence::new(request, &self.tokenizer, ticket);
         // A request that can run in the next step never waits, so it does not count against the queue.
         let waits = !self.waiting.is_empty() || !self.has_room_for(&sequence);
-        if waits && self.waiting.len() >= self.limits.queue_max as usize {
-            return Err(admission::overloaded(&self.limits));
+        let queue_max = self.limits.queue_max as usize;
+        if waits && !self.waiting.has_place(LineKey::of(&sequence), queue_max) {
+            let pause = self.pace.next_place_in();
+            return Err(admission::overloaded(&self.limits, pause));
         }
-        self.waiting.push_back(sequence);
+        let id = sequence.id();
+        self.waiting.push(sequence);
         self.admit();
-        Ok(Submitted::Waiting)
+        let position = self.waiting.position(id).unwrap_or(0) as u32;
+        Ok(Submitted::Waiting { position })
     }
 
     /// Forgets a request; no event follows for it. Its slot is freed by the next plan. Unknown ids are ignored: the
     /// request may just have finished.
     pub fn cancel(&mut self, id: RequestId) {
-        self.waiting.retain(|sequence| sequence.id() != id);
         if let Some(at) = self.position(id) {
-            self.release(at);
+            self.end(at);
+        } else {
+            self.waiting.remove(id);
         }
     }
 
@@ -192,7 +163,7 @@ impl Scheduler {
     pub fn take_back(&mut self, done: MaskDone) {
         let running = self.running.iter_mut().map(|running| &mut running.sequence);
         let constraint = running
-            .chain(&mut self.waiting)
+            .chain(self.waiting.iter_mut())
             .filter_map(Sequence::constraint)
             .find(|constraint| constraint.ticket() == done.ticket);
         if let Some(constraint) = constraint {
@@ -206,7 +177,8 @@ impl Scheduler {
             (Does::Row { tokens, .. }, Some(at)) => self.running[at].sequence.awaits_mask(*tokens),
             (Does::Recall | Does::Row { .. }, _) => false,
         };
-        self.under_way.front().into_iter().flatten().any(awaits)
+        let oldest = self.under_way.front();
+        oldest.is_some_and(|step| step.flights.iter().any(awaits))
     }
 
     /// The next step, or `None` if there is nothing to compute or free before a step was completed or a mask job taken
@@ -223,18 +195,33 @@ impl Scheduler {
         let free = std::mem::take(&mut self.ended_slots);
         self.free_slots.extend(&free);
         self.admit();
-        let idle = |running: &&Running| !self.is_under_way(running.stay);
-        let reads = |running: &&Running| running.sequence.is_reading();
-        let mut budget = Budget {
-            readers: self.running.iter().filter(idle).filter(reads).count(),
-            prefill_tokens: self.limits.prefill_chunk_tokens as usize,
-            scoring_tokens: self.limits.scoring_chunk_tokens as usize,
-        };
-        let share = self.running.len().div_ceil(self.limits.stages as usize);
         let mut plan = StepPlan {
             free,
             ..StepPlan::default()
         };
+        let flights = self.fill(&mut plan);
+        if plan.free.is_empty() && flights.is_empty() {
+            return None;
+        }
+        let work = self.work_of(&flights);
+        self.under_way.push_back(Step { flights, work });
+        Some(plan)
+    }
+
+    /// Puts this step's share of the sequences that are in no other one into a plan.
+    fn fill(&self, plan: &mut StepPlan) -> Vec<Flight> {
+        let idle = |running: &&Running| !self.is_under_way(running.stay);
+        let reads = |running: &&Running| running.sequence.is_reading();
+        let waits = self.running.iter().any(|running| !reads(&running));
+        let prefill_tokens = self
+            .pace
+            .prompt_tokens(waits, self.limits.prefill_chunk_tokens);
+        let mut budget = Budget {
+            readers: self.running.iter().filter(idle).filter(reads).count(),
+            prefill_tokens: prefill_tokens as usize,
+            scoring_tokens: self.limits.scoring_chunk_tokens as usize,
+        };
+        let share = self.running.len().div_ceil(self.limits.stages as usize);
         let mut flights = Vec::with_capacity(share);
         for Running {
             slot,
@@ -260,20 +247,35 @@ impl Scheduler {
             };
             flights.push(Flight { stay: *stay, does });
         }
-        if plan.free.is_empty() && flights.is_empty() {
-            return None;
-        }
-        self.under_way.push_back(flights);
-        Some(plan)
+        flights
     }
 
-    /// Takes the output of the oldest step under way and says what it means for each request.
+    fn work_of(&self, flights: &[Flight]) -> Work {
+        let mut work = Work::default();
+        for Flight { stay, does } in flights {
+            let reads = self
+                .staying(*stay)
+                .is_some_and(|at| self.running[at].sequence.is_reading());
+            match does {
+                Does::Recall => work.recalls = true,
+                Does::Row { tokens, .. } if reads => work.prompt_tokens += *tokens as u32,
+                Does::Row { .. } => work.answers += 1,
+            }
+        }
+        work
+    }
+
+    /// Takes the output of the oldest step under way, which `took` so long, and says what it means for each request.
     ///
     /// # Panics
     /// If no step is under way, the output is not one of that step, or it `awaits_masks`.
-    pub fn complete(&mut self, mut output: StepOutput) -> Vec<(RequestId, TokenEvent)> {
-        let flights = self.under_way.pop_front();
-        let flights = flights.expect("complete follows next");
+    pub fn complete(
+        &mut self,
+        mut output: StepOutput,
+        took: Duration,
+    ) -> Vec<(RequestId, TokenEvent)> {
+        let step = self.under_way.pop_front();
+        let Step { flights, work } = step.expect("complete follows next");
         let mut logits = output.logits.iter_mut();
         let mut recalled = output.recalled.iter();
         let mut events = Vec::new();
@@ -296,6 +298,9 @@ impl Scheduler {
         }
         assert!(logits.next().is_none(), "logits for rows that want none");
         assert!(recalled.next().is_none(), "a number without a recall");
+        let is_last = |(_, event): &&(_, TokenEvent)| event.is_last();
+        let ended = events.iter().filter(is_last).count() as u32;
+        self.pace.step(work, took, ended);
         events
     }
 
@@ -323,10 +328,12 @@ impl Scheduler {
         let outcome = sequence.advance(tokens, logits);
         self.prompt_tokens += outcome.prompt_tokens;
         self.generated_tokens += outcome.generated_tokens;
+        self.waiting
+            .served(LineKey::of(sequence), outcome.generated_tokens);
         let ended = outcome.ended;
         events.extend(outcome.events.into_iter().map(|event| (id, event)));
         if ended {
-            self.release(at);
+            self.end(at);
         }
     }
 
@@ -356,12 +363,12 @@ impl Scheduler {
     /// Moves sequences from the queue to slots while both memory and slots last. The first one that does not fit holds back
     /// the others: otherwise small requests could keep a large one waiting for ever.
     fn admit(&mut self) {
-        while let Some(sequence) = self.waiting.front() {
+        while let Some(sequence) = self.waiting.first() {
             if !self.has_room_for(sequence) {
                 return;
             }
             let (Some(slot), Some(sequence)) =
-                (self.free_slots.pop_first(), self.waiting.pop_front())
+                (self.free_slots.pop_first(), self.waiting.take_first())
             else {
                 return;
             };
@@ -390,7 +397,7 @@ impl Scheduler {
         while self.cache_tokens() > self.limits.cache_tokens_max && self.running.len() > 1 {
             let mut sequence = self.release(self.running.len() - 1);
             sequence.lose_cache();
-            self.waiting.push_front(sequence);
+            self.waiting.set_back(sequence);
         }
     }
 
@@ -398,6 +405,12 @@ impl Scheduler {
     fn cache_tokens(&self) -> u64 {
         let running = self.running.iter();
         running.map(|running| running.sequence.cache_tokens()).sum()
+    }
+
+    /// Forgets the sequence at `at` of the running ones.
+    fn end(&mut self, at: usize) {
+        let sequence = self.release(at);
+        self.waiting.ended(LineKey::of(&sequence));
     }
 
     /// Takes the sequence at `at` of the running ones out of its slot.
@@ -416,7 +429,7 @@ impl Scheduler {
     }
 
     fn is_under_way(&self, stay: Stay) -> bool {
-        let mut flights = self.under_way.iter().flatten();
+        let mut flights = self.under_way.iter().flat_map(|step| &step.flights);
         flights.any(|flight| flight.stay == stay)
     }
 

@@ -39,13 +39,17 @@ use crate::network::NetReceiver;
 use crate::random;
 use crate::supervisor::Running;
 use crate::user_data::{UserFiles, milliseconds_since_1970};
-use generation::{Drivers, Generation};
+use generation::{Drivers, Generation, Limit};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
 use route::Routes;
 
 /// From a request for a model that is not loaded to its first token: reading hundreds of gigabytes from a slow disk.
 const LOAD_LIMIT: Duration = Duration::from_mins(10);
+
+/// From a request's arrival to the end of its answer, if it does not say itself: the longest answers of a slow machine
+/// take so long, and what takes longer was forgotten by whoever asked.
+const REQUEST_LIMIT: Duration = Duration::from_hours(1);
 
 /// The node as the HTTP server sees it.
 pub(crate) struct NodeGateway {
@@ -96,6 +100,7 @@ impl NodeGateway {
     }
 
     async fn answer(&self, mut ask: GenerateRequest) -> Result<GenerateStream, Failure> {
+        let limit = Limit::of(ask.standing.time_limit.unwrap_or(REQUEST_LIMIT));
         let derived = self.models.derived(&ask.model).await?;
         if let Some(derived) = &derived {
             derived.model.fill_in(&mut ask);
@@ -114,7 +119,8 @@ impl NodeGateway {
             .await
             .map_err(|_| Failure::new(ErrorCode::Internal, "preparing the prompt broke off"))??;
         let routes = Arc::clone(&self.routes);
-        let mut generation = Generation::new(routes, instance.id, prepared.request, LOAD_LIMIT);
+        let mut generation =
+            Generation::new(routes, instance.id, prepared.request, LOAD_LIMIT, limit);
         generation.start().await?;
         Ok(answer::answer(generation, prepared.teller))
     }

@@ -23,6 +23,7 @@ mod patience;
 mod router;
 pub mod server;
 pub mod settings;
+mod standing;
 mod status;
 pub mod user_data;
 pub mod view;

@@ -1,7 +1,10 @@
 //! The one table from a kind of failure to an HTTP status.
 
+use std::time::Duration;
+
 use base::ErrorCode;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// The status of an answer that fails with `code`. Clients of the `OpenAI` SDK retry 429 and 5xx on their own, so only
 /// what may go away by itself has one of those.
@@ -23,6 +26,12 @@ pub const fn status_of(code: ErrorCode) -> StatusCode {
         }
         ErrorCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
     }
+}
+
+/// Tells a client that was refused when to come back: in whole seconds, at least one.
+pub(crate) fn say_when_to_retry(headers: &mut HeaderMap, pause: Option<Duration>) {
+    let seconds = pause.map_or(1, |pause| pause.as_secs().max(1));
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
 #[cfg(test)]

@@ -81,9 +81,9 @@ pub fn run(
         if let Some(plan) = under_way.pop_front() {
             let before = Instant::now();
             let output = backend.step(&plan).map_err(|error| failure::step(&error))?;
-            counters.step(before);
+            let took = counters.step(before);
             masks.finish_step(&mut scheduler);
-            let events = scheduler.complete(output);
+            let events = scheduler.complete(output, took);
             if !events.is_empty() {
                 outbox.send(FromWorker::Events(events));
             }
@@ -103,7 +103,7 @@ fn take(frame: ToWorker, scheduler: &mut Scheduler, outbox: &Outbox) -> Result<(
         ToWorker::Submit(request) => {
             let id = request.id;
             match scheduler.submit(request) {
-                Ok(Submitted::Waiting) => {}
+                Ok(Submitted::Waiting { position }) => tell(id, TokenEvent::Accepted { position }),
                 Ok(Submitted::Finished(reason)) => tell(id, TokenEvent::Finished(reason)),
                 Err(failure) => tell(id, TokenEvent::Failed(failure)),
             }

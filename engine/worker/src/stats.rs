@@ -21,16 +21,18 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// A step that began at `began` has just ended.
-    pub fn step(&mut self, began: Instant) {
+    /// A step that began at `began` has just ended; how long it took.
+    pub fn step(&mut self, began: Instant) -> Duration {
         let now = Instant::now();
         self.steps += 1;
-        self.step += now - began;
+        let took = now - began;
+        self.step += took;
         if let Some(ended) = self.last_step_ended {
             self.host += began.saturating_duration_since(ended);
         }
         self.last_step_ended = Some(now);
         self.changed = true;
+        took
     }
 
     /// The device was idle until now.

@@ -18,8 +18,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use base::{
-    ErrorCode, FinishReason, Penalties, RequestId, Sampling, Sharding, TokenEvent, TokenId,
-    TokenRequest,
+    ClientId, ErrorCode, FinishReason, Penalties, Priority, RequestId, Sampling, Sharding,
+    TokenEvent, TokenId, TokenRequest,
 };
 use wire::worker::{FromWorker, Start, ToWorker};
 
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
     TokenRequest {
         id: RequestId(id),
+        client: ClientId(0),
+        priority: Priority::Usual,
         prompt: prompt.to_vec(),
         generated: Vec::new(),
         sampling: Sampling::GREEDY,
@@ -47,7 +49,8 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
 fn tokens(events: &[TokenEvent]) -> Vec<TokenId> {
     let tokens = events.iter().filter_map(|event| match event {
         TokenEvent::Token { token, .. } => Some(*token),
-        TokenEvent::Recalled { .. }
+        TokenEvent::Accepted { .. }
+        | TokenEvent::Recalled { .. }
         | TokenEvent::Prompt(_)
         | TokenEvent::Finished(_)
         | TokenEvent::Failed(_) => None,
@@ -121,7 +124,7 @@ fn the_same_text_alone_batched_and_sharded() {
     }
     // All of them at once. What was computed before is found and changes nothing.
     let again = single.answers(requests());
-    let found = |events: &Vec<TokenEvent>| matches!(events[0], TokenEvent::Recalled { .. });
+    let found = |events: &Vec<TokenEvent>| matches!(events[1], TokenEvent::Recalled { .. });
     assert!(again.iter().any(found), "{again:?}");
     let all_tokens = |answers: &[Vec<TokenEvent>]| -> Vec<_> {
         answers.iter().map(|events| tokens(events)).collect()
@@ -170,7 +173,8 @@ fn prompts_are_scored_and_stop_strings_found() {
         .iter()
         .map(|event| match event {
             TokenEvent::Prompt(logprobs) => logprobs.len(),
-            TokenEvent::Recalled { .. }
+            TokenEvent::Accepted { .. }
+            | TokenEvent::Recalled { .. }
             | TokenEvent::Token { .. }
             | TokenEvent::Finished(_)
             | TokenEvent::Failed(_) => 0,

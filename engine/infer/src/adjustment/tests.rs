@@ -1,12 +1,14 @@
 use std::time::{Duration, Instant};
 
-use base::{RequestId, Sampling};
+use base::{ClientId, Priority, RequestId, Sampling};
 
 use super::*;
 
 fn request(penalties: Penalties, bias: &[(TokenId, f32)]) -> TokenRequest {
     TokenRequest {
         id: RequestId(1),
+        client: ClientId(0),
+        priority: Priority::Usual,
         prompt: vec![0, 1, 1],
         generated: vec![1, 2, 2],
         sampling: Sampling {

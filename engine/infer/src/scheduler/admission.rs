@@ -1,5 +1,7 @@
 //! Which requests can run at all, and what to say to those that cannot.
 
+use std::time::Duration;
+
 use base::{ErrorCode, Failure, RequestId, TokenId, TokenRequest};
 
 use super::Limits;
@@ -104,11 +106,20 @@ pub fn known_id(id: RequestId) -> Failure {
     )
 }
 
-/// The queue is full.
-pub fn overloaded(limits: &Limits) -> Failure {
+/// Whoever is refused is asked to come back after this time at least: a step takes less.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// The same at most: what happened a minute ago says little about what will be.
+const RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// The queue is full; a place in it may be free after `pause`.
+pub fn overloaded(limits: &Limits, pause: Duration) -> Failure {
     let message = format!(
         "{} requests are being answered and {} are waiting already",
         limits.slots_max, limits.queue_max
     );
-    Failure::new(ErrorCode::Overloaded, message).hint("try again in a moment")
+    let pause = pause.clamp(RETRY_MIN, RETRY_MAX);
+    let seconds = pause.as_secs_f64().ceil() as u64;
+    Failure::new(ErrorCode::Overloaded, message)
+        .hint(format!("try again in {seconds} s"))
+        .retry_after(Duration::from_secs(seconds))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use base::{
-    ErrorCode, Failure, FinishReason, RequestId, TokenEvent, TokenId, TokenLogprob, TokenRequest,
+    ClientId, ErrorCode, Failure, FinishReason, Priority, RequestId, TokenEvent, TokenId,
+    TokenLogprob, TokenRequest,
 };
 use text::{TextStart, TextStream, Tokenizer};
 
@@ -111,6 +112,11 @@ impl Sequence {
             scored: 0,
             text,
         }
+    }
+
+    /// For whom it is, and how urgent.
+    pub fn asked_by(&self) -> (ClientId, Priority) {
+        (self.request.client, self.request.priority)
     }
 
     /// Its id.

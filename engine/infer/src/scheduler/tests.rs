@@ -2,12 +2,14 @@ use super::*;
 use crate::backend::{Backend, Logits};
 use crate::fake::FakeBackend;
 use crate::{logprobs, sampler};
-use base::{ErrorCode, Penalties, Sampling, TokenId};
+use base::{ClientId, ErrorCode, FinishReason, Penalties, Priority, Sampling, TokenId};
 use proptest::prelude::*;
 use text::{SpecialTokens, TextStart, TextStream};
 
 mod beginnings;
+mod fairness;
 mod grammars;
+mod prompts;
 mod properties;
 mod schemas;
 
@@ -44,6 +46,8 @@ fn letters() -> Arc<Tokenizer> {
 fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
     TokenRequest {
         id: RequestId(id),
+        client: ClientId(0),
+        priority: Priority::Usual,
         prompt: prompt.to_vec(),
         generated: Vec::new(),
         sampling: Sampling::GREEDY,
@@ -68,6 +72,8 @@ struct Rig {
     jobs: Vec<MaskJob>,
     /// Whether jobs come back only when the step waits for them, or nothing else can run.
     late: bool,
+    /// How long a step takes, and a token in it.
+    speed: (Duration, Duration),
 }
 
 impl Rig {
@@ -83,6 +89,7 @@ impl Rig {
             under_way: VecDeque::new(),
             jobs: Vec::new(),
             late: false,
+            speed: (Duration::ZERO, Duration::ZERO),
         }
     }
 
@@ -129,7 +136,9 @@ impl Rig {
             self.take_back();
         }
         assert!(!self.scheduler.awaits_masks());
-        self.events.extend(self.scheduler.complete(output));
+        let tokens: usize = plan.rows.iter().map(|row| row.tokens.len()).sum();
+        let took = self.speed.0 + self.speed.1 * tokens as u32;
+        self.events.extend(self.scheduler.complete(output, took));
         true
     }
 
@@ -246,7 +255,8 @@ fn joined(events: Vec<TokenEvent>) -> Vec<TokenEvent> {
 fn tokens_of(events: &[TokenEvent]) -> Vec<TokenId> {
     let tokens = events.iter().filter_map(|event| match event {
         TokenEvent::Token { token, .. } => Some(*token),
-        TokenEvent::Recalled { .. }
+        TokenEvent::Accepted { .. }
+        | TokenEvent::Recalled { .. }
         | TokenEvent::Prompt(_)
         | TokenEvent::Finished(_)
         | TokenEvent::Failed(_) => None,
@@ -332,7 +342,7 @@ fn a_cancelled_request_leaves_with_the_next_plan() {
     assert_eq!(plan.free, [SlotId(0)]);
     assert_eq!(plan.rows.len(), 1);
     let output = rig.backend.step(&plan).unwrap();
-    rig.scheduler.complete(output);
+    rig.scheduler.complete(output, Duration::ZERO);
     assert_eq!(rig.backend.slots(), 1);
     rig.scheduler.cancel(RequestId(2));
     rig.run();
@@ -348,7 +358,7 @@ fn a_request_cancelled_in_its_first_step_leaves_its_slot_clean() {
     // The same id again, while the cancelled row still runs.
     rig.submit(request(1, &[8, 9], 4));
     let output = rig.backend.step(&plan).unwrap();
-    assert_eq!(rig.scheduler.complete(output), []);
+    assert_eq!(rig.scheduler.complete(output, Duration::ZERO), []);
     rig.run();
     assert_eq!(rig.of(1), expected(&request(1, &[8, 9], 4)));
 }
@@ -481,7 +491,7 @@ fn logits_that_are_no_numbers_fail_their_request_alone() {
         vocabulary: VOCABULARY as usize,
         values: vec![f32::NAN; VOCABULARY as usize],
     };
-    let events = rig.scheduler.complete(output);
+    let events = rig.scheduler.complete(output, Duration::ZERO);
     rig.events.extend(events);
     rig.run();
     assert!(

@@ -78,17 +78,10 @@ fn events(
                 return None;
             }
         };
-        let over = events.iter().any(is_last);
+        let over = events.iter().any(TokenEvent::is_last);
         Some((stream::iter(events), (!over).then_some((frames, permit))))
     });
     batches.flatten().boxed()
-}
-
-fn is_last(event: &TokenEvent) -> bool {
-    match event {
-        TokenEvent::Finished(_) | TokenEvent::Failed(_) => true,
-        TokenEvent::Recalled { .. } | TokenEvent::Prompt(_) | TokenEvent::Token { .. } => false,
-    }
 }
 
 /// The failure that the peer answered instead of a stream.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    Failure, FinishReason, InstanceId, NodeId, NodeRecord, RequestId, Sampling, TokenEvent,
-    TokenRequest,
+    ClientId, Failure, FinishReason, InstanceId, NodeId, NodeRecord, Priority, RequestId, Sampling,
+    TokenEvent, TokenRequest,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -201,6 +201,8 @@ pub(super) fn order(wish: Wish, max_tokens: u32) -> Generate {
         generation: 1,
         request: TokenRequest {
             id: RequestId(1),
+            client: ClientId(0),
+            priority: Priority::Usual,
             prompt: vec![wish as u32],
             generated: Vec::new(),
             sampling: Sampling::GREEDY,

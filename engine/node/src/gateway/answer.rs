@@ -96,6 +96,7 @@ impl Teller {
     /// What an event of the worker tells the client; the last one is `Finished`, and after it nothing more is asked.
     pub(crate) fn tell(&mut self, event: TokenEvent) -> Result<Vec<GenerateEvent>, Failure> {
         match event {
+            TokenEvent::Accepted { .. } => Ok(Vec::new()),
             TokenEvent::Recalled { tokens } => {
                 self.recalled = tokens;
                 Ok(Vec::new())

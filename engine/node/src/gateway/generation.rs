@@ -15,16 +15,24 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+mod survival;
+
+use survival::{Survival, Verdict};
 
 /// From the loss of a stream to its going on elsewhere. A node's loss is noticed in about a second and a small model
 /// is back in another; a large one has to be read again from disk by whoever takes the lost layers over.
 const MEND_LIMIT: Duration = Duration::from_mins(1);
 /// Longest silence of a running stream. A very long prompt on a slow machine takes minutes before its first token.
 const SILENCE_LIMIT: Duration = Duration::from_mins(10);
-/// A worker refuses a request between two steps. Waiting for that gives the client a proper error instead of a stream
-/// that breaks off; an accepted request loses nothing, for its first token comes when it comes.
-const REFUSAL_LIMIT: Duration = Duration::from_millis(50);
+/// A worker takes a request on or refuses it between two steps. Waiting for that gives the client a proper error instead
+/// of a stream that breaks off, and costs nothing, for its first token does not come sooner. Longer than all but the
+/// longest of steps.
+const ACCEPTANCE_LIMIT: Duration = Duration::from_secs(5);
+/// A request whose worker died soon after it got it is not given to the next one at once, so that those that may be
+/// innocent get ahead of it.
+const SUSPICION_PAUSE: Duration = Duration::from_secs(1);
 /// After a worker turned out to be gone that the view still shows: the view is behind by a few milliseconds.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -58,6 +66,24 @@ pub(crate) struct Generation {
     peeked: Option<TokenEvent>,
     /// When the attempt to get a stream must have succeeded.
     deadline: Instant,
+    /// When the whole of it must have ended.
+    limit: Limit,
+    survival: Survival,
+}
+
+/// How long a request may take in all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    ends: Instant,
+    length: Duration,
+}
+
+impl Limit {
+    /// From now on.
+    pub(crate) fn of(length: Duration) -> Self {
+        let ends = Instant::now() + length;
+        Self { ends, length }
+    }
 }
 
 impl Generation {
@@ -67,6 +93,7 @@ impl Generation {
         instance: InstanceId,
         request: TokenRequest,
         patience: Duration,
+        limit: Limit,
     ) -> Self {
         Self {
             routes,
@@ -77,6 +104,8 @@ impl Generation {
             stream: None,
             peeked: None,
             deadline: Instant::now() + patience,
+            limit,
+            survival: Survival::default(),
         }
     }
 
@@ -85,10 +114,12 @@ impl Generation {
         self.request.generated.len()
     }
 
-    /// Submits, and fails at once if the worker refuses. Without this the first `next` does it.
+    /// Submits, and fails if the worker refuses. Without this the first `next` does it.
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
-        self.stream = Some(self.connect().await?);
-        match timeout(REFUSAL_LIMIT, self.next()).await {
+        let limit = self.limit;
+        let connected = timeout_at(limit.ends, self.connect()).await;
+        self.stream = Some(connected.map_err(|_| out_of_time(limit))??);
+        match timeout(ACCEPTANCE_LIMIT, self.next()).await {
             Ok(TokenEvent::Failed(failure)) => Err(failure),
             Ok(event) => {
                 self.peeked = Some(event);
@@ -103,6 +134,18 @@ impl Generation {
         if let Some(event) = self.peeked.take() {
             return event;
         }
+        let limit = self.limit;
+        match timeout_at(limit.ends, self.next_in_time()).await {
+            Ok(event) => event,
+            Err(_) => {
+                // This frees its slot.
+                self.stream = None;
+                TokenEvent::Failed(out_of_time(limit))
+            }
+        }
+    }
+
+    async fn next_in_time(&mut self) -> TokenEvent {
         loop {
             let Some(stream) = &mut self.stream else {
                 match self.connect().await {
@@ -133,6 +176,7 @@ impl Generation {
         match event {
             TokenEvent::Token { token, logprob } => {
                 self.request.generated.push(token);
+                self.survival.got_token();
                 Some(TokenEvent::Token { token, logprob })
             }
             TokenEvent::Prompt(mut scored) => {
@@ -142,15 +186,17 @@ impl Generation {
                 self.scored_prompt_tokens += scored.len();
                 (!scored.is_empty()).then_some(TokenEvent::Prompt(scored))
             }
-            TokenEvent::Recalled { .. } | TokenEvent::Finished(_) | TokenEvent::Failed(_) => {
-                Some(event)
-            }
+            TokenEvent::Accepted { .. }
+            | TokenEvent::Recalled { .. }
+            | TokenEvent::Finished(_)
+            | TokenEvent::Failed(_) => Some(event),
         }
     }
 
     fn lost(&mut self) {
         tracing::info!(request = %self.request.id, tokens = self.generated(), "a stream broke; it goes on when the model is back");
         self.stream = None;
+        self.survival.lost();
         self.deadline = Instant::now() + MEND_LIMIT;
         self.repeated_prompt_tokens = self.scored_prompt_tokens;
         if self.scored_prompt_tokens + 1 >= self.request.prompt.len() {
@@ -173,15 +219,26 @@ impl Generation {
     async fn connect(&mut self) -> Submitted {
         let mut changes = self.routes.changes();
         loop {
-            let standing = standing(&changes.borrow_and_update(), self.instance);
+            let view = Arc::clone(&changes.borrow_and_update());
             let mut pause = MEND_LIMIT;
-            match standing {
+            match standing(&view, self.instance) {
                 Standing::Answers(route) => {
+                    match self.survival.judge(|node| is_online(&view, node)) {
+                        Verdict::GoesOn => {}
+                        Verdict::Waits => {
+                            sleep(SUSPICION_PAUSE).await;
+                            continue;
+                        }
+                        Verdict::Ends(failure) => return Err(failure),
+                    }
                     // A worker that had it before may not know yet that nobody listens: there the name is taken.
                     self.request.id = RequestId(self.request.id.0.wrapping_add(1));
                     let request = self.request.clone();
                     match self.routes.submit(route, request).await {
-                        Ok(stream) => return Ok(stream),
+                        Ok(stream) => {
+                            self.survival.begins(nodes_of(&view, self.instance));
+                            return Ok(stream);
+                        }
                         Err(failure) if is_loss(failure.code) => {
                             tracing::debug!(%failure, "not submitted yet");
                             pause = RETRY_PAUSE;
@@ -273,12 +330,22 @@ fn standing(view: &ClusterView, instance: InstanceId) -> Standing {
 
 /// Whether nobody is left who could mend an instance.
 fn is_orphaned(view: &ClusterView, instance: &InstanceView) -> bool {
-    let online = |id: NodeId| {
-        let node = view.nodes.iter().find(|node| node.id == id);
-        node.is_some_and(|node| node.state == NodeState::Online)
-    };
-    let held = instance.shards.iter().any(|shard| online(shard.node));
-    !held && !online(instance.owner)
+    let held = instance
+        .shards
+        .iter()
+        .any(|shard| is_online(view, shard.node));
+    !held && !is_online(view, instance.owner)
+}
+
+fn is_online(view: &ClusterView, id: NodeId) -> bool {
+    let node = view.nodes.iter().find(|node| node.id == id);
+    node.is_some_and(|node| node.state == NodeState::Online)
+}
+
+/// The nodes that compute an instance.
+fn nodes_of(view: &ClusterView, instance: InstanceId) -> Vec<NodeId> {
+    let shards = find(view, instance).map_or(&[][..], |found| &found.shards);
+    shards.iter().map(|shard| shard.node).collect()
 }
 
 fn find(view: &ClusterView, instance: InstanceId) -> Option<&InstanceView> {
@@ -305,6 +372,15 @@ fn is_loss(code: ErrorCode) -> bool {
         | ErrorCode::Cancelled
         | ErrorCode::Internal => false,
     }
+}
+
+fn out_of_time(limit: Limit) -> Failure {
+    let seconds = limit.length.as_secs_f64();
+    Failure::new(
+        ErrorCode::TimedOut,
+        format!("the answer was not complete within {seconds} s"),
+    )
+    .hint("ask for a shorter answer, or set `timeout` to more seconds")
 }
 
 fn silent() -> Failure {

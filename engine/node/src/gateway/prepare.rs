@@ -56,6 +56,8 @@ pub(crate) fn prepare(
     };
     let request = TokenRequest {
         id: ask.id,
+        client: ask.standing.client,
+        priority: ask.standing.priority,
         prompt,
         generated: Vec::new(),
         sampling: ask.sampling.or(&text.recommended),

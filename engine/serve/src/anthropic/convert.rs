@@ -5,7 +5,7 @@ mod messages;
 mod sampling;
 mod tools;
 
-use base::{Conversation, ErrorCode, Failure, GenerateRequest, Grammar, Prompt};
+use base::{Conversation, ErrorCode, Failure, GenerateRequest, Grammar, Prompt, Standing};
 use serde_json::value::RawValue;
 
 use super::model::{MessagesFields, OutputFormat};
@@ -49,6 +49,7 @@ fn request(
     let choice = tools::choice(fields.tool_choice, &tools)?;
     Ok(GenerateRequest {
         id: fresh.request_id(),
+        standing: Standing::default(),
         model: sampling::model(fields.model)?,
         prompt: Prompt::Chat(Conversation {
             messages: messages::messages(fields.system, fields.messages)?,

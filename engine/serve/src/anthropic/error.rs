@@ -3,10 +3,10 @@
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
 
-use crate::status::status_of;
+use crate::status::{say_when_to_retry, status_of};
 
 /// `{"type": "error", "error": {...}}`, as an answer or in the middle of a stream.
 #[derive(Debug, Serialize)]
@@ -58,12 +58,11 @@ impl IntoResponse for Refused {
 
 /// A failure as the answer to a request; it is also the answer's extension, for the list of calls.
 pub(crate) fn error_response(failure: Failure) -> Response {
-    let code = failure.code;
+    let (code, retry_after) = (failure.code, failure.retry_after);
     let envelope = Json(Envelope::new(&failure));
     let mut response = (status(code), Extension(failure), envelope).into_response();
     if code == ErrorCode::Overloaded {
-        let soon = HeaderValue::from_static("1");
-        response.headers_mut().insert(header::RETRY_AFTER, soon);
+        say_when_to_retry(response.headers_mut(), retry_after);
     }
     response
 }

@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::body;
 use crate::calls::Noted;
 use crate::generation;
+use crate::standing::Asker;
 
 /// A ping is sent after so long a silence: a long prompt is read for minutes before the first token, and Claude Code
 /// takes a stream without events for dead.
@@ -34,7 +35,10 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 async fn messages(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asked = parse_messages(&body::read(request).await?, app.fresh()?)?;
+    let asker = Asker::of(&request);
+    let body = body::read(request).await?;
+    let mut asked = parse_messages(&body, app.fresh()?)?;
+    asked.request.standing = asker.standing(&body)?;
     let (head, events) = begin(&app, asked.request, noted).await?;
     if asked.stream {
         Ok(streamed(head, events))

@@ -7,7 +7,7 @@ mod refuse;
 mod sampling;
 mod tools;
 
-use base::{Failure, GenerateRequest, RequestId};
+use base::{Failure, GenerateRequest, RequestId, Standing};
 
 use super::model::SharedFields;
 
@@ -28,6 +28,15 @@ pub struct Asked {
     pub stream: bool,
     /// Whether a streamed answer ends with what it took.
     pub include_usage: bool,
+}
+
+impl Asked {
+    /// All of its requests have this standing.
+    pub fn stand(&mut self, standing: Standing) {
+        for request in &mut self.requests {
+            request.standing = standing;
+        }
+    }
 }
 
 /// Random numbers for what a request leaves open: its ids and its seed. Derived from one number that is random, so

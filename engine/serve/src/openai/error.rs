@@ -3,10 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
-use http::{HeaderValue, header};
 use serde::Serialize;
 
-use crate::status::status_of;
+use crate::status::{say_when_to_retry, status_of};
 
 /// `{"error": {...}}`, as an answer or in the middle of a stream.
 #[derive(Debug, Serialize)]
@@ -39,12 +38,11 @@ impl Envelope {
 
 /// A failure as the answer to a request; it is also the answer's extension, for the list of calls.
 pub(crate) fn error_response(failure: Failure) -> Response {
-    let code = failure.code;
+    let (code, retry_after) = (failure.code, failure.retry_after);
     let told = Extension(failure.clone());
     let mut response = (status_of(code), told, Json(Envelope::new(failure))).into_response();
     if code == ErrorCode::Overloaded {
-        let soon = HeaderValue::from_static("1");
-        response.headers_mut().insert(header::RETRY_AFTER, soon);
+        say_when_to_retry(response.headers_mut(), retry_after);
     }
     response
 }

@@ -1,5 +1,7 @@
 //! [`base::Failure`] on the wire.
 
+use std::time::Duration;
+
 use base::ErrorCode;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,7 @@ pub struct Failure {
     message: Text<WORDS_BYTES_MAX>,
     hint: Option<Text<WORDS_BYTES_MAX>>,
     param: Option<Text<WORDS_BYTES_MAX>>,
+    retry_after_s: Option<u32>,
 }
 
 impl From<&base::Failure> for Failure {
@@ -29,6 +32,9 @@ impl From<&base::Failure> for Failure {
             message: Text::cut(&failure.message),
             hint: failure.hint.as_deref().map(Text::cut),
             param: failure.param.as_deref().map(Text::cut),
+            retry_after_s: failure
+                .retry_after
+                .map(|pause| u32::try_from(pause.as_secs()).unwrap_or(u32::MAX)),
         }
     }
 }
@@ -45,6 +51,9 @@ impl TryFrom<Failure> for base::Failure {
             message: wire.message.0,
             hint: wire.hint.map(|text| text.0),
             param: wire.param.map(|text| text.0),
+            retry_after: wire
+                .retry_after_s
+                .map(|seconds| Duration::from_secs(u64::from(seconds))),
         })
     }
 }

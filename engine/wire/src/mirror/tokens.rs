@@ -1,6 +1,6 @@
 //! [`base::TokenRequest`] and [`base::TokenEvent`] on the wire.
 
-use base::{RequestId, TokenId};
+use base::{ClientId, RequestId, TokenId};
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
@@ -28,6 +28,8 @@ const SCORED_MAX: usize = 1 << 16;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenRequest {
     id: u64,
+    client: u64,
+    priority: Priority,
     prompt: List<TokenId, TOKENS_MAX>,
     generated: List<TokenId, TOKENS_MAX>,
     sampling: Sampling,
@@ -38,6 +40,17 @@ pub struct TokenRequest {
     prompt_logprobs: bool,
     grammar: Option<Grammar>,
     logit_bias: List<(TokenId, f32), BIASES_MAX>,
+}
+
+/// How urgent a request is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum Priority {
+    /// Somebody waits for every word.
+    Urgent,
+    /// As any other.
+    Usual,
+    /// It has time.
+    Patient,
 }
 
 /// What an answer must be.
@@ -67,6 +80,8 @@ pub struct Sampling {
 /// What a worker reports about a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TokenEvent {
+    /// Taken on, at that place in the queue.
+    Accepted(u32),
     /// So many tokens of the prompt were computed before.
     Recalled(u32),
     /// Prompt log-probabilities.
@@ -98,6 +113,8 @@ impl From<&base::TokenRequest> for TokenRequest {
     fn from(request: &base::TokenRequest) -> Self {
         Self {
             id: request.id.0,
+            client: request.client.0,
+            priority: request.priority.into(),
             prompt: List(request.prompt.clone()),
             generated: List(request.generated.clone()),
             sampling: Sampling::from(&request.sampling),
@@ -108,6 +125,26 @@ impl From<&base::TokenRequest> for TokenRequest {
             prompt_logprobs: request.prompt_logprobs,
             grammar: request.grammar.as_ref().map(Grammar::from),
             logit_bias: List(request.logit_bias.clone()),
+        }
+    }
+}
+
+impl From<base::Priority> for Priority {
+    fn from(priority: base::Priority) -> Self {
+        match priority {
+            base::Priority::Urgent => Self::Urgent,
+            base::Priority::Usual => Self::Usual,
+            base::Priority::Patient => Self::Patient,
+        }
+    }
+}
+
+impl From<Priority> for base::Priority {
+    fn from(wire: Priority) -> Self {
+        match wire {
+            Priority::Urgent => Self::Urgent,
+            Priority::Usual => Self::Usual,
+            Priority::Patient => Self::Patient,
         }
     }
 }
@@ -151,6 +188,8 @@ impl TryFrom<TokenRequest> for base::TokenRequest {
         )?;
         Ok(Self {
             id: RequestId(wire.id),
+            client: ClientId(wire.client),
+            priority: wire.priority.into(),
             prompt: wire.prompt.0,
             generated: wire.generated.0,
             sampling: wire.sampling.try_into()?,
@@ -234,6 +273,7 @@ impl TryFrom<Sampling> for base::Sampling {
 impl From<&base::TokenEvent> for TokenEvent {
     fn from(event: &base::TokenEvent) -> Self {
         match event {
+            &base::TokenEvent::Accepted { position } => Self::Accepted(position),
             &base::TokenEvent::Recalled { tokens } => Self::Recalled(tokens),
             base::TokenEvent::Prompt(scored) => Self::Prompt(List::of(scored)),
             base::TokenEvent::Token { token, logprob } => Self::Token {
@@ -252,6 +292,7 @@ impl TryFrom<TokenEvent> for base::TokenEvent {
 
     fn try_from(wire: TokenEvent) -> Result<Self, Invalid> {
         Ok(match wire {
+            TokenEvent::Accepted(position) => Self::Accepted { position },
             TokenEvent::Recalled(tokens) => Self::Recalled { tokens },
             TokenEvent::Prompt(scored) => Self::Prompt(scored.each()?),
             TokenEvent::Token { token, logprob } => Self::Token {

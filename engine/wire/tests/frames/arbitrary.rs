@@ -1,11 +1,12 @@
 //! Any frame that may be sent.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
+    ClientId, ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
     InstancePhase, InstanceRecord, LayerCost, Level, Link, LinkKind, LocalShard, ModelCard,
-    ModelId, NodeId, NodeRecord, Penalties, Pressure, RequestId, Sampling, Secret, Shard,
+    ModelId, NodeId, NodeRecord, Penalties, Pressure, Priority, RequestId, Sampling, Secret, Shard,
     ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice, TokenEvent,
     TokenLogprob, TokenRequest,
 };
@@ -23,12 +24,14 @@ pub fn failure() -> impl Strategy<Value = Failure> {
         ".{0,40}",
         option::of(".{0,40}"),
         option::of("[a-z]{0,9}"),
+        option::of((0_u64..100).prop_map(Duration::from_secs)),
     )
-        .prop_map(|(code, message, hint, param)| Failure {
+        .prop_map(|(code, message, hint, param, retry_after)| Failure {
             code,
             message,
             hint,
             param,
+            retry_after,
         })
 }
 
@@ -36,6 +39,8 @@ pub fn failure() -> impl Strategy<Value = Failure> {
 pub fn plain_request() -> TokenRequest {
     TokenRequest {
         id: RequestId(1),
+        client: ClientId(0),
+        priority: Priority::Usual,
         prompt: vec![1],
         generated: Vec::new(),
         sampling: Sampling::GREEDY,
@@ -92,6 +97,14 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
     (
         (
             any::<u64>(),
+            (
+                any::<u64>(),
+                proptest::sample::select(vec![
+                    Priority::Urgent,
+                    Priority::Usual,
+                    Priority::Patient,
+                ]),
+            ),
             vec(any::<u32>(), 1..40),
             vec(any::<u32>(), 0..40),
         ),
@@ -109,13 +122,15 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
     )
         .prop_map(
             |(
-                (id, prompt, generated),
+                (id, (client, priority), prompt, generated),
                 (sampling, max_tokens, stop, stop_tokens),
                 (logprobs, prompt_logprobs),
                 (grammar, logit_bias),
             )| {
                 TokenRequest {
                     id: RequestId(id),
+                    client: ClientId(client),
+                    priority,
                     prompt,
                     generated,
                     sampling,
@@ -146,6 +161,7 @@ fn token_logprob() -> impl Strategy<Value = TokenLogprob> {
 
 pub fn token_event() -> impl Strategy<Value = TokenEvent> {
     prop_oneof![
+        any::<u32>().prop_map(|position| TokenEvent::Accepted { position }),
         any::<u32>().prop_map(|tokens| TokenEvent::Recalled { tokens }),
         vec(token_logprob(), 0..5).prop_map(TokenEvent::Prompt),
         (any::<u32>(), option::of(token_logprob()))

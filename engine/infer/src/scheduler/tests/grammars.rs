@@ -281,7 +281,8 @@ fn a_grammar_that_is_being_made_ready_holds_up_nobody() {
         let plan = rig.scheduler.next().unwrap();
         assert!(!rig.scheduler.awaits_masks());
         let output = rig.backend.step(&plan).unwrap();
-        rig.events.extend(rig.scheduler.complete(output));
+        rig.events
+            .extend(rig.scheduler.complete(output, Duration::ZERO));
     }
     assert_eq!(tokens_of(&rig.of(2)).len(), 12);
     // All of its prompt but the last token was read meanwhile.

@@ -55,6 +55,9 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
             move |(prompt, (sampling, bias), max_tokens, stop, stop_tokens, logprobs, scored)| {
                 TokenRequest {
                     id: RequestId(id),
+                    client: ClientId(id % 3),
+                    priority: [Priority::Urgent, Priority::Usual, Priority::Patient]
+                        [id as usize / 3 % 3],
                     prompt,
                     generated: Vec::new(),
                     sampling,

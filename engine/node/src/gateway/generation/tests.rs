@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use base::{Fingerprint, ModelId, Sampling, TensorSlice, TokenId, TokenLogprob};
+use base::{
+    ClientId, Fingerprint, ModelId, Priority, Sampling, TensorSlice, TokenId, TokenLogprob,
+};
 use cluster::{NodeView, ShardView};
 use futures::FutureExt;
 use futures::stream;
@@ -92,6 +94,8 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
 fn request() -> TokenRequest {
     TokenRequest {
         id: RequestId(u64::MAX),
+        client: ClientId(0),
+        priority: Priority::Usual,
         prompt: vec![10, 11, 12],
         generated: Vec::new(),
         sampling: Sampling::GREEDY,
@@ -125,6 +129,10 @@ fn lost() -> Attempt {
     Err(Failure::new(ErrorCode::WorkerLost, "lost"))
 }
 
+fn unlimited() -> Limit {
+    Limit::of(Duration::from_hours(1))
+}
+
 const STOP: TokenEvent = TokenEvent::Finished(FinishReason::Stop);
 const LENGTH: TokenEvent = TokenEvent::Finished(FinishReason::Length);
 
@@ -140,7 +148,14 @@ async fn play(
         view: watch::Sender::new(ready),
         reopened: None,
     });
-    let events = all(Generation::new(script.clone(), INSTANCE, request, PATIENCE)).await;
+    let events = all(Generation::new(
+        script.clone(),
+        INSTANCE,
+        request,
+        PATIENCE,
+        unlimited(),
+    ))
+    .await;
     let submitted = std::mem::take(&mut *script.submitted.lock().unwrap());
     (events, submitted)
 }
@@ -163,8 +178,7 @@ async fn a_broken_stream_goes_on_with_what_it_has() {
         Ok(vec![token(1), token(2)]),
         lost(),
         lost(),
-        Ok(vec![token(3)]),
-        Ok(vec![token(4), LENGTH]),
+        Ok(vec![token(3), token(4), LENGTH]),
     ];
     let (events, submitted) = play(request(), attempts).await;
     assert_eq!(events, [token(1), token(2), token(3), token(4), LENGTH]);
@@ -172,13 +186,10 @@ async fn a_broken_stream_goes_on_with_what_it_has() {
         .iter()
         .map(|request| request.generated.clone())
         .collect();
-    assert_eq!(
-        had,
-        [vec![], vec![1, 2], vec![1, 2], vec![1, 2], vec![1, 2, 3]]
-    );
+    assert_eq!(had, [vec![], vec![1, 2], vec![1, 2], vec![1, 2]]);
     let mut ids: Vec<_> = submitted.iter().map(|request| request.id).collect();
     ids.dedup();
-    assert_eq!(ids.len(), 5, "every attempt has a name of its own");
+    assert_eq!(ids.len(), 4, "every attempt has a name of its own");
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,8 +212,7 @@ async fn the_prompts_scores_are_handed_out_once() {
     };
     let attempts = vec![
         Ok(vec![scored(&[11])]),
-        Ok(vec![scored(&[11, 12]), token(1)]),
-        Ok(vec![token(2), STOP]),
+        Ok(vec![scored(&[11, 12]), token(1), token(2), STOP]),
     ];
     let (events, submitted) = play(asked, attempts).await;
     assert_eq!(
@@ -213,7 +223,7 @@ async fn the_prompts_scores_are_handed_out_once() {
         .iter()
         .map(|request| request.prompt_logprobs)
         .collect();
-    assert_eq!(again, [true, true, false]);
+    assert_eq!(again, [true, true]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,7 +244,14 @@ async fn a_model_that_does_not_come_back_is_given_up() {
         reopened: None,
     });
     let start = Instant::now();
-    let events = all(Generation::new(script, INSTANCE, request(), PATIENCE)).await;
+    let events = all(Generation::new(
+        script,
+        INSTANCE,
+        request(),
+        PATIENCE,
+        unlimited(),
+    ))
+    .await;
     let TokenEvent::Failed(failure) = &events[0] else {
         panic!("{events:?}");
     };
@@ -253,7 +270,14 @@ async fn a_model_whose_nodes_are_all_gone_is_opened_again() {
         view: watch::Sender::new(view(vec![gone, fresh])),
         reopened: Some(other),
     });
-    let events = all(Generation::new(script, INSTANCE, request(), PATIENCE)).await;
+    let events = all(Generation::new(
+        script,
+        INSTANCE,
+        request(),
+        PATIENCE,
+        unlimited(),
+    ))
+    .await;
     assert_eq!(events, [token(1), STOP]);
 }
 
@@ -265,8 +289,63 @@ async fn a_closed_model_ends_its_answers() {
         view: watch::Sender::new(view(Vec::new())),
         reopened: None,
     });
-    let events = all(Generation::new(script, INSTANCE, request(), PATIENCE)).await;
+    let events = all(Generation::new(
+        script,
+        INSTANCE,
+        request(),
+        PATIENCE,
+        unlimited(),
+    ))
+    .await;
     assert!(
         matches!(&events[0], TokenEvent::Failed(failure) if failure.code == ErrorCode::Cancelled)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_workers_died_of_is_not_given_to_a_third() {
+    let killer = vec![Ok(vec![token(1)]), Ok(Vec::new())];
+    let (events, submitted) = play(request(), killer).await;
+    let TokenEvent::Failed(failure) = &events[1] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(failure.code, ErrorCode::WorkerLost);
+    assert_eq!(submitted.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_ends_in_time_and_frees_its_slot() {
+    struct Endless;
+    impl Drivers for Endless {
+        fn changes(&self) -> watch::Receiver<Arc<ClusterView>> {
+            let ready = vec![instance(INSTANCE, HERE, InstanceState::Ready)];
+            watch::Sender::new(view(ready)).subscribe()
+        }
+
+        fn submit(&self, _route: Route, _request: TokenRequest) -> BoxFuture<'_, Submitted> {
+            let tokens = stream::unfold((), |()| async {
+                sleep(Duration::from_secs(1)).await;
+                Some((token(1), ()))
+            });
+            std::future::ready(Ok(tokens.boxed())).boxed()
+        }
+
+        fn open_again(&self, _: InstanceId) -> BoxFuture<'_, Result<InstanceId, Failure>> {
+            unreachable!("it is there")
+        }
+    }
+    let endless = TokenRequest {
+        max_tokens: 1000,
+        ..request()
+    };
+    let limit = Limit::of(Duration::from_millis(4500));
+    let began = Instant::now();
+    let mut generation = Generation::new(Arc::new(Endless), INSTANCE, endless, PATIENCE, limit);
+    for _ in 0..4 {
+        assert_eq!(generation.next().await, token(1));
+    }
+    let last = generation.next().await;
+    assert!(matches!(last, TokenEvent::Failed(failure) if failure.code == ErrorCode::TimedOut));
+    assert_eq!(began.elapsed(), Duration::from_millis(4500));
+    assert!(generation.stream.is_none());
 }

@@ -1,6 +1,6 @@
 //! Chat requests.
 
-use base::{Conversation, Effort, Failure, GenerateRequest, Message, Prompt, Role};
+use base::{Conversation, Effort, Failure, GenerateRequest, Message, Prompt, Role, Standing};
 
 use super::Fresh;
 use super::refuse::{self, invalid, missing, unsupported};
@@ -22,6 +22,7 @@ pub(super) fn requests(
     let format = format::response_format(fields.response_format)?;
     let request = GenerateRequest {
         id: fresh.request_id(),
+        standing: Standing::default(),
         model: shared.model,
         prompt: Prompt::Chat(Conversation {
             messages: messages(fields.messages)?,

@@ -1,6 +1,6 @@
 //! Plain completions: one generation for each prompt.
 
-use base::{Failure, GenerateRequest, Prompt};
+use base::{Failure, GenerateRequest, Prompt, Standing};
 
 use super::Fresh;
 use super::refuse::{self, invalid, missing};
@@ -24,6 +24,7 @@ pub(super) fn requests(
     for prompt in prompts {
         let request = GenerateRequest {
             id: fresh.request_id(),
+            standing: Standing::default(),
             model: shared.model.clone(),
             prompt,
             sampling: shared.sampling,

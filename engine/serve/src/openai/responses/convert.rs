@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use base::{
-    AskedSampling, Conversation, Failure, GenerateRequest, Grammar, Message, Prompt, Role, Tool,
-    ToolChoice,
+    AskedSampling, Conversation, Failure, GenerateRequest, Grammar, Message, Prompt, Role,
+    Standing, Tool, ToolChoice,
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,7 @@ pub(super) fn parse(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
         input_items: input_items(&again["input"], &id.to_string()),
         request: GenerateRequest {
             id,
+            standing: Standing::default(),
             model: convert::model(fields.model)?,
             prompt: Prompt::Chat(conversation),
             sampling,

@@ -22,6 +22,7 @@ use crate::body;
 use crate::calls::Noted;
 use crate::generation::events;
 use crate::openai::routes::{KEEP_ALIVE, Refused};
+use crate::standing::Asker;
 
 /// Items of one page, at most and unless asked otherwise.
 const PAGE_MAX: usize = 100;
@@ -37,7 +38,10 @@ pub(in crate::openai) fn routes() -> Router<Arc<App>> {
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asked = parse(&body::read(request).await?, app.fresh()?)?;
+    let asker = Asker::of(&request);
+    let body = body::read(request).await?;
+    let mut asked = parse(&body, app.fresh()?)?;
+    asked.request.standing = asker.standing(&body)?;
     let before = match &asked.previous {
         None => Vec::new(),
         Some(id) => previous(&app, id)?.turns(),

@@ -1,0 +1,233 @@
+//! How much of prompts a step may read while others wait for their next token: learned from how long steps took.
+//!
+//! A step that also reads takes about twice as long as one that does not. What a token of a prompt costs depends on the
+//! device, the model and how far the prompt has come, so it is taken from the step before; what a step of answers alone
+//! costs depends on how many there are, so such a step is made now and then.
+
+use std::time::Duration;
+
+/// Fewer tokens are not read at once, however slow that is: a prompt has to come to its end.
+const TOKENS_MIN: u32 = 8;
+
+/// After so many steps in a row that read, one is of answers alone: a hundredth of the time, and what is known of the
+/// answers' own pace stays fresh.
+const READING_RUN_MAX: u32 = 64;
+
+/// What the scheduler knows of its own speed.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pace {
+    /// Seconds of steps of answers alone.
+    answers_s: Recent,
+    /// Seconds that a token of a prompt adds to a step.
+    prompt_token_s: Recent,
+    /// Steps since the last one of answers alone.
+    reading_run: u32,
+    /// Seconds from the end of one request to that of the next, while there are any.
+    between_ends_s: Recent,
+    /// Seconds since the last end.
+    since_end_s: f64,
+}
+
+/// The last three of some figures.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Recent {
+    /// The newest first.
+    values: [f64; 3],
+    count: usize,
+}
+
+/// What a step did, as far as its time tells something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Answers that got a token.
+    pub answers: u32,
+    /// Prompt tokens that were read.
+    pub prompt_tokens: u32,
+    /// It looked for beginnings, too.
+    pub recalls: bool,
+}
+
+impl Pace {
+    /// How many prompt tokens the next step may read; at most `most`, which is right where nobody `waits` for a token.
+    pub fn prompt_tokens(&self, waits: bool, most: u32) -> u32 {
+        if !waits {
+            return most;
+        }
+        let Some(answers_s) = self.answers_s.middle() else {
+            return 0;
+        };
+        if self.reading_run >= READING_RUN_MAX {
+            return 0;
+        }
+        let tokens = match self.prompt_token_s.middle() {
+            Some(each_s) if each_s > 0.0 => answers_s / each_s,
+            // Reading is free as far as the clock can tell.
+            Some(_) => f64::from(most),
+            None => f64::from(TOKENS_MIN),
+        };
+        (tokens as u32).clamp(TOKENS_MIN.min(most), most)
+    }
+
+    /// Takes in what a step did, how long it took, and how many requests ended with it.
+    pub fn step(&mut self, work: Work, took: Duration, ended: u32) {
+        let took_s = took.as_secs_f64();
+        self.note_ends(ended, took_s);
+        let answers_s = self.answers_s.middle();
+        if work.prompt_tokens > 0 {
+            self.reading_run += u32::from(work.answers > 0);
+            let others_s = if work.answers > 0 {
+                answers_s
+            } else {
+                Some(0.0)
+            };
+            if let Some(others_s) = others_s {
+                let added_s = (took_s - others_s).max(0.0);
+                self.prompt_token_s
+                    .push(added_s / f64::from(work.prompt_tokens));
+            }
+        } else if work.answers > 0 {
+            self.reading_run = 0;
+            // A rough idea is better than none.
+            if !work.recalls || answers_s.is_none() {
+                self.answers_s.push(took_s);
+            }
+        }
+    }
+
+    /// How long until a place in a full queue is free, as far as the past tells.
+    pub fn next_place_in(&self) -> Duration {
+        Duration::from_secs_f64(
+            self.between_ends_s
+                .middle()
+                .unwrap_or(0.0)
+                .max(self.since_end_s),
+        )
+    }
+
+    fn note_ends(&mut self, ended: u32, took_s: f64) {
+        self.since_end_s += took_s;
+        if ended > 0 {
+            self.between_ends_s
+                .push(self.since_end_s / f64::from(ended));
+            self.since_end_s = 0.0;
+        }
+    }
+}
+
+impl Recent {
+    fn push(&mut self, value: f64) {
+        self.values = [value, self.values[0], self.values[1]];
+        self.count = (self.count + 1).min(self.values.len());
+    }
+
+    /// The middle one, or the lower of two, so that one hiccup of the machine changes nothing.
+    fn middle(&self) -> Option<f64> {
+        let mut known = self.values;
+        let known = &mut known[..self.count];
+        known.sort_by(f64::total_cmp);
+        known.get(self.count.saturating_sub(1) / 2).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: u32 = 512;
+
+    /// A machine where answers take 10 ms, a token of a prompt what is given, and beginning to read something too.
+    fn settle(pace: &mut Pace, each_s: f64, begin_s: f64, steps: usize) -> f64 {
+        let mut worst: f64 = 0.0;
+        for step in 0..steps {
+            let tokens = pace.prompt_tokens(true, MOST);
+            let reads = f64::from(tokens) * each_s + if tokens > 0 { begin_s } else { 0.0 };
+            let took_s = 0.010 + reads;
+            if step >= steps / 2 {
+                worst = worst.max(took_s / 0.010);
+            }
+            let work = Work {
+                answers: 4,
+                prompt_tokens: tokens,
+                recalls: false,
+            };
+            pace.step(work, Duration::from_secs_f64(took_s), 0);
+        }
+        worst
+    }
+
+    #[test]
+    fn reading_doubles_a_step_on_any_machine() {
+        for each_s in [1e-3, 2e-4, 3e-5] {
+            for begin_s in [0.0, 0.001, 0.004] {
+                let mut pace = Pace::default();
+                let worst = settle(&mut pace, each_s, begin_s, 200);
+                assert!((1.5..2.5).contains(&worst), "{each_s} {begin_s}: {worst}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_follows_a_prompt_that_costs_more_the_longer_it_is() {
+        let mut pace = Pace::default();
+        for position in 0..2000 {
+            let each_s = 1e-4 * (1.0 + f64::from(position) / 200.0);
+            let worst = settle(&mut pace, each_s, 0.0, 1);
+            assert!(position < 20 || worst < 2.2, "{position}: {worst}");
+        }
+    }
+
+    #[test]
+    fn nobody_who_waits_is_a_reason_to_read_on_at_once() {
+        let pace = Pace::default();
+        assert_eq!(pace.prompt_tokens(false, MOST), MOST);
+        assert_eq!(pace.prompt_tokens(true, MOST), 0, "first the pace is taken");
+    }
+
+    #[test]
+    fn a_prompt_always_goes_on_and_the_pace_is_taken_again() {
+        let mut pace = Pace::default();
+        // Reading is hopelessly slow.
+        settle(&mut pace, 1.0, 0.0, 10);
+        assert_eq!(pace.prompt_tokens(true, MOST), TOKENS_MIN);
+        let reads = |pace: &mut Pace| {
+            let tokens = pace.prompt_tokens(true, MOST);
+            settle(pace, 1.0, 0.0, 1);
+            tokens > 0
+        };
+        let read = (0..1000).filter(|_| reads(&mut pace)).count();
+        assert!((980..1000).contains(&read), "{read}");
+    }
+
+    #[test]
+    fn a_hiccup_changes_little() {
+        let mut pace = Pace::default();
+        settle(&mut pace, 1e-4, 0.0, 50);
+        let before = pace.prompt_tokens(true, MOST);
+        let alone = Work {
+            answers: 4,
+            ..Work::default()
+        };
+        pace.step(alone, Duration::from_secs(3), 0);
+        let after = pace.prompt_tokens(true, MOST);
+        assert!(
+            after.abs_diff(before) <= before / 10,
+            "{before} became {after}"
+        );
+    }
+
+    #[test]
+    fn a_place_is_free_when_the_next_request_ends() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.next_place_in(), Duration::ZERO);
+        let step = Duration::from_secs(1);
+        for ended in [0, 0, 1, 0, 0, 1] {
+            pace.step(Work::default(), step, ended);
+        }
+        assert_eq!(pace.next_place_in(), Duration::from_secs(3));
+        // Then they become longer.
+        for _ in 0..10 {
+            pace.step(Work::default(), step, 0);
+        }
+        assert_eq!(pace.next_place_in(), Duration::from_secs(10));
+    }
+}

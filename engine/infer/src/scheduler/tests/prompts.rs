@@ -1,0 +1,58 @@
+//! Prompts that are read while others answer: no step takes much longer than one without.
+
+use super::*;
+
+const STEP: Duration = Duration::from_millis(10);
+
+/// Steps of 10 ms, and of so much more for each token of a prompt.
+fn slow(limits: Limits, token: Duration) -> Rig {
+    let mut rig = Rig::new(limits);
+    rig.speed = (STEP - token * 3, token);
+    rig
+}
+
+#[test]
+fn a_long_prompt_slows_answers_by_half_and_is_read() {
+    let limits = Limits {
+        context_tokens_max: 20_000,
+        cache_tokens_max: 40_000,
+        prefill_chunk_tokens: 512,
+        ..LIMITS
+    };
+    for token in [Duration::from_micros(20), Duration::from_millis(1)] {
+        let mut rig = slow(limits, token);
+        for id in 0..3 {
+            rig.submit(request(id, &[id as u32; 3], 15_000));
+        }
+        for _ in 0..10 {
+            rig.step();
+        }
+        rig.submit(request(9, &[7; 3000], 1));
+        let mut read = 0;
+        while rig.of(9).is_empty() {
+            let before = rig.scheduler.load().prompt_tokens;
+            let answered = rig.of(0).len();
+            rig.step();
+            assert_eq!(rig.of(0).len(), answered + 1, "a token in every step");
+            let tokens = (rig.scheduler.load().prompt_tokens - before) as u32;
+            assert!(token * tokens <= STEP * 5 / 4, "{tokens} tokens at once");
+            read += 1;
+        }
+        // Half of the time is the prompt's.
+        let all = 3000 / (STEP.as_micros() / token.as_micros()).clamp(8, 512) as usize;
+        assert!(read <= all * 3 / 2 + 12, "{read} steps");
+    }
+}
+
+#[test]
+fn where_nobody_waits_a_prompt_is_read_at_full_speed() {
+    let limits = Limits {
+        prefill_chunk_tokens: 100,
+        ..LIMITS
+    };
+    let mut rig = slow(limits, Duration::from_millis(1));
+    rig.submit(request(1, &[7; 150], 1));
+    rig.run();
+    // One looks for its beginning, two read, one drops the cache.
+    assert_eq!(rig.backend.steps(), 4);
+}
