@@ -5,6 +5,7 @@ mod bindings;
 mod browser;
 mod dashboard;
 mod mlx;
+mod node_packages;
 mod packages;
 mod packaging;
 mod python;
@@ -41,6 +42,7 @@ pub fn for_tests() -> Result<()> {
     app::for_tests()?;
     python::install()?;
     browser::install()?;
+    node_packages::install("clients", "the clients that the tests talk through")?;
     packaging::install()?;
     if !command::exists("cargo-nextest") {
         command::step(

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-/// Where `cargo xtask test` says that Node.js is.
-const NODE_VARIABLE: &str = "ESPALIER_TEST_NODE";
+use crate::node_js::node;
+
 /// Debian's Chromium, and what a Mac may have.
 const CHROMIUM_PATHS: [&str; 3] = [
     "/usr/bin/chromium",
@@ -100,18 +100,6 @@ impl Drop for Script {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn node() -> Result<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "cargo xtask test hands the path over this way"
-    )]
-    let node = std::env::var_os(NODE_VARIABLE);
-    let node = node.with_context(|| {
-        format!("{NODE_VARIABLE} is not set (hint: run `cargo xtask test`, which sets it)")
-    })?;
-    Ok(node.into())
 }
 
 fn chromium() -> Result<&'static str> {

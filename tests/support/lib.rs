@@ -9,5 +9,6 @@ pub mod checkpoints;
 pub mod desktop;
 pub mod losses;
 pub mod namespaces;
+pub mod node_js;
 pub mod nodes;
 pub mod webdriver;

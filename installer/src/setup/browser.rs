@@ -1,14 +1,8 @@
 //! The browser in which the tests drive the window, and the packages with which they do. The product needs neither.
 
-use std::fs;
-
 use anyhow::Result;
 
-use super::dashboard::npm;
-use super::packages;
-use super::stamp::Stamp;
-use crate::command::step;
-use crate::paths;
+use super::{node_packages, packages};
 
 /// Debian's names of the browser, and of fonts for it where there is no desktop.
 const DEBIAN_PACKAGES: [&str; 2] = ["chromium", "fonts-dejavu-core"];
@@ -18,15 +12,5 @@ pub fn install() -> Result<()> {
     if cfg!(target_os = "linux") {
         packages::require(&DEBIAN_PACKAGES)?;
     }
-    let folder = paths::workspace().join("tests/browser");
-    let stamp = Stamp::new("browser", &[&fs::read(folder.join("package-lock.json"))?]);
-    if stamp.is_set() && folder.join("node_modules").is_dir() {
-        return Ok(());
-    }
-    step(
-        "Installing the browser tests' packages",
-        npm()?.current_dir(&folder).args(["ci", "--no-audit"]),
-        "check the network",
-    )?;
-    stamp.set()
+    node_packages::install("browser", "the browser tests' packages")
 }
