@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base::{ErrorCode, Failure};
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use hyper::body::{Frame, SizeHint};
 
 use crate::app::App;
@@ -19,6 +19,9 @@ use crate::calls::Noted;
 use crate::guard::Caller;
 use crate::metrics::InFlight;
 use crate::{admin, anthropic, dashboard, models, openai};
+
+/// As `OpenAI` calls it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -83,7 +86,16 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let nosniff = HeaderValue::from_static("nosniff");
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    if let Some(id) = request_id(&app) {
+        headers.insert(REQUEST_ID, id);
+    }
     response
+}
+
+/// Names an answer, for whoever reports what is wrong with it: SDKs keep it. None where the system gives no random numbers.
+fn request_id(app: &App) -> Option<HeaderValue> {
+    let number = app.gateway.random().ok()?;
+    HeaderValue::try_from(format!("req_{number:016x}")).ok()
 }
 
 /// A request is in flight until its answer is sent or its client is gone, streams included.
