@@ -11,8 +11,8 @@ mod routes;
 mod stream;
 
 pub use convert::{Asked, parse_count, parse_messages};
-pub(crate) use error::error_response;
-pub(crate) use models::{list, one};
+pub(crate) use error::{error_response, named};
+pub(crate) use models::{Page, list, one};
 pub(crate) use routes::routes;
 
 use http::HeaderMap;

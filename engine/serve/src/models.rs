@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
+use base::{ErrorCode, Failure};
 use http::{HeaderMap, Uri};
 
 use crate::app::App;
@@ -18,12 +19,22 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/v1/models/{*id}", get(model))
 }
 
-async fn models(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
+async fn models(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    page: Result<Query<anthropic::Page>, QueryRejection>,
+) -> Response {
     let models = app.gateway.models().await;
-    if anthropic::is_spoken(uri.path(), &headers) {
-        anthropic::list(models)
-    } else {
-        openai::list(models)
+    if !anthropic::is_spoken(uri.path(), &headers) {
+        return openai::list(models);
+    }
+    match page {
+        Ok(Query(page)) => anthropic::list(models, &page),
+        Err(error) => {
+            let message = format!("the query cannot be read: {}", error.body_text());
+            anthropic::error_response(Failure::new(ErrorCode::InvalidRequest, message))
+        }
     }
 }
 

@@ -80,6 +80,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let knows_key = |key: &str| app.gateway.user_data().knows_key(key);
     let door = app.door.as_ref();
     let checked = door.map_or(Ok(()), |door| door.check(&parts, knows_key));
+    let is_anthropics = anthropic::is_spoken(parts.uri.path(), &parts.headers);
     let mut response = match checked {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(failure) => failed(parts.uri.path(), &parts.headers, failure),
@@ -87,10 +88,15 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let nosniff = HeaderValue::from_static("nosniff");
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    if let Some(id) = request_id(&app) {
-        headers.insert(REQUEST_ID, id);
+    let Some(id) = request_id(&app) else {
+        return response;
+    };
+    headers.insert(REQUEST_ID, id.clone());
+    if is_anthropics {
+        anthropic::named(response, id)
+    } else {
+        response
     }
-    response
 }
 
 /// Names an answer, for whoever reports what is wrong with it: SDKs keep it. None where the system gives no random numbers.

@@ -3,6 +3,8 @@
 //! Templates come with models, so they are foreign code: they run in an interpreter that sees nothing but the messages,
 //! on limited fuel.
 
+mod turns;
+
 use std::path::Path;
 
 use base::{Conversation, Effort, Message, Role, Tool, ToolCall};
@@ -124,6 +126,22 @@ impl ChatTemplate {
         unix_seconds: i64,
     ) -> Result<String, RenderError> {
         let messages = &conversation.messages;
+        let rendered = self.render_turns(messages, conversation, unix_seconds);
+        if matches!(rendered, Err(RenderError::Refused(_)))
+            && let Some(plain) = turns::taken(messages)
+            && let Ok(text) = self.render_turns(&plain, conversation, unix_seconds)
+        {
+            return Ok(text);
+        }
+        rendered
+    }
+
+    fn render_turns(
+        &self,
+        messages: &[Message],
+        conversation: &Conversation,
+        unix_seconds: i64,
+    ) -> Result<String, RenderError> {
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(FUEL_BASE + FUEL_PER_MESSAGE * messages.len() as u64));
         environment.add_function("strftime_now", move |format: &str| {

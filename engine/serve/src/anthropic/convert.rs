@@ -19,6 +19,10 @@ pub struct Asked {
     pub request: GenerateRequest,
     /// Whether the answer is sent as it comes.
     pub stream: bool,
+    /// Whether what the model thinks is kept from the client.
+    pub omits_thoughts: bool,
+    /// The prompt is to be read so that it is in the cache, and nothing said.
+    pub only_reads: bool,
 }
 
 /// Understands the body of `POST /v1/messages`.
@@ -26,8 +30,15 @@ pub fn parse_messages(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
     let fields: MessagesFields = crate::json::parse(body)?;
     let max_tokens = sampling::max_tokens(fields.max_tokens)?;
     let stream = fields.stream.unwrap_or(false);
-    let request = request(fields, max_tokens, &mut fresh)?;
-    Ok(Asked { request, stream })
+    let omits_thoughts = sampling::omits_thoughts(fields.thinking.as_ref())?;
+    // The engine reads a prompt for the sake of a token that comes after it.
+    let request = request(fields, max_tokens.max(1), &mut fresh)?;
+    Ok(Asked {
+        request,
+        stream,
+        omits_thoughts,
+        only_reads: max_tokens == 0,
+    })
 }
 
 /// Understands the body of `POST /v1/messages/count_tokens`: a request that generates nothing.
@@ -40,6 +51,11 @@ fn request(
     max_tokens: u32,
     fresh: &mut Fresh,
 ) -> Result<GenerateRequest, Failure> {
+    let servers = fields.mcp_servers.as_ref();
+    if servers.is_some_and(|servers| !servers.is_empty()) {
+        let failure = invalid("mcp_servers", "are not called from here");
+        return Err(failure.hint("let the client call them, and name their tools in tools"));
+    }
     let sampling = sampling::sampling(&fields, fresh)?;
     let effort = sampling::effort(fields.thinking, fields.output_config.as_ref())?;
     let format = fields

@@ -1,12 +1,15 @@
-//! Anthropic's error envelope.
+//! Anthropic's error envelope, and the names of requests.
 
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::status::{say_when_to_retry, status_of};
+
+/// Where clients look for the name of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// `{"type": "error", "error": {...}}`, as an answer or in the middle of a stream.
 #[derive(Debug, Serialize)]
@@ -14,6 +17,9 @@ pub(super) struct Envelope {
     #[serde(rename = "type")]
     kind: &'static str,
     error: ErrorOut,
+    /// As in the header; only in answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,6 +43,7 @@ impl Envelope {
                 kind: kind_of(failure.code),
                 message,
             },
+            request_id: None,
         }
     }
 }
@@ -65,6 +72,25 @@ pub(crate) fn error_response(failure: Failure) -> Response {
         say_when_to_retry(response.headers_mut(), retry_after);
     }
     response
+}
+
+/// Gives an answer the name of its request: in a header, and in the envelope if it is an error.
+pub(crate) fn named(response: Response, name: HeaderValue) -> Response {
+    let failure: Option<&Failure> = response.extensions().get();
+    let envelope = failure.map(|failure| Envelope {
+        request_id: name.to_str().ok().map(str::to_owned),
+        ..Envelope::new(failure)
+    });
+    let mut named = match envelope {
+        Some(envelope) => {
+            let (mut parts, _) = response.into_parts();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            (parts, Json(envelope)).into_response()
+        }
+        None => response,
+    };
+    named.headers_mut().insert(REQUEST_ID, name);
+    named
 }
 
 /// As everywhere, but that Anthropic has a number of its own for a queue that is full: 429 says that it is the

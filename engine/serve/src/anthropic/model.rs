@@ -10,7 +10,7 @@ pub(super) use answer::{
     Block, CountOut, Delta, EventOut, MessageOut, ModelList, ModelObject, StopOut, UsageOut,
 };
 pub(super) use request::{
-    Content, DocumentBlock, Kind, MessageIn, MessagesFields, OutputConfig, OutputFormat,
-    SearchResultBlock, TextBlock, ThinkingBlock, ThinkingIn, ToolChoiceIn, ToolIn,
+    CompactionBlock, Content, DocumentBlock, Kind, MessageIn, MessagesFields, OutputConfig,
+    OutputFormat, SearchResultBlock, TextBlock, ThinkingBlock, ThinkingIn, ToolChoiceIn, ToolIn,
     ToolReferenceBlock, ToolResultBlock, ToolUseBlock,
 };

@@ -1,6 +1,7 @@
 //! The endpoints.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use base::{ErrorCode, Failure, GenerateEvent, GenerateRequest};
+use base::{ErrorCode, Failure, FinishReason, GenerateEvent, GenerateRequest, Usage};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use super::convert::{parse_count, parse_messages};
+use super::convert::{Asked, parse_count, parse_messages};
 use super::error::Refused;
 use super::model::CountOut;
 use super::stream::{AnswerHead, Frame, Frames, Whole};
@@ -39,8 +40,9 @@ async fn messages(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let body = body::read(request).await?;
     let mut asked = parse_messages(&body, app.fresh()?)?;
     asked.request.standing = asker.standing(&body)?;
-    let (head, events) = begin(&app, asked.request, noted).await?;
-    if asked.stream {
+    let stream = asked.stream;
+    let (head, events) = begin(&app, asked, noted).await?;
+    if stream {
         Ok(streamed(head, events))
     } else {
         whole(head, events).await
@@ -78,12 +80,14 @@ fn events(app: &Arc<App>, request: GenerateRequest, noted: Option<Noted>) -> Eve
 /// 32000 tokens whatever the model.
 async fn begin(
     app: &Arc<App>,
-    request: GenerateRequest,
+    asked: Asked,
     noted: Option<Noted>,
 ) -> Result<(AnswerHead, Events), Failure> {
+    let request = asked.request;
     let mut head = AnswerHead {
         id: request.id,
         to_the_end_of_context: false,
+        omits_thoughts: asked.omits_thoughts,
     };
     let unlimited = GenerateRequest {
         max_tokens: None,
@@ -97,8 +101,29 @@ async fn begin(
         first = events.next().await;
     }
     let first = first.transpose()?;
-    let events = stream::iter(first.map(Ok)).chain(events).boxed();
-    Ok((head, events))
+    let events = stream::iter(first.map(Ok)).chain(events);
+    if asked.only_reads {
+        let unsaid = events.try_filter_map(|event| ready(Ok(unsaid(event))));
+        return Ok((head, unsaid.boxed()));
+    }
+    Ok((head, events.boxed()))
+}
+
+/// What is left of the answer if nothing was to be said.
+fn unsaid(event: GenerateEvent) -> Option<GenerateEvent> {
+    match event {
+        GenerateEvent::Started { .. } | GenerateEvent::Prompt(_) => Some(event),
+        GenerateEvent::Delta { .. } => None,
+        GenerateEvent::Finished { usage, .. } => Some(GenerateEvent::Finished {
+            reason: FinishReason::Length,
+            stop: None,
+            usage: Usage {
+                completion_tokens: 0,
+                reasoning_tokens: 0,
+                ..usage
+            },
+        }),
+    }
 }
 
 async fn whole(head: AnswerHead, mut events: Events) -> Result<Response, Refused> {
@@ -110,9 +135,7 @@ async fn whole(head: AnswerHead, mut events: Events) -> Result<Response, Refused
 }
 
 fn streamed(head: AnswerHead, events: Events) -> Response {
-    let frames = events.scan(Frames::new(head), |frames, event| {
-        std::future::ready(frames.next(event))
-    });
+    let frames = events.scan(Frames::new(head), |frames, event| ready(frames.next(event)));
     sent(frames.flat_map(stream::iter))
 }
 

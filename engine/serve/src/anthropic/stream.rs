@@ -22,6 +22,8 @@ pub(super) struct AnswerHead {
     pub(super) id: RequestId,
     /// The end of the context comes before the end that was asked for.
     pub(super) to_the_end_of_context: bool,
+    /// The client is not shown what the model thinks, but that it did.
+    pub(super) omits_thoughts: bool,
 }
 
 impl AnswerHead {

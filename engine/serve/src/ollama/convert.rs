@@ -14,6 +14,7 @@ mod tools;
 
 use base::{
     AskedSampling, ErrorCode, Failure, GenerateRequest, Grammar, KeepAlive, Parameters, Prompt,
+    Standing,
 };
 use serde_json::value::RawValue;
 
@@ -42,6 +43,16 @@ pub struct Asked {
     pub work: Work,
 }
 
+impl Asked {
+    /// Its answer has this standing.
+    pub fn stand(&mut self, standing: Standing) {
+        match &mut self.work {
+            Work::Generate(generation) => generation.request.standing = standing,
+            Work::Load(request) | Work::Unload(request) => request.standing = standing,
+        }
+    }
+}
+
 /// What a request about an answer may ask for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
@@ -68,6 +79,7 @@ pub struct Generation {
 fn nothing(model: &str, keep_alive: Option<KeepAlive>, fresh: &mut Fresh) -> GenerateRequest {
     GenerateRequest {
         id: fresh.request_id(),
+        standing: Standing::default(),
         model: canonical(model).to_owned(),
         prompt: Prompt::Tokens(vec![0]),
         sampling: sampling(&Parameters::default(), fresh),

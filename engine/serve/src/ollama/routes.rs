@@ -22,6 +22,7 @@ use super::model::Version;
 use crate::app::App;
 use crate::body;
 use crate::calls::Noted;
+use crate::standing::Asker;
 use answers::Shape;
 
 /// What Ollama's clients expect to read at `/`.
@@ -69,13 +70,19 @@ async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response,
 
 async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let (began, noted) = (Instant::now(), Noted::of(&request));
-    let asked = parse_chat(&body::read_any(request).await?, app.fresh()?)?;
+    let asker = Asker::of(&request);
+    let body = body::read_any(request).await?;
+    let mut asked = parse_chat(&body, app.fresh()?)?;
+    asked.stand(asker.standing(&body)?);
     answers::answer(&app, asked, Shape::Chat, began, noted).await
 }
 
 async fn generate(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let (began, noted) = (Instant::now(), Noted::of(&request));
-    let asked = parse_generate(&body::read_any(request).await?, app.fresh()?)?;
+    let asker = Asker::of(&request);
+    let body = body::read_any(request).await?;
+    let mut asked = parse_generate(&body, app.fresh()?)?;
+    asked.stand(asker.standing(&body)?);
     answers::answer(&app, asked, Shape::Generate, began, noted).await
 }
 

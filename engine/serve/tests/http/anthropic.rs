@@ -115,7 +115,8 @@ async fn streams_thoughts_words_and_calls() {
     assert_eq!(end["delta"]["stop_reason"], "tool_use");
     assert_eq!(
         end["usage"],
-        json!({"input_tokens": 10, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 20, "output_tokens": 7})
+        json!({"input_tokens": 10, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 20, "output_tokens": 7,
+               "output_tokens_details": {"thinking_tokens": 2}})
     );
 }
 
@@ -135,6 +136,20 @@ async fn answers_with_thoughts_words_and_calls() {
         "{content}"
     );
     assert_eq!(answer["stop_reason"], "tool_use");
+}
+
+#[tokio::test]
+async fn reads_a_prompt_and_says_nothing() {
+    let running = start().await;
+    running.gateway.script(script());
+    let body = message(&json!({"model": "scripted", "max_tokens": 0}));
+    let answer = running.post(PATH, &body).await;
+    assert!(answer.header("request-id").is_some());
+    let answer = answer.json(200);
+    assert_eq!(answer["content"], json!([]));
+    assert_eq!(answer["stop_reason"], "max_tokens");
+    assert_eq!(answer["usage"]["output_tokens"], 0);
+    assert_eq!(answer["usage"]["cache_read_input_tokens"], 20);
 }
 
 #[tokio::test]
@@ -224,6 +239,9 @@ async fn everything_wrong_has_anthropics_envelope() {
         assert_eq!(error["type"], "error", "{method} {path}");
         assert_eq!(error["error"]["type"], kind, "{method} {path}");
         assert!(error["error"]["message"].is_string(), "{error}");
+        let id = answer.header("request-id");
+        assert_eq!(error["request_id"].as_str(), id, "{method} {path}");
+        assert!(id.is_some_and(|id| id.starts_with("req_")), "{id:?}");
     }
     let unknown = running
         .post(PATH, &message(&json!({"model": "nope"})))
@@ -272,12 +290,44 @@ async fn lists_models_for_whoever_says_which_version() {
     let headers = [("anthropic-version", "2023-06-01"), ("x-api-key", "none")];
     let get = |path| running.client.send("GET", path, &headers, b"");
     let list = get("/v1/models?limit=1000").await.json(200);
-    let model = json!({"type": "model", "id": "acme/big-model", "display_name": "acme/big-model", "created_at": "2023-11-14T22:13:20Z"});
+    let model = json!({"type": "model", "id": "acme/big-model", "display_name": "acme/big-model", "created_at": "2023-11-14T22:13:20Z", "lifecycle": "active"});
     assert_eq!(list["data"][1], model);
     assert_eq!(list["has_more"], false);
     assert_eq!(list["first_id"], "sprout");
     assert_eq!(list["last_id"], "acme/big-model");
     assert_eq!(get("/v1/models/acme/big-model").await.json(200), model);
+    for (query, ids, has_more) in [
+        ("/v1/models?limit=1", vec!["sprout"], true),
+        (
+            "/v1/models?limit=1&after_id=sprout",
+            vec!["acme/big-model"],
+            false,
+        ),
+        ("/v1/models?before_id=acme/big-model", vec!["sprout"], false),
+        ("/v1/models?after_id=acme/big-model", vec![], false),
+    ] {
+        let page = get(query).await.json(200);
+        let said: Vec<&str> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|model| model["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            (said, &page["has_more"]),
+            (ids, &json!(has_more)),
+            "{query}"
+        );
+    }
+    for query in [
+        "/v1/models?limit=0",
+        "/v1/models?limit=x",
+        "/v1/models?after_id=nope",
+        "/v1/models?after_id=sprout&before_id=sprout",
+    ] {
+        let refused = get(query).await.json(400);
+        assert_eq!(refused["error"]["type"], "invalid_request_error", "{query}");
+    }
 }
 
 #[tokio::test]

@@ -147,3 +147,35 @@ fn the_file_beside_the_weights_comes_first() {
     std::fs::write(folder.path().join("chat_template.jinja"), "file").unwrap();
     assert_eq!(rendered(), "file");
 }
+
+#[test]
+fn instructions_between_turns_are_the_users_words_where_a_template_refuses_them() {
+    let strict = "{% for m in messages %}{% if m.role == 'system' and not loop.first %}\
+         {{ raise_exception('instructions come first') }}{% endif %}[{{ m.role }}] {{ m.content }}\n{% endfor %}";
+    let talk = [
+        message(Role::System, "Be kind."),
+        message(Role::User, "Hi"),
+        message(Role::System, "Tools: none."),
+        message(Role::Assistant, "Hello"),
+        message(Role::System, "Be brief."),
+        message(Role::User, "Bye"),
+    ];
+    expect![[r"
+        [system] Be kind.
+        [user] Hi
+
+        Tools: none.
+        [assistant] Hello
+        [user] Be brief.
+
+        Bye
+    "]]
+    .assert_eq(&render(strict, &talk).unwrap());
+    // A template that takes them has them as they are.
+    let open = "{% for m in messages %}{{ m.role[0] }}{% endfor %}";
+    assert_eq!(render(open, &talk).unwrap(), "susasu");
+    // What else it refuses is refused.
+    let closed = "{{ raise_exception('never') }}";
+    let refused = Err(RenderError::Refused("never".into()));
+    assert_eq!(render(closed, &talk), refused);
+}

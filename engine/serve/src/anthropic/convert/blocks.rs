@@ -1,12 +1,15 @@
 //! Content: what each kind of block says.
+//!
+//! An image or a file that a person sends is refused: an answer that does not heed it would be wrong. In what a tool gave
+//! back it is told of in words, so that an agent whose tool opened a picture can go on.
 
 use base::{Failure, ToolCall};
 use serde_json::value::RawValue;
 
 use super::{invalid, missing, object};
 use crate::anthropic::model::{
-    Content, DocumentBlock, Kind, SearchResultBlock, TextBlock, ThinkingBlock, ToolReferenceBlock,
-    ToolResultBlock, ToolUseBlock,
+    CompactionBlock, Content, DocumentBlock, Kind, SearchResultBlock, TextBlock, ThinkingBlock,
+    ToolReferenceBlock, ToolResultBlock, ToolUseBlock,
 };
 use crate::json::{Object, parse_part};
 
@@ -41,14 +44,50 @@ pub(super) fn said(content: Content, at: &str) -> Result<Vec<Said>, Failure> {
 
 /// What content says that may be text alone.
 pub(super) fn texts(content: Content, at: &str) -> Result<Vec<String>, Failure> {
-    let said = said(content, at)?.into_iter();
-    said.map(|said| match said {
+    words(said(content, at)?, at)
+}
+
+fn words(said: Vec<Said>, at: &str) -> Result<Vec<String>, Failure> {
+    let said = said.into_iter().map(|said| match said {
         Said::Text(text) => Ok(text),
         Said::Thought(_) | Said::Call(_) | Said::Result { .. } => {
             Err(invalid(at, "may hold text alone"))
         }
-    })
-    .collect()
+    });
+    said.collect()
+}
+
+/// What a tool gave back.
+fn given_back(content: Content, at: &str) -> Result<Vec<String>, Failure> {
+    let blocks = match content {
+        Content::Text(text) => return Ok(vec![text]),
+        Content::Blocks(blocks) => blocks,
+    };
+    let mut said = Vec::with_capacity(blocks.len());
+    for (index, block) in blocks.iter().enumerate() {
+        let at = format!("{at}[{index}]");
+        let Kind { kind } = parse_part(block, &at)?;
+        said.extend(match kind.as_deref() {
+            Some("image") => Some(unseen("an image")),
+            Some("document") => {
+                let document: DocumentBlock = parse_part(block, &at)?;
+                if document.is_text() {
+                    Some(self::document(document, &at)?)
+                } else {
+                    Some(unseen("a file"))
+                }
+            }
+            // What the browser of Anthropic's own tools shows.
+            Some("browser_state") => None,
+            Some(_) | None => one(block, &at)?,
+        });
+    }
+    words(said, at)
+}
+
+/// For what the model cannot look at.
+fn unseen(what: &str) -> Said {
+    Said::Text(format!("[{what}, which this model cannot look at]"))
 }
 
 /// `None` for a block that says nothing to this model.
@@ -71,12 +110,18 @@ fn one(block: &RawValue, at: &str) -> Result<Option<Said>, Failure> {
         }
         "search_result" => search_result(parse_part(block, at)?, at).map(Some),
         "document" => document(parse_part(block, at)?, at).map(Some),
+        // What was said before, in short, or nothing if that could not be told.
+        "compaction" => {
+            let CompactionBlock { content } = parse_part(block, at)?;
+            Ok(content.map(Said::Text))
+        }
         "image" => Err(invalid(
             at,
             "is an image: image input is not supported, models here read text alone",
         )),
         // Encrypted for Anthropic, or steps of tools that it ran: whoever sends them has talked to Claude before.
-        "redacted_thinking" | "server_tool_use" | "mcp_tool_use" | "container_upload" => Ok(None),
+        "redacted_thinking" | "server_tool_use" | "mcp_tool_use" | "mcp_tool_listing"
+        | "container_upload" | "tool_addition" | "tool_removal" | "fallback" => Ok(None),
         kind if kind.ends_with("_tool_result") => Ok(None),
         _ => Err(invalid(
             format!("{at}.type"),
@@ -104,7 +149,7 @@ fn result(block: ToolResultBlock, at: &str) -> Result<Said, Failure> {
     let id = block.tool_use_id;
     let id = id.ok_or_else(|| missing(format!("{at}.tool_use_id")))?;
     let content = block.content.unwrap_or(Content::Text(String::new()));
-    let mut text = texts(content, &format!("{at}.content"))?.join("\n");
+    let mut text = given_back(content, &format!("{at}.content"))?.join("\n");
     if block.is_error.unwrap_or(false) {
         // Templates have no place for it.
         text.insert_str(0, "Error: ");
@@ -123,12 +168,16 @@ fn search_result(block: SearchResultBlock, at: &str) -> Result<Said, Failure> {
 /// Documents that are text themselves; no file is opened here.
 fn document(block: DocumentBlock, at: &str) -> Result<Said, Failure> {
     let at = format!("{at}.source");
-    let Object(source) = block.source.ok_or_else(|| missing(&at))?;
-    if source.kind.as_deref() != Some("text") {
+    if block.source.is_some() && !block.is_text() {
         let what = "is a document that is not plain text, and models here read text alone";
         return Err(invalid(at, what));
     }
-    let data = source.data.ok_or_else(|| missing(format!("{at}.data")))?;
-    let lines: Vec<String> = block.title.into_iter().chain([data]).collect();
+    let Object(source) = block.source.ok_or_else(|| missing(&at))?;
+    let words = match (source.data, source.content) {
+        (Some(data), _) => vec![data],
+        (None, Some(content)) => texts(content, &format!("{at}.content"))?,
+        (None, None) => return Err(missing(format!("{at}.data"))),
+    };
+    let lines: Vec<String> = block.title.into_iter().chain(words).collect();
     Ok(Said::Text(lines.join("\n")))
 }

@@ -9,8 +9,9 @@ use super::{invalid, missing};
 use crate::anthropic::model::{Content, MessageIn};
 use crate::json::Object;
 
-/// Claude Code's first block of instructions is for Anthropic's accounting, and differs from request to request: left
-/// in, no two prompts would begin alike.
+/// How Claude Code's first block of instructions begins, which is for Anthropic's accounting and differs from request to
+/// request: left in, no two prompts would begin alike, and nothing of them would be found again. Only the line with this
+/// mark is left out, and only where it is the very first of `system`: anywhere else it is the user's own.
 const BILLING_MARK: &str = "x-anthropic-billing-header:";
 
 /// Turns of one speaker that follow each other, taken together.
@@ -30,7 +31,11 @@ pub(super) fn messages(
     }
     let mut turns = Vec::new();
     if let Some(system) = system {
-        add(&mut turns, Role::System, instructions(system, "system")?);
+        let mut texts = texts(system, "system")?;
+        if let Some(first) = texts.first_mut() {
+            *first = without_billing(std::mem::take(first));
+        }
+        add(&mut turns, Role::System, instructions(texts));
     }
     for (index, Object(message)) in messages.into_iter().enumerate() {
         let at = format!("messages[{index}]");
@@ -38,7 +43,7 @@ pub(super) fn messages(
         let at = format!("{at}.content");
         let content = message.content.ok_or_else(|| missing(&at))?;
         let said = match role {
-            Role::System => instructions(content, &at)?,
+            Role::System => instructions(texts(content, &at)?),
             Role::User | Role::Assistant | Role::Tool => said(content, &at)?,
         };
         check(role, &said, &at)?;
@@ -75,10 +80,8 @@ fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {
     }
 }
 
-fn instructions(content: Content, at: &str) -> Result<Vec<Said>, Failure> {
-    let texts = texts(content, at)?.into_iter();
-    let kept = texts.map(|text| Said::Text(without_billing(text)));
-    Ok(kept.collect())
+fn instructions(texts: Vec<String>) -> Vec<Said> {
+    texts.into_iter().map(Said::Text).collect()
 }
 
 fn without_billing(text: String) -> String {

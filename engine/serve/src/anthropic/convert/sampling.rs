@@ -31,7 +31,6 @@ pub(super) fn model(name: Option<String>) -> Result<String, Failure> {
 
 pub(super) fn max_tokens(tokens: Option<Count>) -> Result<u32, Failure> {
     match tokens {
-        Some(Count(0)) => Err(invalid("max_tokens", "must be at least 1")),
         Some(Count(tokens)) => Ok(tokens),
         None => Err(missing("max_tokens")),
     }
@@ -110,6 +109,16 @@ pub(super) fn effort(
             "thinking.type",
             "must be enabled, disabled or adaptive",
         )),
+    }
+}
+
+/// Whether thoughts are thought but not shown.
+pub(super) fn omits_thoughts(thinking: Option<&Object<ThinkingIn>>) -> Result<bool, Failure> {
+    let display = thinking.and_then(|Object(thinking)| thinking.display.as_deref());
+    match display {
+        Some("omitted") => Ok(true),
+        Some("summarized") | None => Ok(false),
+        Some(_) => Err(invalid("thinking.display", "must be summarized or omitted")),
     }
 }
 

@@ -215,6 +215,20 @@ fn instructions() {
             User "hi"
         "#]],
     );
+    // Only the very first line is Claude Code's; the rest is somebody's own words.
+    let mark = "x-anthropic-billing-header: cch=abc12;";
+    turns(
+        &format!(
+            r#"[{{"type": "text", "text": "Be brief."}}, {{"type": "text", "text": "{mark}"}}]"#
+        ),
+        &format!(
+            r#"[{{"role": "system", "content": "{mark}"}}, {{"role": "user", "content": "{mark}"}}]"#
+        ),
+        &expect![[r#"
+            System "Be brief.\nx-anthropic-billing-header: cch=abc12;\nx-anthropic-billing-header: cch=abc12;"
+            User "x-anthropic-billing-header: cch=abc12;"
+        "#]],
+    );
     let later = r#"[{"role": "system", "content": "First."}, {"role": "user", "content": "hi"},
         {"role": "system", "content": [{"type": "text", "text": "Later."}]}]"#;
     turns(
@@ -284,11 +298,13 @@ fn other_kinds_of_content() {
     let messages = r#"[
         {"role": "user", "content": [
             {"type": "document", "title": "Note", "source": {"type": "text", "media_type": "text/plain", "data": "Words."}},
+            {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "More"}, {"type": "text", "text": "words."}]}},
             {"type": "search_result", "title": "A page", "source": "https://a.example", "content": [{"type": "text", "text": "Found."}]}
         ]},
         {"role": "assistant", "content": [
             {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}},
             {"type": "web_search_tool_result", "tool_use_id": "s1", "content": {"type": "web_search_tool_result_error"}},
+            {"type": "compaction", "content": "In short.", "encrypted_content": "x"}, {"type": "compaction", "content": null},
             {"type": "text", "text": "Done.", "citations": [{"type": "x"}]}
         ]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "grep"}]}]}
@@ -297,10 +313,10 @@ fn other_kinds_of_content() {
         "null",
         messages,
         &expect![[r#"
-        User "Note\nWords.\nA page\nhttps://a.example\nFound."
-        Assistant "Done."
-        Tool "grep" to Some("t") of None
-    "#]],
+            User "Note\nWords.\nMore\nwords.\nA page\nhttps://a.example\nFound."
+            Assistant "In short.\nDone."
+            Tool "grep" to Some("t") of None
+        "#]],
     );
 }
 
@@ -449,14 +465,6 @@ fn malformed_blocks_are_refused_by_their_place() {
         ],
     );
     refused(
-        user(&format!(
-            r#"{{"type": "tool_result", "tool_use_id": "t", "content": [{image}]}}"#
-        )),
-        &expect![
-            "invalid_request | messages[0].content[0].content[0] | messages[0].content[0].content[0] is an image: image input is not supported, models here read text alone"
-        ],
-    );
-    refused(
         user(r#"{"type": "tool_result"}"#),
         &expect![
             "invalid_request | messages[0].content[0].tool_use_id | messages[0].content[0].tool_use_id is required"
@@ -555,11 +563,17 @@ fn malformed_settings_are_refused_by_their_name() {
         r#""output_format": {"type": "json_schema", "schema": "x"}"#,
         &expect!["invalid_request | output_format.schema | output_format.schema must be an object"],
     );
-    refused(
-        parsed(&format!(
-            r#"{{"model": "sprout", "max_tokens": 0, {USER}}}"#
-        )),
-        &expect!["invalid_request | max_tokens | max_tokens must be at least 1"],
+    refused_with(
+        r#""thinking": {"type": "adaptive", "display": "loud"}"#,
+        &expect![
+            "invalid_request | thinking.display | thinking.display must be summarized or omitted"
+        ],
+    );
+    refused_with(
+        r#""mcp_servers": [{"type": "url", "url": "https://a.example", "name": "a"}]"#,
+        &expect![
+            "invalid_request | mcp_servers | mcp_servers are not called from here (hint: let the client call them, and name their tools in tools)"
+        ],
     );
 }
 
@@ -666,6 +680,49 @@ fn calls_may_be_parallel_unless_it_is_said_otherwise() {
     assert!(talk(parsed(&format!("{{{REST}, {USER}}}")).unwrap()).parallel_tool_calls);
     let alone = r#""tool_choice": {"type": "auto", "disable_parallel_tool_use": true}"#;
     assert!(!talk(with(alone).unwrap()).parallel_tool_calls);
+}
+
+#[test]
+fn what_a_tool_shows_is_told_of() {
+    let messages = r#"[{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [
+        {"type": "text", "text": "Here:"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "eA=="}},
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "eA=="}},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Words."}},
+        {"type": "browser_state", "tabs": []}
+    ]}]}]"#;
+    turns(
+        "null",
+        messages,
+        &expect![[r#"
+        Tool "Here:\n[an image, which this model cannot look at]\n[a file, which this model cannot look at]\nWords." to Some("t") of None
+    "#]],
+    );
+}
+
+#[test]
+fn to_read_a_prompt_needs_no_answer() {
+    let ask = |tokens: u32| {
+        let body = format!(r#"{{"model": "sprout", "max_tokens": {tokens}, {USER}}}"#);
+        let asked = parse_messages(body.as_bytes(), Fresh::new(7)).unwrap();
+        (asked.request.max_tokens, asked.only_reads)
+    };
+    assert_eq!(ask(0), (Some(1), true));
+    assert_eq!(ask(1), (Some(1), false));
+}
+
+#[test]
+fn thoughts_are_shown_unless_it_is_said_otherwise() {
+    let omits = |thinking: &str| {
+        let body = format!(r#"{{{REST}, {USER}, "thinking": {thinking}}}"#);
+        let asked = parse_messages(body.as_bytes(), Fresh::new(7)).unwrap();
+        asked.omits_thoughts
+    };
+    assert!(!omits("null"));
+    assert!(!omits(r#"{"type": "adaptive", "display": "summarized"}"#));
+    assert!(omits(
+        r#"{"type": "enabled", "budget_tokens": 1024, "display": "omitted"}"#
+    ));
 }
 
 #[test]

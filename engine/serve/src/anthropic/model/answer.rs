@@ -53,6 +53,15 @@ pub(crate) struct UsageOut {
     pub(crate) cache_creation_input_tokens: u32,
     pub(crate) cache_read_input_tokens: u32,
     pub(crate) output_tokens: u32,
+    /// Nothing if all of it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) output_tokens_details: Option<OutputTokensDetails>,
+}
+
+/// What of the answer was not said.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct OutputTokensDetails {
+    pub(crate) thinking_tokens: u32,
 }
 
 impl From<Usage> for UsageOut {
@@ -63,6 +72,9 @@ impl From<Usage> for UsageOut {
             cache_creation_input_tokens: 0,
             cache_read_input_tokens: usage.cached_tokens,
             output_tokens: usage.completion_tokens,
+            output_tokens_details: (usage.reasoning_tokens > 0).then_some(OutputTokensDetails {
+                thinking_tokens: usage.reasoning_tokens,
+            }),
         }
     }
 }
@@ -122,7 +134,7 @@ pub(crate) struct CountOut {
     pub(crate) input_tokens: u32,
 }
 
-/// The models there are, all on one page.
+/// A page of the models there are.
 #[derive(Debug, Serialize)]
 pub(crate) struct ModelList {
     pub(crate) data: Vec<ModelObject>,
@@ -140,4 +152,6 @@ pub(crate) struct ModelObject {
     pub(crate) display_name: String,
     /// As RFC 3339 has it.
     pub(crate) created_at: String,
+    /// Models here are not withdrawn.
+    pub(crate) lifecycle: &'static str,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::Object;
@@ -22,6 +22,8 @@ pub(crate) struct MessagesFields {
     pub(crate) top_p: Option<Number>,
     pub(crate) top_k: Option<Count>,
     pub(crate) thinking: Option<Object<ThinkingIn>>,
+    /// Servers of tools that Anthropic would call.
+    pub(crate) mcp_servers: Option<Vec<IgnoredAny>>,
     pub(crate) tools: Option<Vec<Box<RawValue>>>,
     pub(crate) tool_choice: Option<Object<ToolChoiceIn>>,
     pub(crate) output_config: Option<Object<OutputConfig>>,
@@ -51,6 +53,7 @@ pub(crate) struct ThinkingIn {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) budget_tokens: Option<Count>,
+    pub(crate) display: Option<String>,
 }
 
 /// Whether to call a tool.
@@ -135,11 +138,26 @@ pub(crate) struct SearchResultBlock {
     pub(crate) content: Option<Content>,
 }
 
+/// `compaction`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct CompactionBlock {
+    pub(crate) content: Option<String>,
+}
+
 /// `document`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct DocumentBlock {
     pub(crate) title: Option<String>,
     pub(crate) source: Option<Object<DocumentSource>>,
+}
+
+impl DocumentBlock {
+    /// Whether its words are in the request.
+    pub(crate) fn is_text(&self) -> bool {
+        let source = self.source.as_ref();
+        let kind = source.and_then(|Object(source)| source.kind.as_deref());
+        matches!(kind, Some("text" | "content"))
+    }
 }
 
 /// Where a document's words are.
@@ -149,6 +167,8 @@ pub(crate) struct DocumentSource {
     pub(crate) kind: Option<String>,
     /// Of `text`: the words themselves.
     pub(crate) data: Option<String>,
+    /// Of `content`: blocks, or words.
+    pub(crate) content: Option<Content>,
 }
 
 impl<'de> Deserialize<'de> for Content {

@@ -2,6 +2,8 @@
 
 use base::{Piece, RequestId};
 
+use super::AnswerHead;
+
 /// What happens to the answer's blocks. Between `Begins` and `Ends` all other steps are of that block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -44,6 +46,7 @@ pub(super) enum Beginning {
 #[derive(Debug)]
 pub(super) struct Blocks {
     id: RequestId,
+    omits_thoughts: bool,
     open: Option<Kind>,
     /// Blank space since the last block: what separates thoughts, words and calls is no block of its own.
     blank: String,
@@ -52,9 +55,10 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new(id: RequestId) -> Self {
+    pub(super) fn new(head: &AnswerHead) -> Self {
         Self {
-            id,
+            id: head.id,
+            omits_thoughts: head.omits_thoughts,
             open: None,
             blank: String::new(),
             called: false,
@@ -65,7 +69,12 @@ impl Blocks {
     pub(super) fn tell(&mut self, piece: Piece) -> Vec<Step> {
         match piece {
             Piece::Text(text) => self.words(Kind::Text, Beginning::Text, text),
-            Piece::Reasoning(text) => self.words(Kind::Thinking, Beginning::Thinking, text),
+            Piece::Reasoning(text) => {
+                let mut steps = self.words(Kind::Thinking, Beginning::Thinking, text);
+                let omits = self.omits_thoughts;
+                steps.retain(|step| !(omits && matches!(step, Step::Grows(..))));
+                steps
+            }
             Piece::ToolCall { index, name } => {
                 self.called = true;
                 let id = format!("toolu_{}{index:04}", self.id);

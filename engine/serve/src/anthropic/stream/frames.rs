@@ -56,7 +56,7 @@ impl Frames {
     pub(in crate::anthropic) fn new(head: AnswerHead) -> Self {
         Self {
             head,
-            blocks: Blocks::new(head.id),
+            blocks: Blocks::new(&head),
             begun: 0,
             failed: false,
         }

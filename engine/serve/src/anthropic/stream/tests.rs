@@ -8,6 +8,7 @@ use super::{AnswerHead, Frames, Whole};
 const HEAD: AnswerHead = AnswerHead {
     id: RequestId(0x1234_5678_9abc_def0),
     to_the_end_of_context: false,
+    omits_thoughts: false,
 };
 
 fn started() -> GenerateEvent {
@@ -117,14 +118,14 @@ fn a_stream() {
         HEAD,
         spoken().into_iter().map(Ok),
         &expect![[r#"
-        message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
-        ping: {"type":"ping"}
-        content_block_start: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
-        content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}
-        content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" there"}}
-        content_block_stop: {"type":"content_block_stop","index":0}
-        message_delta: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}
-        message_stop: {"type":"message_stop"}"#]],
+            message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+            ping: {"type":"ping"}
+            content_block_start: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+            content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}
+            content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" there"}}
+            content_block_stop: {"type":"content_block_stop","index":0}
+            message_delta: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}
+            message_stop: {"type":"message_stop"}"#]],
     );
 }
 
@@ -134,26 +135,26 @@ fn a_stream_with_everything() {
         HEAD,
         with_everything().into_iter().map(Ok),
         &expect![[r#"
-        message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
-        ping: {"type":"ping"}
-        content_block_start: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
-        content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"\nHm"}}
-        content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"m."}}
-        content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"espalier"}}
-        content_block_stop: {"type":"content_block_stop","index":0}
-        content_block_start: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}
-        content_block_delta: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"\n\nI look."}}
-        content_block_delta: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"\n"}}
-        content_block_stop: {"type":"content_block_stop","index":1}
-        content_block_start: {"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"toolu_123456789abcdef00000","name":"get_weather","input":{}}}
-        content_block_delta: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"z\": \"Par"}}
-        content_block_delta: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"is\", \"a\": 1}"}}
-        content_block_stop: {"type":"content_block_stop","index":2}
-        content_block_start: {"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"toolu_123456789abcdef00001","name":"get_time","input":{}}}
-        content_block_delta: {"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{}"}}
-        content_block_stop: {"type":"content_block_stop","index":3}
-        message_delta: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}
-        message_stop: {"type":"message_stop"}"#]],
+            message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+            ping: {"type":"ping"}
+            content_block_start: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
+            content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"\nHm"}}
+            content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"m."}}
+            content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"espalier"}}
+            content_block_stop: {"type":"content_block_stop","index":0}
+            content_block_start: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}
+            content_block_delta: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"\n\nI look."}}
+            content_block_delta: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"\n"}}
+            content_block_stop: {"type":"content_block_stop","index":1}
+            content_block_start: {"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"toolu_123456789abcdef00000","name":"get_weather","input":{}}}
+            content_block_delta: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"z\": \"Par"}}
+            content_block_delta: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"is\", \"a\": 1}"}}
+            content_block_stop: {"type":"content_block_stop","index":2}
+            content_block_start: {"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"toolu_123456789abcdef00001","name":"get_time","input":{}}}
+            content_block_delta: {"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{}"}}
+            content_block_stop: {"type":"content_block_stop","index":3}
+            message_delta: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}
+            message_stop: {"type":"message_stop"}"#]],
     );
 }
 
@@ -165,11 +166,11 @@ fn a_stream_that_fails() {
         HEAD,
         events,
         &expect![[r#"
-        message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
-        ping: {"type":"ping"}
-        content_block_start: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
-        content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}
-        error: {"type":"error","error":{"type":"api_error","message":"a node is gone (hint: try again)"}}"#]],
+            message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+            ping: {"type":"ping"}
+            content_block_start: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+            content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}
+            error: {"type":"error","error":{"type":"api_error","message":"a node is gone (hint: try again)"}}"#]],
     );
 }
 
@@ -179,14 +180,14 @@ fn whole_answers() {
         HEAD,
         spoken(),
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"Hi there"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"Hi there"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
     );
     check_whole(
         HEAD,
         with_everything(),
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"thinking","thinking":"\nHmm.","signature":"espalier"},{"type":"text","text":"\n\nI look.\n"},{"type":"tool_use","id":"toolu_123456789abcdef00000","name":"get_weather","input":{"z": "Paris", "a": 1}},{"type":"tool_use","id":"toolu_123456789abcdef00001","name":"get_time","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"thinking","thinking":"\nHmm.","signature":"espalier"},{"type":"text","text":"\n\nI look.\n"},{"type":"tool_use","id":"toolu_123456789abcdef00000","name":"get_weather","input":{"z": "Paris", "a": 1}},{"type":"tool_use","id":"toolu_123456789abcdef00001","name":"get_time","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
     );
 }
@@ -198,14 +199,14 @@ fn every_end_has_its_reason() {
         HEAD,
         end(FinishReason::Stop, Some(" 3")),
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"stop_sequence","stop_sequence":" 3","usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"stop_sequence","stop_sequence":" 3","usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
     );
     check_whole(
         HEAD,
         end(FinishReason::Length, None),
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"max_tokens","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"max_tokens","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
     );
     let head = AnswerHead {
@@ -216,14 +217,14 @@ fn every_end_has_its_reason() {
         head,
         end(FinishReason::Length, None),
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"model_context_window_exceeded","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"model_context_window_exceeded","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
     );
     check_whole(
         head,
         end(FinishReason::Stop, None),
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"text","text":"1 2"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
     );
 }
@@ -240,8 +241,47 @@ fn a_call_that_was_cut_off_has_no_arguments() {
         HEAD,
         events,
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"tool_use","id":"toolu_123456789abcdef00000","name":"get_weather","input":{}}],"stop_reason":"max_tokens","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"tool_use","id":"toolu_123456789abcdef00000","name":"get_weather","input":{}}],"stop_reason":"max_tokens","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
+    );
+}
+
+#[test]
+fn thoughts_that_are_not_shown_leave_their_block() {
+    let head = AnswerHead {
+        omits_thoughts: true,
+        ..HEAD
+    };
+    let events = || {
+        vec![
+            started(),
+            thought("Hm"),
+            thought("m."),
+            text("Hi"),
+            finished(FinishReason::Stop, None),
+        ]
+    };
+    check_whole(
+        head,
+        events(),
+        &expect![[
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[{"type":"thinking","thinking":"","signature":"espalier"},{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
+        ]],
+    );
+    check_stream(
+        head,
+        events().into_iter().map(Ok),
+        &expect![[r#"
+        message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+        ping: {"type":"ping"}
+        content_block_start: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
+        content_block_delta: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"espalier"}}
+        content_block_stop: {"type":"content_block_stop","index":0}
+        content_block_start: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}
+        content_block_delta: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"Hi"}}
+        content_block_stop: {"type":"content_block_stop","index":1}
+        message_delta: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}
+        message_stop: {"type":"message_stop"}"#]],
     );
 }
 
@@ -252,16 +292,16 @@ fn an_answer_of_nothing_is_empty() {
         HEAD,
         events.clone(),
         &expect![[
-            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}"#
+            r#"{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}"#
         ]],
     );
     check_stream(
         HEAD,
         events.into_iter().map(Ok),
         &expect![[r#"
-        message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
-        ping: {"type":"ping"}
-        message_delta: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7}}
-        message_stop: {"type":"message_stop"}"#]],
+            message_start: {"type":"message_start","message":{"id":"msg_123456789abcdef0","type":"message","role":"assistant","model":"acme/big","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+            ping: {"type":"ping"}
+            message_delta: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":7,"output_tokens_details":{"thinking_tokens":2}}}
+            message_stop: {"type":"message_stop"}"#]],
     );
 }

@@ -20,7 +20,7 @@ impl Whole {
     pub(in crate::anthropic) fn new(head: AnswerHead) -> Self {
         Self {
             message: head.message(),
-            blocks: Blocks::new(head.id),
+            blocks: Blocks::new(&head),
             growing: None,
             head,
         }

@@ -1,6 +1,6 @@
 //! `POST /api/chat`.
 
-use base::{Conversation, Failure, GenerateRequest, Prompt, ToolChoice};
+use base::{Conversation, Failure, GenerateRequest, Prompt, Standing, ToolChoice};
 
 use super::{Asked, Generation, Work, canonical, messages, name, options, tools};
 use crate::json::Object;
@@ -37,6 +37,7 @@ fn work(model: &str, fields: ChatFields, fresh: &mut Fresh) -> Result<Work, Fail
     };
     let request = GenerateRequest {
         id: fresh.request_id(),
+        standing: Standing::default(),
         model: canonical(model).to_owned(),
         prompt: Prompt::Chat(conversation),
         sampling: super::sampling(&own, fresh),

@@ -1,6 +1,6 @@
 //! `POST /api/generate`: one question, or raw text to go on from.
 
-use base::{Conversation, Failure, GenerateRequest, Message, Prompt, Role, ToolChoice};
+use base::{Conversation, Failure, GenerateRequest, Message, Prompt, Role, Standing, ToolChoice};
 
 use super::{
     Asked, Generation, Turn, Work, canonical, context, invalid, name, no_images, options, template,
@@ -41,6 +41,7 @@ fn work(model: &str, mut fields: GenerateFields, fresh: &mut Fresh) -> Result<Wo
     });
     let request = GenerateRequest {
         id: fresh.request_id(),
+        standing: Standing::default(),
         model: canonical(model).to_owned(),
         prompt,
         sampling: super::sampling(&own, fresh),
