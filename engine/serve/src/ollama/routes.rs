@@ -65,7 +65,7 @@ async fn ps(State(app): State<Arc<App>>) -> Response {
 async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let named = parse_name(&body::read_any(request).await?)?;
     let description = app.gateway.describe(&named.model).await?;
-    Ok(Json(listing::show(description, named.verbose)).into_response())
+    Ok(Json(listing::show(&description, named.verbose)).into_response())
 }
 
 async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {

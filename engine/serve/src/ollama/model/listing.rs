@@ -18,6 +18,7 @@ pub(in crate::ollama) struct ModelList {
 }
 
 /// A model that requests may name.
+#[expect(clippy::struct_field_names, reason = "Ollama's own names")]
 #[derive(Debug, Serialize)]
 pub(in crate::ollama) struct Model {
     pub(in crate::ollama) name: String,

@@ -177,9 +177,9 @@ pub(super) async fn embed(
 ) -> Result<Response, Refused> {
     let (mut embeddings, prompt_eval_count) = vectors(app, &asked, noted).await?;
     if let Some(dimensions) = asked.dimensions {
-        embeddings
-            .iter_mut()
-            .for_each(|vector| shorten(vector, dimensions));
+        for vector in &mut embeddings {
+            shorten(vector, dimensions);
+        }
     }
     let answer = EmbedOut {
         model: asked.model,
@@ -207,7 +207,9 @@ async fn vectors(
     noted: Option<Noted>,
 ) -> Result<(Vec<Vec<f32>>, u32), Failure> {
     let request = asked.request.clone();
-    noted.iter().for_each(|noted| noted.model(&request.model));
+    if let Some(noted) = &noted {
+        noted.model(&request.model);
+    }
     if request.inputs.is_empty() {
         let unloads = matches!(request.keep_alive, Some(KeepAlive::For(time)) if time.is_zero());
         if !unloads {
@@ -221,7 +223,9 @@ async fn vectors(
         ..Usage::default()
     };
     app.metrics.tokens(usage);
-    noted.iter().for_each(|noted| noted.usage(usage));
+    if let Some(noted) = &noted {
+        noted.usage(usage);
+    }
     Ok((embedded.vectors, embedded.prompt_tokens))
 }
 
@@ -237,7 +241,9 @@ fn shorten(vector: &mut Vec<f32>, dimensions: usize) {
         .sum::<f32>()
         .sqrt();
     if length > 0.0 {
-        vector.iter_mut().for_each(|number| *number /= length);
+        for number in vector {
+            *number /= length;
+        }
     }
 }
 

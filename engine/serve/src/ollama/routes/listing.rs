@@ -73,7 +73,7 @@ fn is_up(instance: &InstanceView) -> bool {
 }
 
 /// All there is to know of a model; its tensors only if `verbose`.
-pub(super) fn show(model: ModelDescription, verbose: bool) -> Show {
+pub(super) fn show(model: &ModelDescription, verbose: bool) -> Show {
     let derived = model.derived.clone().unwrap_or_default();
     let tensors = model.tensors.iter().filter(|_| verbose);
     let tensors = tensors.map(|tensor| Tensor {
@@ -86,8 +86,8 @@ pub(super) fn show(model: ModelDescription, verbose: bool) -> Show {
         content: message.content.clone(),
     });
     Show {
-        license: license(&model),
-        modelfile: modelfile::text(&model),
+        license: license(model),
+        modelfile: modelfile::text(model),
         parameters: modelfile::parameters(&derived.parameters),
         template: derived.template.unwrap_or_else(|| model.template.clone()),
         system: derived.system.unwrap_or_default(),
@@ -95,7 +95,7 @@ pub(super) fn show(model: ModelDescription, verbose: bool) -> Show {
         messages: messages.collect(),
         model_info: model_info(&model.info),
         tensors: tensors.collect(),
-        capabilities: capabilities(&model),
+        capabilities: capabilities(model),
         modified_at: rfc3339(model.info.created_unix_seconds),
     }
 }

@@ -33,14 +33,16 @@ pub(super) fn text(model: &ModelDescription) -> String {
         ("TEMPLATE", Some(template)),
         ("SYSTEM", derived.system.as_ref()),
     ] {
-        let value = value.filter(|value| !value.is_empty());
-        value.into_iter().for_each(|value| add(word, value));
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            add(word, value);
+        }
     }
     for message in &derived.messages {
         add(&format!("MESSAGE {}", role(message.role)), &message.content);
     }
-    let licence = derived.licence.iter();
-    licence.for_each(|licence| add("LICENSE", licence));
+    if let Some(licence) = &derived.licence {
+        add("LICENSE", licence);
+    }
     for (name, value) in each(&derived.parameters) {
         let _ = writeln!(text, "PARAMETER {name} {value}");
     }

@@ -128,8 +128,8 @@ fn a_model_that_was_created() {
         },
         licence: Some("free".into()),
     };
-    let shown = show(described("mario", Some(mario)), false);
-    expect![[r##"
+    let shown = show(&described("mario", Some(mario)), false);
+    expect![[r#"
         # The Modelfile of mario:latest. To make a model like it, change what should differ.
 
         FROM sprout:latest
@@ -142,7 +142,7 @@ fn a_model_that_was_created() {
         PARAMETER temperature 0.5
         PARAMETER stop "<|end|>\n"
         PARAMETER stop "END"
-    "##]]
+    "#]]
     .assert_eq(&shown.modelfile);
     expect![[r#"
         num_ctx                        64
@@ -159,7 +159,7 @@ fn a_model_that_was_created() {
 #[test]
 fn a_model_with_files() {
     check(
-        &show(described("sprout", None), true),
+        &show(&described("sprout", None), true),
         &expect![[r##"
         {
           "license": "apache-2.0",
