@@ -6,73 +6,117 @@
 
 mod call;
 mod enforce;
+mod family;
 mod parser;
+mod thinking;
 mod told;
+mod written;
 
 use std::borrow::Cow;
 
 use base::{Conversation, Effort, Failure, Grammar, TokenId, ToolChoice};
+use serde_json::Value;
 
 pub use parser::AnswerParser;
 
 use crate::{ChatTemplate, Tokenizer};
-
-const THINK: &str = "<think>";
-const THOUGHT: &str = "</think>";
-const CALL: &str = "<tool_call>";
-const CALLED: &str = "</tool_call>";
+use call::Callable;
+use family::{Body, HERMES, Pair, Syntax};
+use parser::Reading;
 
 /// How a model writes its answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AnswerFormat {
-    /// Its template renders tools, calls and their results, and calls are JSON between Hermes' tags.
-    knows_tools: bool,
-    /// It thinks between tags before it answers.
-    thinks: bool,
+    /// How it writes calls.
+    syntax: &'static Syntax,
+    /// Its template renders the calls of earlier turns in this way.
+    renders_calls: bool,
+    /// Its template says what tools there are.
+    renders_tools: bool,
+    /// Between which marks it thinks before it answers.
+    thinking: Option<Pair>,
+    /// Marks that are tokens of their own.
+    marks: Vec<Mark>,
+    /// Special tokens that end its answers.
+    ends: Vec<TokenId>,
+}
+
+/// A mark that is a token of its own.
+#[derive(Debug, Clone)]
+struct Mark {
+    text: &'static str,
+    token: TokenId,
+    is_special: bool,
 }
 
 impl AnswerFormat {
     /// The format that a template shows.
     pub fn of(template: &ChatTemplate, tokenizer: &Tokenizer) -> Self {
         let source = template.source();
-        // Others write their arguments between tags.
-        let hermes = source.contains(CALL) && source.contains("tools");
-        let tagged = ["<function=", "<arg_key>", "<parameter"];
-        let added = |mark: &str| tokenizer.token(mark).is_some();
+        let habits = template.habits();
+        let shown = Syntax::shown_in(&source).filter(|_| habits.calls.is_some());
+        let syntax = shown.unwrap_or(&HERMES);
+        let thinking = match syntax.body {
+            Body::Headed { .. } => Some(thinking::ANALYSIS),
+            Body::Json { .. } | Body::Tagged(_) => thinking::marks(&source, tokenizer),
+        };
+        let mut texts = syntax.marks();
+        texts.extend(thinking.iter().flat_map(|marks| [marks.open, marks.close]));
+        let mark = |text: &'static str| {
+            let token = tokenizer.token(text)?;
+            let is_special = tokenizer.token_bytes().is_special(token);
+            Some(Mark {
+                text,
+                token,
+                is_special,
+            })
+        };
+        let ends = syntax.ends.iter().filter_map(|end| tokenizer.token(end));
         Self {
-            knows_tools: hermes && !tagged.iter().any(|tag| source.contains(tag)),
-            thinks: source.contains(THOUGHT) || (added(THINK) && added(THOUGHT)),
+            syntax,
+            renders_calls: shown.is_some(),
+            renders_tools: shown.is_some() && habits.tools,
+            thinking,
+            marks: texts.into_iter().filter_map(mark).collect(),
+            ends: ends.collect(),
         }
     }
 
     /// Whether the model was taught to call tools.
     pub fn knows_tools(&self) -> bool {
-        self.knows_tools
+        self.renders_calls
     }
 
     /// Whether the model thinks before it answers.
     pub fn thinks(&self) -> bool {
-        self.thinks
+        self.thinking.is_some()
     }
 
     /// The tokens that are marks between the parts of an answer, so that they are read even where they are special.
-    pub fn marks(&self, tokenizer: &Tokenizer) -> Vec<TokenId> {
-        let marks = [THINK, THOUGHT, CALL, CALLED];
-        let tokens = marks.iter().filter_map(|mark| tokenizer.token(mark));
-        tokens.collect()
+    pub fn marks(&self) -> Vec<TokenId> {
+        self.marks.iter().map(|mark| mark.token).collect()
+    }
+
+    /// Tokens that end an answer, besides those that the model's configuration names.
+    pub fn ends(&self) -> &[TokenId] {
+        &self.ends
     }
 
     /// The conversation as the template is to render it.
     pub fn told<'a>(&self, conversation: &'a Conversation) -> Cow<'a, Conversation> {
-        if !self.knows_tools {
+        if !self.renders_calls {
             return told::in_words(conversation);
         }
-        if conversation.tool_choice == ToolChoice::None && !conversation.tools.is_empty() {
-            let mut without = conversation.clone();
-            without.tools.clear();
-            return Cow::Owned(without);
+        let is_given = conversation.tools.is_empty();
+        if is_given || (self.renders_tools && conversation.tool_choice != ToolChoice::None) {
+            return Cow::Borrowed(conversation);
         }
-        Cow::Borrowed(conversation)
+        let mut without = conversation.clone();
+        if conversation.tool_choice != ToolChoice::None {
+            told::tell(&mut without.messages, &without.tools, self.syntax);
+        }
+        without.tools.clear();
+        Cow::Owned(without)
     }
 
     /// What reads the answer to a conversation. `rendered` is the text that the answer goes on from.
@@ -81,7 +125,12 @@ impl AnswerFormat {
             ToolChoice::None => Vec::new(),
             ToolChoice::Auto | ToolChoice::Required | ToolChoice::Named(_) => {
                 let tools = conversation.tools.iter();
-                tools.map(|tool| tool.name.clone()).collect()
+                tools
+                    .map(|tool| Callable {
+                        name: tool.name.clone(),
+                        schema: serde_json::from_str(&tool.parameters).unwrap_or(Value::Null),
+                    })
+                    .collect()
             }
         };
         let calls_max = if conversation.parallel_tool_calls {
@@ -89,8 +138,15 @@ impl AnswerFormat {
         } else {
             1
         };
-        let is_open = self.thinks && is_open(rendered);
-        AnswerParser::new(tools, calls_max, self.thinks, is_open)
+        let is_open = thinking::is_open(self.thinking, rendered);
+        AnswerParser::new(Reading {
+            syntax: self.syntax,
+            tools,
+            calls_max,
+            thinking: self.thinking,
+            is_open,
+            has_thought: is_open || thinking::is_over(self.thinking, rendered),
+        })
     }
 
     /// What the answer must be: a call where one must come, or what was asked for. What the model thinks first is free.
@@ -100,18 +156,17 @@ impl AnswerFormat {
         asked: Option<&Grammar>,
         rendered: &str,
     ) -> Result<Option<Grammar>, Failure> {
-        let thinking = match (self.thinks, conversation.effort) {
-            (true, _) if is_open(rendered) => enforce::Thinking::Already,
-            (false, _) | (true, Some(Effort::Off)) => enforce::Thinking::Never,
-            (true, _) => enforce::Thinking::Perhaps,
+        let thinking = match conversation.effort {
+            _ if thinking::is_open(self.thinking, rendered) => enforce::Thinking::Already,
+            _ if self.thinking.is_none() => enforce::Thinking::Never,
+            // What cannot be told not to think may do so.
+            Some(Effort::Off) if !matches!(self.syntax.body, Body::Headed { .. }) => {
+                enforce::Thinking::Never
+            }
+            _ => enforce::Thinking::Perhaps,
         };
-        enforce::grammar(conversation, asked, thinking)
+        enforce::grammar(self, conversation, asked, thinking)
     }
-}
-
-/// Whether a rendered prompt ends where the model already thinks.
-fn is_open(rendered: &str) -> bool {
-    rendered.trim_end().ends_with(THINK)
 }
 
 #[cfg(test)]

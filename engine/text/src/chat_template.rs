@@ -3,26 +3,29 @@
 //! Templates come with models, so they are foreign code: they run in an interpreter that sees nothing but the messages,
 //! on limited fuel.
 
+mod habits;
+mod python;
 mod turns;
+mod values;
 
 use std::path::Path;
 
-use base::{Conversation, Effort, Message, Role, Tool, ToolCall};
-use minijinja::value::{Kwargs, Serde};
-use minijinja::{Environment, Error, ErrorKind, State, Value, context};
-use minijinja_contrib::pycompat::unknown_method_callback;
-use serde::Serialize;
-use serde_json::{Value as Json, json};
+use base::{Conversation, Effort};
+use minijinja::{Environment, Error, ErrorKind, Value, context};
+use serde_json::Value as Json;
 
 use crate::calendar::strftime;
 use crate::tokenizer::{read_capped, read_json};
 use crate::{SpecialTokens, TokenizerError};
+pub use habits::Habits;
+use python::{Raised, python_like};
 
 /// A compiled chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
     special: SpecialTokens,
+    habits: Habits,
 }
 
 /// Why a template could not be loaded.
@@ -73,11 +76,6 @@ const FUEL_BASE: u64 = 2_000_000;
 const FUEL_PER_MESSAGE: u64 = 20_000;
 const NAME: &str = "chat";
 
-/// Marks an error that the template raised on purpose.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Raised(String);
-
 impl ChatTemplate {
     /// The template of a model's folder: `chat_template.jinja`, or `chat_template` in `chat_template.json` or
     /// `tokenizer_config.json`. `None` if the model has none.
@@ -107,10 +105,18 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, source)
             .map_err(|error| TemplateError::Syntax(error.to_string()))?;
-        Ok(Self {
+        let mut template = Self {
             environment,
             special,
-        })
+            habits: Habits::default(),
+        };
+        template.habits = Habits::of(&template);
+        Ok(template)
+    }
+
+    /// How it wants conversations to be.
+    pub fn habits(&self) -> &Habits {
+        &self.habits
     }
 
     /// The template as it came.
@@ -125,41 +131,47 @@ impl ChatTemplate {
         conversation: &Conversation,
         unix_seconds: i64,
     ) -> Result<String, RenderError> {
-        let messages = &conversation.messages;
-        let rendered = self.render_turns(messages, conversation, unix_seconds);
+        let rendered = self.render_as(conversation, &self.habits, unix_seconds);
         if matches!(rendered, Err(RenderError::Refused(_)))
-            && let Some(plain) = turns::taken(messages)
-            && let Ok(text) = self.render_turns(&plain, conversation, unix_seconds)
+            && let Some(messages) = turns::taken(&conversation.messages)
         {
-            return Ok(text);
+            let plain = Conversation {
+                messages,
+                ..conversation.clone()
+            };
+            return self
+                .render_as(&plain, &self.habits, unix_seconds)
+                .or(rendered);
         }
         rendered
     }
 
-    fn render_turns(
+    fn render_as(
         &self,
-        messages: &[Message],
         conversation: &Conversation,
+        habits: &Habits,
         unix_seconds: i64,
     ) -> Result<String, RenderError> {
+        let messages = values::messages(conversation, habits);
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(FUEL_BASE + FUEL_PER_MESSAGE * messages.len() as u64));
         environment.add_function("strftime_now", move |format: &str| {
             strftime(format, unix_seconds)
         });
-        let rendered: Vec<Value> = messages.iter().map(message_value).collect();
         let effort = conversation.effort;
         let thinks = effort.map(|effort| effort != Effort::Off);
+        let optional = |value: Option<Value>| value.unwrap_or(Value::UNDEFINED);
         let values = context! {
-            messages => rendered,
+            messages => messages,
             add_generation_prompt => true,
-            tools => tools_value(&conversation.tools),
+            tools => values::tools(&conversation.tools),
             documents => (),
             bos_token => self.special.bos.as_deref().unwrap_or_default(),
             eos_token => self.special.eos.as_deref().unwrap_or_default(),
-            enable_thinking => thinks.map_or(Value::UNDEFINED, Value::from),
-            thinking => thinks.map_or(Value::UNDEFINED, Value::from),
-            reasoning_effort => effort.and_then(effort_name).map_or(Value::UNDEFINED, Value::from),
+            enable_thinking => optional(thinks.map(Value::from)),
+            thinking => optional(thinks.map(Value::from)),
+            reasoning_effort => optional(effort.and_then(|effort| habits.effort_name(effort)).map(Value::from)),
+            thinking_budget => optional((effort == Some(Effort::Off)).then(|| Value::from(0))),
         };
         let template = environment
             .get_template(NAME)
@@ -167,69 +179,6 @@ impl ChatTemplate {
         template
             .render(values)
             .map_err(|error| render_error(&error))
-    }
-}
-
-/// A message as templates know it from Hugging Face; what it does not have is not there.
-fn message_value(message: &Message) -> Value {
-    let mut fields = json!({"role": role_name(message.role), "content": message.content});
-    if !message.reasoning.is_empty() {
-        fields["reasoning_content"] = message.reasoning.as_str().into();
-    }
-    if !message.tool_calls.is_empty() {
-        fields["tool_calls"] = message.tool_calls.iter().map(call_json).collect();
-    }
-    if let Some(id) = &message.tool_call_id {
-        fields["tool_call_id"] = id.as_str().into();
-    }
-    if let Some(name) = &message.name {
-        fields["name"] = name.as_str().into();
-    }
-    Value::from(Serde(fields))
-}
-
-/// Arguments are a mapping, as most templates expect; what is none is given as it is.
-fn call_json(call: &ToolCall) -> Json {
-    let arguments: Json = serde_json::from_str(&call.arguments)
-        .unwrap_or_else(|_| Json::String(call.arguments.clone()));
-    json!({
-        "id": call.id, "type": "function",
-        "function": {"name": call.name, "arguments": arguments},
-    })
-}
-
-fn tools_value(tools: &[Tool]) -> Value {
-    if tools.is_empty() {
-        return Value::from(());
-    }
-    let value = |tool: &Tool| {
-        let parameters: Json = serde_json::from_str(&tool.parameters).unwrap_or(Json::Null);
-        let mut function = json!({"name": tool.name});
-        if let Some(description) = &tool.description {
-            function["description"] = description.as_str().into();
-        }
-        function["parameters"] = parameters;
-        Value::from(Serde(json!({"type": "function", "function": function})))
-    };
-    tools.iter().map(value).collect()
-}
-
-/// What templates that can be told how much to think call it.
-fn effort_name(effort: Effort) -> Option<&'static str> {
-    match effort {
-        Effort::Off => None,
-        Effort::Low => Some("low"),
-        Effort::Medium => Some("medium"),
-        Effort::High => Some("high"),
-    }
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
     }
 }
 
@@ -242,80 +191,6 @@ fn default_template(value: &Json) -> Option<&str> {
             default["template"].as_str()
         }
         _ => None,
-    }
-}
-
-/// An environment that behaves as Hugging Face's `apply_chat_template` does.
-fn python_like() -> Result<Environment<'static>, TemplateError> {
-    let mut environment = Environment::new();
-    let syntax = minijinja::syntax::SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build()
-        .map_err(|error| TemplateError::Syntax(error.to_string()))?;
-    environment.set_syntax(syntax);
-    environment.set_unknown_method_callback(unknown_method_callback);
-    environment.add_function(
-        "raise_exception",
-        |message: String| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message.clone())
-                .with_source(Raised(message)))
-        },
-    );
-    environment.add_filter("tojson", python_json);
-    Ok(environment)
-}
-
-/// Python's `json.dumps(value, ensure_ascii=False, indent=indent)`: nothing is escaped for HTML.
-#[expect(clippy::needless_pass_by_value, reason = "the signature of a filter")]
-fn python_json(state: &mut State<'_, '_>, value: &Value, options: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    // Python's other options change nothing for what templates print.
-    let _: (Option<bool>, Option<bool>) = (options.get("ensure_ascii")?, options.get("sort_keys")?);
-    let spaces = " ".repeat(indent.unwrap_or(0).min(16));
-    let mut bytes = Vec::new();
-    let written = match indent {
-        Some(_) => {
-            let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-            value.serialize(&mut serde_json::Serializer::with_formatter(
-                &mut bytes, formatter,
-            ))
-        }
-        None => value.serialize(&mut serde_json::Serializer::with_formatter(
-            &mut bytes, Spaced,
-        )),
-    };
-    let failed = |reason: String| Error::new(ErrorKind::BadSerialization, reason);
-    written.map_err(|error| failed(error.to_string()))?;
-    state.consume_fuel(bytes.len() as u64)?;
-    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
-}
-
-/// JSON with a space after each comma and colon, as Python writes it.
-struct Spaced;
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-    ) -> std::io::Result<()> {
-        writer.write_all(b": ")
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn prepare(
     let mut stop_tokens = ask.stop_tokens;
     if !ask.ignore_eos {
         stop_tokens.extend(text.tokenizer.stop_tokens());
+        stop_tokens.extend(opening.ends);
     }
     stop_tokens.sort_unstable();
     stop_tokens.dedup();
@@ -86,6 +87,8 @@ struct Opening {
     start: TextStart,
     /// Special tokens that are read as marks.
     marks: Vec<TokenId>,
+    /// Tokens that end an answer in a conversation.
+    ends: Vec<TokenId>,
     /// What tells what is said from the rest, in a conversation.
     parser: Option<AnswerParser>,
     grammar: Option<Grammar>,
@@ -101,6 +104,7 @@ fn opening(
         tokens,
         start: TextStart::Continuation,
         marks: Vec::new(),
+        ends: Vec::new(),
         parser: None,
         grammar,
     };
@@ -140,7 +144,8 @@ fn of_conversation(
     Ok(Opening {
         tokens: encode(&rendered, Framing::Bare, text)?,
         start: TextStart::OfText,
-        marks: format.marks(&text.tokenizer),
+        marks: format.marks(),
+        ends: format.ends().to_vec(),
         parser: Some(format.parser(conversation, &rendered)),
         grammar: format.grammar(conversation, asked, &rendered)?,
     })

@@ -1,10 +1,15 @@
+mod divisions;
+mod enforced;
+mod families;
+
 use base::{ErrorCode, Message, Piece, Role, Tool, ToolCall};
 use expect_test::{Expect, expect};
-use proptest::prelude::*;
 
+use super::call::Callable;
+use super::family::{HERMES as HERMES_SYNTAX, Pair, Syntax};
+use super::parser::Reading;
 use super::*;
 use crate::SpecialTokens;
-use crate::grammar::compile;
 use crate::tokenizer::tests::byte_level;
 
 const HERMES: &str = "{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}{% for m in messages %}[{{ m.role }}]{{ m.content }}\
@@ -81,9 +86,9 @@ fn another_is_told_of_them_in_words() {
         <tools>
         {"name":"add","description":"Does it.","parameters":{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"],"additionalProperties":false}}
         </tools>
-        To call one, answer with its name and arguments as JSON between tags:
+        To call one, answer with its name and arguments in this form:
         <tool_call>
-        {"name": "...", "arguments": {...}}
+        {"name": "...", "arguments": {"...": "..."}}
         </tool_call>[user]Add.[assistant]<tool_call>
         {"name": "add", "arguments": {"x": 1}}
         </tool_call>[user]<tool_response>
@@ -119,9 +124,35 @@ fn read(parser: AnswerParser, chunks: &[&str]) -> Vec<Piece> {
     joined
 }
 
+const THINK: Pair = Pair {
+    open: "<think>",
+    close: "</think>",
+};
+
+fn callables() -> Vec<Callable> {
+    let schema = serde_json::json!({"properties": {
+        "x": {"type": "integer"}, "text": {"type": "string"}, "list": {"type": "array"}, "maybe": {"type": ["string", "null"]},
+    }});
+    let callable = |name: &str| Callable {
+        name: name.to_owned(),
+        schema: schema.clone(),
+    };
+    vec![callable("add"), callable("sub")]
+}
+
+fn reading(syntax: &'static Syntax, thinking: Option<Pair>, is_open: bool) -> Reading {
+    Reading {
+        syntax,
+        tools: callables(),
+        calls_max: u32::MAX,
+        thinking,
+        is_open,
+        has_thought: is_open,
+    }
+}
+
 fn parser(thinks: bool, is_open: bool) -> AnswerParser {
-    let tools = vec!["add".to_owned(), "sub".to_owned()];
-    AnswerParser::new(tools, u32::MAX, thinks, is_open)
+    AnswerParser::new(reading(&HERMES_SYNTAX, thinks.then_some(THINK), is_open))
 }
 
 fn check(is_open: bool, answer: &str, expected: &Expect) {
@@ -193,149 +224,12 @@ fn a_call_without_arguments_has_an_empty_object() {
 
 #[test]
 fn an_answer_of_one_call_ends_with_it() {
-    let mut parser = AnswerParser::new(vec!["add".to_owned()], 1, false, false);
+    let mut reading = reading(&HERMES_SYNTAX, None, false);
+    reading.calls_max = 1;
+    let mut parser = AnswerParser::new(reading);
     let call = "<tool_call>{\"name\": \"add\", \"arguments\": {}}</tool_call>";
     let pieces = parser.push(&format!("{call}\n{call}"));
     assert!(parser.is_over());
     assert_eq!(pieces.len(), 2);
     assert_eq!(parser.finish(), []);
-}
-
-fn fragments() -> impl Strategy<Value = String> {
-    let fragment = prop_oneof![
-        Just("<think>"),
-        Just("</think>"),
-        Just("<tool_call>"),
-        Just("</tool_call>"),
-        Just("\n"),
-        Just(" "),
-        Just("{\"name\": \"add\", \"arguments\": "),
-        Just("{\"x\": \"\\\"}\"}"),
-        Just("}"),
-        Just("{"),
-        Just("é"),
-        Just("<"),
-        Just("tool_call"),
-        Just("\""),
-        Just("word"),
-    ];
-    prop::collection::vec(fragment, 0..14).prop_map(|fragments| fragments.concat())
-}
-
-proptest! {
-    #[test]
-    fn any_division_reads_the_same(
-        text in fragments(),
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
-        (thinks, is_open) in prop_oneof![Just((false, false)), Just((true, false)), Just((true, true))],
-    ) {
-        let mut places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-        places.push(text.len());
-        let mut at: Vec<usize> = cuts.iter().map(|cut| *cut.get(&places)).collect();
-        at.extend([0, text.len()]);
-        at.sort_unstable();
-        let chunks: Vec<&str> = at.windows(2).map(|range| &text[range[0]..range[1]]).collect();
-        prop_assert_eq!(
-            read(parser(thinks, is_open), &chunks),
-            read(parser(thinks, is_open), &[&text])
-        );
-    }
-
-    #[test]
-    fn text_without_marks_stays_as_it_is(text in "[a-z é\n{}\"]{0,60}") {
-        let pieces = read(parser(false, false), &[&text]);
-        let expected = if text.is_empty() { vec![] } else { vec![Piece::Text(text)] };
-        prop_assert_eq!(pieces, expected);
-    }
-}
-
-/// Whether the grammar derives the text as a whole, and nothing can or need follow.
-fn derives(grammar: &Grammar, text: &str) -> bool {
-    let tokenizer = byte_level();
-    let mut matcher = compile(&tokenizer, grammar).unwrap();
-    let tokens = tokenizer.encode(text, crate::Framing::Bare).unwrap();
-    for token in tokens {
-        if !matcher.mask(&[]).unwrap().allows(token) || matcher.push(token).is_err() {
-            return false;
-        }
-    }
-    matcher.is_complete() || matcher.mask(&[262]).unwrap().allows(262)
-}
-
-const ADD: &str = "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"x\": 12}}\n</tool_call>";
-
-#[test]
-fn a_call_that_must_come_comes() {
-    let mut conversation = conversation();
-    conversation.tools.push(tool("sub", "{}"));
-    conversation.tool_choice = ToolChoice::Required;
-    let grammar = |conversation: &Conversation, source: &str, rendered: &str| {
-        let grammar = format(source).grammar(conversation, None, rendered);
-        grammar.unwrap().unwrap()
-    };
-    let one = grammar(&conversation, PLAIN, "");
-    assert!(derives(&one, ADD));
-    assert!(!derives(&one, &ADD.replace("12", "\"no\"")));
-    assert!(!derives(&one, &ADD.replace("add", "fly")));
-    assert!(!derives(&one, &format!("{ADD}\n{ADD}")));
-    assert!(!derives(&one, "hello"));
-    conversation.parallel_tool_calls = true;
-    assert!(derives(
-        &grammar(&conversation, PLAIN, ""),
-        &format!("{ADD}\n{ADD}")
-    ));
-    conversation.tool_choice = ToolChoice::Named("sub".to_owned());
-    let sub = grammar(&conversation, PLAIN, "");
-    assert!(!derives(&sub, ADD));
-    assert!(derives(
-        &sub,
-        "<tool_call>\n{\"name\": \"sub\", \"arguments\": {}}\n</tool_call>"
-    ));
-
-    // Thinking is free and comes first.
-    conversation.tool_choice = ToolChoice::Required;
-    let thought = grammar(&conversation, HERMES, "[assistant]");
-    assert!(derives(
-        &thought,
-        &format!("<think>so <b>!</think>\n\n{ADD}")
-    ));
-    assert!(derives(&thought, ADD));
-    let open = grammar(&conversation, HERMES, "[assistant]<think>\n");
-    assert!(derives(&open, &format!("so\n</think>\n\n{ADD}")));
-    assert!(!derives(&open, ADD));
-    conversation.effort = Some(Effort::Off);
-    let off = grammar(&conversation, HERMES, "[assistant]");
-    assert!(derives(&off, ADD) && !derives(&off, &format!("<think></think>{ADD}")));
-
-    conversation.tool_choice = ToolChoice::Named("fly".to_owned());
-    let failure = format(PLAIN).grammar(&conversation, None, "").unwrap_err();
-    assert_eq!(failure.code, ErrorCode::InvalidRequest);
-    assert_eq!(failure.param.as_deref(), Some("tool_choice"));
-}
-
-#[test]
-fn what_was_asked_for_comes_after_what_is_thought() {
-    let talk = Conversation::default();
-    for (asked, good, bad) in [
-        (
-            Grammar::JsonSchema(r#"{"type": "integer"}"#.into()),
-            "12",
-            "x",
-        ),
-        (Grammar::Regex("^a/b$".into()), "a/b", "ab"),
-    ] {
-        let plain = format(PLAIN).grammar(&talk, Some(&asked), "").unwrap();
-        assert_eq!(plain.as_ref(), Some(&asked));
-        let thought = format(HERMES).grammar(&talk, Some(&asked), "[assistant]<think>\n");
-        let thought = thought.unwrap().unwrap();
-        assert!(
-            derives(&thought, &format!("so</think>\n\n{good}")),
-            "{thought:?}"
-        );
-        assert!(
-            !derives(&thought, &format!("so</think>\n\n{bad}")),
-            "{thought:?}"
-        );
-    }
-    assert_eq!(format(HERMES).grammar(&talk, None, ""), Ok(None));
 }

@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use base::{Conversation, Message, Role, Tool, ToolCall, ToolChoice};
+use base::{Conversation, Message, Role, Tool, ToolChoice};
 use serde_json::{Value, json};
 
-use super::{CALL, CALLED};
+use super::family::{HERMES, Syntax};
+use super::written;
 
 /// The conversation without anything but words.
 pub fn in_words(conversation: &Conversation) -> Cow<'_, Conversation> {
@@ -26,7 +27,7 @@ pub fn in_words(conversation: &Conversation) -> Cow<'_, Conversation> {
         }
     }
     if !conversation.tools.is_empty() && conversation.tool_choice != ToolChoice::None {
-        tell(&mut messages, &conversation.tools);
+        tell(&mut messages, &conversation.tools, &HERMES);
     }
     Cow::Owned(Conversation {
         messages,
@@ -43,20 +44,17 @@ fn worded(message: &Message) -> Message {
     let mut worded = message.clone();
     for call in worded.tool_calls.drain(..) {
         let gap = if worded.content.is_empty() { "" } else { "\n" };
-        worded.content = format!("{}{gap}{}", worded.content, written(&call));
+        worded.content = format!(
+            "{}{gap}{}",
+            worded.content,
+            written::calls(&HERMES, &[call], 0)
+        );
     }
     worded
 }
 
-/// A call as the model wrote it, or would have.
-fn written(call: &ToolCall) -> String {
-    let name = Value::from(call.name.as_str());
-    let arguments = &call.arguments;
-    format!("{CALL}\n{{\"name\": {name}, \"arguments\": {arguments}}}\n{CALLED}")
-}
-
-/// Says what tools there are in the first message.
-fn tell(messages: &mut Vec<Message>, tools: &[Tool]) {
+/// Says what tools there are, and how they are called, in the first message.
+pub fn tell(messages: &mut Vec<Message>, tools: &[Tool], syntax: &Syntax) {
     let mut words = String::from("You can call these functions:\n<tools>\n");
     for tool in tools {
         let parameters: Value = serde_json::from_str(&tool.parameters).unwrap_or(Value::Null);
@@ -66,10 +64,10 @@ fn tell(messages: &mut Vec<Message>, tools: &[Tool]) {
         // Writing to a string succeeds.
         let _ = writeln!(words, "{function}");
     }
+    let example = written::example(syntax);
     let _ = write!(
         words,
-        "</tools>\nTo call one, answer with its name and arguments as JSON between tags:\n{CALL}\n\
-         {{\"name\": \"...\", \"arguments\": {{...}}}}\n{CALLED}"
+        "</tools>\nTo call one, answer with its name and arguments in this form:\n{example}"
     );
     match messages.first_mut() {
         Some(first) if first.role == Role::System => {

@@ -6,6 +6,20 @@ use super::*;
 
 /// A byte-level tokenizer: all 256 bytes, a few merges, a special token and one added token that is text.
 pub(crate) fn byte_level() -> Tokenizer {
+    byte_level_with("<|end|>", &["<think> é"], &[])
+}
+
+/// The same with other added tokens: one that ends an answer, some that are text, and some that are special.
+pub(crate) fn byte_level_with(end: &str, text: &[&str], special: &[&str]) -> Tokenizer {
+    let kinds = text.iter().map(|mark| (mark, false));
+    let kinds = kinds.chain(special.iter().map(|mark| (mark, true)));
+    let marks = [(&end, true)].into_iter().chain(kinds).enumerate();
+    let added: Vec<Value> = marks
+        .map(|(at, (content, special))| {
+            json!({"id": 262 + at, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": special})
+        })
+        .collect();
     let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
     let mut pieces: Vec<String> = alphabet.into_iter().map(String::from).collect();
     pieces.sort_unstable();
@@ -17,10 +31,7 @@ pub(crate) fn byte_level() -> Tokenizer {
         .collect();
     let tokenizer = json!({
         "version": "1.0",
-        "added_tokens": [
-            {"id": 262, "content": "<|end|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
-            {"id": 263, "content": "<think> é", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false},
-        ],
+        "added_tokens": added,
         "truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
         "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
@@ -28,7 +39,7 @@ pub(crate) fn byte_level() -> Tokenizer {
     });
     let special = SpecialTokens {
         bos: None,
-        eos: Some("<|end|>".to_owned()),
+        eos: Some(end.to_owned()),
         end_ids: vec![7],
     };
     Tokenizer::from_json(tokenizer.to_string().as_bytes(), special)
