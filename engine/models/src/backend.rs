@@ -1,6 +1,5 @@
 //! Runs step plans: the shard of one model on this rank, with the caches of the sequences in flight.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -13,7 +12,7 @@ use mlx_rs::{Array, Dtype};
 use crate::distributed::Group;
 use crate::error::{LoadError, said};
 use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
-use crate::layers::{RowSpan, SlotCache};
+use crate::layers::{Caches, RowSpan};
 use crate::load::Folder;
 use crate::prefixes::Prefixes;
 
@@ -21,7 +20,7 @@ use crate::prefixes::Prefixes;
 pub struct MlxBackend {
     model: Box<dyn CausalModel>,
     dimensions: Dimensions,
-    slots: HashMap<SlotId, SlotCache>,
+    caches: Caches,
     prefixes: Prefixes,
     /// Tokens in all caches together, those of sequences that run and those that are kept.
     cache_tokens_max: u64,
@@ -52,11 +51,12 @@ pub fn load(
     let model = load_shard(&folder, spec, Rc::clone(&group), &mut report)?;
     report(bytes_total);
     let dimensions = model.dimensions();
+    let caches = Caches::new(model.layer_count());
     let pipeline = spec.sharding == Sharding::Pipeline;
     Ok(MlxBackend {
         model,
         dimensions,
-        slots: HashMap::new(),
+        caches,
         prefixes: Prefixes::default(),
         cache_tokens_max: 0,
         group,
@@ -66,8 +66,8 @@ pub fn load(
 
 impl Backend for MlxBackend {
     fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError> {
-        for slot in &plan.free {
-            self.slots.remove(slot);
+        for &slot in &plan.free {
+            self.caches.remove(slot);
         }
         let recalled = self.recall(&plan.recalls)?;
         let mut output = self.compute(&plan.rows)?;
@@ -93,7 +93,7 @@ impl MlxBackend {
         }
         if let Some(recall) = recalls
             .iter()
-            .find(|recall| self.slots.contains_key(&recall.slot))
+            .find(|recall| self.caches.get(recall.slot).is_some())
         {
             let slot = recall.slot.0;
             return Err(BackendError::Plan(format!(
@@ -116,9 +116,9 @@ impl MlxBackend {
             let tokens = blocks * BLOCK_TOKENS;
             if blocks > 0 {
                 let blocks = self.prefixes.find(&chain[..blocks]);
-                let slot = SlotCache::of_blocks(&blocks, &recall.tokens[..tokens]);
-                let slot = slot.map_err(|error| self.failure(&error))?;
-                self.slots.insert(recall.slot, slot);
+                let beginning = &recall.tokens[..tokens];
+                let begun = self.caches.begin(recall.slot, &blocks, beginning);
+                begun.map_err(|error| self.failure(&error))?;
             }
             recalled.push(tokens as u32);
         }
@@ -143,13 +143,12 @@ impl MlxBackend {
             return Ok(StepOutput::default());
         }
         let spans = self.check(rows)?;
-        let mut slots = self.take_slots(rows);
-        let output = self
-            .run(rows, &spans, &mut slots)
-            .map_err(|error| self.failure(&error))?;
-        for (row, mut slot) in rows.iter().zip(slots) {
-            slot.tokens.extend(&row.tokens);
-            self.slots.insert(row.slot, slot);
+        let output = self.run(rows, &spans);
+        let output = output.map_err(|error| self.failure(&error))?;
+        for row in rows {
+            if let Some(slot) = self.caches.get_mut(row.slot) {
+                slot.tokens.extend(&row.tokens);
+            }
         }
         self.keep(rows).map_err(|error| self.failure(&error))?;
         Ok(output)
@@ -157,12 +156,10 @@ impl MlxBackend {
 
     /// Keeps what these rows have completed, in the room that running sequences leave.
     fn keep(&mut self, rows: &[Row]) -> Result<(), Exception> {
-        let running: usize = self.slots.values().map(|slot| slot.tokens.len()).sum();
-        let room = self.cache_tokens_max.saturating_sub(running as u64);
+        let running = self.caches.tokens() as u64;
+        let room = self.cache_tokens_max.saturating_sub(running);
         for row in rows {
-            if let Some(slot) = self.slots.get_mut(&row.slot) {
-                self.prefixes.keep(slot, room)?;
-            }
+            self.prefixes.keep(&mut self.caches, row.slot, room)?;
             self.prefixes.shrink_to(room);
         }
         Ok(())
@@ -173,10 +170,8 @@ impl MlxBackend {
         let mut first = 0;
         let mut spans = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
-            let held = self
-                .slots
-                .get(&row.slot)
-                .map_or(0, |slot| slot.tokens.len() as u32);
+            let held = self.caches.get(row.slot);
+            let held = held.map_or(0, |slot| slot.tokens.len() as u32);
             let twice = rows[..index].iter().any(|other| other.slot == row.slot);
             let unknown = row
                 .tokens
@@ -201,23 +196,14 @@ impl MlxBackend {
         Ok(spans)
     }
 
-    /// The caches of the rows' slots, in order; a row that starts at 0 gets a new one.
-    fn take_slots(&mut self, rows: &[Row]) -> Vec<SlotCache> {
-        let layers = self.model.layer_count();
-        let take = |row: &Row| match self.slots.remove(&row.slot) {
-            Some(slot) if row.start > 0 => slot,
-            _ => SlotCache::new(layers),
-        };
-        rows.iter().map(take).collect()
-    }
-
-    fn run(
-        &self,
-        rows: &[Row],
-        spans: &[RowSpan],
-        slots: &mut [SlotCache],
-    ) -> Result<StepOutput, Exception> {
-        let hidden = self.model.layers(self.input(rows)?, spans, slots)?;
+    fn run(&mut self, rows: &[Row], spans: &[RowSpan]) -> Result<StepOutput, Exception> {
+        let input = self.input(rows)?;
+        let slots = rows.iter().map(|row| row.slot);
+        let placed: Vec<(SlotId, RowSpan)> = slots.zip(spans.iter().copied()).collect();
+        let mut caches = self.caches.step(&placed)?;
+        let hidden = caches.arranged(input)?;
+        let hidden = self.model.layers(hidden, &mut caches)?;
+        let hidden = caches.restored(hidden)?;
         if self.group.rank() > 0 {
             if self.pipeline {
                 // The next rank expects this type, whatever mixture of types the layers' weights have.

@@ -9,7 +9,7 @@ use mlx_rs::{Array, Dtype};
 
 use crate::distributed::Group;
 use crate::error::LoadError;
-use crate::layers::{RowSpan, SlotCache};
+use crate::layers::StepCaches;
 use crate::load::{Config, Folder, Weights};
 use crate::{llama, qwen3};
 
@@ -20,8 +20,8 @@ pub(crate) type Computed = Result<Array, Exception>;
 pub(crate) trait CausalModel {
     /// `[tokens]` to `[tokens, hidden]`. Only on the rank with the first layer.
     fn embed(&self, tokens: &Array) -> Computed;
-    /// This rank's layers, `[tokens, hidden]` to the same. `slots` has one cache for each row.
-    fn layers(&self, hidden: Array, rows: &[RowSpan], slots: &mut [SlotCache]) -> Computed;
+    /// This rank's layers, `[tokens, hidden]` to the same, arranged as `caches` want it.
+    fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>) -> Computed;
     /// `[positions, hidden]` to `[positions, vocabulary]`. Only on rank 0.
     fn logits(&self, hidden: &Array) -> Computed;
     /// Number of layers on this rank.

@@ -2,14 +2,14 @@
 //!
 //! Every rank keeps and gives up on its own; what a new sequence begins with is what all of them have.
 
+use infer::SlotId;
 use infer::prefix::{BLOCK_TOKENS, BlockKey, PrefixCache};
 use mlx_rs::error::Result;
-use mlx_rs::transforms::eval;
 
-use crate::layers::{LayerBlock, SlotCache};
+use crate::layers::{Caches, KeysValues};
 
 /// What all layers of this rank hold of a block.
-type Block = Vec<LayerBlock>;
+type Block = Vec<KeysValues>;
 
 /// The beginnings in memory.
 #[derive(Debug, Default)]
@@ -20,15 +20,21 @@ pub(crate) struct Prefixes {
 impl Prefixes {
     /// Keeps the whole blocks of a sequence, as far as there is `room`: tokens that the cache may hold besides those of the
     /// sequences that run. Their memory is their own, so that MLX goes on writing to the sequence's in place.
-    pub(crate) fn keep(&mut self, slot: &mut SlotCache, room: u64) -> Result<()> {
-        let blocks = slot.tokens.len() / BLOCK_TOKENS;
-        if blocks > slot.kept_blocks {
-            slot.kept_blocks = blocks;
-            let mut chain = BlockKey::chain(&[], &slot.tokens);
-            chain.truncate(usize::try_from(room).unwrap_or(usize::MAX) / BLOCK_TOKENS);
-            self.kept.keep(&chain, |depth| block(slot, depth))?;
+    pub(crate) fn keep(&mut self, caches: &mut Caches, slot: SlotId, room: u64) -> Result<()> {
+        let Some(held) = caches.get_mut(slot) else {
+            return Ok(());
+        };
+        let blocks = held.tokens.len() / BLOCK_TOKENS;
+        if blocks <= held.kept_blocks {
+            return Ok(());
         }
-        Ok(())
+        held.kept_blocks = blocks;
+        let mut chain = BlockKey::chain(&[], &held.tokens);
+        chain.truncate(usize::try_from(room).unwrap_or(usize::MAX) / BLOCK_TOKENS);
+        self.kept.keep(&chain, |depth| {
+            let from = (depth * BLOCK_TOKENS) as i32;
+            caches.block(slot, from..from + BLOCK_TOKENS as i32)
+        })
     }
 
     /// Gives up what there is no room for.
@@ -40,14 +46,4 @@ impl Prefixes {
     pub(crate) fn find(&mut self, chain: &[BlockKey]) -> Vec<&Block> {
         self.kept.recall(chain)
     }
-}
-
-/// A copy of a block, computed here and now: as long as it is not, it would hold the whole sequence's memory.
-fn block(slot: &SlotCache, depth: usize) -> Result<Block> {
-    let from = (depth * BLOCK_TOKENS) as i32;
-    let copies = slot.layers.iter();
-    let copies = copies.map(|layer| layer.block(from, from + BLOCK_TOKENS as i32));
-    let copies = copies.collect::<Result<Block>>()?;
-    eval(copies.iter().flat_map(|(keys, values)| [keys, values]))?;
-    Ok(copies)
 }

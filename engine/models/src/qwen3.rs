@@ -14,8 +14,8 @@ use crate::family::{
     CardFacts, CausalModel, Computed, Dimensions, usual_card, usual_tensor_degrees,
 };
 use crate::layers::{
-    AttentionShape, Ends, LayerCache, Linear, PartWeights, Parts, RmsNorm, Rope, RopeConfig,
-    RowSpan, SlotCache, Table, attend,
+    AttentionShape, Ends, Linear, PartWeights, Parts, RmsNorm, Rope, RopeConfig, StepCaches,
+    StepLayer, Table, attend,
 };
 use crate::load::{Config as ConfigFile, Folder, Weights};
 
@@ -133,7 +133,7 @@ impl Attention {
         })
     }
 
-    fn forward(&self, x: &Array, rows: &[RowSpan], caches: &mut [&mut LayerCache]) -> Computed {
+    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
         let AttentionShape {
             heads,
             kv_heads,
@@ -147,7 +147,7 @@ impl Attention {
             .forward(&self.k.forward(x)?.reshape(&[-1, kv_heads, head_dim])?)?;
         let v = self.v.forward(x)?.reshape(&[-1, kv_heads, head_dim])?;
         self.o
-            .forward(&attend([&q, &k, &v], self.shape, &self.rope, rows, caches)?)
+            .forward(&attend([&q, &k, &v], self.shape, &self.rope, cache)?)
     }
 }
 
@@ -213,16 +213,10 @@ impl Block {
         })
     }
 
-    fn forward(
-        &self,
-        x: &Array,
-        group: &Group,
-        rows: &[RowSpan],
-        caches: &mut [&mut LayerCache],
-    ) -> Computed {
+    fn forward(&self, x: &Array, group: &Group, cache: &mut StepLayer<'_>) -> Computed {
         let attended = self
             .attention
-            .forward(&self.attention_norm.forward(x)?, rows, caches)?;
+            .forward(&self.attention_norm.forward(x)?, cache)?;
         let x = x.add(group.all_sum(&attended)?)?;
         let projected = self.mlp.forward(&self.mlp_norm.forward(&x)?)?;
         x.add(group.all_sum(&projected)?)
@@ -242,13 +236,9 @@ impl CausalModel for Model {
         self.ends.embed(tokens)
     }
 
-    fn layers(&self, mut hidden: Array, rows: &[RowSpan], slots: &mut [SlotCache]) -> Computed {
+    fn layers(&self, mut hidden: Array, caches: &mut StepCaches<'_>) -> Computed {
         for (layer, block) in self.blocks.iter().enumerate() {
-            let mut caches: Vec<&mut LayerCache> = slots
-                .iter_mut()
-                .map(|slot| &mut slot.layers[layer])
-                .collect();
-            hidden = block.forward(&hidden, &self.tensor_group, rows, &mut caches)?;
+            hidden = block.forward(&hidden, &self.tensor_group, &mut caches.layer(layer))?;
         }
         Ok(hidden)
     }

@@ -1,10 +1,10 @@
-//! Causal attention of each row of a step over its own sequence.
+//! Causal attention of the tokens of a step, each over its own sequence.
 
 use mlx_rs::error::Result;
 use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
 use mlx_rs::{Array, ops};
 
-use super::{LayerCache, Rope, RowSpan};
+use super::{Rope, Run, StepLayer};
 use crate::ops::slice;
 
 /// Heads of this rank.
@@ -18,44 +18,40 @@ pub(crate) struct AttentionShape {
     pub(crate) head_dim: i32,
 }
 
-/// Attention of all rows: `q [tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`, not yet rotated, to
-/// `[tokens, heads * head_dim]`. `caches` has one entry for each row.
+/// Attention of all tokens: `q [tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`, not yet rotated, to
+/// `[tokens, heads * head_dim]`.
 pub(crate) fn attend(
-    qkv: [&Array; 3],
+    [q, k, v]: [&Array; 3],
     shape: AttentionShape,
     rope: &Rope,
-    rows: &[RowSpan],
-    caches: &mut [&mut LayerCache],
+    cache: &mut StepLayer<'_>,
 ) -> Result<Array> {
-    debug_assert_eq!(rows.len(), caches.len());
-    let scale = (shape.head_dim as f32).powf(-0.5);
-    let mut outputs = Vec::with_capacity(rows.len());
-    for (row, cache) in rows.iter().zip(caches) {
-        let [q, k, v] = qkv.map(|all| heads_first(all, row, rows.len()));
-        let q = rope.rotate(&q?, row.position)?;
-        let k = rope.rotate(&k?, row.position)?;
-        let (keys, values) = cache.extend(&k, &v?, row.position)?;
-        let mask = (row.tokens > 1).then_some(ScaledDotProductAttentionMask::Causal);
-        let attended = scaled_dot_product_attention(q, keys, values, scale, mask, None)?;
-        let width = shape.heads * shape.head_dim;
-        outputs.push(
-            attended
-                .transpose_axes(&[0, 2, 1, 3])?
-                .reshape(&[row.tokens, width])?,
-        );
-    }
-    match outputs.as_slice() {
-        [only] => Ok(only.clone()),
-        several => ops::concatenate(several, 0),
-    }
+    // Each token is a batch of its own, so that each is rotated by its own position.
+    let q = rope.rotate(&q.expand_dims(2)?, cache.positions())?;
+    let k = rope.rotate(&k.expand_dims(2)?, cache.positions())?;
+    cache.write(&k, &v.expand_dims(2)?)?;
+    let outputs = cache.runs().iter().map(|run| attend_run(&q, run, cache));
+    let outputs = outputs.collect::<Result<Vec<Array>>>()?;
+    let all = match outputs.as_slice() {
+        [only] => only.clone(),
+        several => ops::concatenate(several, 0)?,
+    };
+    all.reshape(&[-1, shape.heads * shape.head_dim])
 }
 
-/// A row's part of `[tokens, heads, head_dim]`, as `[1, heads, row tokens, head_dim]`.
-fn heads_first(all: &Array, row: &RowSpan, rows: usize) -> Result<Array> {
-    let own = if rows == 1 {
-        all.clone()
-    } else {
-        slice(all, 0, row.first, row.first + row.tokens)?
-    };
-    own.transpose_axes(&[1, 0, 2])?.expand_dims(0)
+/// A run's part of `q [tokens, heads, 1, head_dim]`, to the same shape.
+fn attend_run(q: &Array, run: &Run, cache: &StepLayer<'_>) -> Result<Array> {
+    let scale = (q.dim(3) as f32).powf(-0.5);
+    let q = slice(q, &[(0, run.tokens.clone())])?;
+    let (keys, values) = cache.read(run)?;
+    // Several tokens of one sequence are positions; one each of several sequences are a batch.
+    let is_sequence = run.tokens.len() > 1 && keys.dim(0) == 1;
+    if !is_sequence {
+        let mask = run.mask.as_ref();
+        let mask = mask.map(ScaledDotProductAttentionMask::Array);
+        return scaled_dot_product_attention(q, keys, values, scale, mask, None);
+    }
+    let q = q.transpose_axes(&[2, 1, 0, 3])?;
+    let mask = Some(ScaledDotProductAttentionMask::Causal);
+    scaled_dot_product_attention(q, keys, values, scale, mask, None)?.transpose_axes(&[2, 1, 0, 3])
 }

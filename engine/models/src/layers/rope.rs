@@ -84,8 +84,8 @@ impl Rope {
         }
     }
 
-    /// `[1, heads, tokens, dimensions]`, the first token at `position`.
-    pub(crate) fn rotate(&self, x: &Array, position: i32) -> Computed {
+    /// `[tokens, heads, 1, dimensions]`, each token at one of `positions [tokens]`.
+    pub(crate) fn rotate(&self, x: &Array, positions: &Array) -> Computed {
         let Self {
             dimensions,
             traditional,
@@ -93,13 +93,13 @@ impl Rope {
             scale,
             ..
         } = *self;
-        fast::rope(
+        fast::rope_dynamic(
             x,
             dimensions,
             traditional,
             base,
             scale,
-            position,
+            positions,
             self.frequencies.as_ref(),
         )
     }

@@ -1,0 +1,216 @@
+//! One step's part in the caches: where its tokens are written, and what each of them reads.
+//!
+//! The rows of a step are arranged so that single tokens of neighbours on a shelf are next to each other: a run of them is
+//! written and read at once. Rows of several tokens are read one by one.
+
+use std::ops::Range;
+
+use mlx_rs::Array;
+use mlx_rs::error::Result;
+
+use super::shelves::{Place, ShelfId, Shelves, Size};
+use super::{KeysValues, LayerShelves, POSITIONS, ROWS, fitted};
+use crate::ops::{scatter, slice, slice_update};
+
+/// One row of a step: `tokens` tokens of one sequence, at `first..first + tokens` of the step's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowSpan {
+    /// Index of the row's first token in the step.
+    pub(crate) first: i32,
+    /// Number of its tokens.
+    pub(crate) tokens: i32,
+    /// Position of its first token in the sequence, which is what the cache holds already.
+    pub(crate) position: i32,
+}
+
+/// The caches, for one step.
+pub(crate) struct StepCaches<'a> {
+    layers: &'a mut [LayerShelves],
+    layout: Layout,
+    /// The arranged tokens' places in the plan, and the plan's among the arranged; `None` if they are the same.
+    order: Option<[Array; 2]>,
+}
+
+/// The caches of one layer, for one step.
+pub(crate) struct StepLayer<'a> {
+    held: &'a mut LayerShelves,
+    layout: &'a Layout,
+}
+
+/// What is the same in all layers.
+struct Layout {
+    /// The position of each token in its sequence, `[tokens]`.
+    positions: Array,
+    runs: Vec<Run>,
+}
+
+/// Tokens that are written and read at once: one of each of several sequences, or any number of one.
+pub(crate) struct Run {
+    /// Where they are among the arranged tokens.
+    pub(crate) tokens: Range<i32>,
+    /// Which of the positions that are read each of several sequences sees, `[sequences, 1, 1, positions]`, if not all do.
+    pub(crate) mask: Option<Array>,
+    shelf: ShelfId,
+    size: Size,
+    rows: Range<i32>,
+    /// The positions that are written, from the least to the last, up to which is read.
+    positions: Range<i32>,
+    /// Row and position of each token, if there are several rows.
+    at: Option<[Array; 2]>,
+}
+
+impl<'a> StepCaches<'a> {
+    /// The rows of a step and their places, in the plan's order.
+    pub(super) fn new(
+        mut rows: Vec<(Place, RowSpan)>,
+        shelves: &Shelves,
+        layers: &'a mut [LayerShelves],
+    ) -> Result<Self> {
+        rows.sort_by_key(|(place, span)| (span.tokens > 1, place.shelf, place.row));
+        let sources: Vec<i32> = rows
+            .iter()
+            .flat_map(|(_, span)| span.first..span.first + span.tokens)
+            .collect();
+        let positions: Vec<i32> = rows
+            .iter()
+            .flat_map(|(_, span)| span.position..span.position + span.tokens)
+            .collect();
+        let mut first = 0;
+        let runs = rows.chunk_by(|a, b| are_neighbours(a, b)).map(|rows| {
+            let run = Run::new(rows, first, shelves.size(rows[0].0.shelf));
+            first = run.tokens.end;
+            run
+        });
+        let layout = Layout {
+            runs: runs.collect(),
+            positions: Array::from_slice(&positions, &[positions.len() as i32]),
+        };
+        Ok(Self {
+            layers,
+            layout,
+            order: order(&sources),
+        })
+    }
+
+    /// `[tokens, ..]` of the plan, as attention wants them.
+    pub(crate) fn arranged(&self, hidden: Array) -> Result<Array> {
+        match &self.order {
+            Some([sources, _]) => hidden.take_axis(sources, 0),
+            None => Ok(hidden),
+        }
+    }
+
+    /// Arranged `[tokens, ..]`, in the order of the plan.
+    pub(crate) fn restored(&self, hidden: Array) -> Result<Array> {
+        match &self.order {
+            Some([_, targets]) => hidden.take_axis(targets, 0),
+            None => Ok(hidden),
+        }
+    }
+
+    /// The caches of a layer.
+    pub(crate) fn layer(&mut self, layer: usize) -> StepLayer<'_> {
+        StepLayer {
+            held: &mut self.layers[layer],
+            layout: &self.layout,
+        }
+    }
+}
+
+impl StepLayer<'_> {
+    /// The position of each token in its sequence, `[tokens]`.
+    pub(crate) fn positions(&self) -> &Array {
+        &self.layout.positions
+    }
+
+    /// What is to be read.
+    pub(crate) fn runs(&self) -> &[Run] {
+        &self.layout.runs
+    }
+
+    /// Takes the keys and values of the step's tokens in, `[tokens, heads, 1, dimensions]` each. All are written before any is
+    /// read: MLX writes in place only what nobody has yet to read.
+    pub(crate) fn write(&mut self, keys: &Array, values: &Array) -> Result<()> {
+        for run in &self.layout.runs {
+            let (held_keys, held_values) = self.held.remove(&run.shelf).unzip();
+            let keys = run.write(held_keys, keys)?;
+            let values = run.write(held_values, values)?;
+            self.held.insert(run.shelf, (keys, values));
+        }
+        Ok(())
+    }
+
+    /// All keys and values of a run's sequences, `[sequences, heads, positions, dimensions]` each.
+    pub(crate) fn read(&self, run: &Run) -> Result<KeysValues> {
+        let (keys, values) = &self.held[&run.shelf];
+        let at = [(ROWS, run.rows.clone()), (POSITIONS, 0..run.positions.end)];
+        Ok((slice(keys, &at)?, slice(values, &at)?))
+    }
+}
+
+impl Run {
+    fn new(rows: &[(Place, RowSpan)], first: i32, size: Size) -> Self {
+        let places = rows.iter().map(|(place, _)| place.row);
+        let starts = rows.iter().map(|(_, span)| span.position);
+        let (places, starts): (Vec<i32>, Vec<i32>) = (places.collect(), starts.collect());
+        let ends = rows.iter().map(|(_, span)| span.position + span.tokens);
+        let positions = starts.iter().copied().min().unwrap_or(0)..ends.max().unwrap_or(0);
+        let count = places.len() as i32;
+        let tokens: i32 = rows.iter().map(|(_, span)| span.tokens).sum();
+        let index = |values: &[i32]| Array::from_slice(values, &[count]);
+        Self {
+            tokens: first..first + tokens,
+            mask: (count > 1 && positions.len() > 1).then(|| mask(&starts, positions.end)),
+            shelf: rows[0].0.shelf,
+            size,
+            rows: places[0]..places[0] + count,
+            at: (count > 1).then(|| [index(&places), index(&starts)]),
+            positions,
+        }
+    }
+
+    /// Writes this run's part of `[tokens, heads, 1, dimensions]`.
+    fn write(&self, held: Option<Array>, all: &Array) -> Result<Array> {
+        let own = slice(all, &[(0, self.tokens.clone())])?;
+        let held = fitted(held, &own, self.size)?;
+        match &self.at {
+            // An update has all of the array's axes, after one for the indices.
+            Some(at) => scatter(&held, at, &own.expand_dims(1)?, &[ROWS, POSITIONS]),
+            None => {
+                let own = own.transpose_axes(&[2, 1, 0, 3])?;
+                let at = [
+                    (ROWS, self.rows.clone()),
+                    (POSITIONS, self.positions.clone()),
+                ];
+                slice_update(&held, &own, &at)
+            }
+        }
+    }
+}
+
+/// Whether two rows that follow each other are one run.
+fn are_neighbours((a, span_a): &(Place, RowSpan), (b, span_b): &(Place, RowSpan)) -> bool {
+    span_a.tokens == 1 && span_b.tokens == 1 && a.shelf == b.shelf && a.row + 1 == b.row
+}
+
+/// Positions up to and with each of `last`, among `count`.
+fn mask(last: &[i32], count: i32) -> Array {
+    let seen = last
+        .iter()
+        .flat_map(|&last| (0..count).map(move |at| at <= last));
+    let seen: Vec<bool> = seen.collect();
+    Array::from_slice(&seen, &[last.len() as i32, 1, 1, count])
+}
+
+/// `sources` and its inverse, unless it changes nothing.
+fn order(sources: &[i32]) -> Option<[Array; 2]> {
+    if sources.is_sorted() {
+        return None;
+    }
+    let mut targets = vec![0; sources.len()];
+    for (target, &source) in sources.iter().enumerate() {
+        targets[source as usize] = target as i32;
+    }
+    let array = |indices: &[i32]| Array::from_slice(indices, &[indices.len() as i32]);
+    Some([array(sources), array(&targets)])
+}
