@@ -9,6 +9,8 @@ mod membership;
 mod model_text;
 mod opening;
 mod prepare;
+mod replicas;
+mod room;
 mod route;
 mod settings;
 mod view;
@@ -16,7 +18,7 @@ mod view;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{EmbedRequest, Embedded, ErrorCode, Failure, GenerateRequest, InstanceId};
+use base::{EmbedRequest, Embedded, ErrorCode, Failure, GenerateRequest, InstanceId, TokenRequest};
 use cluster::InstanceView;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -45,6 +47,9 @@ use route::Routes;
 
 /// From a request for a model that is not loaded to its first token: reading hundreds of gigabytes from a slow disk.
 const LOAD_LIMIT: Duration = Duration::from_mins(10);
+
+/// An instance may be unloaded in the moment in which it is asked. Again and again is no chance.
+const STARTS_MAX: usize = 3;
 
 /// The node as the HTTP server sees it.
 pub(crate) struct NodeGateway {
@@ -95,23 +100,53 @@ impl NodeGateway {
     }
 
     async fn answer(&self, ask: GenerateRequest) -> Result<GenerateStream, Failure> {
-        let instance = self.opening.on_demand(&ask.model).await?;
+        let _place = self.opening.place(&ask.model)?;
+        let (model, keep_alive) = (ask.model.clone(), ask.keep_alive);
+        let instance = self.opening.on_demand(&model).await?;
         let text = self.text_of(&instance).await?;
         let limits = ModelLimits {
             context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
             vocabulary_size: instance.vocabulary_size,
         };
-        let name = instance.model.0;
+        let name = instance.model.0.clone();
         let now = seconds_since_1970();
         // Tokenizing a long prompt takes milliseconds, and a template is foreign code.
         let preparing = tokio::task::spawn_blocking(move || prepare(ask, name, &text, limits, now));
         let prepared = preparing
             .await
             .map_err(|_| Failure::new(ErrorCode::Internal, "preparing the prompt broke off"))??;
-        let routes = Arc::clone(&self.routes);
-        let mut generation = Generation::new(routes, instance.id, prepared.request, LOAD_LIMIT);
-        generation.start().await?;
+        let asked = generation::Asked {
+            instance: instance.id,
+            fingerprint: instance.fingerprint,
+            keep_alive,
+        };
+        let mut generation = self.generation(asked, prepared.request.clone());
+        let mut started = generation.start().await;
+        // One that answered may be unloaded before the request gets there; then it is loaded again, as a moment later.
+        for _ in 1..STARTS_MAX {
+            let answered = instance.driver().is_some() && self.is_closed(asked.instance);
+            if started.is_ok() || !answered {
+                break;
+            }
+            let again = self.opening.on_demand(&model).await?;
+            let asked = generation::Asked {
+                instance: again.id,
+                ..asked
+            };
+            generation = self.generation(asked, prepared.request.clone());
+            started = generation.start().await;
+        }
+        started?;
         Ok(answer::answer(generation, prepared.teller))
+    }
+
+    fn generation(&self, asked: generation::Asked, request: TokenRequest) -> Generation {
+        Generation::new(Arc::clone(&self.routes), asked, request, LOAD_LIMIT)
+    }
+
+    fn is_closed(&self, id: InstanceId) -> bool {
+        let view = self.cluster.view();
+        view.instances.iter().all(|instance| instance.id != id)
     }
 
     /// The text side of an instance's model, from this node's copy of its files.

@@ -12,6 +12,11 @@ use super::*;
 
 const HERE: NodeId = NodeId([1; 32]);
 const INSTANCE: InstanceId = InstanceId(7);
+const ASKED: Asked = Asked {
+    instance: INSTANCE,
+    fingerprint: Fingerprint([0; 32]),
+    keep_alive: Some(KeepAlive::Forever),
+};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One attempt: what the worker says, and whether the stream then breaks.
@@ -21,6 +26,7 @@ type Attempt = Result<Vec<TokenEvent>, Failure>;
 struct Script {
     attempts: Mutex<VecDeque<Attempt>>,
     submitted: Mutex<Vec<TokenRequest>>,
+    instances: Mutex<Vec<InstanceId>>,
     view: watch::Sender<Arc<ClusterView>>,
     reopened: Option<InstanceId>,
 }
@@ -30,8 +36,19 @@ impl Drivers for Script {
         self.view.subscribe()
     }
 
-    fn submit(&self, _route: Route, request: TokenRequest) -> BoxFuture<'_, Submitted> {
+    fn under_way(&self, _instance: InstanceId) -> u32 {
+        0
+    }
+
+    fn submit(
+        &self,
+        route: Route,
+        keep_alive: Option<KeepAlive>,
+        request: TokenRequest,
+    ) -> BoxFuture<'_, Submitted> {
+        assert_eq!(keep_alive, ASKED.keep_alive);
         self.submitted.lock().unwrap().push(request);
+        self.instances.lock().unwrap().push(route.instance);
         let attempt = self.attempts.lock().unwrap().pop_front().unwrap();
         let submitted: Submitted = attempt.map(|events| stream::iter(events).boxed());
         std::future::ready(submitted).boxed()
@@ -72,6 +89,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         context_tokens_max: 100,
         cache_tokens: 100,
         vocabulary_size: 100,
+        on_demand: false,
         owner: node,
         generation: 1,
         sharding: None,
@@ -137,10 +155,11 @@ async fn play(
     let script = Arc::new(Script {
         attempts: Mutex::new(attempts.into()),
         submitted: Mutex::new(Vec::new()),
+        instances: Mutex::default(),
         view: watch::Sender::new(ready),
         reopened: None,
     });
-    let events = all(Generation::new(script.clone(), INSTANCE, request, PATIENCE)).await;
+    let events = all(Generation::new(script.clone(), ASKED, request, PATIENCE)).await;
     let submitted = std::mem::take(&mut *script.submitted.lock().unwrap());
     (events, submitted)
 }
@@ -230,11 +249,12 @@ async fn a_model_that_does_not_come_back_is_given_up() {
     let script = Arc::new(Script {
         attempts: Mutex::default(),
         submitted: Mutex::default(),
+        instances: Mutex::default(),
         view: watch::Sender::new(mending),
         reopened: None,
     });
     let start = Instant::now();
-    let events = all(Generation::new(script, INSTANCE, request(), PATIENCE)).await;
+    let events = all(Generation::new(script, ASKED, request(), PATIENCE)).await;
     let TokenEvent::Failed(failure) = &events[0] else {
         panic!("{events:?}");
     };
@@ -250,10 +270,11 @@ async fn a_model_whose_nodes_are_all_gone_is_opened_again() {
     let script = Arc::new(Script {
         attempts: Mutex::new([Ok(vec![token(1), STOP])].into()),
         submitted: Mutex::default(),
+        instances: Mutex::default(),
         view: watch::Sender::new(view(vec![gone, fresh])),
         reopened: Some(other),
     });
-    let events = all(Generation::new(script, INSTANCE, request(), PATIENCE)).await;
+    let events = all(Generation::new(script, ASKED, request(), PATIENCE)).await;
     assert_eq!(events, [token(1), STOP]);
 }
 
@@ -262,11 +283,44 @@ async fn a_closed_model_ends_its_answers() {
     let script = Arc::new(Script {
         attempts: Mutex::default(),
         submitted: Mutex::default(),
+        instances: Mutex::default(),
         view: watch::Sender::new(view(Vec::new())),
         reopened: None,
     });
-    let events = all(Generation::new(script, INSTANCE, request(), PATIENCE)).await;
+    let events = all(Generation::new(script, ASKED, request(), PATIENCE)).await;
     assert!(
         matches!(&events[0], TokenEvent::Failed(failure) if failure.code == ErrorCode::Cancelled)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_instance_of_the_model_goes_on_at_once() {
+    let other = InstanceId(8);
+    let two = vec![
+        instance(INSTANCE, HERE, InstanceState::Ready),
+        instance(other, NodeId([2; 32]), InstanceState::Ready),
+    ];
+    let script = Arc::new(Script {
+        attempts: Mutex::new([Ok(vec![token(1)]), Ok(vec![token(2), STOP])].into()),
+        submitted: Mutex::default(),
+        instances: Mutex::default(),
+        view: watch::Sender::new(view(two)),
+        reopened: None,
+    });
+    let start = Instant::now();
+    let events = all(Generation::new(script.clone(), ASKED, request(), PATIENCE)).await;
+    assert_eq!(events, [token(1), token(2), STOP]);
+    assert_eq!(*script.instances.lock().unwrap(), [INSTANCE, other]);
+    assert_eq!(script.submitted.lock().unwrap()[1].generated, [1]);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_lost_again_and_again_is_not_sent_for_ever() {
+    let attempts = std::iter::repeat_n(Ok(Vec::new()), LOSSES_MAX as usize);
+    let (events, submitted) = play(request(), attempts.collect()).await;
+    assert!(
+        matches!(&events[0], TokenEvent::Failed(failure) if failure.code == ErrorCode::WorkerLost)
+    );
+    assert_eq!(submitted.len(), LOSSES_MAX as usize);
 }
