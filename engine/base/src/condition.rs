@@ -1,4 +1,5 @@
-//! How nodes and links are at the moment, and what instances are doing: for people to see. Nothing is decided by it.
+//! How nodes and links are at the moment, for people to see, and what instances are doing: which of several answers a
+//! request, and which makes room for another model.
 
 use crate::InstanceId;
 
@@ -37,7 +38,7 @@ pub enum LinkKind {
     Other,
 }
 
-/// What an instance is doing, as the node of its rank 0 says.
+/// What an instance is doing, as the node of its rank 0 says. Times are milliseconds since 1970 by that node's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InstanceActivity {
     /// Which.
@@ -50,4 +51,16 @@ pub struct InstanceActivity {
     pub waiting: u32,
     /// Tokens generated in 1000 s, at the speed of the last second or so.
     pub tokens_per_1000_s: u64,
+    /// Since when nobody asks it anything; `None` while somebody does.
+    pub idle_since_ms: Option<u64>,
+    /// When it is unloaded if nobody asks it anything; `None` while somebody does, and if it stays.
+    pub expires_ms: Option<u64>,
+}
+
+impl InstanceActivity {
+    /// Requests it has.
+    pub fn requests(&self) -> u32 {
+        let computed = self.reading.saturating_add(self.answering);
+        computed.saturating_add(self.waiting)
+    }
 }

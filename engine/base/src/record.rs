@@ -38,7 +38,7 @@ pub struct NodeRecord {
     pub shards: Vec<LocalShard>,
     /// What weighs on it.
     pub pressure: Pressure,
-    /// What the instances that it drives are doing; those that nobody asks anything are left out.
+    /// What the instances that it drives are doing.
     pub activity: Vec<InstanceActivity>,
 }
 
@@ -128,6 +128,8 @@ pub struct InstanceRecord {
     pub phase: InstancePhase,
     /// With this the ranks prove to each other that they belong to this generation. Never shown.
     pub secret: Secret,
+    /// A request asked for it, and could again: it makes room for others before those that a user opened.
+    pub on_demand: bool,
 }
 
 /// What an owner has decided about an instance.

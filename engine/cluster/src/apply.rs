@@ -224,6 +224,7 @@ impl State {
             plan: None,
             phase: InstancePhase::Waiting(decide::not_placed_yet()),
             secret: open.secret,
+            on_demand: open.on_demand,
         };
         self.write(record, Care::default(), now_ms);
     }

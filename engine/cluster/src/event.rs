@@ -155,6 +155,23 @@ pub struct OpenInstance {
     pub node_ids: Vec<NodeId>,
     /// Root of the secrets of its generations.
     pub secret: Secret,
+    /// A request asked for it, and could again.
+    pub on_demand: bool,
+}
+
+/// A placement that somebody would like to see, or to have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// The model in numbers.
+    pub card: ModelCard,
+    /// What the model's files are.
+    pub fingerprint: Fingerprint,
+    /// How to divide it.
+    pub sharding: ShardingChoice,
+    /// Over how many nodes; `None` leaves it to the planner.
+    pub node_count: Option<u32>,
+    /// Over which nodes; empty leaves it to the planner.
+    pub node_ids: Vec<NodeId>,
 }
 
 /// A node as discovery sees it.

@@ -19,15 +19,17 @@ mod observe;
 mod peers;
 pub mod placement;
 mod plan;
+mod room;
 mod secret;
 mod state;
 pub mod view;
 
 pub use action::{Action, Record, ShardKey, StartShard};
-pub use event::{Event, OpenInstance, Sighting};
+pub use event::{Event, OpenInstance, Sighting, Wish};
 pub use placement::{
     Candidate, NodeCount, Placement, PlacementError, Problem, cache_tokens, solve,
 };
+pub use room::{Asker, NoRoom};
 pub use state::{NodeSeed, State};
 pub use view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,

@@ -1,36 +1,36 @@
 //! What this node knows of the others: who can take part, what they lend, how far their shards are.
 
 use base::{
-    ErrorCode, InstanceId, InstancePhase, ModelCard, NodeId, NodeRecord, Shard, ShardStatus,
-    ShardingChoice,
+    ErrorCode, Fingerprint, InstanceId, InstancePhase, NodeId, NodeRecord, Shard, ShardStatus,
 };
 
+use crate::event::Wish;
 use crate::placement::{Candidate, NodeCount, Pair, Problem, bandwidth_or_guess, cache_tokens};
 use crate::state::{Care, Instance, State};
 use crate::{ShardKey, limits, placement};
 
 impl State {
     /// The problem of placing a model now, for this node's own questions (`espalier plan`, a preview).
-    pub fn problem(
-        &self,
-        card: &ModelCard,
-        sharding: ShardingChoice,
-        node_count: Option<u32>,
-        node_ids: &[NodeId],
-    ) -> Problem {
-        let nodes = match (node_count, node_ids.len() as u32) {
+    pub fn problem(&self, wish: &Wish) -> Problem {
+        self.problem_without(wish, &[])
+    }
+
+    /// The same if these instances were closed.
+    pub(crate) fn problem_without(&self, wish: &Wish, closed: &[InstanceId]) -> Problem {
+        let nodes = match (wish.node_count, wish.node_ids.len() as u32) {
             (None, 0) => NodeCount::Any,
             (Some(count), 0) => NodeCount::Exactly(count),
             (_, named) => NodeCount::Exactly(named),
         };
-        let candidate = |record: &NodeRecord| self.candidate(record, None);
+        let candidate = |record: &NodeRecord| self.candidate(record, closed);
         Problem {
-            card: card.clone(),
-            cache_tokens: cache_tokens(card),
-            sharding,
+            card: wish.card.clone(),
+            cache_tokens: cache_tokens(&wish.card),
+            sharding: wish.sharding,
             nodes,
-            node_ids: node_ids.to_vec(),
+            node_ids: wish.node_ids.clone(),
             opener: self.me.id,
+            copies: self.holders(wish.fingerprint, closed),
             candidates: self.live_records().map(candidate).collect(),
             links: self.pairs(),
         }
@@ -40,18 +40,21 @@ impl State {
     /// for rather than none.
     pub(crate) fn problem_of(&self, instance: &Instance, care: &Care) -> Problem {
         let record = &instance.record;
-        let fresh = self.problem(
-            &record.card,
-            record.sharding,
-            record.node_count,
-            &record.node_ids,
-        );
+        let wish = Wish {
+            card: record.card.clone(),
+            fingerprint: record.fingerprint,
+            sharding: record.sharding,
+            node_count: record.node_count,
+            node_ids: record.node_ids.clone(),
+        };
+        let itself = [record.id];
+        let fresh = self.problem_without(&wish, &itself);
         let nodes = match fresh.nodes {
             NodeCount::Exactly(count) if record.generation > 0 => NodeCount::Wanted(count),
             count @ (NodeCount::Any | NodeCount::Exactly(_) | NodeCount::Wanted(_)) => count,
         };
         let usable = |other: &&NodeRecord| !is_excluded(care, other);
-        let candidate = |other: &NodeRecord| self.candidate(other, Some(instance));
+        let candidate = |other: &NodeRecord| self.candidate(other, &itself);
         Problem {
             nodes,
             candidates: self.live_records().filter(usable).map(candidate).collect(),
@@ -118,18 +121,32 @@ impl State {
         pairs
     }
 
-    fn candidate(&self, record: &NodeRecord, placing: Option<&Instance>) -> Candidate {
+    /// The nodes of all plans in force for a model, but for those of some instances.
+    fn holders(&self, fingerprint: Fingerprint, without: &[InstanceId]) -> Vec<NodeId> {
+        let same = self.instances.values().filter(|instance| {
+            let record = &instance.record;
+            record.fingerprint == fingerprint
+                && record.phase == InstancePhase::Placed
+                && !without.contains(&record.id)
+        });
+        let plans = same.filter_map(|instance| instance.record.plan.as_ref());
+        plans
+            .flat_map(|plan| plan.shards.iter().map(|shard| shard.node))
+            .collect()
+    }
+
+    fn candidate(&self, record: &NodeRecord, closed: &[InstanceId]) -> Candidate {
         Candidate {
             node: record.id,
-            memory_bytes: self.lendable_bytes(record, placing),
+            memory_bytes: self.lendable_bytes(record, closed),
             memory_total_bytes: record.memory_total_bytes,
             bandwidth_bytes_per_s: bandwidth_or_guess(record),
         }
     }
 
-    /// What a node says it lends, less what is promised to shards that do not hold it yet, and with what the
-    /// instance to be placed anew gives back.
-    fn lendable_bytes(&self, record: &NodeRecord, placing: Option<&Instance>) -> u64 {
+    /// What a node says it lends, less what is promised to shards that do not hold it yet, and with what instances
+    /// give back that are closed, or placed anew.
+    fn lendable_bytes(&self, record: &NodeRecord, closed: &[InstanceId]) -> u64 {
         let mut lendable = record.memory_available_bytes;
         for instance in self.instances.values() {
             if instance.record.phase != InstancePhase::Placed {
@@ -139,7 +156,7 @@ impl State {
                 continue;
             };
             let status = self.shard_status(record.id, instance.shard_key(), rank);
-            if placing.is_some_and(|placing| placing.record.id == instance.record.id) {
+            if closed.contains(&instance.record.id) {
                 lendable += held_bytes(instance, shard, status);
             } else {
                 let held = match status {
@@ -153,18 +170,17 @@ impl State {
         }
         lendable
             .min(record.memory_total_bytes)
-            .min(self.left_of_limit(record, placing))
+            .min(self.left_of_limit(record, closed))
     }
 
-    /// What a node's own limit leaves, if it has one, when every shard placed there takes all that it was promised;
-    /// the instance to be placed anew gives its own back.
-    pub(crate) fn left_of_limit(&self, record: &NodeRecord, placing: Option<&Instance>) -> u64 {
+    /// What a node's own limit leaves, if it has one, when every shard placed there takes all that it was promised
+    /// but for those of closed instances.
+    pub(crate) fn left_of_limit(&self, record: &NodeRecord, closed: &[InstanceId]) -> u64 {
         let Some(limit_bytes) = record.memory_lent_bytes_max else {
             return u64::MAX;
         };
         let others = self.instances.values().filter(|instance| {
-            instance.record.phase == InstancePhase::Placed
-                && placing.is_none_or(|placing| placing.record.id != instance.record.id)
+            instance.record.phase == InstancePhase::Placed && !closed.contains(&instance.record.id)
         });
         let promised_bytes: u64 = others
             .filter_map(|instance| shard_on(instance, record.id))

@@ -86,6 +86,8 @@ pub struct InstanceView {
     pub cache_tokens: u32,
     /// Entries of the model's vocabulary.
     pub vocabulary_size: u32,
+    /// A request asked for it; otherwise a user opened it.
+    pub on_demand: bool,
     /// Who decides about it.
     pub owner: NodeId,
     /// The number of its plan; 0 before the first.
@@ -98,7 +100,7 @@ pub struct InstanceView {
     pub failure: Option<Failure>,
     /// By rank; of the last plan if none is in force.
     pub shards: Vec<ShardView>,
-    /// What it is doing; `None` while nobody asks it anything.
+    /// What it is doing, in the word of the node that drives it; `None` if that has said nothing yet.
     pub activity: Option<InstanceActivity>,
 }
 
@@ -203,7 +205,7 @@ impl State {
                 let online = view_node(record, NodeState::Online);
                 NodeView {
                     memory_available_bytes: self
-                        .left_of_limit(record, None)
+                        .left_of_limit(record, &[])
                         .min(online.memory_available_bytes),
                     ..online
                 }
@@ -238,7 +240,7 @@ impl State {
         nodes
     }
 
-    fn view_instance(&self, instance: &Instance) -> InstanceView {
+    pub(crate) fn view_instance(&self, instance: &Instance) -> InstanceView {
         let record = &instance.record;
         let placed = record.phase == InstancePhase::Placed;
         let plan = record.plan.as_ref();
@@ -267,6 +269,7 @@ impl State {
             context_tokens_max: record.card.context_tokens_max,
             cache_tokens: cache_tokens(&record.card),
             vocabulary_size: record.card.vocabulary_size,
+            on_demand: record.on_demand,
             owner: record.owner,
             generation: record.generation,
             sharding: plan.map(|plan| plan.sharding),

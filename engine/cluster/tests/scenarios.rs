@@ -11,5 +11,6 @@ mod scenarios {
     mod lifecycle;
     mod make;
     mod placement;
+    mod room;
     mod simulation;
 }

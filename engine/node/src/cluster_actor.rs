@@ -9,16 +9,15 @@ mod translate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Failure, InstanceId};
-use base::{ModelCard, NodeId, ShardingChoice};
-use cluster::{Action, ClusterView, Event, OpenInstance, Placement, Record, State};
-use net::{NetEvent, NetHandle};
+use base::{Failure, InstanceActivity, InstanceId};
+use cluster::{Action, ClusterView, Event, OpenInstance, State};
+use net::{NetEvent, NetHandle, PeerFrame};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::membership::Keeper;
 use crate::network::Joined;
-use crate::supervisor::{Activity, Supervisor};
+use crate::supervisor::Supervisor;
 use translate::{event_of, frame_of};
 
 /// Events of all workers that wait for the actor. It handles one in microseconds; a worker that fills this waits.
@@ -48,9 +47,12 @@ enum Command {
         instance: InstanceId,
         done: oneshot::Sender<()>,
     },
-    Solve {
-        wish: Box<Wish>,
-        answer: oneshot::Sender<Result<Vec<Placement>, Failure>>,
+    Retire {
+        instance: InstanceId,
+    },
+    Active(Vec<InstanceActivity>),
+    Snapshot {
+        answer: oneshot::Sender<Box<State>>,
     },
     Joined(Joined),
     Parted {
@@ -63,19 +65,6 @@ enum Command {
     End {
         done: oneshot::Sender<()>,
     },
-}
-
-/// A placement that somebody would like to see.
-#[derive(Debug, Clone)]
-pub(crate) struct Wish {
-    /// The model in numbers.
-    pub(crate) card: ModelCard,
-    /// How to divide it.
-    pub(crate) sharding: ShardingChoice,
-    /// Over how many nodes; `None` leaves it to the planner.
-    pub(crate) node_count: Option<u32>,
-    /// Over which nodes; empty leaves it to the planner.
-    pub(crate) node_ids: Vec<NodeId>,
 }
 
 /// The node is shutting down.
@@ -113,13 +102,19 @@ impl ClusterHandle {
         self.ask(|done| Command::Close { instance, done }).await
     }
 
-    /// How a model could be placed now, best first.
-    pub(crate) async fn solve(&self, wish: Wish) -> Result<Vec<Placement>, Failure> {
-        self.ask(|answer| Command::Solve {
-            wish: Box::new(wish),
-            answer,
-        })
-        .await?
+    /// Asks the node that drives an instance to close it if nobody uses it. Whether it did, the view shows.
+    pub(crate) async fn retire(&self, instance: InstanceId) -> Result<(), Leaving> {
+        self.tell(Command::Retire { instance }).await
+    }
+
+    /// What the instances that this node drives are doing.
+    pub(crate) async fn active(&self, activity: Vec<InstanceActivity>) -> Result<(), Leaving> {
+        self.tell(Command::Active(activity)).await
+    }
+
+    /// Everything the cluster decides by, as it is now, for questions that take long to answer.
+    pub(crate) async fn snapshot(&self) -> Result<Box<State>, Leaving> {
+        self.ask(|answer| Command::Snapshot { answer }).await
     }
 
     /// The network is there.
@@ -204,7 +199,6 @@ impl Running {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let (memory, _watch) = memory_watch::start();
         let mut memory = memory;
-        let mut activity = self.actor.supervisor.running().activity();
         loop {
             let deadline = self.deadline();
             tokio::select! {
@@ -228,15 +222,13 @@ impl Running {
                 }
                 Some(event) = heard(&mut self.joined) => {
                     self.actor.membership.hear(&event);
-                    if let Some(event) = event_of(event) {
+                    if let NetEvent::Frame { frame: PeerFrame::Retire(instance), .. } = event {
+                        self.retire_here(instance);
+                    } else if let Some(event) = event_of(event) {
                         self.take(event);
                     }
                 }
                 Some(event) = memory.next() => self.take(event),
-                Ok(()) = activity.changed() => {
-                    let told = activity.borrow_and_update().iter().filter_map(Activity::told).collect();
-                    self.take(Event::Activity(told));
-                }
                 () = sleep_until(deadline) => self.take_time(),
             }
         }
@@ -267,12 +259,10 @@ impl Running {
                 self.take(Event::Close { instance });
                 let _ = done.send(());
             }
-            Command::Solve { wish, answer } => {
-                let state = &self.actor.state;
-                let problem =
-                    state.problem(&wish.card, wish.sharding, wish.node_count, &wish.node_ids);
-                let placements = cluster::solve(&problem, None);
-                let _ = answer.send(placements.map_err(|error| error.failure()));
+            Command::Retire { instance } => self.retire(instance),
+            Command::Active(activity) => self.take(Event::Activity(activity)),
+            Command::Snapshot { answer } => {
+                let _ = answer.send(Box::new(self.actor.state.clone()));
             }
             Command::Joined(joined) => self.joined = Some(joined),
             Command::Parted { done } => {
@@ -289,6 +279,26 @@ impl Running {
                 memory_lent_bytes_max,
             }),
             Command::End { .. } => {}
+        }
+    }
+
+    fn retire(&mut self, instance: InstanceId) {
+        let view = self.actor.state.view();
+        let found = view.instances.iter().find(|found| found.id == instance);
+        match found.and_then(cluster::InstanceView::driver) {
+            Some(driver) if driver == view.node_id => self.retire_here(instance),
+            Some(driver) => {
+                if let Some(joined) = &self.joined {
+                    send(&joined.net, driver, &PeerFrame::Retire(instance));
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn retire_here(&mut self, instance: InstanceId) {
+        if self.actor.supervisor.running().retire(instance) {
+            self.take(Event::Close { instance });
         }
     }
 
@@ -334,7 +344,7 @@ impl Running {
             match action {
                 Action::Send { to, record } => {
                     if let Some(joined) = &self.joined {
-                        send(&joined.net, to, record);
+                        send(&joined.net, to, &frame_of(record));
                     }
                 }
                 Action::Reserve {
@@ -359,9 +369,9 @@ async fn heard(joined: &mut Option<Joined>) -> Option<NetEvent> {
     }
 }
 
-fn send(net: &NetHandle, to: base::NodeId, record: Record) {
-    if let Err(error) = net.send(to, &frame_of(record)) {
+fn send(net: &NetHandle, to: base::NodeId, frame: &PeerFrame) {
+    if let Err(error) = net.send(to, frame) {
         // A link that is gone brings everything again when it is back.
-        tracing::debug!(%error, to = %to.short(), "a record was not sent");
+        tracing::debug!(%error, to = %to.short(), "a frame was not sent");
     }
 }

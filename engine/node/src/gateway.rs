@@ -10,6 +10,8 @@ mod model_text;
 mod models;
 mod opening;
 mod prepare;
+mod replicas;
+mod room;
 mod route;
 mod settings;
 mod view;
@@ -17,7 +19,10 @@ mod view;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{DerivedModel, EmbedRequest, Embedded, ErrorCode, Failure, GenerateRequest, InstanceId};
+use base::{
+    DerivedModel, EmbedRequest, Embedded, ErrorCode, Failure, GenerateRequest, InstanceId,
+    TokenRequest,
+};
 use cluster::InstanceView;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -50,6 +55,8 @@ const LOAD_LIMIT: Duration = Duration::from_mins(10);
 /// From a request's arrival to the end of its answer, if it does not say itself: the longest answers of a slow machine
 /// take so long, and what takes longer was forgotten by whoever asked.
 const REQUEST_LIMIT: Duration = Duration::from_hours(1);
+/// An instance may be unloaded in the moment in which it is asked. Again and again is no chance.
+const STARTS_MAX: usize = 3;
 
 /// The node as the HTTP server sees it.
 pub(crate) struct NodeGateway {
@@ -105,24 +112,59 @@ impl NodeGateway {
         if let Some(derived) = &derived {
             derived.model.fill_in(&mut ask);
         }
-        let instance = self.opening.on_demand(&ask.model).await?;
+        let _place = self.opening.place(&ask.model)?;
+        let (model, keep_alive) = (ask.model.clone(), ask.keep_alive);
+        let instance = self.opening.on_demand(&model).await?;
         let text = self.text_of(&instance).await?;
         let limits = ModelLimits {
             context_tokens: models::context_tokens(&instance, derived.as_ref()),
             vocabulary_size: instance.vocabulary_size,
         };
-        let name = derived.map_or(instance.model.0, |derived| derived.name);
+        let name = derived.map_or(instance.model.0.clone(), |derived| derived.name);
         let now = seconds_since_1970();
         // Tokenizing a long prompt takes milliseconds, and a template is foreign code.
         let preparing = tokio::task::spawn_blocking(move || prepare(ask, name, &text, limits, now));
         let prepared = preparing
             .await
             .map_err(|_| Failure::new(ErrorCode::Internal, "preparing the prompt broke off"))??;
-        let routes = Arc::clone(&self.routes);
-        let mut generation =
-            Generation::new(routes, instance.id, prepared.request, LOAD_LIMIT, limit);
-        generation.start().await?;
+        let asked = generation::Asked {
+            instance: instance.id,
+            fingerprint: instance.fingerprint,
+            keep_alive,
+        };
+        let mut generation = self.generation(asked, prepared.request.clone(), limit);
+        let mut started = generation.start().await;
+        // One that answered may be unloaded before the request gets there; then it is loaded again, as a moment later.
+        for _ in 1..STARTS_MAX {
+            let answered = instance.driver().is_some() && self.is_closed(asked.instance);
+            if started.is_ok() || !answered {
+                break;
+            }
+            let again = self.opening.on_demand(&model).await?;
+            let asked = generation::Asked {
+                instance: again.id,
+                ..asked
+            };
+            generation = self.generation(asked, prepared.request.clone(), limit);
+            started = generation.start().await;
+        }
+        started?;
         Ok(answer::answer(generation, prepared.teller))
+    }
+
+    fn generation(
+        &self,
+        asked: generation::Asked,
+        request: TokenRequest,
+        limit: Limit,
+    ) -> Generation {
+        let routes = Arc::clone(&self.routes);
+        Generation::new(routes, asked, request, LOAD_LIMIT, limit)
+    }
+
+    fn is_closed(&self, id: InstanceId) -> bool {
+        let view = self.cluster.view();
+        view.instances.iter().all(|instance| instance.id != id)
     }
 
     /// The text side of an instance's model, from this node's copy of its files.

@@ -19,7 +19,7 @@ use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
-use crate::idle::unload_idle;
+use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
 use crate::models::LocalModels;
@@ -130,13 +130,13 @@ impl NodeHandle {
         }
         .start(ends)
         .await?;
-        let idle = unload_idle(
-            cluster.clone(),
-            models.clone(),
-            activity.clone(),
-            control.switches(),
-        );
-        let unloading = tokio::spawn(idle);
+        let idle = Idle {
+            cluster: cluster.clone(),
+            models: models.clone(),
+            activity: activity.clone(),
+            switches: control.switches(),
+        };
+        let unloading = tokio::spawn(idle.run());
         tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,

@@ -21,12 +21,7 @@ impl PeerHandler for PeerRequests {
         generate: Generate,
     ) -> BoxFuture<'static, Result<BoxStream<'static, TokenEvent>, Failure>> {
         tracing::debug!(from = %from.short(), request = %generate.request.id, "a peer's request");
-        let Generate {
-            instance,
-            generation,
-            request,
-        } = generate;
-        let submitted = submit_here(&self.running, instance, generation, request);
+        let submitted = submit_here(&self.running, generate);
         std::future::ready(submitted).boxed()
     }
 }

@@ -92,8 +92,13 @@ pub struct InstanceView {
     pub loading_bytes: (u64, u64),
     /// One for each rank, in rank order; of the last plan if none is in force.
     pub shards: Vec<ShardView>,
-    /// What it is doing; `None` while nobody asks it anything.
+    /// What it is doing; `None` if the node that drives it has said nothing yet.
     pub activity: Option<InstanceActivity>,
+    /// A request asked for it; otherwise a user opened it.
+    pub on_demand: bool,
+    /// When it is unloaded if nobody asks it anything, milliseconds since 1970; `None` while somebody does, and if it
+    /// stays.
+    pub expires_unix_ms: Option<u64>,
 }
 
 /// How an instance is.

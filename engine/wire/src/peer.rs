@@ -1,6 +1,8 @@
 //! Frames between nodes: records and pings on the control stream, and the two sides of a remote generation.
 
-use base::{InstanceId, InstanceRecord, NodeRecord, TokenEvent, TokenRequest};
+use std::time::Duration;
+
+use base::{InstanceId, InstanceRecord, KeepAlive, NodeRecord, TokenEvent, TokenRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Frame, Invalid};
@@ -26,6 +28,8 @@ pub enum PeerFrame {
     Pong(u64),
     /// The sender goes, on purpose.
     Leaving,
+    /// Asks the node of an instance's rank 0 to close it, if nobody uses it: its memory is needed.
+    Retire(InstanceId),
 }
 
 /// Asks the node of an instance's rank 0 for a generation.
@@ -37,6 +41,8 @@ pub struct Generate {
     pub generation: u32,
     /// What to generate.
     pub request: TokenRequest,
+    /// How long the model stays loaded after it, if the client said so.
+    pub keep_alive: Option<KeepAlive>,
 }
 
 /// The next events of a remote generation, in order.
@@ -56,6 +62,8 @@ pub enum PeerFrameBody {
     Pong(u64),
     /// A farewell.
     Leaving,
+    /// A wish for memory.
+    Retire(u64),
 }
 
 /// [`Generate`], serialized.
@@ -64,6 +72,14 @@ pub struct GenerateBody {
     instance: u64,
     generation: u32,
     request: tokens::TokenRequest,
+    keep_alive: Option<KeepAliveBody>,
+}
+
+/// [`KeepAlive`], serialized.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum KeepAliveBody {
+    Forever,
+    Milliseconds(u64),
 }
 
 impl Frame for PeerFrame {
@@ -77,6 +93,7 @@ impl Frame for PeerFrame {
             Self::Ping(number) => PeerFrameBody::Ping(*number),
             Self::Pong(number) => PeerFrameBody::Pong(*number),
             Self::Leaving => PeerFrameBody::Leaving,
+            Self::Retire(instance) => PeerFrameBody::Retire(instance.0),
         }
     }
 
@@ -87,6 +104,7 @@ impl Frame for PeerFrame {
             PeerFrameBody::Ping(number) => Self::Ping(number),
             PeerFrameBody::Pong(number) => Self::Pong(number),
             PeerFrameBody::Leaving => Self::Leaving,
+            PeerFrameBody::Retire(instance) => Self::Retire(InstanceId(instance)),
         })
     }
 }
@@ -100,6 +118,7 @@ impl Frame for Generate {
             instance: self.instance.0,
             generation: self.generation,
             request: tokens::TokenRequest::from(&self.request),
+            keep_alive: self.keep_alive.map(KeepAliveBody::from),
         }
     }
 
@@ -108,7 +127,29 @@ impl Frame for Generate {
             instance: InstanceId(body.instance),
             generation: body.generation,
             request: body.request.try_into()?,
+            keep_alive: body.keep_alive.map(KeepAlive::from),
         })
+    }
+}
+
+impl From<KeepAlive> for KeepAliveBody {
+    fn from(keep_alive: KeepAlive) -> Self {
+        match keep_alive {
+            KeepAlive::Forever => Self::Forever,
+            // Longer than this is for ever.
+            KeepAlive::For(time) => {
+                u64::try_from(time.as_millis()).map_or(Self::Forever, Self::Milliseconds)
+            }
+        }
+    }
+}
+
+impl From<KeepAliveBody> for KeepAlive {
+    fn from(body: KeepAliveBody) -> Self {
+        match body {
+            KeepAliveBody::Forever => Self::Forever,
+            KeepAliveBody::Milliseconds(time) => Self::For(Duration::from_millis(time)),
+        }
     }
 }
 

@@ -34,6 +34,8 @@ function instance(changes: Partial<Instance> = {}): Instance {
       { node_id: "a", rank: 1, layers: [0, 4], tensor: [0, 1], bytes: 2 * GIB },
     ],
     activity: null,
+    on_demand: false,
+    expires_unix_ms: null,
     ...changes,
   };
 }

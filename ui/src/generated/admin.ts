@@ -85,7 +85,15 @@ shards: Array<Shard>,
 /**
  * Null while nobody asks it anything.
  */
-activity: Activity | null, };
+activity: Activity | null, 
+/**
+ * A request asked for it; otherwise a user opened it.
+ */
+on_demand: boolean, 
+/**
+ * When it is unloaded if nobody asks it anything, milliseconds since 1970; null while somebody does, and if it stays.
+ */
+expires_unix_ms: number | null, };
 
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
@@ -317,8 +325,20 @@ export type Placement = { sharding: Sharding,
  */
 tokens_per_s: number, shards: Array<Shard>, };
 
-export type Wish = { model: string, sharding?: ShardingWish, node_count?: number, node_ids?: Array<string>, };
+export type Wish = { model: string, sharding?: ShardingWish, node_count?: number, node_ids?: Array<string>, 
+/**
+ * How many instances to open, each on other nodes as far as there are; 1 if it is left out.
+ */
+replicas?: number, };
 
 export type ShardingWish = "auto" | "pipeline" | "tensor";
 
-export type Opened = { id: string, };
+export type Opened = { 
+/**
+ * The first of them.
+ */
+id: string, 
+/**
+ * One for each replica.
+ */
+ids: Array<string>, };

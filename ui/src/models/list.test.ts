@@ -14,6 +14,8 @@ const instance = (id: string, name: string): Instance => ({
   generation: 1,
   shards: [],
   activity: null,
+  on_demand: false,
+  expires_unix_ms: null,
 });
 
 it("loaded models come first, each once, with all that runs of them", () => {

@@ -17,6 +17,8 @@ pub struct Problem {
     pub node_ids: Vec<NodeId>,
     /// The node that asks: the driving rank is there if nothing speaks against it.
     pub opener: NodeId,
+    /// Nodes that already compute for this model elsewhere: a second copy is worth most where there is none.
+    pub copies: Vec<NodeId>,
     /// The nodes that can be used.
     pub candidates: Vec<Candidate>,
     /// Which of them are linked with each other; a plan uses only nodes that all are.

@@ -26,7 +26,9 @@ const PER_NODE_LEFT: f64 = 0.9;
 /// A placement with what orders it.
 struct Ranked {
     placement: Placement,
-    /// More is better, before anything else.
+    /// Whether none of its nodes computes for the model already. Before anything else.
+    apart: bool,
+    /// More is better, before the score.
     wish: u32,
     score: f64,
 }
@@ -66,7 +68,7 @@ pub fn solve(
     }
     // Stable: of equals the one found first stays first, and the search order is fixed.
     found.sort_by(|one, other| {
-        let wish = other.wish.cmp(&one.wish);
+        let wish = (other.apart, other.wish).cmp(&(one.apart, one.wish));
         wish.then(
             other
                 .score
@@ -129,6 +131,7 @@ fn narrowed(problem: &Problem, previous: Option<&ShardPlan>) -> Problem {
         let rank = previous.and_then(|plan| plan.rank_of(candidate.node));
         (
             rank.unwrap_or(u32::MAX),
+            problem.copies.contains(&candidate.node),
             candidate.node != problem.opener,
             std::cmp::Reverse(candidate.memory_bytes),
             candidate.node,
@@ -280,7 +283,9 @@ fn ranked(problem: &Problem, previous: Option<&ShardPlan>, placement: Placement)
         previous.shards.iter().filter(left_out).count()
     });
     score *= PER_NODE_LEFT.powi(left as i32);
+    let copied = |shard: &Shard| problem.copies.contains(&shard.node);
     Ranked {
+        apart: !plan.shards.iter().any(copied),
         placement,
         wish,
         score,

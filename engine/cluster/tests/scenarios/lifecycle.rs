@@ -1,6 +1,6 @@
 //! The life of an instance, step by step: a few nodes whose records arrive at once.
 
-mod by_hand;
+pub mod by_hand;
 
 use base::{ErrorCode, Failure, Fingerprint, InstanceId, Secret, ShardingChoice};
 use cluster::{Event, InstanceState, OpenInstance, limits};
@@ -24,6 +24,7 @@ fn open(nodes: u32) -> Event {
         node_count: Some(nodes),
         node_ids: Vec::new(),
         secret: Secret([9; 32]),
+        on_demand: false,
     }))
 }
 

@@ -57,6 +57,7 @@ pub fn problem(card: ModelCard, nodes_gb: &[u64]) -> Problem {
         nodes: NodeCount::Any,
         node_ids: Vec::new(),
         opener: node_id(0),
+        copies: Vec::new(),
         candidates: candidates.collect(),
         links: links.collect(),
     }

@@ -42,8 +42,10 @@ pub(super) fn event_of(event: NetEvent) -> Option<Event> {
                 from,
                 record: record.into(),
             },
-            // The session's own business.
-            PeerFrame::Ping(_) | PeerFrame::Pong(_) | PeerFrame::Leaving => return None,
+            // The actor's, and the session's own business.
+            PeerFrame::Retire(_) | PeerFrame::Ping(_) | PeerFrame::Pong(_) | PeerFrame::Leaving => {
+                return None;
+            }
         },
         // Who may be linked at all is not the cluster's business.
         NetEvent::RosterChanged(_) | NetEvent::Pairing(_) => return None,

@@ -1,14 +1,16 @@
 //! A generation that outlives the workers it runs on.
 //!
 //! It keeps the prompt and every token that came. When the stream breaks, because a worker, a node or a link is gone,
-//! it waits until the instance answers again and submits what it has: sampling depends on the seed and the position
-//! alone, so the text goes on as if nothing had happened. Never retries what is the request's own fault.
+//! another instance of the model goes on at once, or it waits until this one answers again: it submits what it has, and
+//! sampling depends on the seed and the position alone, so the text goes on as if nothing had happened. Never retries
+//! what is the request's own fault.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    ErrorCode, Failure, FinishReason, InstanceId, NodeId, RequestId, TokenEvent, TokenRequest,
+    ErrorCode, Failure, Fingerprint, FinishReason, InstanceId, KeepAlive, NodeId, RequestId,
+    TokenEvent, TokenRequest,
 };
 use cluster::{ClusterView, InstanceState, InstanceView, NodeState};
 use futures::StreamExt;
@@ -20,6 +22,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 mod survival;
 
 use survival::{Survival, Verdict};
+
+use super::replicas::choose;
 
 /// From the loss of a stream to its going on elsewhere. A node's loss is noticed in about a second and a small model
 /// is back in another; a large one has to be read again from disk by whoever takes the lost layers over.
@@ -44,17 +48,38 @@ pub(crate) trait Drivers: Send + Sync {
     /// Follows the cluster.
     fn changes(&self) -> watch::Receiver<Arc<ClusterView>>;
 
+    /// How many requests of this node an instance has.
+    fn under_way(&self, instance: InstanceId) -> u32;
+
     /// Hands a request over. `WorkerLost` means that it should be tried again when the cluster has changed.
-    fn submit(&self, route: Route, request: TokenRequest) -> BoxFuture<'_, Submitted>;
+    fn submit(
+        &self,
+        route: Route,
+        keep_alive: Option<KeepAlive>,
+        request: TokenRequest,
+    ) -> BoxFuture<'_, Submitted>;
 
     /// Opens the model of an instance that nobody is left to mend.
     fn open_again(&self, instance: InstanceId) -> BoxFuture<'_, Result<InstanceId, Failure>>;
 }
 
+/// Who is asked, and how long the model stays loaded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// The instance to wait for if no other one of the model answers.
+    pub(crate) instance: InstanceId,
+    /// The model.
+    pub(crate) fingerprint: Fingerprint,
+    /// What the client said about it.
+    pub(crate) keep_alive: Option<KeepAlive>,
+}
+
 /// A request under way.
 pub(crate) struct Generation {
     routes: Arc<dyn Drivers>,
-    instance: InstanceId,
+    asked: Asked,
+    /// The instance that lost it last.
+    lost: Option<InstanceId>,
     /// What would have to be submitted now.
     request: TokenRequest,
     /// Log-probabilities of prompt tokens that were handed out.
@@ -90,14 +115,15 @@ impl Generation {
     /// Submits a request as soon as the instance answers, within `patience`.
     pub(crate) fn new(
         routes: Arc<dyn Drivers>,
-        instance: InstanceId,
+        asked: Asked,
         request: TokenRequest,
         patience: Duration,
         limit: Limit,
     ) -> Self {
         Self {
             routes,
-            instance,
+            asked,
+            lost: None,
             request,
             scored_prompt_tokens: 0,
             repeated_prompt_tokens: 0,
@@ -197,6 +223,7 @@ impl Generation {
         tracing::info!(request = %self.request.id, tokens = self.generated(), "a stream broke; it goes on when the model is back");
         self.stream = None;
         self.survival.lost();
+        self.lost = Some(self.asked.instance);
         self.deadline = Instant::now() + MEND_LIMIT;
         self.repeated_prompt_tokens = self.scored_prompt_tokens;
         if self.scored_prompt_tokens + 1 >= self.request.prompt.len() {
@@ -221,7 +248,7 @@ impl Generation {
         loop {
             let view = Arc::clone(&changes.borrow_and_update());
             let mut pause = MEND_LIMIT;
-            match standing(&view, self.instance) {
+            match self.standing(&view) {
                 Standing::Answers(route) => {
                     match self.survival.judge(|node| is_online(&view, node)) {
                         Verdict::GoesOn => {}
@@ -234,13 +261,15 @@ impl Generation {
                     // A worker that had it before may not know yet that nobody listens: there the name is taken.
                     self.request.id = RequestId(self.request.id.0.wrapping_add(1));
                     let request = self.request.clone();
-                    match self.routes.submit(route, request).await {
+                    let keep_alive = self.asked.keep_alive;
+                    match self.routes.submit(route, keep_alive, request).await {
                         Ok(stream) => {
-                            self.survival.begins(nodes_of(&view, self.instance));
+                            self.survival.begins(nodes_of(&view, route.instance));
                             return Ok(stream);
                         }
                         Err(failure) if is_loss(failure.code) => {
                             tracing::debug!(%failure, "not submitted yet");
+                            self.lost = Some(route.instance);
                             pause = RETRY_PAUSE;
                         }
                         Err(failure) => return Err(failure),
@@ -248,7 +277,7 @@ impl Generation {
                 }
                 Standing::Coming => {}
                 Standing::Orphaned => {
-                    self.instance = self.routes.open_again(self.instance).await?;
+                    self.asked.instance = self.routes.open_again(self.asked.instance).await?;
                     continue;
                 }
                 Standing::Over(failure) => return Err(failure),
@@ -261,10 +290,23 @@ impl Generation {
         }
     }
 
+    /// How things stand with the best instance of the model.
+    fn standing(&mut self, view: &ClusterView) -> Standing {
+        let best = choose(
+            view,
+            self.asked.fingerprint,
+            self.lost,
+            |instance| self.routes.under_way(instance),
+            &self.request.prompt,
+        );
+        self.asked.instance = best.unwrap_or(self.asked.instance);
+        standing(view, self.asked.instance)
+    }
+
     fn not_back(&self) -> Failure {
         let changes = self.routes.changes();
         let view = changes.borrow();
-        let waits_for = find(&view, self.instance).and_then(|found| found.failure.clone());
+        let waits_for = find(&view, self.asked.instance).and_then(|found| found.failure.clone());
         waits_for.unwrap_or_else(|| {
             Failure::new(ErrorCode::TimedOut, "the model was not ready in time")
                 .hint("see what it waits for with `espalier status`")

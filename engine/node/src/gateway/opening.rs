@@ -7,13 +7,18 @@ use std::sync::Arc;
 use base::{
     ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, Secret, ShardingChoice,
 };
-use cluster::{ClusterView, InstanceState, InstanceView, OpenInstance};
-use tokio::sync::Mutex;
+use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-use crate::cluster_actor::{ClusterHandle, Wish};
+use super::room::{make_room, placements};
+use crate::cluster_actor::ClusterHandle;
 use crate::models::{LocalModel, LocalModels};
 use crate::random;
 use crate::supervisor::inspect;
+
+/// Requests that wait for models to be loaded, all together: each holds a connection and a prompt, and a model that
+/// takes minutes has answered the first hundreds before the last of more would have their turn.
+const WAITING_MAX: usize = 256;
 
 /// Opens instances. One at a time, so that two requests for a model that is not loaded load it once.
 pub(crate) struct Opening {
@@ -21,6 +26,7 @@ pub(crate) struct Opening {
     models: LocalModels,
     worker: PathBuf,
     one_at_a_time: Mutex<()>,
+    waiting: Arc<Semaphore>,
     /// Cards of models seen so far. As many as this node has models.
     cards: Mutex<HashMap<Fingerprint, ModelCard>>,
 }
@@ -57,7 +63,21 @@ impl Opening {
             models,
             worker,
             one_at_a_time: Mutex::new(()),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             cards: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// A place among the requests that wait for a model, to hold while waiting; none is needed for one that answers.
+    pub(crate) fn place(&self, model: &str) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        let answers = usable(&self.cluster.view(), model, None).and_then(InstanceView::driver);
+        if answers.is_some() {
+            return Ok(None);
+        }
+        let place = Arc::clone(&self.waiting).try_acquire_owned();
+        place.map(Some).map_err(|_| {
+            let message = format!("{WAITING_MAX} requests wait for models to be loaded already");
+            Failure::new(ErrorCode::Overloaded, message).hint("try again when they are loaded")
         })
     }
 
@@ -74,7 +94,8 @@ impl Opening {
         }
         self.close_failed(&view, local.fingerprint).await;
         tracing::info!(%model, "a request asks for a model that is not loaded");
-        let id = self.open_local(&local, &Asked::named(model)).await?;
+        let asked = Asked::named(model);
+        let id = self.open_local(&local, &asked, Asker::Request).await?;
         self.instance(id)
     }
 
@@ -82,7 +103,7 @@ impl Opening {
     pub(crate) async fn open(&self, asked: &Asked) -> Result<InstanceId, Failure> {
         let local = self.models.resolve(&asked.model).await?;
         let _one = self.one_at_a_time.lock().await;
-        self.open_local(&local, asked).await
+        self.open_local(&local, asked, Asker::User).await
     }
 
     /// Opens the model of an instance that nobody is left to mend; another request may have done so already.
@@ -104,46 +125,48 @@ impl Opening {
             folder: local,
             fingerprint: lost.fingerprint,
         };
-        self.open_local(&local, &Asked::named(&lost.model.0)).await
+        let asked = Asked::named(&lost.model.0);
+        self.open_local(&local, &asked, Asker::Request).await
     }
 
     /// How a model could be placed now.
     pub(crate) async fn plan(&self, asked: &Asked) -> Result<Vec<cluster::Placement>, Failure> {
         let local = self.models.resolve(&asked.model).await?;
-        let card = self.card(&local).await?;
-        self.solve(card, asked).await
+        placements(&self.cluster, &self.wish(&local, asked).await?).await
     }
 
-    async fn solve(
-        &self,
-        card: ModelCard,
-        asked: &Asked,
-    ) -> Result<Vec<cluster::Placement>, Failure> {
-        let wish = Wish {
-            card,
+    async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {
+        Ok(Wish {
+            card: self.card(local).await?,
+            fingerprint: local.fingerprint,
             sharding: asked.sharding,
             node_count: asked.node_count,
             node_ids: asked.node_ids.clone(),
-        };
-        self.cluster.solve(wish).await
+        })
     }
 
-    /// Refuses what cannot be placed now: whoever asks is there to be told. An instance that loses its place later
-    /// waits for one.
-    async fn open_local(&self, local: &LocalModel, asked: &Asked) -> Result<InstanceId, Failure> {
-        let card = self.card(local).await?;
-        self.solve(card.clone(), asked).await?;
+    /// Refuses what cannot be placed, though others make room: whoever asks is there to be told. An instance that loses
+    /// its place later waits for one.
+    async fn open_local(
+        &self,
+        local: &LocalModel,
+        asked: &Asked,
+        asker: Asker,
+    ) -> Result<InstanceId, Failure> {
+        let wish = self.wish(local, asked).await?;
+        make_room(&self.cluster, &wish, asker).await?;
         let id = InstanceId(random::u64()?);
         let open = OpenInstance {
             id,
             model: name_for(&self.cluster.view(), local),
             folder: local.folder.to_string_lossy().into_owned(),
             fingerprint: local.fingerprint,
-            card,
-            sharding: asked.sharding,
-            node_count: asked.node_count,
-            node_ids: asked.node_ids.clone(),
+            card: wish.card,
+            sharding: wish.sharding,
+            node_count: wish.node_count,
+            node_ids: wish.node_ids,
             secret: Secret(random::bytes()?),
+            on_demand: asker == Asker::Request,
         };
         self.cluster.open(open).await?;
         // The cluster keeps a bounded number of instances and says no by not having it.

@@ -1,9 +1,10 @@
-//! Gets a request to the worker of rank 0, on this node or another.
+//! Gets a request to the worker of rank 0, on this node or another, and counts those under way.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{ErrorCode, Failure, InstanceId, NodeId, TokenRequest};
+use base::{ErrorCode, Failure, InstanceId, KeepAlive, NodeId, TokenRequest};
 use cluster::ClusterView;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -27,6 +28,7 @@ pub(crate) struct Routes {
     running: Running,
     net: NetReceiver,
     opening: Arc<Opening>,
+    sent: Sent,
 }
 
 impl Routes {
@@ -42,22 +44,29 @@ impl Routes {
             running,
             net,
             opening,
+            sent: Sent::default(),
         }
     }
 
-    async fn hand_over(&self, route: Route, request: TokenRequest) -> Submitted {
-        if route.driver == self.me {
-            return submit_here(&self.running, route.instance, route.generation, request);
-        }
-        let generate = Generate {
-            instance: route.instance,
-            generation: route.generation,
-            request,
+    async fn hand_over(&self, generate: Generate, driver: NodeId) -> Submitted {
+        let under_way = self.sent.begin(generate.instance);
+        let stream = if driver == self.me {
+            submit_here(&self.running, generate)?
+        } else {
+            self.send(generate, driver).await?
         };
+        let counted = stream.map(move |event| {
+            let _until_the_stream_is_dropped = &under_way;
+            event
+        });
+        Ok(counted.boxed())
+    }
+
+    async fn send(&self, generate: Generate, driver: NodeId) -> Submitted {
         let net = self.net.borrow().clone();
         let net = net
             .ok_or_else(|| Failure::new(ErrorCode::WorkerLost, "this node has left the network"))?;
-        let submitted = timeout(SUBMIT_LIMIT, net.generate(route.driver, &generate)).await;
+        let submitted = timeout(SUBMIT_LIMIT, net.generate(driver, &generate)).await;
         submitted.map_err(|_| {
             Failure::new(
                 ErrorCode::WorkerLost,
@@ -72,8 +81,23 @@ impl Drivers for Routes {
         self.cluster.changes()
     }
 
-    fn submit(&self, route: Route, request: TokenRequest) -> BoxFuture<'_, Submitted> {
-        self.hand_over(route, request).boxed()
+    fn under_way(&self, instance: InstanceId) -> u32 {
+        self.sent.count(instance)
+    }
+
+    fn submit(
+        &self,
+        route: Route,
+        keep_alive: Option<KeepAlive>,
+        request: TokenRequest,
+    ) -> BoxFuture<'_, Submitted> {
+        let generate = Generate {
+            instance: route.instance,
+            generation: route.generation,
+            request,
+            keep_alive,
+        };
+        self.hand_over(generate, route.driver).boxed()
     }
 
     fn open_again(&self, instance: InstanceId) -> BoxFuture<'_, Result<InstanceId, Failure>> {
@@ -81,18 +105,67 @@ impl Drivers for Routes {
     }
 }
 
-/// Hands a request to a worker of this node that drives this generation.
-pub(crate) fn submit_here(
-    running: &Running,
-    instance: InstanceId,
-    generation: u32,
-    request: TokenRequest,
-) -> Submitted {
+/// Hands a request to a worker of this node that drives its generation.
+pub(crate) fn submit_here(running: &Running, generate: Generate) -> Submitted {
+    let Generate {
+        instance,
+        generation,
+        request,
+        keep_alive,
+    } = generate;
     let worker = running.driver_of(instance, generation).ok_or_else(|| {
         Failure::new(
             ErrorCode::WorkerLost,
             "that plan of the model does not run here",
         )
     })?;
+    if let Some(keep_alive) = keep_alive {
+        running.keep(instance, keep_alive);
+    }
     Ok(worker.generate(request)?.boxed())
+}
+
+/// Requests of this node under way, by instance. Those of other nodes are told by whoever drives it, a moment later.
+#[derive(Debug, Clone, Default)]
+struct Sent {
+    counts: Arc<Mutex<HashMap<InstanceId, u32>>>,
+}
+
+/// A request under way, until it is dropped.
+#[derive(Debug)]
+struct UnderWay {
+    sent: Sent,
+    instance: InstanceId,
+}
+
+impl Sent {
+    fn begin(&self, instance: InstanceId) -> UnderWay {
+        self.change(|counts| *counts.entry(instance).or_insert(0) += 1);
+        UnderWay {
+            sent: self.clone(),
+            instance,
+        }
+    }
+
+    fn count(&self, instance: InstanceId) -> u32 {
+        self.change(|counts| counts.get(&instance).copied().unwrap_or(0))
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut HashMap<InstanceId, u32>) -> T) -> T {
+        // No code that holds the lock can panic half-way through a change.
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.sent.change(|counts| {
+            if let Some(count) = counts.get_mut(&self.instance) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&self.instance);
+                }
+            }
+        });
+    }
 }

@@ -108,5 +108,7 @@ fn instance(instance: &InstanceView) -> served::InstanceView {
         loading_bytes: instance.load_progress(),
         shards: shards.collect(),
         activity: instance.activity,
+        on_demand: instance.on_demand,
+        expires_unix_ms: instance.activity.and_then(|one| one.expires_ms),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{ErrorCode, Failure, TokenRequest};
+use base::{ErrorCode, Failure, InstanceId, KeepAlive, TokenRequest};
 use cluster::ShardKey;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use wire::worker::{Stats, ToWorker};
 use super::activity::{Activity, Meter};
 use super::pipes::{FrameWriter, WriteError};
 use super::streams::{Streams, TokenStream};
+use crate::user_data::milliseconds_since_1970;
 
 /// Shared by the shards' tasks, which add and remove, and the gateway, which looks up.
 #[derive(Debug, Clone, Default)]
@@ -31,24 +32,47 @@ struct Entry {
 pub(crate) struct WorkerHandle {
     streams: Streams,
     writer: FrameWriter,
+    /// Held by whoever is about to ask.
+    holders: Arc<()>,
 }
 
 impl Running {
     /// The worker here that drives a generation of an instance, whichever of its plans that is.
-    pub(crate) fn driver_of(
-        &self,
-        instance: base::InstanceId,
-        generation: u32,
-    ) -> Option<WorkerHandle> {
+    pub(crate) fn driver_of(&self, instance: InstanceId, generation: u32) -> Option<WorkerHandle> {
         let mut workers = self.lock();
         let found = workers
             .iter_mut()
             .find(|(key, _)| key.instance == instance && key.generation == generation);
         let (_, entry) = found?;
-        entry.meter.asked(Instant::now());
+        entry.meter.asked(milliseconds_since_1970());
         let handle = entry.handle.clone();
         self.publish(&workers);
         Some(handle)
+    }
+
+    /// How long an instance that is driven here stays after its last request, as a client wants it.
+    pub(crate) fn keep(&self, instance: InstanceId, keep_alive: KeepAlive) {
+        let mut workers = self.lock();
+        for (_, entry) in workers
+            .iter_mut()
+            .filter(|(key, _)| key.instance == instance)
+        {
+            entry.meter.activity.keep_alive = Some(keep_alive);
+        }
+        self.publish(&workers);
+    }
+
+    /// Whether an instance is driven here and nobody uses it. From then on nobody can.
+    pub(crate) fn retire(&self, instance: InstanceId) -> bool {
+        let mut workers = self.lock();
+        let of_it = |key: &ShardKey| key.instance == instance;
+        let mut entries = workers.iter().filter(|(key, _)| of_it(key)).peekable();
+        let unused = entries.peek().is_some() && entries.all(|(_, entry)| entry.handle.is_unused());
+        if unused {
+            workers.retain(|key, _| !of_it(key));
+            self.publish(&workers);
+        }
+        unused
     }
 
     /// Follows what the workers of this node that drive an instance are doing.
@@ -57,7 +81,7 @@ impl Running {
     }
 
     pub(super) fn insert(&self, shard: ShardKey, handle: WorkerHandle) {
-        let meter = Meter::new(shard.instance, Instant::now());
+        let meter = Meter::new(shard.instance, milliseconds_since_1970());
         let mut workers = self.lock();
         workers.insert(shard, Entry { handle, meter });
         self.publish(&workers);
@@ -73,7 +97,8 @@ impl Running {
     pub(super) fn report(&self, shard: ShardKey, stats: &Stats) {
         let mut workers = self.lock();
         if let Some(entry) = workers.get_mut(&shard) {
-            entry.meter.report(stats, Instant::now());
+            let now_ms = milliseconds_since_1970();
+            entry.meter.report(stats, Instant::now(), now_ms);
         }
         self.publish(&workers);
     }
@@ -98,7 +123,17 @@ impl Running {
 
 impl WorkerHandle {
     pub(super) fn new(streams: Streams, writer: FrameWriter) -> Self {
-        Self { streams, writer }
+        Self {
+            streams,
+            writer,
+            holders: Arc::new(()),
+        }
+    }
+
+    /// Whether nobody is answered and nobody else could ask at any moment. Who holds it opens a stream before letting
+    /// it go, so they are counted in this order.
+    fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.holders) == 1 && self.streams.count() == 0
     }
 
     /// Asks for an answer. Fails with `WorkerLost` when the worker is gone: another plan is on its way.

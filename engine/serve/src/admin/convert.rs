@@ -11,6 +11,8 @@ use crate::view::{self, ClusterView, InstanceView, LinkView, NodeView, ShardView
 
 /// A cluster has dozens of nodes, not more.
 const NODE_IDS_MAX: usize = 256;
+/// One for each node of a large cluster.
+const REPLICAS_MAX: u32 = 64;
 
 impl From<&ClusterView> for State {
     fn from(view: &ClusterView) -> Self {
@@ -105,7 +107,12 @@ impl From<&InstanceView> for Instance {
             owner: instance.owner.to_string(),
             generation: instance.generation,
             shards: instance.shards.iter().map(Shard::from).collect(),
-            activity: instance.activity.map(Activity::from),
+            activity: instance
+                .activity
+                .filter(|activity| activity.requests() > 0)
+                .map(Activity::from),
+            on_demand: instance.on_demand,
+            expires_unix_ms: instance.expires_unix_ms,
         }
     }
 }
@@ -189,8 +196,13 @@ impl From<Failure> for ErrorOut {
     }
 }
 
-/// Understands the body of `POST /admin/instances` and `POST /admin/plan`.
+/// Understands the body of `POST /admin/plan`.
 pub(super) fn parse_wish(body: &[u8]) -> Result<OpenInstance, Failure> {
+    Ok(parse_opening(body)?.0)
+}
+
+/// Understands the body of `POST /admin/instances`: what to open, and how often.
+pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure> {
     let wish: Wish = crate::json::parse(body)?;
     let invalid = |message: String, param: &str| {
         Err(Failure::new(ErrorCode::InvalidRequest, message).param(param))
@@ -228,7 +240,16 @@ pub(super) fn parse_wish(body: &[u8]) -> Result<OpenInstance, Failure> {
             "node_count",
         );
     }
-    Ok(OpenInstance {
+    let replicas = wish.replicas.unwrap_or(1);
+    if !(1..=REPLICAS_MAX).contains(&replicas) {
+        let message = format!("replicas is from 1 to {REPLICAS_MAX}");
+        return invalid(message, "replicas");
+    }
+    if replicas > 1 && !node_ids.is_empty() {
+        let message = "replicas go to different nodes, so node_ids can name those of one alone";
+        return invalid(message.to_string(), "replicas");
+    }
+    let wish = OpenInstance {
         model: wish.model,
         sharding: match wish.sharding {
             None | Some(ShardingWish::Auto) => ShardingChoice::Auto,
@@ -237,7 +258,8 @@ pub(super) fn parse_wish(body: &[u8]) -> Result<OpenInstance, Failure> {
         },
         node_count: wish.node_count,
         node_ids,
-    })
+    };
+    Ok((wish, replicas))
 }
 
 /// Understands an instance's id in a path.

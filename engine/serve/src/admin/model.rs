@@ -108,6 +108,10 @@ pub(crate) struct Instance {
     pub(crate) shards: Vec<Shard>,
     /// Null while nobody asks it anything.
     pub(crate) activity: Option<Activity>,
+    /// A request asked for it; otherwise a user opened it.
+    pub(crate) on_demand: bool,
+    /// When it is unloaded if nobody asks it anything, milliseconds since 1970; null while somebody does, and if it stays.
+    pub(crate) expires_unix_ms: Option<u64>,
 }
 
 /// What an instance is doing now.
@@ -223,11 +227,14 @@ pub(crate) struct Placement {
     pub(crate) shards: Vec<Shard>,
 }
 
-/// The answer to opening an instance.
+/// The answer to opening a model.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Opened {
+    /// The first of them.
     pub(crate) id: String,
+    /// One for each replica.
+    pub(crate) ids: Vec<String>,
 }
 
 /// What went wrong and what to do next.
@@ -249,6 +256,8 @@ pub(crate) struct Wish {
     pub(crate) sharding: Option<ShardingWish>,
     pub(crate) node_count: Option<u32>,
     pub(crate) node_ids: Option<Vec<String>>,
+    /// How many instances to open, each on other nodes as far as there are; 1 if it is left out.
+    pub(crate) replicas: Option<u32>,
 }
 
 /// How to divide a model.

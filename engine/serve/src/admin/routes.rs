@@ -9,16 +9,17 @@ use axum::response::IntoResponse;
 use axum::response::sse::{KeepAlive, Sse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base::{Failure, InstanceId};
 use futures::stream;
 use http::StatusCode;
 
-use super::convert::{models_here, no_instance, parse_instance_id, parse_wish};
+use super::convert::{models_here, no_instance, parse_instance_id, parse_opening, parse_wish};
 use super::error::Refused;
 use super::events::{KEEP_ALIVE, Latest};
 use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State};
 use super::{calls, membership, settings, user_data};
 use crate::app::App;
-use crate::body;
+use crate::{OpenInstance, body};
 
 /// Between two states: progress of loading changes hundreds of times a second, and people see ten.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -73,9 +74,38 @@ async fn instances(app: Shared) -> Json<Instances> {
 }
 
 async fn open(app: Shared, request: Request) -> Result<(StatusCode, Json<Opened>), Refused> {
-    let wish = parse_wish(&body::read(request).await?)?;
-    let id = app.gateway.open(wish).await?.to_string();
-    Ok((StatusCode::ACCEPTED, Json(Opened { id })))
+    let (wish, replicas) = parse_opening(&body::read(request).await?)?;
+    let ids = open_all(&app, wish, replicas).await?;
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let id = ids.first().cloned().unwrap_or_default();
+    Ok((StatusCode::ACCEPTED, Json(Opened { id, ids })))
+}
+
+/// All of them, or none and why.
+async fn open_all(
+    app: &App,
+    wish: OpenInstance,
+    replicas: u32,
+) -> Result<Vec<InstanceId>, Failure> {
+    let mut opened = Vec::new();
+    for _ in 0..replicas {
+        match app.gateway.open(wish.clone()).await {
+            Ok(id) => opened.push(id),
+            Err(mut failure) => {
+                if !opened.is_empty() {
+                    let count = opened.len();
+                    failure.message =
+                        format!("{count} of {replicas} replicas fit: {}", failure.message);
+                }
+                for id in opened {
+                    // What is gone already needs no closing.
+                    let _ = app.gateway.close(id).await;
+                }
+                return Err(failure);
+            }
+        }
+    }
+    Ok(opened)
 }
 
 async fn instance(

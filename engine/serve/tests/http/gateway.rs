@@ -476,7 +476,11 @@ pub fn cluster() -> ClusterView {
             answering: 2,
             waiting: 0,
             tokens_per_1000_s: 31_400,
+            idle_since_ms: None,
+            expires_ms: None,
         }),
+        on_demand: false,
+        expires_unix_ms: None,
         shards,
     };
     let link = |a, b, us| LinkView {

@@ -59,6 +59,8 @@ pub struct InstanceActivity {
     answering: u32,
     waiting: u32,
     tokens_per_1000_s: u64,
+    idle_since_ms: Option<u64>,
+    expires_ms: Option<u64>,
 }
 
 /// See [`base::LinkKind`].
@@ -135,6 +137,7 @@ pub struct InstanceRecord {
     plan: Option<ShardPlan>,
     phase: InstancePhase,
     secret: [u8; 32],
+    on_demand: bool,
 }
 
 /// What an owner has decided.
@@ -232,6 +235,8 @@ impl From<&base::InstanceActivity> for InstanceActivity {
             answering: activity.answering,
             waiting: activity.waiting,
             tokens_per_1000_s: activity.tokens_per_1000_s,
+            idle_since_ms: activity.idle_since_ms,
+            expires_ms: activity.expires_ms,
         }
     }
 }
@@ -244,6 +249,8 @@ impl From<InstanceActivity> for base::InstanceActivity {
             answering: wire.answering,
             waiting: wire.waiting,
             tokens_per_1000_s: wire.tokens_per_1000_s,
+            idle_since_ms: wire.idle_since_ms,
+            expires_ms: wire.expires_ms,
         }
     }
 }
@@ -386,6 +393,7 @@ impl From<&base::InstanceRecord> for InstanceRecord {
             plan: record.plan.as_ref().map(ShardPlan::from),
             phase: InstancePhase::from(&record.phase),
             secret: record.secret.0,
+            on_demand: record.on_demand,
         }
     }
 }
@@ -409,6 +417,7 @@ impl TryFrom<InstanceRecord> for base::InstanceRecord {
             plan: wire.plan.map(TryInto::try_into).transpose()?,
             phase: wire.phase.try_into()?,
             secret: Secret(wire.secret),
+            on_demand: wire.on_demand,
         })
     }
 }

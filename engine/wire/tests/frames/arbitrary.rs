@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use base::{
     ClientId, ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
-    InstancePhase, InstanceRecord, LayerCost, Level, Link, LinkKind, LocalShard, ModelCard,
-    ModelId, NodeId, NodeRecord, Penalties, Pressure, Priority, RequestId, Sampling, Secret, Shard,
-    ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice, TokenEvent,
-    TokenLogprob, TokenRequest,
+    InstancePhase, InstanceRecord, KeepAlive, LayerCost, Level, Link, LinkKind, LocalShard,
+    ModelCard, ModelId, NodeId, NodeRecord, Penalties, Pressure, Priority, RequestId, Sampling,
+    Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice,
+    TokenEvent, TokenLogprob, TokenRequest,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -361,15 +361,17 @@ fn pressure() -> impl Strategy<Value = Pressure> {
 }
 
 fn activity() -> impl Strategy<Value = InstanceActivity> {
-    any::<(u64, [u32; 3], u64)>().prop_map(|(instance, requests, tokens_per_1000_s)| {
-        InstanceActivity {
+    any::<(u64, [u32; 3], u64, [Option<u64>; 2])>().prop_map(
+        |(instance, requests, tokens_per_1000_s, [idle_since_ms, expires_ms])| InstanceActivity {
             instance: InstanceId(instance),
             reading: requests[0],
             answering: requests[1],
             waiting: requests[2],
             tokens_per_1000_s,
-        }
-    })
+            idle_since_ms,
+            expires_ms,
+        },
+    )
 }
 
 fn instance_record() -> impl Strategy<Value = InstanceRecord> {
@@ -393,14 +395,14 @@ fn instance_record() -> impl Strategy<Value = InstanceRecord> {
             vec(any::<[u8; 32]>(), 0..4),
             option::of(plan()),
         ),
-        (phase, any::<[u8; 32]>()),
+        (phase, any::<[u8; 32]>(), any::<bool>()),
     )
         .prop_map(
             |(
                 (id, owner, generation, version),
                 (model, folder, fingerprint, card),
                 (sharding, node_count, node_ids, plan),
-                (phase, secret),
+                (phase, secret, on_demand),
             )| InstanceRecord {
                 id: InstanceId(id),
                 owner: NodeId(owner),
@@ -416,6 +418,7 @@ fn instance_record() -> impl Strategy<Value = InstanceRecord> {
                 plan,
                 phase,
                 secret: Secret(secret),
+                on_demand,
             },
         )
 }
@@ -427,17 +430,24 @@ pub fn peer_frame() -> impl Strategy<Value = PeerFrame> {
         1 => any::<u64>().prop_map(PeerFrame::Ping),
         1 => any::<u64>().prop_map(PeerFrame::Pong),
         1 => Just(PeerFrame::Leaving),
+        1 => any::<u64>().prop_map(|instance| PeerFrame::Retire(InstanceId(instance))),
     ]
 }
 
 pub fn generate() -> impl Strategy<Value = Generate> {
-    (any::<u64>(), any::<u32>(), token_request()).prop_map(|(instance, generation, request)| {
-        Generate {
+    let keep_alive = prop_oneof![
+        Just(KeepAlive::Forever),
+        any::<u64>().prop_map(|ms| KeepAlive::For(Duration::from_millis(ms))),
+    ];
+    let keep_alive = option::of(keep_alive);
+    (any::<u64>(), any::<u32>(), token_request(), keep_alive).prop_map(
+        |(instance, generation, request, keep_alive)| Generate {
             instance: InstanceId(instance),
             generation,
             request,
-        }
-    })
+            keep_alive,
+        },
+    )
 }
 
 pub fn to_worker() -> impl Strategy<Value = ToWorker> {

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use base::{Failure, InstanceId, InstanceRecord, NodeId, NodeRecord};
 use cluster::{
-    Action, Event, InstanceState, InstanceView, NodeSeed, NodeState, Record, ShardKey, State,
+    Action, Asker, Event, InstanceState, InstanceView, NoRoom, NodeSeed, NodeState, Record,
+    ShardKey, State, Wish,
 };
 
 use super::super::make::{GB, node_id};
@@ -251,6 +252,16 @@ impl Cluster {
     pub fn states(&self, id: InstanceId) -> Vec<InstanceState> {
         let left = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some());
         left.map(|node| self.view(node, id).state).collect()
+    }
+
+    /// What would have to be closed for a model.
+    pub fn room_for(
+        &self,
+        node: usize,
+        wish: &Wish,
+        asker: Asker,
+    ) -> Result<Vec<InstanceId>, NoRoom> {
+        self.nodes[node].as_ref().unwrap().room_for(wish, asker)
     }
 
     pub fn instance_record(&self, node: usize, id: InstanceId) -> InstanceRecord {

@@ -170,6 +170,7 @@ fn open(world: &mut World, number: u64) {
         node_count,
         node_ids: Vec::new(),
         secret: Secret([number as u8; 32]),
+        on_demand: false,
     };
     world.tell(node, Event::Open(Box::new(open)));
 }

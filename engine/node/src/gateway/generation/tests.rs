@@ -14,6 +14,11 @@ use super::*;
 
 const HERE: NodeId = NodeId([1; 32]);
 const INSTANCE: InstanceId = InstanceId(7);
+const ASKED: Asked = Asked {
+    instance: INSTANCE,
+    fingerprint: Fingerprint([0; 32]),
+    keep_alive: Some(KeepAlive::Forever),
+};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One attempt: what the worker says, and whether the stream then breaks.
@@ -23,6 +28,7 @@ type Attempt = Result<Vec<TokenEvent>, Failure>;
 struct Script {
     attempts: Mutex<VecDeque<Attempt>>,
     submitted: Mutex<Vec<TokenRequest>>,
+    instances: Mutex<Vec<InstanceId>>,
     view: watch::Sender<Arc<ClusterView>>,
     reopened: Option<InstanceId>,
 }
@@ -32,8 +38,19 @@ impl Drivers for Script {
         self.view.subscribe()
     }
 
-    fn submit(&self, _route: Route, request: TokenRequest) -> BoxFuture<'_, Submitted> {
+    fn under_way(&self, _instance: InstanceId) -> u32 {
+        0
+    }
+
+    fn submit(
+        &self,
+        route: Route,
+        keep_alive: Option<KeepAlive>,
+        request: TokenRequest,
+    ) -> BoxFuture<'_, Submitted> {
+        assert_eq!(keep_alive, ASKED.keep_alive);
         self.submitted.lock().unwrap().push(request);
+        self.instances.lock().unwrap().push(route.instance);
         let attempt = self.attempts.lock().unwrap().pop_front().unwrap();
         let submitted: Submitted = attempt.map(|events| stream::iter(events).boxed());
         std::future::ready(submitted).boxed()
@@ -74,6 +91,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         context_tokens_max: 100,
         cache_tokens: 100,
         vocabulary_size: 100,
+        on_demand: false,
         owner: node,
         generation: 1,
         sharding: None,
@@ -145,12 +163,13 @@ async fn play(
     let script = Arc::new(Script {
         attempts: Mutex::new(attempts.into()),
         submitted: Mutex::new(Vec::new()),
+        instances: Mutex::default(),
         view: watch::Sender::new(ready),
         reopened: None,
     });
     let events = all(Generation::new(
         script.clone(),
-        INSTANCE,
+        ASKED,
         request,
         PATIENCE,
         unlimited(),
@@ -240,13 +259,14 @@ async fn a_model_that_does_not_come_back_is_given_up() {
     let script = Arc::new(Script {
         attempts: Mutex::default(),
         submitted: Mutex::default(),
+        instances: Mutex::default(),
         view: watch::Sender::new(mending),
         reopened: None,
     });
     let start = Instant::now();
     let events = all(Generation::new(
         script,
-        INSTANCE,
+        ASKED,
         request(),
         PATIENCE,
         unlimited(),
@@ -267,12 +287,13 @@ async fn a_model_whose_nodes_are_all_gone_is_opened_again() {
     let script = Arc::new(Script {
         attempts: Mutex::new([Ok(vec![token(1), STOP])].into()),
         submitted: Mutex::default(),
+        instances: Mutex::default(),
         view: watch::Sender::new(view(vec![gone, fresh])),
         reopened: Some(other),
     });
     let events = all(Generation::new(
         script,
-        INSTANCE,
+        ASKED,
         request(),
         PATIENCE,
         unlimited(),
@@ -286,12 +307,13 @@ async fn a_closed_model_ends_its_answers() {
     let script = Arc::new(Script {
         attempts: Mutex::default(),
         submitted: Mutex::default(),
+        instances: Mutex::default(),
         view: watch::Sender::new(view(Vec::new())),
         reopened: None,
     });
     let events = all(Generation::new(
         script,
-        INSTANCE,
+        ASKED,
         request(),
         PATIENCE,
         unlimited(),
@@ -322,7 +344,16 @@ async fn a_request_ends_in_time_and_frees_its_slot() {
             watch::Sender::new(view(ready)).subscribe()
         }
 
-        fn submit(&self, _route: Route, _request: TokenRequest) -> BoxFuture<'_, Submitted> {
+        fn under_way(&self, _instance: InstanceId) -> u32 {
+            0
+        }
+
+        fn submit(
+            &self,
+            _route: Route,
+            _keep_alive: Option<KeepAlive>,
+            _request: TokenRequest,
+        ) -> BoxFuture<'_, Submitted> {
             let tokens = stream::unfold((), |()| async {
                 sleep(Duration::from_secs(1)).await;
                 Some((token(1), ()))
@@ -340,7 +371,7 @@ async fn a_request_ends_in_time_and_frees_its_slot() {
     };
     let limit = Limit::of(Duration::from_millis(4500));
     let began = Instant::now();
-    let mut generation = Generation::new(Arc::new(Endless), INSTANCE, endless, PATIENCE, limit);
+    let mut generation = Generation::new(Arc::new(Endless), ASKED, endless, PATIENCE, limit);
     for _ in 0..4 {
         assert_eq!(generation.next().await, token(1));
     }

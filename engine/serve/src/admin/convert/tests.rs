@@ -10,7 +10,7 @@ use expect_test::{Expect, expect, expect_file};
 use ts_rs::{Config, TS};
 
 use super::super::model;
-use super::parse_wish;
+use super::{parse_opening, parse_wish};
 use crate::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
@@ -58,7 +58,11 @@ fn instance() -> InstanceView {
             answering: 2,
             waiting: 1,
             tokens_per_1000_s: 31_250,
+            idle_since_ms: None,
+            expires_ms: None,
         }),
+        on_demand: true,
+        expires_unix_ms: Some(1_700_000_000_000),
     }
 }
 
@@ -154,7 +158,9 @@ fn a_state_in_json() {
                 "answering": 2,
                 "waiting": 1,
                 "tokens_per_s": 31.25
-              }
+              },
+              "on_demand": true,
+              "expires_unix_ms": 1700000000000
             }
           ]
         }"#]]
@@ -206,7 +212,7 @@ fn wishes() {
     check(
         r#"{"model": "m", "nodes": 2}"#,
         &expect![
-            "nodes | nodes: unknown field `nodes`, expected one of `model`, `sharding`, `node_count`, `node_ids`"
+            "nodes | nodes: unknown field `nodes`, expected one of `model`, `sharding`, `node_count`, `node_ids`, `replicas`"
         ],
     );
     check(
@@ -273,4 +279,21 @@ fn the_dashboard_knows_the_same_types() {
         writeln!(text, "\nexport {declared}").unwrap();
     }
     expect_file!["../../../../../ui/src/generated/admin.ts"].assert_eq(&text);
+}
+
+#[test]
+fn replicas_are_counted() {
+    let parse = |body: &str| parse_opening(body.as_bytes());
+    let counted = |body: &str| parse(body).map(|(_, replicas)| replicas);
+    assert_eq!(counted(r#"{"model": "m"}"#), Ok(1));
+    assert_eq!(counted(r#"{"model": "m", "replicas": 3}"#), Ok(3));
+    let id = "ab".repeat(32);
+    for refused in [
+        r#"{"model": "m", "replicas": 0}"#.to_owned(),
+        r#"{"model": "m", "replicas": 65}"#.to_owned(),
+        format!(r#"{{"model": "m", "replicas": 2, "node_ids": ["{id}"]}}"#),
+    ] {
+        let failure = parse(&refused).unwrap_err();
+        assert_eq!(failure.param.as_deref(), Some("replicas"), "{refused}");
+    }
 }
