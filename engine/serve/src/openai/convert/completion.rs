@@ -38,7 +38,7 @@ pub(super) fn requests(
         return Err(invalid("echo cannot be used together with suffix", "echo"));
     }
     let mut requests = Vec::new();
-    for prompt in prompts(fields.prompt, suffix)? {
+    for prompt in prompts(fields.prompt, suffix.as_deref())? {
         let request = GenerateRequest {
             id: fresh.request_id(),
             model: shared.model.clone(),
@@ -96,11 +96,11 @@ fn logprobs(wanted: Option<Count>) -> Result<Option<u32>, Failure> {
     }
 }
 
-fn prompts(prompts: Option<Prompts>, suffix: Option<String>) -> Result<Vec<Prompt>, Failure> {
-    let text = |text| match &suffix {
+fn prompts(prompts: Option<Prompts>, suffix: Option<&str>) -> Result<Vec<Prompt>, Failure> {
+    let text = |text| match suffix {
         Some(suffix) => Prompt::Infill {
             prefix: text,
-            suffix: suffix.clone(),
+            suffix: suffix.to_owned(),
         },
         None => Prompt::Text(text),
     };

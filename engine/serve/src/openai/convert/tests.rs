@@ -580,7 +580,7 @@ fn what_would_have_to_be_ignored_is_refused() {
         let failure = parse_chat(body.as_bytes(), Fresh::new(1)).unwrap_err();
         said.push(failure.to_string());
     }
-    expect![[r#"
+    expect![[r"
         functions[0].name is required
         tool_choice names x, and tools has no such one
         tools of the type local_shell are not supported (hint: leave out tools[0].type)
@@ -597,7 +597,7 @@ fn what_would_have_to_be_ignored_is_refused() {
         images are not supported (hint: leave out messages[0].content[0])
         audio is not supported (hint: leave out messages[0].content[0])
         files are not supported (hint: leave out messages[0].content[0])
-        content other than text is not supported (hint: leave out messages[0].content[0])"#]]
+        content other than text is not supported (hint: leave out messages[0].content[0])"]]
     .assert_eq(&said.join("\n"));
 }
 

@@ -194,10 +194,10 @@ pub(super) fn choice(
 ) -> Result<ToolChoice, Failure> {
     let choice = match (choice, old) {
         (None, None) => return Ok(ToolChoice::Auto),
-        (Some(ToolChoiceIn::Word(word)), _) => choice_word(&word)?,
         (Some(ToolChoiceIn::Named(named)), _) => named_choice(named, offered)?,
-        // Without functions the model chooses among none.
-        (None, Some(FunctionChoice::Word(word))) => choice_word(&word)?,
+        (Some(ToolChoiceIn::Word(word)), _) | (None, Some(FunctionChoice::Word(word))) => {
+            choice_word(&word)?
+        }
         (None, Some(FunctionChoice::Named(named))) => {
             let name = named.name.ok_or_else(|| missing("function_call.name"))?;
             ToolChoice::Named(name)
@@ -206,17 +206,17 @@ pub(super) fn choice(
     offered.choose(choice)
 }
 
-fn named_choice(named: NamedChoice, offered: &mut Offered) -> Result<ToolChoice, Failure> {
-    if named.kind.as_deref() == Some("allowed_tools") {
-        let at = "tool_choice.allowed_tools";
-        let Object(allowed) = named.allowed_tools.ok_or_else(|| missing(at))?;
-        let tools = allowed.tools.unwrap_or_default().into_iter().enumerate();
-        let names =
-            tools.map(|(index, Object(tool))| name_in(tool, &format!("{at}.tools[{index}]")));
-        let names = names.collect::<Result<Vec<_>, _>>()?;
-        return allow(&names, allowed.mode.as_deref(), at, offered);
+fn named_choice(choice: NamedChoice, offered: &mut Offered) -> Result<ToolChoice, Failure> {
+    if choice.kind.as_deref() != Some("allowed_tools") {
+        return name_in(choice, "tool_choice").map(ToolChoice::Named);
     }
-    name_in(named, "tool_choice").map(ToolChoice::Named)
+    let at = "tool_choice.allowed_tools";
+    let Object(allowed) = choice.allowed_tools.ok_or_else(|| missing(at))?;
+    let mut names = Vec::new();
+    for (index, Object(tool)) in allowed.tools.into_iter().flatten().enumerate() {
+        names.push(name_in(tool, &format!("{at}.tools[{index}]"))?);
+    }
+    allow(&names, allowed.mode.as_deref(), at, offered)
 }
 
 /// Leaves only the tools of these names; `mode` says whether one of them must be called.

@@ -5,18 +5,23 @@ use std::collections::BTreeMap;
 use base::{AskedSampling, Conversation, Failure, GenerateRequest, Grammar, Message, Prompt, Role};
 use serde_json::Value;
 
-use super::model::{Fields, FormatIn};
+use super::model::{Fields, FormatIn, ReasoningIn};
 use super::record::Telling;
 use super::{input, repeat, tools};
 use crate::json::Object;
 use crate::openai::Fresh;
 use crate::openai::convert::{self, TOP_LOGPROBS_MAX, invalid, missing, unsupported};
+use crate::openai::custom::CallForms;
 use crate::openai::model::Count;
 
 /// Entries of `metadata`, as `OpenAI` has it.
 const METADATA_MAX: usize = 16;
 
 /// A request as it was understood, without what was said before it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a request has as many switches"
+)]
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) request: GenerateRequest,
@@ -65,22 +70,8 @@ pub(super) fn parse(
     let sampling = sampling(&fields, &mut fresh)?;
     let mut offered = tools::offered(fields.tools)?;
     let tool_choice = tools::choice(fields.tool_choice, &mut offered)?;
-    let (effort, summary) = fields.reasoning.map_or((None, None), |Object(reasoning)| {
-        (reasoning.effort, reasoning.summary)
-    });
-    let includes = |name: &str| {
-        fields
-            .include
-            .iter()
-            .flatten()
-            .any(|included| included == name)
-    };
-    let telling = Telling {
-        forms: offered.forms,
-        summary: summary.is_some(),
-        encrypted: includes("reasoning.encrypted_content"),
-        logprobs: includes("message.output_text.logprobs"),
-    };
+    let Object(reasoning) = fields.reasoning.unwrap_or_default();
+    let telling = telling(offered.forms, fields.include.as_deref(), &reasoning);
     let format = fields.text.and_then(|Object(text)| text.format);
     let input = fields.input.ok_or_else(|| missing("input"))?;
     let turns = input::messages(input, kept)?;
@@ -97,7 +88,7 @@ pub(super) fn parse(
         tools: offered.tools,
         tool_choice,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-        effort: convert::effort(effort.as_deref(), "reasoning.effort")?,
+        effort: convert::effort(reasoning.effort.as_deref(), "reasoning.effort")?,
     };
     Ok(Asked {
         repeated: repeat::fields(&again, &model, max_tokens, store, background),
@@ -126,6 +117,17 @@ pub(super) fn parse(
         truncates: truncates(fields.truncation.as_deref())?,
         telling,
     })
+}
+
+fn telling(forms: CallForms, include: Option<&[String]>, reasoning: &ReasoningIn) -> Telling {
+    let include = include.unwrap_or_default();
+    let includes = |name: &str| include.iter().any(|included| included == name);
+    Telling {
+        forms,
+        summary: reasoning.summary.is_some(),
+        encrypted: includes("reasoning.encrypted_content"),
+        logprobs: includes("message.output_text.logprobs"),
+    }
 }
 
 fn max_tokens(asked: Option<Count>) -> Result<Option<u32>, Failure> {

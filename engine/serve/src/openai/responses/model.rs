@@ -97,7 +97,7 @@ pub(super) struct ToolNamed {
 }
 
 /// How much the model thinks.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct ReasoningIn {
     pub(super) effort: Option<String>,
     pub(super) summary: Option<String>,

@@ -118,7 +118,7 @@ fn tools_that_make_no_sense_are_refused_with_their_place() {
         let param = failure.param.as_deref().unwrap_or("-");
         said.push(format!("{param} | {failure}"));
     }
-    expect![[r#"
+    expect![[r"
         tools[0].type | tools[0].type is required
         tools[0].function | tools[0].function is required
         tools[0].function.name | tools[0].function.name must be 1 to 128 letters, digits, underscores, dashes and dots
@@ -139,7 +139,7 @@ fn tools_that_make_no_sense_are_refused_with_their_place() {
         logit_bias.x | logit_bias.x: its name must be a token id
         logit_bias.7 | logit_bias.7 must be from -100 to 100
         frequency_penalty | frequency_penalty must be from -2 to 2
-        repetition_penalty | repetition_penalty must be more than 0 and at most 10"#]].assert_eq(&said.join("\n"));
+        repetition_penalty | repetition_penalty must be more than 0 and at most 10"]].assert_eq(&said.join("\n"));
 }
 
 #[test]
