@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::node_js::node;
-use tests::nodes::{Node, NodeOptions};
+use tests::nodes::Node;
 use tests::scripted;
 
 /// A node whose model answers as it is told.
@@ -23,15 +23,7 @@ struct Scripted {
 impl Scripted {
     fn start(answers: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let model = folder.path().join("scripted");
-        scripted::model(&model, answers)?;
-        let node = Node::start(&NodeOptions {
-            model: Some(model.to_string_lossy().into_owned()),
-            ..NodeOptions::default()
-        })?;
-        let (_, state) = node.api().get("/admin/state")?;
-        let name = state["instances"][0]["model"].as_str();
-        let model = name.context("no instance")?.to_owned();
+        let (node, model) = scripted::node(&folder.path().join("scripted"), answers)?;
         for place in ["home", "work"] {
             fs::create_dir(folder.path().join(place))?;
         }

@@ -4,6 +4,9 @@
 //! It is a Llama whose attention and MLP add nothing, so that the last token alone decides the next. Each answer is cut
 //! into tokens of its own, each of which has one successor; the chat template ends a prompt with the token of the turn that
 //! is next, which leads to that turn's answer.
+//!
+//! Where a grammar lets it say nothing of that, it does as little as it can: it ends objects, lists, strings and numbers as soon
+//! as they may end, so that whatever it is made to write comes to an end.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +14,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+
+use crate::nodes::{Node, NodeOptions};
 
 /// Width of the residual stream. Random signs of this many are so far from each other that a logit of 128 is next to ones
 /// below 60: decided at any temperature.
@@ -24,6 +29,27 @@ const CONTEXT_TOKENS: u32 = 131_072;
 const TURN_CHARACTERS: usize = 200;
 /// `<|end|>` of Sprout's vocabulary.
 const END: usize = 0;
+/// What it says where it may not say its answer, the dearest first. Its strings say yes, and its numbers are 3.
+const LIKED: [&str; 5] = ["yes\"", "}", "]", "3", "\""];
+/// Logit of the dearest of them: below what is scripted, above everything else.
+const LIKING: f32 = 84.0;
+/// From one to the next.
+const LIKING_STEP: f32 = 6.0;
+/// All tokens have the same in it.
+const CONSTANT: usize = 0;
+
+/// A node with such a model, made in `folder`, and the model's name in requests.
+pub fn node(folder: &Path, answers: &[&str]) -> Result<(Node, String)> {
+    model(folder, answers)?;
+    let node = Node::start(&NodeOptions {
+        model: Some(folder.to_string_lossy().into_owned()),
+        ..NodeOptions::default()
+    })?;
+    let (_, state) = node.api().get("/admin/state")?;
+    let name = state["instances"][0]["model"].as_str();
+    let name = name.context("no instance")?.to_owned();
+    Ok((node, name))
+}
 
 /// Makes the model in `folder`. Its answer in turn `n` of a conversation is `answers[n]`, and the last one in every later turn. Calls
 /// are written as Hermes models write them, thoughts between `<think>` and `</think>`.
@@ -42,6 +68,7 @@ pub fn model(folder: &Path, answers: &[&str]) -> Result<()> {
         }
         successors.push((last, END));
     }
+    let liked = LIKED.map(|text| vocabulary.token(text));
     let size = vocabulary.size;
     let thinks = answers.iter().any(|answer| answer.contains("<think>"));
     fs::create_dir_all(folder)?;
@@ -53,7 +80,10 @@ pub fn model(folder: &Path, answers: &[&str]) -> Result<()> {
         "tokenizer_config.json",
         &json!({"eos_token": "<|end|>", "chat_template": template}),
     )?;
-    fs::write(folder.join("model.safetensors"), weights(size, &successors))?;
+    fs::write(
+        folder.join("model.safetensors"),
+        weights(size, &successors, &liked),
+    )?;
     Ok(())
 }
 
@@ -100,6 +130,12 @@ impl Vocabulary {
         })
     }
 
+    /// The token of a text, which may be a new one.
+    fn token(&mut self, text: &str) -> usize {
+        let known = self.tokenizer["model"]["vocab"][text].as_u64();
+        known.map_or_else(|| self.add(text, false), |id| id as usize)
+    }
+
     fn add(&mut self, text: &str, special: bool) -> usize {
         let id = self.size;
         let token = json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false,
@@ -142,13 +178,18 @@ fn config(vocabulary: usize) -> Value {
 }
 
 /// The weights as safetensors.
-fn weights(vocabulary: usize, successors: &[(usize, usize)]) -> Vec<u8> {
-    let embeddings = signs(vocabulary * HIDDEN);
+fn weights(vocabulary: usize, successors: &[(usize, usize)], liked: &[usize]) -> Vec<u8> {
+    let mut embeddings = signs(vocabulary * HIDDEN);
+    let constant = embeddings.iter_mut().skip(CONSTANT).step_by(HIDDEN);
+    constant.for_each(|value| *value = 1.0);
     let mut head = vec![0.0; vocabulary * HIDDEN];
     for &(from, to) in successors {
         let from = &embeddings[from * HIDDEN..][..HIDDEN];
         let row = head[to * HIDDEN..][..HIDDEN].iter_mut();
         row.zip(from).for_each(|(sum, value)| *sum += value);
+    }
+    for (&token, place) in liked.iter().zip(0_u8..) {
+        head[token * HIDDEN + CONSTANT] += LIKING - LIKING_STEP * f32::from(place);
     }
     let mut file = Safetensors::default();
     file.add(
