@@ -48,7 +48,7 @@ fn the_official_openai_sdk_for_javascript_keeps_responses() -> Result<()> {
     replay("openai_responses.mjs", "/v1")
 }
 
-/// LangChain's tests of chat models want short strings, which Sprout does not write against its will.
+/// They want short strings, which Sprout does not write against its will.
 #[test]
 fn langchains_standard_tests_pass_for_chat_openai() -> Result<()> {
     let folder = tempfile::tempdir()?;
