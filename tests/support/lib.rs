@@ -11,4 +11,5 @@ pub mod losses;
 pub mod namespaces;
 pub mod node_js;
 pub mod nodes;
+pub mod scripted;
 pub mod webdriver;

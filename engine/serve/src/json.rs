@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 const SAID_CHARS_MAX: usize = 240;
 
 /// A struct that is written as a JSON object. Without it serde takes a list of the fields' values for one as well.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -8,7 +8,9 @@ mod client;
 mod door;
 mod gateway;
 mod ollama;
+mod openai_calls;
 mod responses;
+mod responses_told;
 mod user_data;
 
 use std::sync::Arc;

@@ -21,7 +21,9 @@ fn with(fields: &str) -> Result<GenerateRequest, Failure> {
 fn talk(request: GenerateRequest) -> base::Conversation {
     match request.prompt {
         Prompt::Chat(conversation) => conversation,
-        Prompt::Templated { .. } | Prompt::Text(_) | Prompt::Tokens(_) => panic!("no conversation"),
+        Prompt::Templated { .. } | Prompt::Text(_) | Prompt::Tokens(_) | Prompt::Infill { .. } => {
+            panic!("no conversation")
+        }
     }
 }
 
