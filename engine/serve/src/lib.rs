@@ -27,5 +27,5 @@ pub mod view;
 
 pub use gateway::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
 pub use in_process::InProcess;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, SecondsCounter};
 pub use server::{BindError, ServeConfig, Server};
