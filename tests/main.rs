@@ -14,6 +14,7 @@ mod parity;
 mod picture;
 mod recovery;
 mod sharded;
+mod structured;
 mod switches;
 mod tray;
 mod uninstall;
