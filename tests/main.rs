@@ -12,6 +12,7 @@ mod malformed;
 mod pairing;
 mod parity;
 mod picture;
+mod programs;
 mod recovery;
 mod sharded;
 mod structured;

@@ -42,6 +42,7 @@ pub fn for_tests() -> Result<()> {
     app::for_tests()?;
     python::install()?;
     browser::install()?;
+    node_packages::install("programs", "the programs that the tests run")?;
     node_packages::install("clients", "the clients that the tests talk through")?;
     packaging::install()?;
     if !command::exists("cargo-nextest") {

@@ -53,6 +53,32 @@ const format = { type: "json_schema", name: "person", strict: true, schema };
 const structured = await client.responses.create({ ...greedy, input: question, text: { format }, max_output_tokens: 60 });
 assert.deepEqual(Object.keys(JSON.parse(structured.output_text)), ["name"]);
 
+// Calls: of a function, and of a tool that takes text.
+const parameters = { type: "object", properties: { city: { type: "string", enum: ["Paris", "Rome"] } }, required: ["city"], additionalProperties: false };
+const weather = { type: "function", name: "get_weather", parameters, strict: true };
+const enter = { type: "custom", name: "enter", format: { type: "grammar", syntax: "regex", definition: "[a-z]{3,6}[0-9]{2}" } };
+const calling = { ...greedy, input: "How warm is it in Paris?", tools: [weather, enter, { type: "web_search" }], parallel_tool_calls: false };
+const called = await client.responses.create({ ...calling, tool_choice: { type: "function", name: "get_weather" } });
+const [call] = called.output;
+assert(["Paris", "Rome"].includes(JSON.parse(call.arguments).city));
+const output = { type: "function_call_output", call_id: call.call_id, output: "21 degrees" };
+await client.responses.create({ ...calling, previous_response_id: called.id, input: [output], tool_choice: "none", max_output_tokens: 10 });
+const only = { type: "allowed_tools", mode: "required", tools: [{ type: "custom", name: "enter" }] };
+const entered = await client.responses.stream({ ...calling, tool_choice: only }).finalResponse();
+assert.equal(entered.output[0].type, "custom_tool_call");
+assert.match(entered.output[0].input, /^[a-z]{3,6}[0-9]{2}$/);
+
+// Counted, with the tokens' log-probabilities, and by the id of an item.
+const counted = await client.responses.inputTokens.count({ model: "sprout", input: question });
+assert.equal(counted.input_tokens, response.usage.input_tokens);
+const scored = await client.responses.create({
+  ...greedy, input: question, max_output_tokens: 4, include: ["message.output_text.logprobs"], top_logprobs: 2,
+});
+assert.deepEqual(scored.output[0].content[0].logprobs.map((token) => token.top_logprobs.length), [2, 2, 2, 2]);
+const reference = { type: "item_reference", id: response.output[0].id };
+const referred = await client.responses.create({ ...greedy, input: [{ role: "user", content: question }, reference, { role: "user", content: "What is a shard?" }] });
+assert.equal(referred.output_text, next.output_text);
+
 // In the background: asked about until it is done, its events told again from where one was.
 const started = await client.responses.create({ ...greedy, input: question, background: true, stream: true });
 let id, seen;

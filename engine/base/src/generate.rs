@@ -53,6 +53,13 @@ pub enum Prompt {
     Text(String),
     /// Token ids, taken as they are.
     Tokens(Vec<TokenId>),
+    /// What belongs between two texts; only for models that were taught to fill it in.
+    Infill {
+        /// What stands before it.
+        prefix: String,
+        /// What stands after it.
+        suffix: String,
+    },
 }
 
 /// How the next token is chosen. Temperature first, then top-k, top-p and min-p cut the distribution.

@@ -152,6 +152,11 @@ impl Noted {
         self.error("the client hung up");
     }
 
+    /// What failed is tried again in another way.
+    pub(crate) fn forgiven(&self) {
+        self.change(|call| call.error = None);
+    }
+
     fn error(&self, why: &str) {
         // The first reason is the reason.
         self.change(|call| {

@@ -3,13 +3,15 @@
 //! `convert` makes requests, `stream` makes answers; both are pure. What is not supported is refused, never ignored.
 
 mod convert;
+mod custom;
 mod error;
 mod model;
 mod responses;
 mod routes;
 mod stream;
 
-pub use convert::{Asked, Fresh, parse_chat, parse_completion};
+pub use convert::{Asked, Best, Fresh, parse_chat, parse_completion};
+pub use custom::CallForms;
 pub(crate) use error::error_response;
 pub(crate) use model::{Count, Number};
 pub(crate) use responses::Responses;

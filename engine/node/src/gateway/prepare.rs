@@ -5,7 +5,7 @@ use base::{
 };
 use text::answer::AnswerParser;
 use text::grammar::{self, GrammarError};
-use text::{Framing, RenderError, TextStart, TextStream, Tokenizer};
+use text::{Framing, InfillFormat, RenderError, TextStart, TextStream, Tokenizer, TokenizerError};
 
 use super::answer::{Teller, Wanted};
 use super::model_text::{Chat, ModelText};
@@ -43,6 +43,7 @@ pub(crate) fn prepare(
     }
     let max_tokens = answer_tokens(prompt.len(), ask.max_tokens, limits)?;
     let mut stop_tokens = ask.stop_tokens;
+    stop_tokens.extend(opening.ends);
     if !ask.ignore_eos {
         stop_tokens.extend(text.tokenizer.stop_tokens());
     }
@@ -87,6 +88,8 @@ struct Opening {
     /// What tells what is said from the rest, in a conversation.
     parser: Option<AnswerParser>,
     grammar: Option<Grammar>,
+    /// Tokens that end the answer, besides the model's own.
+    ends: Vec<TokenId>,
 }
 
 fn opening(
@@ -101,6 +104,7 @@ fn opening(
         marks: Vec::new(),
         parser: None,
         grammar,
+        ends: Vec::new(),
     };
     let opening = match prompt {
         Prompt::Chat(conversation) => {
@@ -108,6 +112,14 @@ fn opening(
         }
         Prompt::Text(words) => continuation(encode(words, Framing::Whole, text)?, grammar),
         Prompt::Tokens(tokens) => continuation(tokens.clone(), grammar),
+        Prompt::Infill { prefix, suffix } => {
+            let format = InfillFormat::of(&text.tokenizer).ok_or_else(no_infill)?;
+            let tokens = format.prompt(&text.tokenizer, prefix, suffix);
+            Opening {
+                ends: format.ends().to_vec(),
+                ..continuation(tokens.map_err(|error| not_encoded(&error))?, grammar)
+            }
+        }
     };
     if opening.tokens.is_empty() {
         let failure = Failure::new(ErrorCode::InvalidRequest, "the prompt has no tokens");
@@ -132,18 +144,24 @@ fn of_conversation(
         marks: format.marks(&text.tokenizer),
         parser: Some(format.parser(conversation, &rendered)),
         grammar: format.grammar(conversation, asked, &rendered)?,
+        ends: Vec::new(),
     })
 }
 
 fn encode(words: &str, framing: Framing, text: &ModelText) -> Result<Vec<TokenId>, Failure> {
     let tokens = text.tokenizer.encode(words, framing);
-    tokens.map_err(|error| words::failure(ErrorCode::InvalidRequest, &error.to_string()))
+    tokens.map_err(|error| not_encoded(&error))
+}
+
+fn not_encoded(error: &TokenizerError) -> Failure {
+    words::failure(ErrorCode::InvalidRequest, &error.to_string())
 }
 
 /// The prompt as text: what the client wrote, where it wrote text.
 fn echo_of(prompt: &Prompt, tokens: &[TokenId], text: &ModelText) -> String {
     match prompt {
         Prompt::Text(words) => words.clone(),
+        Prompt::Infill { prefix, .. } => prefix.clone(),
         Prompt::Chat(_) | Prompt::Tokens(_) => text.tokenizer.decode(tokens),
     }
 }
@@ -226,6 +244,13 @@ fn no_template() -> Failure {
     )
     .hint("use /v1/completions")
     .param("messages")
+}
+
+fn no_infill() -> Failure {
+    let message = "this model was not taught to fill in what belongs before a suffix";
+    Failure::new(ErrorCode::InvalidRequest, message)
+        .hint("leave out suffix, or use a model for code that has the marks for it")
+        .param("suffix")
 }
 
 fn not_rendered(error: &RenderError) -> Failure {

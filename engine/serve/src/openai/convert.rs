@@ -9,13 +9,14 @@ mod tools;
 
 use base::{Failure, GenerateRequest, RequestId};
 
-use super::model::SharedFields;
+use super::custom::CallForms;
+use super::model::{CompletionFields, SharedFields};
 
-pub(super) use chat::effort;
+pub(super) use chat::{effort, with_one_system};
 pub(super) use format::format;
 pub(super) use refuse::{invalid, missing, unsupported};
-pub(super) use sampling::{model, temperature, top_p};
-pub(super) use tools::{arguments_of, check_choice, check_tools, choice_word, tool};
+pub(super) use sampling::{TOP_LOGPROBS_MAX, model, penalty, temperature, top_p};
+pub(super) use tools::{Offered, allow, arguments_of, choice_word, custom_tool, tool};
 
 /// A request as it was understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,19 @@ pub struct Asked {
     pub stream: bool,
     /// Whether a streamed answer ends with what it took.
     pub include_usage: bool,
+    /// How calls are written.
+    pub forms: CallForms,
+    /// Which of the answers to each prompt are given, if not all are.
+    pub best: Option<Best>,
+}
+
+/// The likeliest answers to each prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Best {
+    /// How many of them are given.
+    pub given: usize,
+    /// Whether with the log-probabilities by which they were chosen.
+    pub scored: bool,
 }
 
 /// Random numbers for what a request leaves open: its ids and its seed. Derived from one number that is random, so
@@ -60,17 +74,23 @@ pub fn parse_chat(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
     let shared: SharedFields = crate::json::parse(body)?;
     let fields = crate::json::parse(body)?;
     let streaming = streaming(&shared)?;
-    let requests = chat::requests(shared, fields, &mut fresh)?;
-    Ok(streaming.asked(requests.len(), requests))
+    let (forms, requests) = chat::requests(shared, fields, &mut fresh)?;
+    Ok(Asked {
+        forms,
+        ..streaming.asked(requests.len(), requests)
+    })
 }
 
 /// Understands the body of `POST /v1/completions`.
 pub fn parse_completion(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
     let shared: SharedFields = crate::json::parse(body)?;
-    let fields = crate::json::parse(body)?;
+    let fields: CompletionFields = crate::json::parse(body)?;
     let streaming = streaming(&shared)?;
-    let (answers, requests) = completion::requests(shared, fields, &mut fresh)?;
-    Ok(streaming.asked(answers, requests))
+    let wanted = completion::requests(shared, fields, &mut fresh)?;
+    Ok(Asked {
+        best: wanted.best,
+        ..streaming.asked(wanted.answers, wanted.requests)
+    })
 }
 
 struct Streaming {
@@ -85,6 +105,8 @@ impl Streaming {
             answers,
             stream: self.stream,
             include_usage: self.include_usage,
+            forms: CallForms::default(),
+            best: None,
         }
     }
 }

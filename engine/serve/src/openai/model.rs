@@ -9,9 +9,10 @@ mod scalar;
 mod tool;
 
 pub(super) use answer::{
-    ChatAnswer, ChatChoice, ChatChunk, ChatChunkChoice, ChatDelta, ChatLogprobs, ChatMessageOut,
-    CompletionAnswer, CompletionChoice, CompletionLogprobs, FunctionOut, Head, ModelList,
-    ModelObject, TokenLogprobOut, ToolCallDelta, ToolCallOut, TopTokens, UsageOut, UsageSlot,
+    Called, ChatAnswer, ChatChoice, ChatChunk, ChatChunkChoice, ChatDelta, ChatLogprobs,
+    ChatMessageOut, CompletionAnswer, CompletionChoice, CompletionLogprobs, CustomOut, FunctionOut,
+    Head, ModelList, ModelObject, TokenLogprobOut, ToolCallDelta, ToolCallOut, TopTokens, UsageOut,
+    UsageSlot,
 };
 pub(super) use request::{
     ChatFields, CompletionFields, Content, MessageIn, Part, SharedFields, StructuredOutputs,
@@ -19,5 +20,6 @@ pub(super) use request::{
 pub(crate) use scalar::{Count, Number};
 pub(super) use scalar::{Prompts, Seed, Shallow, Strings};
 pub(super) use tool::{
-    CalledFunction, FunctionIn, ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn,
+    CalledFunction, CustomIn, FunctionChoice, FunctionIn, NamedChoice, ResponseFormat, ToolCallIn,
+    ToolChoiceIn, ToolIn, word_or_object,
 };

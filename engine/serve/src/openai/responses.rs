@@ -7,8 +7,10 @@ mod input;
 mod kept;
 mod model;
 mod record;
+mod repeat;
 mod routes;
 mod run;
+mod tools;
 
 pub(crate) use kept::Responses;
 pub(super) use routes::routes;

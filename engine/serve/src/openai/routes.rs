@@ -85,6 +85,7 @@ async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response,
         answers: asked.requests.len(),
         logprobs: asked.requests.iter().any(|one| one.logprobs.is_some()),
         include_usage: asked.include_usage,
+        forms: asked.forms,
     };
     let head = head(&app, "chatcmpl", &asked.requests);
     let events = events(&app, asked.requests, noted);
@@ -102,6 +103,7 @@ async fn completion(State(app): State<Arc<App>>, request: Request) -> Result<Res
         choices: asked.requests.len(),
         answers: asked.answers,
         logprobs: asked.requests.first().and_then(|request| request.logprobs),
+        best: asked.best,
         include_usage: asked.include_usage,
     };
     let head = head(&app, "cmpl", &asked.requests);

@@ -1,5 +1,6 @@
 //! From the events of generations to `OpenAI`'s answers, whole and in chunks. Pure.
 
+mod call;
 mod chat;
 mod completion;
 mod frames;
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub(super) use chat::{ChatExtras, ChatStream, ChatWhole};
 pub(super) use completion::{CompletionStream, CompletionWhole, Extras};
 pub(super) use frames::Frames;
+pub(super) use token::chat_logprobs;
 
 use super::model::Head;
 

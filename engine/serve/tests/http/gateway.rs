@@ -113,7 +113,13 @@ impl TestGateway {
                 let message = "the prompt has 9 tokens and more are asked for than fit";
                 return Err(Failure::new(ErrorCode::ContextTooLong, message));
             }
-            "sprout" | "acme/big-model" | "broken" | "endless" | "scripted" | "short" => {}
+            // Has room for three turns.
+            "narrow" if matches!(&request.prompt, Prompt::Chat(talk) if talk.messages.len() > 3) => {
+                let message = "the prompt has 99 tokens, and there is room for 9";
+                return Err(Failure::new(ErrorCode::ContextTooLong, message));
+            }
+            "narrow" | "sprout" | "acme/big-model" | "broken" | "endless" | "scripted"
+            | "short" => {}
             "busy" => return Err(Failure::new(ErrorCode::Overloaded, "the queue is full")),
             _ => {
                 let message = format!("there is no model {model}");
@@ -161,6 +167,7 @@ fn told(request: &GenerateRequest) -> Vec<GenerateEvent> {
             .last()
             .map_or(String::new(), |last| last.content.clone()),
         Prompt::Text(text) => text.clone(),
+        Prompt::Infill { prefix, suffix } => format!("{prefix}_{suffix}"),
         Prompt::Tokens(tokens) => tokens
             .iter()
             .fold(String::new(), |text, token| format!("{text}t{token} ")),

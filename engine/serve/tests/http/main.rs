@@ -7,7 +7,9 @@ mod anthropic;
 mod client;
 mod door;
 mod gateway;
+mod openai_calls;
 mod responses;
+mod responses_told;
 mod user_data;
 
 use std::sync::Arc;

@@ -181,7 +181,19 @@ async fn what_makes_no_sense_is_refused_with_its_place() {
         ),
         (
             json!({"model": "sprout", "input": [{"type": "item_reference", "id": "x"}]}),
-            "input[0]",
+            "input[0].id",
+        ),
+        (
+            json!({"model": "sprout", "input": "x", "conversation": "conv_1"}),
+            "conversation",
+        ),
+        (
+            json!({"model": "sprout", "input": "x", "truncation": "some"}),
+            "truncation",
+        ),
+        (
+            json!({"model": "sprout", "input": "x", "top_logprobs": 21}),
+            "top_logprobs",
         ),
         (
             json!({"model": "sprout", "input": "x", "text": {"format": {"type": "json_schema"}}}),

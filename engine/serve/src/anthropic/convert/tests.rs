@@ -21,7 +21,7 @@ fn with(fields: &str) -> Result<GenerateRequest, Failure> {
 fn talk(request: GenerateRequest) -> base::Conversation {
     match request.prompt {
         Prompt::Chat(conversation) => conversation,
-        Prompt::Text(_) | Prompt::Tokens(_) => panic!("no conversation"),
+        Prompt::Text(_) | Prompt::Tokens(_) | Prompt::Infill { .. } => panic!("no conversation"),
     }
 }
 

@@ -7,27 +7,31 @@ use super::refuse::{self, invalid, missing, unsupported};
 use super::sampling::{self, TOP_LOGPROBS_MAX};
 use super::{format, tools};
 use crate::json::Object;
-use crate::openai::model::{ChatFields, Content, Count, MessageIn, SharedFields};
+use crate::openai::custom::CallForms;
+use crate::openai::model::{ChatFields, Content, Count, MessageIn, Part, Shallow, SharedFields};
 
 pub(super) fn requests(
     shared: SharedFields,
     fields: ChatFields,
     fresh: &mut Fresh,
-) -> Result<Vec<GenerateRequest>, Failure> {
+) -> Result<(CallForms, Vec<GenerateRequest>), Failure> {
     let shared = sampling::shared(shared, fresh)?;
     refuse::chat(&fields)?;
     let max_tokens = max_tokens(shared.max_tokens, fields.max_completion_tokens)?;
     let logprobs = logprobs(fields.logprobs.unwrap_or(false), fields.top_logprobs)?;
-    let tools = tools::tools(fields.tools)?;
+    let mut offered = tools::offered(fields.tools, fields.functions)?;
+    let tool_choice = tools::choice(fields.tool_choice, fields.function_call, &mut offered)?;
+    // The old form has a place for one call.
+    let parallel = fields.parallel_tool_calls.unwrap_or(true) && !offered.forms.functions;
     let format = format::response_format(fields.response_format)?;
     let request = GenerateRequest {
         id: fresh.request_id(),
         model: shared.model,
         prompt: Prompt::Chat(Conversation {
             messages: messages(fields.messages)?,
-            tool_choice: tools::choice(fields.tool_choice, &tools)?,
-            tools,
-            parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
+            tool_choice,
+            tools: offered.tools,
+            parallel_tool_calls: parallel,
             effort: effort(fields.reasoning_effort.as_deref(), "reasoning_effort")?,
         }),
         sampling: shared.sampling,
@@ -41,7 +45,8 @@ pub(super) fn requests(
         logit_bias: shared.logit_bias,
         keep_alive: None,
     };
-    Ok(sampling::each_answer(request, shared.answers, fresh))
+    let requests = sampling::each_answer(request, shared.answers, fresh);
+    Ok((offered.forms, requests))
 }
 
 /// How much to think; `param` is where the word stands.
@@ -100,52 +105,88 @@ fn messages(messages: Option<Vec<Object<MessageIn>>>) -> Result<Vec<Message>, Fa
         let failure = invalid("messages is empty", "messages");
         return Err(failure.hint("send at least one message, for example from the user"));
     }
-    let numbered = messages.into_iter().enumerate();
-    numbered
-        .map(|(index, Object(message))| convert(message, &format!("messages[{index}]")))
-        .collect()
+    let mut turns: Vec<Message> = Vec::with_capacity(messages.len());
+    for (index, Object(message)) in messages.into_iter().enumerate() {
+        let turn = convert(message, &turns, &format!("messages[{index}]"))?;
+        turns.push(turn);
+    }
+    Ok(with_one_system(turns))
 }
 
-fn convert(message: MessageIn, at: &str) -> Result<Message, Failure> {
+/// What the system says at the beginning as one turn: many templates have a place for one, and Codex sends several.
+pub(in crate::openai) fn with_one_system(turns: Vec<Message>) -> Vec<Message> {
+    let mut joined: Vec<Message> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        match &mut joined[..] {
+            [first] if first.role == Role::System && turn.role == Role::System => {
+                first.content = format!("{}\n\n{}", first.content, turn.content);
+            }
+            _ => joined.push(turn),
+        }
+    }
+    joined
+}
+
+/// A turn that comes after `before`.
+fn convert(message: MessageIn, before: &[Message], at: &str) -> Result<Message, Failure> {
+    let is_function = message.role.as_deref() == Some("function");
     let role = role(message.role.as_deref(), &format!("{at}.role"))?;
-    refuse::check(
-        message.function_call.as_ref(),
-        &format!("{at}.function_call"),
-        "functions were replaced by tool_calls in OpenAI's API, and the old form is",
-        refuse::is_empty,
-    )?;
     refuse::check(
         message.audio.as_ref(),
         &format!("{at}.audio"),
         "audio is",
         |_| false,
     )?;
-    let tool_calls = tools::calls(message.tool_calls, &format!("{at}.tool_calls"))?;
-    if role == Role::Tool && message.tool_call_id.is_none() {
-        return Err(missing(&format!("{at}.tool_call_id")));
+    let mut tool_calls = tools::calls(message.tool_calls, &format!("{at}.tool_calls"))?;
+    if let Some(Object(function)) = message.function_call {
+        let id = format!("call_{}", before.len());
+        let at = format!("{at}.function_call");
+        tool_calls.push(tools::called_function(function, id, &at)?);
     }
-    let at = format!("{at}.content");
-    let content = match message.content {
-        // Who only calls tools, or only thinks, says nothing.
-        None if role == Role::Assistant => String::new(),
-        None => return Err(missing(&at)),
-        Some(Content::Text(text)) => text,
-        Some(Content::Parts(parts)) => {
-            let numbered = parts.into_iter().enumerate();
-            let texts = numbered
-                .map(|(index, Object(part))| text(part.kind, part.text, &format!("{at}[{index}]")));
-            // A line each: nothing says how parts join, and glued together words would merge.
-            texts.collect::<Result<Vec<String>, Failure>>()?.join("\n")
-        }
+    let tool_call_id = match (role, message.tool_call_id) {
+        (Role::Tool, None) if is_function => Some(call_of(before, message.name.as_deref())),
+        (Role::Tool, None) => return Err(missing(&format!("{at}.tool_call_id"))),
+        (_, id) => id,
     };
+    let content = content(message.content, role, &format!("{at}.content"))?;
     Ok(Message {
         role,
         content,
-        reasoning: message.reasoning_content.unwrap_or_default(),
+        reasoning: match (message.reasoning_content, message.reasoning) {
+            (Some(text), _) | (None, Some(Shallow::Text(text))) => text,
+            (None, Some(_) | None) => String::new(),
+        },
         tool_calls,
-        tool_call_id: message.tool_call_id,
+        tool_call_id,
         name: message.name,
     })
+}
+
+/// The call of a function that its result, in the old form, names by the function alone: the latest one.
+fn call_of(before: &[Message], name: Option<&str>) -> String {
+    let calls = before
+        .iter()
+        .rev()
+        .flat_map(|turn| turn.tool_calls.iter().rev());
+    let mut named = calls.filter(|call| name.is_none_or(|name| call.name == name));
+    named
+        .next()
+        .map_or_else(String::new, |call| call.id.clone())
+}
+
+fn content(content: Option<Content>, role: Role, at: &str) -> Result<String, Failure> {
+    match content {
+        // Who only calls tools, or only thinks, says nothing.
+        None if role == Role::Assistant => Ok(String::new()),
+        None => Err(missing(at)),
+        Some(Content::Text(text)) => Ok(text),
+        Some(Content::Parts(parts)) => {
+            let numbered = parts.into_iter().enumerate();
+            let texts = numbered.map(|(index, Object(part))| text(part, &format!("{at}[{index}]")));
+            // A line each: nothing says how parts join, and glued together words would merge.
+            Ok(texts.collect::<Result<Vec<String>, Failure>>()?.join("\n"))
+        }
+    }
 }
 
 fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {
@@ -153,7 +194,7 @@ fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {
         Some("system" | "developer") => Ok(Role::System),
         Some("user") => Ok(Role::User),
         Some("assistant") => Ok(Role::Assistant),
-        Some("tool") => Ok(Role::Tool),
+        Some("tool" | "function") => Ok(Role::Tool),
         Some(_) => Err(invalid(
             format!("{at} must be system, developer, user, assistant or tool"),
             at,
@@ -162,10 +203,11 @@ fn role(name: Option<&str>, at: &str) -> Result<Role, Failure> {
     }
 }
 
-fn text(kind: Option<String>, text: Option<String>, at: &str) -> Result<String, Failure> {
-    let kind = kind.ok_or_else(|| missing(&format!("{at}.type")))?;
+fn text(part: Part, at: &str) -> Result<String, Failure> {
+    let kind = part.kind.ok_or_else(|| missing(&format!("{at}.type")))?;
     match kind.as_str() {
-        "text" | "refusal" => text.ok_or_else(|| missing(&format!("{at}.text"))),
+        "text" => part.text.ok_or_else(|| missing(&format!("{at}.text"))),
+        "refusal" => Ok(part.refusal.or(part.text).unwrap_or_default()),
         "image_url" => Err(unsupported("images are", at)),
         "input_audio" => Err(unsupported("audio is", at)),
         "file" => Err(unsupported("files are", at)),

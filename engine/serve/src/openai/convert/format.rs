@@ -24,7 +24,7 @@ pub(super) fn response_format(
     if kind == "json_schema" && named.is_none() {
         return Err(missing("response_format.json_schema"));
     }
-    let schema = named.and_then(|named| named.schema);
+    let schema = named.and_then(|named| named.schema).or(format.schema);
     self::format(
         &kind,
         schema,
@@ -42,7 +42,10 @@ pub(in crate::openai) fn format(
 ) -> Result<Option<Grammar>, Failure> {
     match kind {
         "text" => Ok(None),
-        "json_object" => Ok(Some(Grammar::JsonSchema(OBJECT.to_owned()))),
+        "json_object" => Ok(Some(match schema {
+            Some(schema) => schema_of(&schema, at)?,
+            None => Grammar::JsonSchema(OBJECT.to_owned()),
+        })),
         "json_schema" => {
             let schema = schema.ok_or_else(|| missing(schema_at))?;
             Ok(Some(schema_of(&schema, schema_at)?))

@@ -2,7 +2,7 @@
 
 use base::{ErrorCode, Failure};
 
-use crate::openai::model::{ChatFields, CompletionFields, Shallow};
+use crate::openai::model::{ChatFields, Shallow};
 
 /// A value that is wrong.
 pub(in crate::openai) fn invalid(message: impl Into<String>, param: impl Into<String>) -> Failure {
@@ -20,11 +20,6 @@ pub(in crate::openai) fn unsupported(what: &str, param: &str) -> Failure {
 }
 
 pub(super) fn chat(fields: &ChatFields) -> Result<(), Failure> {
-    let old = "functions were replaced by tools in OpenAI's API, and the old form is";
-    check(fields.functions.as_ref(), "functions", old, is_empty)?;
-    // Without functions the model chooses among none.
-    let neutral = |value: &Shallow| is_text(value, "none") || is_text(value, "auto");
-    check(fields.function_call.as_ref(), "function_call", old, neutral)?;
     check(fields.audio.as_ref(), "audio", "spoken answers are", |_| {
         false
     })?;
@@ -39,22 +34,6 @@ pub(super) fn chat(fields: &ChatFields) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn completion(fields: &CompletionFields) -> Result<(), Failure> {
-    let nothing = |value: &Shallow| is_text(value, "");
-    check(
-        fields.suffix.as_ref(),
-        "suffix",
-        "inserting text before a suffix is",
-        nothing,
-    )?;
-    check(
-        fields.best_of.as_ref(),
-        "best_of",
-        "choosing the best of several answers is",
-        is(1.0),
-    )
-}
-
 /// Refuses a value that asks for something. `null` is as good as absent.
 pub(super) fn check(
     value: Option<&Shallow>,
@@ -67,19 +46,4 @@ pub(super) fn check(
         Some(value) if neutral(value) => Ok(()),
         Some(_) => Err(unsupported(what, param)),
     }
-}
-
-fn is(neutral: f64) -> impl Fn(&Shallow) -> bool {
-    move |value| *value == Shallow::Number(neutral)
-}
-
-fn is_text(value: &Shallow, neutral: &str) -> bool {
-    matches!(value, Shallow::Text(text) if text == neutral)
-}
-
-pub(super) fn is_empty(value: &Shallow) -> bool {
-    matches!(
-        value,
-        Shallow::List { empty: true } | Shallow::Object { empty: true, .. }
-    )
 }

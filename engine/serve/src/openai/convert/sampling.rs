@@ -17,13 +17,13 @@ const STOP_BYTES_MAX: usize = 1024;
 /// A model has a handful of its own.
 const STOP_TOKENS_MAX: usize = 64;
 /// Answers to one prompt: `OpenAI` allows 128, which a machine of one's own computes for hours.
-const ANSWERS_MAX: u32 = 32;
+pub(super) const ANSWERS_MAX: u32 = 32;
 /// `OpenAI`'s bounds of a bias.
 const BIAS_MAX: f64 = 100.0;
 /// `OpenAI` allows 300.
 const BIASES_MAX: usize = 1024;
 /// Alternatives with each token, as `OpenAI`'s chat API allows.
-pub(super) const TOP_LOGPROBS_MAX: u32 = 20;
+pub(in crate::openai) const TOP_LOGPROBS_MAX: u32 = 20;
 
 /// The shared part of a request, validated.
 pub(super) struct Shared {
@@ -156,7 +156,10 @@ pub(in crate::openai) fn top_p(value: Option<Number>) -> Result<Option<f32>, Fai
     Ok(value)
 }
 
-fn penalty(value: Option<Number>, param: &str) -> Result<Option<f32>, Failure> {
+pub(in crate::openai) fn penalty(
+    value: Option<Number>,
+    param: &str,
+) -> Result<Option<f32>, Failure> {
     let value = value.map(single);
     if value.is_some_and(|value| !(-2.0..=2.0).contains(&value)) {
         return Err(invalid(format!("{param} must be from -2 to 2"), param));

@@ -150,6 +150,11 @@ fn a_chat_request_with_everything() {
                 answers: 1,
                 stream: true,
                 include_usage: true,
+                forms: CallForms {
+                    functions: false,
+                    custom: [],
+                },
+                best: None,
             }"#]],
     );
 }
@@ -236,6 +241,11 @@ fn a_completion_request_with_everything() {
                 answers: 1,
                 stream: false,
                 include_usage: false,
+                forms: CallForms {
+                    functions: false,
+                    custom: [],
+                },
+                best: None,
             }"#]],
     );
 }
@@ -533,7 +543,7 @@ fn what_would_have_to_be_ignored_is_refused() {
     for field in [
         r#""functions": [{}]"#,
         r#""function_call": {"name": "x"}"#,
-        r#""tools": [{"type": "custom", "custom": {"name": "x"}}]"#,
+        r#""tools": [{"type": "local_shell"}]"#,
         r#""response_format": {"type": "xml"}"#,
         r#""modalities": ["text", "audio"]"#,
         r#""audio": {"voice": "x"}"#,
@@ -543,15 +553,24 @@ fn what_would_have_to_be_ignored_is_refused() {
             parse_chat(format!("{{{USER}, {field}}}").as_bytes(), Fresh::new(1)).unwrap_err();
         said.push(failure.to_string());
     }
-    for field in [r#""suffix": "end""#, r#""best_of": 2"#] {
-        let failure = parse_completion(format!("{{{PROMPT}, {field}}}").as_bytes(), Fresh::new(1))
-            .unwrap_err();
+    for field in [
+        r#""suffix": "end", "echo": true"#,
+        r#""suffix": "end", "prompt": [1, 2]"#,
+        r#""best_of": 2, "stream": true"#,
+        r#""best_of": 2, "n": 3"#,
+    ] {
+        let prompt = if field.contains("prompt") {
+            r#""model": "m""#
+        } else {
+            PROMPT
+        };
+        let body = format!("{{{prompt}, {field}}}");
+        let failure = parse_completion(body.as_bytes(), Fresh::new(1)).unwrap_err();
         said.push(failure.to_string());
     }
     for message in [
-        r#"{"role": "function", "content": "7"}"#,
         r#"{"role": "robot", "content": "7"}"#,
-        r#"{"role": "assistant", "function_call": {"name": "x", "arguments": ""}}"#,
+        r#"{"role": "assistant", "function_call": {"arguments": ""}}"#,
         r#"{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}"#,
         r#"{"role": "user", "content": [{"type": "input_audio"}]}"#,
         r#"{"role": "user", "content": [{"type": "file"}]}"#,
@@ -561,24 +580,41 @@ fn what_would_have_to_be_ignored_is_refused() {
         let failure = parse_chat(body.as_bytes(), Fresh::new(1)).unwrap_err();
         said.push(failure.to_string());
     }
-    expect![[r"
-        functions were replaced by tools in OpenAI's API, and the old form is not supported (hint: leave out functions)
-        functions were replaced by tools in OpenAI's API, and the old form is not supported (hint: leave out function_call)
-        tools of the type custom are not supported (hint: leave out tools[0].type)
+    expect![[r#"
+        functions[0].name is required
+        tool_choice names x, and tools has no such one
+        tools of the type local_shell are not supported (hint: leave out tools[0].type)
         answers of the type xml are not supported (hint: leave out response_format)
         anything but text is not supported (hint: leave out modalities)
         spoken answers are not supported (hint: leave out audio)
         searching the web is not supported (hint: leave out web_search_options)
-        inserting text before a suffix is not supported (hint: leave out suffix)
-        choosing the best of several answers is not supported (hint: leave out best_of)
+        echo cannot be used together with suffix
+        with a suffix, prompt must be text
+        which answer is the best is known when all are whole (hint: leave out stream or best_of)
+        best_of must be from n, which is 3, to 32
         messages[0].role must be system, developer, user, assistant or tool
-        messages[0].role must be system, developer, user, assistant or tool
-        functions were replaced by tool_calls in OpenAI's API, and the old form is not supported (hint: leave out messages[0].function_call)
+        messages[0].function_call.name is required
         images are not supported (hint: leave out messages[0].content[0])
         audio is not supported (hint: leave out messages[0].content[0])
         files are not supported (hint: leave out messages[0].content[0])
-        content other than text is not supported (hint: leave out messages[0].content[0])"]]
+        content other than text is not supported (hint: leave out messages[0].content[0])"#]]
     .assert_eq(&said.join("\n"));
+}
+
+#[test]
+fn text_before_a_suffix_and_the_best_of_several() {
+    let asked = format!("{{{PROMPT}, \"suffix\": \"end\", \"best_of\": 3, \"n\": 2}}");
+    let asked = parse_completion(asked.as_bytes(), Fresh::new(1)).unwrap();
+    assert_eq!((asked.requests.len(), asked.answers), (3, 3));
+    let best = asked.best.unwrap();
+    assert_eq!((best.given, best.scored), (2, false));
+    let request = &asked.requests[0];
+    assert_eq!(request.logprobs, Some(0));
+    let infill = base::Prompt::Infill {
+        prefix: "Once".into(),
+        suffix: "end".into(),
+    };
+    assert_eq!(request.prompt, infill);
 }
 
 #[test]

@@ -42,8 +42,14 @@ pub(crate) struct ChatMessageOut {
     /// As other servers have it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) reasoning_content: String,
+    /// The same, as yet others have it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) reasoning: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) tool_calls: Vec<ToolCallOut>,
+    /// The one call in the form that came before tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) function_call: Option<FunctionOut>,
 }
 
 /// A call of a whole answer.
@@ -52,10 +58,31 @@ pub(crate) struct ToolCallOut {
     pub(crate) id: String,
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
-    pub(crate) function: FunctionOut,
+    #[serde(flatten)]
+    pub(crate) called: Called,
 }
 
 /// What is called.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Called {
+    /// With JSON.
+    Function(FunctionOut),
+    /// With text.
+    Custom(CustomOut),
+}
+
+impl Called {
+    /// Its `type`.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Function(_) => "function",
+            Self::Custom(_) => "custom",
+        }
+    }
+}
+
+/// A function.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct FunctionOut {
     /// In a stream only where the call begins.
@@ -65,7 +92,17 @@ pub(crate) struct FunctionOut {
     pub(crate) arguments: String,
 }
 
-/// A piece of a call: `id`, `type` and the name once, then pieces of the arguments.
+/// A tool that takes text.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct CustomOut {
+    /// In a stream only where the call begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The text, or a piece of it.
+    pub(crate) input: String,
+}
+
+/// A piece of a call: `id`, `type` and the name once, then pieces of what it is called with.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct ToolCallDelta {
     pub(crate) index: u32,
@@ -73,7 +110,8 @@ pub(crate) struct ToolCallDelta {
     pub(crate) id: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<&'static str>,
-    pub(crate) function: FunctionOut,
+    #[serde(flatten)]
+    pub(crate) called: Called,
 }
 
 /// A piece of a streamed chat answer.
@@ -107,8 +145,14 @@ pub(crate) struct ChatDelta {
     /// As other servers have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reasoning_content: Option<String>,
+    /// The same, as yet others have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reasoning: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool_calls: Option<[ToolCallDelta; 1]>,
+    /// In the form that came before tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) function_call: Option<FunctionOut>,
 }
 
 /// Log-probabilities of the tokens behind a piece of a chat answer.

@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 use crate::json::Object;
 
 use super::scalar::{Count, Number, Prompts, Seed, Shallow, Strings};
-use super::tool::{ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn};
+use super::tool::{
+    CalledFunction, FunctionChoice, FunctionIn, ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn,
+};
 
 /// What chat and plain completions have in common.
 #[derive(Debug, Deserialize)]
@@ -67,8 +69,10 @@ pub(crate) struct ChatFields {
     pub(crate) tools: Option<Vec<Object<ToolIn>>>,
     pub(crate) tool_choice: Option<ToolChoiceIn>,
     pub(crate) parallel_tool_calls: Option<bool>,
-    pub(crate) functions: Option<Shallow>,
-    pub(crate) function_call: Option<Shallow>,
+    /// As tools were called before.
+    pub(crate) functions: Option<Vec<Object<FunctionIn>>>,
+    /// As `tool_choice` was called before.
+    pub(crate) function_call: Option<FunctionChoice>,
     pub(crate) response_format: Option<Object<ResponseFormat>>,
     pub(crate) reasoning_effort: Option<String>,
     pub(crate) modalities: Option<Strings>,
@@ -82,8 +86,8 @@ pub(crate) struct CompletionFields {
     pub(crate) prompt: Option<Prompts>,
     pub(crate) echo: Option<bool>,
     pub(crate) logprobs: Option<Count>,
-    pub(crate) suffix: Option<Shallow>,
-    pub(crate) best_of: Option<Shallow>,
+    pub(crate) suffix: Option<String>,
+    pub(crate) best_of: Option<Count>,
 }
 
 /// One turn of a conversation.
@@ -96,7 +100,10 @@ pub(crate) struct MessageIn {
     pub(crate) tool_call_id: Option<String>,
     /// As other servers have it.
     pub(crate) reasoning_content: Option<String>,
-    pub(crate) function_call: Option<Shallow>,
+    /// The same, as yet others have it; some have something else of that name.
+    pub(crate) reasoning: Option<Shallow>,
+    /// A call in the form that came before tools.
+    pub(crate) function_call: Option<Object<CalledFunction>>,
     pub(crate) audio: Option<Shallow>,
 }
 
@@ -115,6 +122,7 @@ pub(crate) struct Part {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) text: Option<String>,
+    pub(crate) refusal: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Content {

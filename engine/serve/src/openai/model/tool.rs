@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::Object;
+use crate::openai::custom::FormatIn;
 
 /// Something that the model may call.
 #[derive(Debug, Deserialize)]
@@ -16,6 +17,15 @@ pub(crate) struct ToolIn {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) function: Option<Object<FunctionIn>>,
+    pub(crate) custom: Option<Object<CustomIn>>,
+}
+
+/// A tool that takes text.
+#[derive(Debug, Deserialize)]
+pub(crate) struct CustomIn {
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) format: Option<Object<FormatIn>>,
 }
 
 /// A function.
@@ -32,16 +42,40 @@ pub(crate) struct FunctionIn {
 pub(crate) enum ToolChoiceIn {
     /// `auto`, `none` or `required`.
     Word(String),
-    /// A function by its name.
+    /// A tool by its name, or some of them.
     Named(NamedChoice),
 }
 
-/// `{"type": "function", "function": {"name": …}}`.
+/// `{"type": "function", "function": {"name": …}}`, the same with `custom`, or `allowed_tools`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct NamedChoice {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
-    pub(crate) function: Option<Object<FunctionIn>>,
+    pub(crate) function: Option<Object<Named>>,
+    pub(crate) custom: Option<Object<Named>>,
+    pub(crate) allowed_tools: Option<Object<AllowedTools>>,
+}
+
+/// A tool's name. In `function_call` it stands alone.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) name: Option<String>,
+}
+
+/// Only these may be called.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AllowedTools {
+    pub(crate) mode: Option<String>,
+    pub(crate) tools: Option<Vec<Object<NamedChoice>>>,
+}
+
+/// What came before `tool_choice`: a word or a name.
+#[derive(Debug)]
+pub(crate) enum FunctionChoice {
+    /// `auto` or `none`.
+    Word(String),
+    /// `{"name": …}`.
+    Named(Named),
 }
 
 /// A call that the model made before.
@@ -51,6 +85,14 @@ pub(crate) struct ToolCallIn {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) function: Option<Object<CalledFunction>>,
+    pub(crate) custom: Option<Object<CalledCustom>>,
+}
+
+/// A tool that was called with text.
+#[derive(Debug, Deserialize)]
+pub(crate) struct CalledCustom {
+    pub(crate) name: Option<String>,
+    pub(crate) input: Option<String>,
 }
 
 /// What it called.
@@ -67,6 +109,8 @@ pub(crate) struct ResponseFormat {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) json_schema: Option<Object<NamedSchema>>,
+    /// As llama.cpp has it, beside `json_object`.
+    pub(crate) schema: Option<Box<RawValue>>,
 }
 
 /// A schema and what it is called.
@@ -77,20 +121,34 @@ pub(crate) struct NamedSchema {
 
 impl<'de> Deserialize<'de> for ToolChoiceIn {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct OfChoice;
-        impl<'de> Visitor<'de> for OfChoice {
-            type Value = ToolChoiceIn;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or an object with the name of a function")
-            }
-            fn visit_str<E: Error>(self, word: &str) -> Result<ToolChoiceIn, E> {
-                Ok(ToolChoiceIn::Word(word.to_string()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ToolChoiceIn, A::Error> {
-                let named = NamedChoice::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(ToolChoiceIn::Named(named))
-            }
-        }
-        json.deserialize_any(OfChoice)
+        word_or_object(json, Self::Word, Self::Named)
     }
+}
+
+impl<'de> Deserialize<'de> for FunctionChoice {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        word_or_object(json, Self::Word, Self::Named)
+    }
+}
+
+/// Reads a choice that is a word or an object.
+pub(crate) fn word_or_object<'de, D: Deserializer<'de>, T: Deserialize<'de>, C>(
+    json: D,
+    word: fn(String) -> C,
+    object: fn(T) -> C,
+) -> Result<C, D::Error> {
+    struct OfChoice<T, C>(fn(String) -> C, fn(T) -> C);
+    impl<'de, T: Deserialize<'de>, C> Visitor<'de> for OfChoice<T, C> {
+        type Value = C;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or an object with the name of a function")
+        }
+        fn visit_str<E: Error>(self, word: &str) -> Result<C, E> {
+            Ok(self.0(word.to_string()))
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<C, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(self.1)
+        }
+    }
+    json.deserialize_any(OfChoice(word, object))
 }

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use base::{
-    AskedSampling, Conversation, Failure, GenerateRequest, Grammar, Message, Prompt, Role, Tool,
-    ToolChoice,
-};
-use serde_json::{Value, json};
+use base::{AskedSampling, Conversation, Failure, GenerateRequest, Grammar, Message, Prompt, Role};
+use serde_json::Value;
 
-use super::input;
-use super::model::{Fields, FormatIn, ToolChoiceIn, ToolIn};
+use super::model::{Fields, FormatIn};
+use super::record::Telling;
+use super::{input, repeat, tools};
 use crate::json::Object;
 use crate::openai::Fresh;
-use crate::openai::convert::{self, invalid, missing, unsupported};
-use crate::openai::model::{Count, Number};
+use crate::openai::convert::{self, TOP_LOGPROBS_MAX, invalid, missing, unsupported};
+use crate::openai::model::Count;
 
 /// Entries of `metadata`, as `OpenAI` has it.
 const METADATA_MAX: usize = 16;
@@ -29,6 +27,9 @@ pub(super) struct Asked {
     pub(super) store: bool,
     pub(super) stream: bool,
     pub(super) background: bool,
+    /// Whether the oldest turns are left out if all of them together are too long.
+    pub(super) truncates: bool,
+    pub(super) telling: Telling,
     /// The response's fields that repeat the request.
     pub(super) repeated: Value,
     /// `input` as items with ids.
@@ -42,65 +43,74 @@ impl Asked {
         if let Prompt::Chat(conversation) = &mut request.prompt {
             let instructions = self.instructions.iter();
             let system = instructions.map(|text| Message::new(Role::System, text.as_str()));
-            conversation.messages = system
+            let turns = system
                 .chain(before.iter().cloned())
-                .chain(self.turns.iter().cloned())
-                .collect();
+                .chain(self.turns.iter().cloned());
+            conversation.messages = convert::with_one_system(turns.collect());
         }
         request
     }
 }
 
-/// Understands the body of `POST /v1/responses`.
-pub(super) fn parse(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
+/// Understands the body of `POST /v1/responses`. `kept` has the items that a client may name.
+pub(super) fn parse(
+    body: &[u8],
+    mut fresh: Fresh,
+    kept: &dyn Fn(&str) -> Option<Value>,
+) -> Result<Asked, Failure> {
     let fields: Fields = crate::json::parse(body)?;
     let again: Value = serde_json::from_slice(body).unwrap_or_default();
     refuse(&fields)?;
     let id = fresh.request_id();
-    let tools = tools(fields.tools)?;
-    let tool_choice = tool_choice(fields.tool_choice, &tools)?;
-    let effort = fields
-        .reasoning
-        .and_then(|Object(reasoning)| reasoning.effort);
-    let format = fields.text.and_then(|Object(text)| text.format);
-    let sampling = sampling(fields.temperature, fields.top_p, &mut fresh)?;
-    let input = fields.input.ok_or_else(|| missing("input"))?;
-    let turns = input::messages(input)?;
-    let max_tokens = match fields.max_output_tokens {
-        Some(Count(0)) => {
-            let message = "max_output_tokens must be at least 1";
-            return Err(invalid(message, "max_output_tokens"));
-        }
-        max => max.map(|Count(tokens)| tokens),
+    let sampling = sampling(&fields, &mut fresh)?;
+    let mut offered = tools::offered(fields.tools)?;
+    let tool_choice = tools::choice(fields.tool_choice, &mut offered)?;
+    let (effort, summary) = fields.reasoning.map_or((None, None), |Object(reasoning)| {
+        (reasoning.effort, reasoning.summary)
+    });
+    let includes = |name: &str| {
+        fields
+            .include
+            .iter()
+            .flatten()
+            .any(|included| included == name)
     };
-    let (stream, background) = (
-        fields.stream.unwrap_or(false),
-        fields.background.unwrap_or(false),
-    );
+    let telling = Telling {
+        forms: offered.forms,
+        summary: summary.is_some(),
+        encrypted: includes("reasoning.encrypted_content"),
+        logprobs: includes("message.output_text.logprobs"),
+    };
+    let format = fields.text.and_then(|Object(text)| text.format);
+    let input = fields.input.ok_or_else(|| missing("input"))?;
+    let turns = input::messages(input, kept)?;
+    let max_tokens = max_tokens(fields.max_output_tokens)?;
+    let background = fields.background.unwrap_or(false);
     let store = fields.store.unwrap_or(true);
     if background && !store {
         let message = "a response in the background must be stored";
         return Err(invalid(message, "store").hint("leave out store, or background"));
     }
+    let model = convert::model(fields.model)?;
     let conversation = Conversation {
         messages: Vec::new(),
-        tools,
+        tools: offered.tools,
         tool_choice,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
         effort: convert::effort(effort.as_deref(), "reasoning.effort")?,
     };
     Ok(Asked {
-        repeated: repeated(&again, max_tokens, store, background),
-        input_items: input_items(&again["input"], &id.to_string()),
+        repeated: repeat::fields(&again, &model, max_tokens, store, background),
+        input_items: repeat::input_items(&again["input"], &id.to_string()),
         request: GenerateRequest {
             id,
-            model: convert::model(fields.model)?,
+            model,
             prompt: Prompt::Chat(conversation),
             sampling,
             max_tokens,
             stop: Vec::new(),
             stop_tokens: Vec::new(),
-            logprobs: None,
+            logprobs: top_logprobs(fields.top_logprobs, telling.logprobs)?,
             echo: false,
             ignore_eos: false,
             grammar: format.map_or(Ok(None), |Object(format)| grammar(format))?,
@@ -111,9 +121,39 @@ pub(super) fn parse(body: &[u8], mut fresh: Fresh) -> Result<Asked, Failure> {
         instructions: fields.instructions,
         previous: fields.previous_response_id,
         store,
-        stream,
+        stream: fields.stream.unwrap_or(false),
         background,
+        truncates: truncates(fields.truncation.as_deref())?,
+        telling,
     })
+}
+
+fn max_tokens(asked: Option<Count>) -> Result<Option<u32>, Failure> {
+    match asked {
+        Some(Count(0)) => {
+            let message = "max_output_tokens must be at least 1";
+            Err(invalid(message, "max_output_tokens"))
+        }
+        max => Ok(max.map(|Count(tokens)| tokens)),
+    }
+}
+
+/// Alternatives with each token, if tokens are told of at all.
+fn top_logprobs(asked: Option<Count>, told: bool) -> Result<Option<u32>, Failure> {
+    let Count(top) = asked.unwrap_or(Count(0));
+    if top > TOP_LOGPROBS_MAX {
+        let message = format!("top_logprobs must be from 0 to {TOP_LOGPROBS_MAX}");
+        return Err(invalid(message, "top_logprobs"));
+    }
+    Ok(told.then_some(top))
+}
+
+fn truncates(word: Option<&str>) -> Result<bool, Failure> {
+    match word {
+        None | Some("disabled") => Ok(false),
+        Some("auto") => Ok(true),
+        Some(_) => Err(invalid("truncation must be auto or disabled", "truncation")),
+    }
 }
 
 fn refuse(fields: &Fields) -> Result<(), Failure> {
@@ -136,134 +176,20 @@ fn refuse(fields: &Fields) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tools of kinds that nobody here runs are left out: a program that offers them can do without.
-fn tools(tools: Option<Vec<Object<ToolIn>>>) -> Result<Vec<Tool>, Failure> {
-    let numbered = tools.unwrap_or_default().into_iter().enumerate();
-    let functions = numbered.filter(|(_, Object(tool))| tool.kind.as_deref() == Some("function"));
-    let tools = functions.map(|(index, Object(tool))| {
-        let at = format!("tools[{index}]");
-        convert::tool(
-            tool.name,
-            tool.description,
-            tool.parameters.as_deref(),
-            tool.strict,
-            &at,
-        )
-    });
-    let tools: Vec<Tool> = tools.collect::<Result<_, _>>()?;
-    convert::check_tools(&tools)?;
-    Ok(tools)
-}
-
-fn tool_choice(choice: Option<ToolChoiceIn>, tools: &[Tool]) -> Result<ToolChoice, Failure> {
-    let choice = match choice {
-        None => ToolChoice::Auto,
-        Some(ToolChoiceIn::Word(word)) => convert::choice_word(&word)?,
-        Some(ToolChoiceIn::Named { kind, name }) => match (kind.as_deref(), name) {
-            (Some("function"), Some(name)) => ToolChoice::Named(name),
-            (Some("function"), None) => return Err(missing("tool_choice.name")),
-            // One that was left out cannot be called.
-            _ => ToolChoice::Auto,
-        },
-    };
-    convert::check_choice(choice, tools)
-}
-
 fn grammar(format: FormatIn) -> Result<Option<Grammar>, Failure> {
     let kind = format.kind.ok_or_else(|| missing("text.format.type"))?;
     convert::format(&kind, format.schema, "text.format", "text.format.schema")
 }
 
-fn sampling(
-    temperature: Option<Number>,
-    top_p: Option<Number>,
-    fresh: &mut Fresh,
-) -> Result<AskedSampling, Failure> {
+fn sampling(fields: &Fields, fresh: &mut Fresh) -> Result<AskedSampling, Failure> {
     Ok(AskedSampling {
-        temperature: convert::temperature(temperature)?,
-        top_p: convert::top_p(top_p)?,
+        temperature: convert::temperature(fields.temperature)?,
+        top_p: convert::top_p(fields.top_p)?,
         top_k: None,
         min_p: None,
         seed: fresh.draw(),
         repetition_penalty: None,
-        frequency_penalty: None,
-        presence_penalty: None,
+        frequency_penalty: convert::penalty(fields.frequency_penalty, "frequency_penalty")?,
+        presence_penalty: convert::penalty(fields.presence_penalty, "presence_penalty")?,
     })
-}
-
-/// What the client said, as it said it, with what `OpenAI` says where it left something open.
-fn repeated(body: &Value, max_tokens: Option<u32>, store: bool, background: bool) -> Value {
-    let or = |name: &str, default: Value| match &body[name] {
-        Value::Null => default,
-        given => given.clone(),
-    };
-    let reasoning = &body["reasoning"];
-    json!({
-        "background": background,
-        "instructions": body["instructions"],
-        "max_output_tokens": max_tokens,
-        "max_tool_calls": body["max_tool_calls"],
-        "metadata": or("metadata", json!({})),
-        "parallel_tool_calls": or("parallel_tool_calls", json!(true)),
-        "previous_response_id": body["previous_response_id"],
-        "prompt_cache_key": body["prompt_cache_key"],
-        "reasoning": {"effort": reasoning["effort"], "summary": reasoning["summary"]},
-        "safety_identifier": body["safety_identifier"],
-        "service_tier": "default",
-        "store": store,
-        "temperature": or("temperature", json!(1.0)),
-        "text": text(&body["text"]),
-        "tool_choice": or("tool_choice", json!("auto")),
-        "tools": or("tools", json!([])),
-        "top_logprobs": or("top_logprobs", json!(0)),
-        "top_p": or("top_p", json!(1.0)),
-        "truncation": or("truncation", json!("disabled")),
-        "presence_penalty": or("presence_penalty", json!(0.0)),
-        "frequency_penalty": or("frequency_penalty", json!(0.0)),
-        "user": body["user"],
-    })
-}
-
-fn text(given: &Value) -> Value {
-    let format = match &given["format"] {
-        Value::Null => json!({"type": "text"}),
-        format => format.clone(),
-    };
-    match &given["verbosity"] {
-        Value::Null => json!({"format": format}),
-        verbosity => json!({"format": format, "verbosity": verbosity}),
-    }
-}
-
-/// Items as `GET …/input_items` shows them.
-fn input_items(input: &Value, id: &str) -> Vec<Value> {
-    let words = |text: &Value, role: &Value| {
-        let kind = if role == "assistant" {
-            "output_text"
-        } else {
-            "input_text"
-        };
-        json!([{"type": kind, "text": text}])
-    };
-    let user = json!("user");
-    let items = match input {
-        Value::Array(items) => items.clone(),
-        text => vec![json!({"role": user, "content": words(text, &user)})],
-    };
-    let numbered = items.into_iter().enumerate();
-    let complete = |(index, mut item): (usize, Value)| {
-        let role = item["role"].clone();
-        if item["content"].is_string() {
-            item["content"] = words(&item["content"], &role);
-        }
-        if let Value::Object(fields) = &mut item {
-            let kind = fields.entry("type").or_insert_with(|| json!("message"));
-            let prefix = if kind == "message" { "msg" } else { "item" };
-            let name = json!(format!("{prefix}_{id}in{index:03}"));
-            fields.entry("id").or_insert(name);
-            fields.entry("status").or_insert(json!("completed"));
-        }
-        item
-    };
-    numbered.map(complete).collect()
 }

@@ -1,23 +1,57 @@
 //! From items to turns of a conversation. What a model thought, said and called in a row is one turn, as templates have it.
 
 use base::{Failure, Message, Role, ToolCall};
+use serde_json::Value;
 
 use super::model::{Input, Item};
+use super::record::decrypted;
 use crate::json::Object;
-use crate::openai::convert::{invalid, missing, unsupported};
+use crate::openai::convert::{arguments_of, invalid, missing, unsupported};
+use crate::openai::custom::arguments_of_input;
 use crate::openai::model::{Content, Part};
 
-/// The turns of `input`.
-pub(super) fn messages(input: Input) -> Result<Vec<Message>, Failure> {
+/// The turns of `input`. `kept` has the items that a client names instead of sending them again.
+pub(super) fn messages(
+    input: Input,
+    kept: &dyn Fn(&str) -> Option<Value>,
+) -> Result<Vec<Message>, Failure> {
     let items = match input {
         Input::Text(text) => return Ok(vec![Message::new(Role::User, text)]),
         Input::Items(items) => items,
     };
     let mut turns = Turns::default();
     for (index, Object(item)) in items.into_iter().enumerate() {
-        turns.add(item, &format!("input[{index}]"))?;
+        let at = format!("input[{index}]");
+        let item = if is_reference(&item) {
+            referred(item.id.as_deref(), kept, &at)?
+        } else {
+            item
+        };
+        turns.add(item, &at)?;
     }
     Ok(turns.end())
+}
+
+/// Without a type an item that says nothing but an id is a reference too.
+fn is_reference(item: &Item) -> bool {
+    match item.kind.as_deref() {
+        Some(kind) => kind == "item_reference",
+        None => item.id.is_some() && item.role.is_none() && item.content.is_none(),
+    }
+}
+
+fn referred(
+    id: Option<&str>,
+    kept: &dyn Fn(&str) -> Option<Value>,
+    at: &str,
+) -> Result<Item, Failure> {
+    let at = format!("{at}.id");
+    let id = id.ok_or_else(|| missing(&at))?;
+    let found = kept(id).and_then(|item| serde_json::from_value(item).ok());
+    found.ok_or_else(|| {
+        let failure = invalid(format!("there is no item {id} here"), at);
+        failure.hint("the newest responses are kept until the node ends; send the item itself")
+    })
 }
 
 #[derive(Default)]
@@ -34,9 +68,8 @@ impl Turns {
             "message" => self.message(item, at),
             "reasoning" => self.reasoning(item, at),
             "function_call" => self.call(item, at),
-            "function_call_output" => self.output(item, at),
-            "item_reference" => Err(unsupported("items by reference are", at)
-                .hint("send the item itself, or previous_response_id")),
+            "custom_tool_call" => self.custom_call(item, at),
+            "function_call_output" | "custom_tool_call_output" => self.output(item, at),
             // Of tools that nobody here has run: they say nothing to this model.
             _ => Ok(()),
         }
@@ -81,19 +114,30 @@ impl Turns {
             let parts = summary.filter_map(|Object(part)| part.text);
             text = parts.collect::<Vec<_>>().join("\n");
         }
+        if text.is_empty() {
+            let again = item.encrypted_content.unwrap_or_default();
+            decrypted(&again).unwrap_or_default().clone_into(&mut text);
+        }
         self.begin().reasoning = text;
         Ok(())
     }
 
-    fn call(&mut self, item: Item, at: &str) -> Result<(), Failure> {
+    fn call(&mut self, mut item: Item, at: &str) -> Result<(), Failure> {
+        let arguments = arguments_of(item.arguments.take());
+        self.called(item, arguments, at)
+    }
+
+    fn custom_call(&mut self, mut item: Item, at: &str) -> Result<(), Failure> {
+        let input = item.input.take().unwrap_or_default();
+        self.called(item, arguments_of_input(&input), at)
+    }
+
+    fn called(&mut self, item: Item, arguments: String, at: &str) -> Result<(), Failure> {
         let id = item.call_id.or(item.id);
         let call = ToolCall {
             id: id.ok_or_else(|| missing(&format!("{at}.call_id")))?,
             name: item.name.ok_or_else(|| missing(&format!("{at}.name")))?,
-            arguments: crate::openai::convert::arguments_of(
-                item.arguments,
-                &format!("{at}.arguments"),
-            )?,
+            arguments,
         };
         if self.open.is_none() {
             self.begin();
@@ -150,7 +194,7 @@ fn part_text(part: Part, at: &str) -> Result<String, Failure> {
         "input_text" | "output_text" | "text" | "reasoning_text" | "summary_text" => {
             part.text.ok_or_else(|| missing(&format!("{at}.text")))
         }
-        "refusal" => Ok(part.text.unwrap_or_default()),
+        "refusal" => Ok(part.refusal.or(part.text).unwrap_or_default()),
         "input_image" => Err(unsupported("images are", at)),
         "input_audio" => Err(unsupported("audio is", at)),
         "input_file" => Err(unsupported("files are", at)),

@@ -81,6 +81,12 @@ impl Kept {
         self.lock().record.response()
     }
 
+    /// The item of this id, said to it or by it.
+    fn item(&self, id: &str) -> Option<Value> {
+        let input = self.input_items.iter().find(|item| item["id"] == id);
+        input.cloned().or_else(|| self.lock().record.item(id))
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.lock().over
     }
@@ -116,7 +122,12 @@ impl Kept {
     }
 
     fn bytes(&self) -> usize {
-        let said: usize = self.turns.iter().map(|turn| turn.content.len()).sum();
+        let called = |turn: &Message| -> usize {
+            let calls = turn.tool_calls.iter();
+            calls.map(|call| call.arguments.len()).sum()
+        };
+        let bytes = |turn: &Message| turn.content.len() + turn.reasoning.len() + called(turn);
+        let said: usize = self.turns.iter().map(bytes).sum();
         let shown: usize = self
             .input_items
             .iter()
@@ -170,6 +181,11 @@ impl Responses {
 
     pub(super) fn get(&self, id: &str) -> Option<Arc<Kept>> {
         self.lock().by_id.get(id).cloned()
+    }
+
+    /// The item of this id, of any of them.
+    pub(super) fn item(&self, id: &str) -> Option<Value> {
+        self.lock().by_id.values().find_map(|kept| kept.item(id))
     }
 
     /// Forgets one; whether it was there. One that is under way ends.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::Object;
-use crate::openai::model::{Content, Count, Number, Part};
+use crate::openai::custom::FormatIn as CustomFormat;
+use crate::openai::model::{Content, Count, Number, Part, word_or_object};
 
 /// The fields of `POST /v1/responses` that mean something here; others are tolerated.
 #[derive(Debug, Deserialize)]
@@ -24,11 +24,18 @@ pub(super) struct Fields {
     pub(super) max_output_tokens: Option<Count>,
     pub(super) temperature: Option<Number>,
     pub(super) top_p: Option<Number>,
+    /// As Open Responses has it.
+    pub(super) frequency_penalty: Option<Number>,
+    /// As Open Responses has it.
+    pub(super) presence_penalty: Option<Number>,
     pub(super) tools: Option<Vec<Object<ToolIn>>>,
     pub(super) tool_choice: Option<ToolChoiceIn>,
     pub(super) parallel_tool_calls: Option<bool>,
     pub(super) reasoning: Option<Object<ReasoningIn>>,
     pub(super) text: Option<Object<TextIn>>,
+    pub(super) include: Option<Vec<String>>,
+    pub(super) top_logprobs: Option<Count>,
+    pub(super) truncation: Option<String>,
     pub(super) metadata: Option<BTreeMap<String, String>>,
     pub(super) conversation: Option<Box<RawValue>>,
     pub(super) prompt: Option<Box<RawValue>>,
@@ -52,8 +59,11 @@ pub(super) struct Item {
     pub(super) call_id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) arguments: Option<String>,
+    /// Of a tool that takes text.
+    pub(super) input: Option<String>,
     pub(super) output: Option<Content>,
     pub(super) summary: Option<Vec<Object<Part>>>,
+    pub(super) encrypted_content: Option<String>,
 }
 
 /// Something that the model may call.
@@ -65,22 +75,32 @@ pub(super) struct ToolIn {
     pub(super) description: Option<String>,
     pub(super) parameters: Option<Box<RawValue>>,
     pub(super) strict: Option<bool>,
+    /// Of a tool that takes text.
+    pub(super) format: Option<Object<CustomFormat>>,
 }
 
 /// Whether it calls.
 #[derive(Debug)]
 pub(super) enum ToolChoiceIn {
     Word(String),
-    Named {
-        kind: Option<String>,
-        name: Option<String>,
-    },
+    Named(ToolNamed),
+}
+
+/// A tool by its kind and name, or some of them.
+#[derive(Debug, Deserialize)]
+pub(super) struct ToolNamed {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) mode: Option<String>,
+    pub(super) tools: Option<Vec<Object<Self>>>,
 }
 
 /// How much the model thinks.
 #[derive(Debug, Deserialize)]
 pub(super) struct ReasoningIn {
     pub(super) effort: Option<String>,
+    pub(super) summary: Option<String>,
 }
 
 /// How the answer is written.
@@ -122,26 +142,6 @@ impl<'de> Deserialize<'de> for Input {
 
 impl<'de> Deserialize<'de> for ToolChoiceIn {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Named {
-            #[serde(rename = "type")]
-            kind: Option<String>,
-            name: Option<String>,
-        }
-        struct OfChoice;
-        impl<'de> Visitor<'de> for OfChoice {
-            type Value = ToolChoiceIn;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or an object with the name of a function")
-            }
-            fn visit_str<E: Error>(self, word: &str) -> Result<ToolChoiceIn, E> {
-                Ok(ToolChoiceIn::Word(word.to_string()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ToolChoiceIn, A::Error> {
-                let Named { kind, name } = Named::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(ToolChoiceIn::Named { kind, name })
-            }
-        }
-        json.deserialize_any(OfChoice)
+        word_or_object(json, Self::Word, Self::Named)
     }
 }

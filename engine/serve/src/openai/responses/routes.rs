@@ -8,15 +8,15 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use base::{ErrorCode, Failure};
-use futures::{Stream, StreamExt};
+use base::{ErrorCode, Failure, GenerateEvent, Message};
+use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::convert::{Asked, parse};
 use super::kept::Kept;
 use super::record::Record;
-use super::run::{Running, follow, in_background};
+use super::run::{Running, follow, in_background, shortened};
 use crate::app::App;
 use crate::body;
 use crate::calls::Noted;
@@ -30,6 +30,8 @@ const PAGE: usize = 20;
 pub(in crate::openai) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/responses", post(create))
+        .route("/v1/responses/input_tokens", post(input_tokens))
+        .route("/v1/responses/compact", post(compact))
         .route("/v1/responses/{id}", get(show).delete(forget))
         .route("/v1/responses/{id}/cancel", post(cancel))
         .route("/v1/responses/{id}/input_items", get(input_items))
@@ -37,11 +39,8 @@ pub(in crate::openai) fn routes() -> Router<Arc<App>> {
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asked = parse(&body::read(request).await?, app.fresh()?)?;
-    let before = match &asked.previous {
-        None => Vec::new(),
-        Some(id) => previous(&app, id)?.turns(),
-    };
+    let asked = asked(&app, request).await?;
+    let before = before(&app, &asked)?;
     let request = asked.after(&before);
     let kept = kept(&app, &asked, before);
     let id = kept.id();
@@ -51,7 +50,11 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     if asked.store {
         app.responses.keep(&id, Arc::clone(&kept))?;
     }
-    let generation = events(&app, vec![request], noted);
+    let generation = if asked.truncates {
+        shortened(&app, request, noted)
+    } else {
+        events(&app, vec![request], noted)
+    };
     if asked.background {
         in_background(Arc::clone(&app), generation, Arc::clone(&kept));
         if asked.stream {
@@ -62,6 +65,12 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let begun = Running::begin(Arc::clone(&app), generation, Arc::clone(&kept)).await;
     let (mut running, first) = match begun {
         Ok(begun) => begun,
+        // As `OpenAI` tells a stream of it: Codex makes the conversation shorter then.
+        Err(failure) if asked.stream && failure.code == ErrorCode::ContextTooLong => {
+            let mut told = kept.change(false, Record::begin);
+            told.extend(kept.change(true, |record| record.fail(&failure)));
+            return Ok(self::told(stream::iter(told)));
+        }
         Err(failure) => {
             app.responses.remove(&id);
             return Err(failure.into());
@@ -77,13 +86,52 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     }
 }
 
-fn kept(app: &App, asked: &Asked, before: Vec<base::Message>) -> Arc<Kept> {
+async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
+    let body = body::read(request).await?;
+    let kept = |id: &str| app.responses.item(id);
+    Ok(parse(&body, app.fresh()?, &kept)?)
+}
+
+/// What was said before, if a request goes on from a response.
+fn before(app: &App, asked: &Asked) -> Result<Vec<Message>, Failure> {
+    match &asked.previous {
+        None => Ok(Vec::new()),
+        Some(id) => Ok(previous(app, id)?.turns()),
+    }
+}
+
+/// How many tokens a request's input has. The generation that finds it out is dropped before it computes anything.
+async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
+    let noted = Noted::of(&request);
+    let asked = asked(&app, request).await?;
+    let request = asked.after(&before(&app, &asked)?);
+    let mut events = events(&app, vec![request], noted);
+    while let Some(event) = events.next().await {
+        if let (_, GenerateEvent::Started { prompt_tokens, .. }) = event? {
+            let counted = json!({"object": "response.input_tokens", "input_tokens": prompt_tokens});
+            return Ok(Json(counted).into_response());
+        }
+    }
+    let message = "the model said nothing of the prompt";
+    Err(Failure::new(ErrorCode::Internal, message).into())
+}
+
+/// Clients that are told so shorten a conversation themselves.
+async fn compact() -> Refused {
+    let message = "conversations are not made shorter here";
+    let failure = Failure::new(ErrorCode::NotFound, message);
+    failure
+        .hint("send truncation: auto, or ask the model for a summary")
+        .into()
+}
+
+fn kept(app: &App, asked: &Asked, before: Vec<Message>) -> Arc<Kept> {
     let created = app.gateway.unix_milliseconds() / 1000;
     let record = Record::new(
         asked.request.id.to_string(),
-        &asked.request.model,
         created,
         asked.repeated.clone(),
+        asked.telling.clone(),
     );
     let turns = before.into_iter().chain(asked.turns.iter().cloned());
     Kept::new(

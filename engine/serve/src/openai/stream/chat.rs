@@ -1,19 +1,18 @@
 //! Chat answers: one choice for each request.
 
-use base::{FinishReason, GenerateEvent, Piece, ScoredToken};
+use base::{GenerateEvent, Piece, ScoredToken};
 
+use super::call::{self, Calls, end_of, said};
 use super::token::chat_logprobs;
-use super::{AnswerHead, Chunks, Whole, finish_reason};
+use super::{AnswerHead, Chunks, Whole};
+use crate::openai::custom::CallForms;
 use crate::openai::model::{
     ChatAnswer, ChatChoice, ChatChunk, ChatChunkChoice, ChatDelta, ChatLogprobs, ChatMessageOut,
-    FunctionOut, Head, ToolCallDelta, ToolCallOut, UsageOut, UsageSlot,
+    Head, UsageOut, UsageSlot,
 };
 
-/// The only kind of call there is.
-const FUNCTION: &str = "function";
-
 /// What the client wants besides text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::openai) struct ChatExtras {
     /// How many answers.
     pub(in crate::openai) answers: usize,
@@ -21,14 +20,16 @@ pub(in crate::openai) struct ChatExtras {
     pub(in crate::openai) logprobs: bool,
     /// Whether a stream ends with what it took.
     pub(in crate::openai) include_usage: bool,
+    /// How calls are written.
+    pub(in crate::openai) forms: CallForms,
 }
 
 /// Makes chunks.
 pub(in crate::openai) struct ChatStream {
     head: Head,
     extras: ChatExtras,
-    /// Which choices have called a tool.
-    called: Vec<bool>,
+    /// Of each choice.
+    calls: Vec<Calls>,
     usage: UsageOut,
 }
 
@@ -36,7 +37,9 @@ impl ChatStream {
     pub(in crate::openai) fn new(head: AnswerHead, extras: ChatExtras) -> Self {
         Self {
             head: head.head("chat.completion.chunk"),
-            called: vec![false; extras.answers],
+            calls: std::iter::repeat_with(Calls::default)
+                .take(extras.answers)
+                .collect(),
             extras,
             usage: UsageOut::default(),
         }
@@ -62,51 +65,20 @@ impl ChatStream {
         }
     }
 
-    fn delta(&mut self, choice: usize, piece: Piece) -> ChatDelta {
-        let call = |index, id, name, arguments| ToolCallDelta {
-            index,
-            kind: Option::is_some(&id).then_some(FUNCTION),
-            id,
-            function: FunctionOut { name, arguments },
+    /// What a piece and the tokens behind it add.
+    fn deltas(&mut self, index: usize, piece: Piece, tokens: Vec<ScoredToken>) -> Vec<ChatChunk> {
+        let Some(calls) = self.calls.get_mut(index) else {
+            return Vec::new();
         };
-        match piece {
-            Piece::Text(text) => said(text),
-            Piece::Reasoning(text) => ChatDelta {
-                reasoning_content: Some(text),
-                ..ChatDelta::default()
-            },
-            Piece::ToolCall { index, name } => {
-                self.called
-                    .iter_mut()
-                    .skip(choice)
-                    .take(1)
-                    .for_each(|called| *called = true);
-                let id = call_id(&self.head.id, choice, index);
-                let call = call(index, Some(id), Some(name), String::new());
-                ChatDelta {
-                    tool_calls: Some([call]),
-                    ..ChatDelta::default()
-                }
-            }
-            Piece::Arguments { index, text } => ChatDelta {
-                tool_calls: Some([call(index, None, None, text)]),
-                ..ChatDelta::default()
-            },
+        let mut deltas = calls.deltas(piece, (self.head.id.as_str(), index), &self.extras.forms);
+        if deltas.is_empty() && !tokens.is_empty() {
+            deltas.push(said(String::new()));
         }
+        let mut tokens = Some(tokens);
+        let deltas = deltas.into_iter();
+        let chunk = |delta| self.chunk(index, delta, tokens.take().unwrap_or_default(), None);
+        deltas.map(chunk).collect()
     }
-}
-
-fn said(text: String) -> ChatDelta {
-    ChatDelta {
-        content: Some(text),
-        ..ChatDelta::default()
-    }
-}
-
-/// Names a call, for the tool's answer to it. Unique as the answer's own id is.
-fn call_id(answer: &str, choice: usize, call: u32) -> String {
-    let unique = answer.rsplit('-').next().unwrap_or(answer);
-    format!("call_{unique}{choice:02x}{call:02x}")
 }
 
 fn is_empty(piece: &Piece) -> bool {
@@ -115,13 +87,6 @@ fn is_empty(piece: &Piece) -> bool {
             text.is_empty()
         }
         Piece::ToolCall { .. } => false,
-    }
-}
-
-fn end_of(reason: FinishReason, called: bool) -> &'static str {
-    match reason {
-        FinishReason::Stop if called => "tool_calls",
-        reason => finish_reason(reason),
     }
 }
 
@@ -144,14 +109,17 @@ impl Chunks for ChatStream {
                 if is_empty(&piece) && tokens.is_empty() {
                     return Vec::new();
                 }
-                let delta = self.delta(index, piece);
-                vec![self.chunk(index, delta, tokens, None)]
+                self.deltas(index, piece, tokens)
             }
             GenerateEvent::Finished { reason, usage, .. } => {
                 self.usage.add_answer(usage, index);
-                let called = self.called.get(index).copied().unwrap_or(false);
-                let end = Some(end_of(reason, called));
-                vec![self.chunk(index, said(String::new()), Vec::new(), end)]
+                let calls = self.calls.get_mut(index);
+                let (rest, called) =
+                    calls.map_or((None, false), |calls| (calls.end(), calls.called));
+                let rest = rest.map(|delta| self.chunk(index, delta, Vec::new(), None));
+                let end = Some(end_of(reason, called, &self.extras.forms));
+                let end = self.chunk(index, said(String::new()), Vec::new(), end);
+                rest.into_iter().chain([end]).collect()
             }
         }
     }
@@ -168,6 +136,7 @@ impl Chunks for ChatStream {
 /// Makes a whole answer.
 pub(in crate::openai) struct ChatWhole {
     head: Head,
+    forms: CallForms,
     choices: Vec<ChatChoice>,
     usage: UsageOut,
 }
@@ -181,7 +150,9 @@ impl ChatWhole {
                 content: None,
                 refusal: None,
                 reasoning_content: String::new(),
+                reasoning: String::new(),
                 tool_calls: Vec::new(),
+                function_call: None,
             },
             logprobs: extras.logprobs.then(ChatLogprobs::default),
             finish_reason: "stop",
@@ -189,6 +160,7 @@ impl ChatWhole {
         Self {
             head: head.head("chat.completion"),
             choices: (0..extras.answers).map(choice).collect(),
+            forms: extras.forms,
             usage: UsageOut::default(),
         }
     }
@@ -205,50 +177,28 @@ impl Whole for ChatWhole {
             GenerateEvent::Started { model, .. } => self.head.model = model,
             GenerateEvent::Prompt(_) => {}
             GenerateEvent::Delta { piece, tokens } => {
-                let id = |call| call_id(&self.head.id, index, call);
-                add_piece(&mut choice.message, piece, id);
+                let of = (self.head.id.as_str(), index);
+                call::add_piece(&mut choice.message, piece, of, &self.forms);
                 if let Some(logprobs) = &mut choice.logprobs {
                     logprobs.content.extend(chat_logprobs(tokens).content);
                 }
             }
             GenerateEvent::Finished { reason, usage, .. } => {
-                choice.finish_reason = end_of(reason, !choice.message.tool_calls.is_empty());
+                let called = !choice.message.tool_calls.is_empty();
+                choice.finish_reason = end_of(reason, called, &self.forms);
                 self.usage.add_answer(usage, index);
             }
         }
     }
 
     fn answer(mut self) -> ChatAnswer {
-        let silent = |choice: &&mut ChatChoice| choice.message.tool_calls.is_empty();
-        for choice in self.choices.iter_mut().filter(silent) {
-            // Only who calls tools may say nothing at all.
-            choice.message.content.get_or_insert_default();
+        for choice in &mut self.choices {
+            call::finish(&mut choice.message, &self.forms);
         }
         ChatAnswer {
             head: self.head,
             choices: self.choices,
             usage: self.usage,
-        }
-    }
-}
-
-fn add_piece(message: &mut ChatMessageOut, piece: Piece, id: impl Fn(u32) -> String) {
-    match piece {
-        Piece::Text(text) if text.is_empty() => {}
-        Piece::Text(text) => message.content.get_or_insert_default().push_str(&text),
-        Piece::Reasoning(text) => message.reasoning_content.push_str(&text),
-        Piece::ToolCall { index, name } => message.tool_calls.push(ToolCallOut {
-            id: id(index),
-            kind: FUNCTION,
-            function: FunctionOut {
-                name: Some(name),
-                arguments: String::new(),
-            },
-        }),
-        Piece::Arguments { index, text } => {
-            if let Some(call) = message.tool_calls.get_mut(index as usize) {
-                call.function.arguments.push_str(&text);
-            }
         }
     }
 }

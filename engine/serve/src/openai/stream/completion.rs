@@ -4,6 +4,7 @@ use base::{GenerateEvent, Piece, ScoredToken};
 
 use super::token::{TextOffset, add_completion_logprobs};
 use super::{AnswerHead, Chunks, Whole, finish_reason};
+use crate::openai::convert::Best;
 use crate::openai::model::{
     CompletionAnswer, CompletionChoice, CompletionLogprobs, Head, UsageOut, UsageSlot,
 };
@@ -19,6 +20,8 @@ pub(in crate::openai) struct Extras {
     pub(in crate::openai) logprobs: Option<u32>,
     /// Whether a stream ends with what it took.
     pub(in crate::openai) include_usage: bool,
+    /// Which answers are given, if not all are; only of a whole answer.
+    pub(in crate::openai) best: Option<Best>,
 }
 
 impl Extras {
@@ -170,12 +173,51 @@ impl Whole for CompletionWhole {
     }
 
     fn answer(self) -> CompletionAnswer {
-        let choices = self.choices.into_iter().map(|(choice, _)| choice);
+        let mut choices: Vec<CompletionChoice> =
+            self.choices.into_iter().map(|(choice, _)| choice).collect();
+        if let Some(best) = self.extras.best {
+            choices = likeliest(choices, self.extras.answers, best);
+        }
         CompletionAnswer {
             head: self.head,
-            choices: choices.collect(),
+            choices,
             usage: UsageSlot::Known(self.usage),
         }
+    }
+}
+
+/// Of every `answers` in a row the best, and numbered anew.
+fn likeliest(choices: Vec<CompletionChoice>, answers: usize, best: Best) -> Vec<CompletionChoice> {
+    let mut given: Vec<CompletionChoice> = Vec::new();
+    let mut rest = choices;
+    while !rest.is_empty() {
+        let after = rest.split_off(answers.clamp(1, rest.len()));
+        rest.sort_by(|one, other| likelihood(other).total_cmp(&likelihood(one)));
+        given.extend(rest.into_iter().take(best.given));
+        rest = after;
+    }
+    for (index, choice) in given.iter_mut().enumerate() {
+        choice.index = index;
+        choice.logprobs = choice.logprobs.take().filter(|_| best.scored);
+    }
+    given
+}
+
+/// The log-probability of an answer for each of its tokens.
+fn likelihood(choice: &CompletionChoice) -> f32 {
+    let tokens = choice
+        .logprobs
+        .iter()
+        .flat_map(|lists| &lists.token_logprobs);
+    let (mut sum, mut count) = (0.0, 0);
+    for logprob in tokens.flatten() {
+        sum += logprob;
+        count += 1;
+    }
+    if count == 0 {
+        f32::MIN
+    } else {
+        sum / count as f32
     }
 }
 

@@ -5,6 +5,9 @@ use base::{
 };
 use expect_test::{Expect, expect};
 
+use crate::openai::convert::Best;
+use crate::openai::custom::CallForms;
+
 use super::{
     AnswerHead, ChatExtras, ChatStream, ChatWhole, Chunks, CompletionStream, CompletionWhole,
     Extras, Frames, Whole,
@@ -60,6 +63,7 @@ fn extras(answers: usize, logprobs: bool, include_usage: bool) -> ChatExtras {
         answers,
         logprobs,
         include_usage,
+        forms: CallForms::default(),
     }
 }
 
@@ -181,7 +185,7 @@ fn calls_and_several_answers_in_a_stream() {
         &expect![[r#"
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":1,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null}
-            {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"reasoning_content":"hm"},"logprobs":null,"finish_reason":null}],"usage":null}
+            {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"reasoning_content":"hm","reasoning":"hm"},"logprobs":null,"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_10000","type":"function","function":{"name":"get_weather","arguments":""}}]},"logprobs":null,"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"city\":"}}]},"logprobs":null,"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":1,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}],"usage":null}
@@ -201,7 +205,7 @@ fn calls_and_several_answers_as_a_whole() {
         ChatWhole::new(head(), extras(2, false, false)),
         calls(),
         &expect![[
-            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"hm","tool_calls":[{"id":"call_10000","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\"}"}},{"id":"call_10001","type":"function","function":{"name":"now","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"},{"index":1,"message":{"role":"assistant","content":"Hi","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
+            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"hm","reasoning":"hm","tool_calls":[{"id":"call_10000","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\"}"}},{"id":"call_10001","type":"function","function":{"name":"now","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"},{"index":1,"message":{"role":"assistant","content":"Hi","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
         ]],
     );
 }
@@ -255,6 +259,7 @@ fn a_whole_completion_of_two_prompts() {
         answers: 1,
         logprobs: Some(2),
         include_usage: false,
+        best: None,
     };
     check_whole(
         CompletionWhole::new(head(), extras),
@@ -263,6 +268,40 @@ fn a_whole_completion_of_two_prompts() {
             r#"{"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"é one","index":0,"logprobs":{"tokens":["bytes:\\xc3","bytes:\\xa9"," ","one"],"token_logprobs":[null,-0.75,-2.0,-0.5],"top_logprobs":[null,{"bytes:\\xa9":-0.25,"x":-9999.0},{" ":-0.25,"x":-9999.0},{"one":-0.25,"x":-9999.0}],"text_offset":[0,0,1,2]},"finish_reason":"stop"},{"text":"two","index":1,"logprobs":{"tokens":["two"],"token_logprobs":[-1.0],"top_logprobs":[{"two":-0.25,"x":-9999.0}],"text_offset":[0]},"finish_reason":"length"}],"usage":{"prompt_tokens":6,"completion_tokens":4,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
         ]],
     );
+}
+
+#[test]
+fn the_best_of_several_completions() {
+    let answer = |text: &str, logprob| delta(text, vec![token(text.as_bytes(), Some(logprob))]);
+    let mut events = Vec::new();
+    for (index, (text, logprob)) in [("a", -2.0), ("b", -0.5), ("c", -1.0)]
+        .into_iter()
+        .enumerate()
+    {
+        events.push((index, started()));
+        events.push((index, answer(text, logprob)));
+        events.push((index, finished(FinishReason::Stop)));
+    }
+    let extras = Extras {
+        choices: 3,
+        answers: 3,
+        logprobs: Some(0),
+        include_usage: false,
+        best: Some(Best {
+            given: 2,
+            scored: false,
+        }),
+    };
+    let mut whole = CompletionWhole::new(head(), extras);
+    for (index, event) in events {
+        whole.hear(index, event);
+    }
+    let given = whole.answer().choices;
+    let given: Vec<_> = given
+        .iter()
+        .map(|choice| (choice.index, choice.text.as_str()))
+        .collect();
+    assert_eq!(given, [(0, "b"), (1, "c")]);
 }
 
 #[test]
@@ -284,6 +323,7 @@ fn a_completion_stream() {
         answers: 1,
         logprobs: Some(0),
         include_usage: true,
+        best: None,
     };
     check_stream(
         CompletionStream::new(head(), extras),

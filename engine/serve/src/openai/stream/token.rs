@@ -10,7 +10,7 @@ use crate::openai::model::{ChatLogprobs, CompletionLogprobs, TokenLogprobOut, To
 const IMPOSSIBLE: f32 = -9999.0;
 
 /// Log-probabilities in the form of chat.
-pub(super) fn chat_logprobs(tokens: Vec<ScoredToken>) -> ChatLogprobs {
+pub(in crate::openai) fn chat_logprobs(tokens: Vec<ScoredToken>) -> ChatLogprobs {
     let content = tokens.into_iter().map(|scored| TokenLogprobOut {
         token: text_or_bytes(&scored.bytes, ""),
         logprob: scored.logprob.map_or(IMPOSSIBLE, finite),
