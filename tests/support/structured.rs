@@ -21,7 +21,7 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Requests at once, so that batches are of several grammars.
 const AT_ONCE: usize = 8;
 /// A random model ends nothing of its own accord; with its likings for what closes this is plenty.
-const ANSWER_TOKENS: u32 = 3000;
+const ANSWER_TOKENS: u32 = 2000;
 /// What it is made to like: quotes, brackets, the end.
 const LIKING: i32 = 6;
 /// Every so many schemas one is of a tool's arguments.
