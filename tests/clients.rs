@@ -1,5 +1,7 @@
 //! Programs that others wrote, against a real node.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use tests::checkpoints::python;
 use tests::node_js;
@@ -68,4 +70,77 @@ fn the_official_anthropic_sdk_works() -> Result<()> {
 #[test]
 fn the_official_anthropic_sdk_calls_tools() -> Result<()> {
     replay("anthropic_tools.py", "")
+}
+
+/// What LangChain's tests look for, by the model that says it.
+const LANGCHAIN_SAYS: [(&str, &[&str]); 7] = [
+    (
+        "magic",
+        &[
+            "<tool_call>\n{\"name\": \"magic_function\", \"arguments\": {\"input\": 3}}\n</tool_call>",
+        ],
+    ),
+    (
+        "magic-without-arguments",
+        &["<tool_call>\n{\"name\": \"magic_function_no_args\", \"arguments\": {}}\n</tool_call>"],
+    ),
+    (
+        "greeter",
+        &[
+            "<tool_call>\n{\"name\": \"greeting_generator\", \"arguments\": {\"answer_style\": \"pirate\"}}\n</tool_call>",
+        ],
+    ),
+    (
+        "weather",
+        &[
+            "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"location\": \"San Francisco\"}}\n</tool_call>",
+            "It is sunny in San Francisco.",
+        ],
+    ),
+    (
+        "customers",
+        &[
+            "<tool_call>\n{\"name\": \"unicode_customer\", \"arguments\": {\"customer_name\": \"你好啊集団 こんにちは株式会社\", \
+           \"description\": \"Two companies\"}}\n</tool_call>",
+        ],
+    ),
+    (
+        "adder",
+        &[
+            "<tool_call>\n{\"name\": \"my_adder_tool\", \"arguments\": {\"a\": 3, \"b\": 4}}\n</tool_call>",
+        ],
+    ),
+    (
+        "jokes",
+        &["{\"setup\": \"Why do cats purr?\", \"punchline\": \"They idle.\"}"],
+    ),
+];
+
+#[test]
+fn the_official_anthropic_sdk_for_javascript_works() -> Result<()> {
+    replay("anthropic_sdk.mjs", "")
+}
+
+#[test]
+fn the_official_anthropic_sdk_for_javascript_calls_tools() -> Result<()> {
+    replay("anthropic_tools.mjs", "")
+}
+
+#[test]
+fn langchains_standard_tests_pass_for_anthropic() -> Result<()> {
+    let node = Node::start(&NodeOptions {
+        model: Some("sprout".into()),
+        ..NodeOptions::default()
+    })?;
+    let folder = tempfile::tempdir()?;
+    for (name, says) in LANGCHAIN_SAYS {
+        let model = folder.path().join(name);
+        scripted::model(&model, says)?;
+        let id = node.api().place(&model.to_string_lossy(), "auto", 1)?;
+        node.api().wait_ready(&id, Duration::from_secs(30))?;
+    }
+    let address = format!("http://127.0.0.1:{}", node.port);
+    let printed = python("clients/anthropic_langchain.py", &[&address])?;
+    assert_eq!(printed.trim(), "ok");
+    Ok(())
 }

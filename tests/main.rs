@@ -15,6 +15,7 @@ mod picture;
 mod programs;
 mod recovery;
 mod sharded;
+mod structured;
 mod switches;
 mod tray;
 mod uninstall;

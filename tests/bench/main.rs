@@ -8,8 +8,10 @@ mod idle;
 mod pipeline;
 mod placements;
 mod recovery;
+mod schemas;
 
 use clap::{Parser, Subcommand};
+use tests::structured::Trial;
 
 /// Measures a real cluster on this machine.
 #[derive(Debug, Parser)]
@@ -56,6 +58,24 @@ enum What {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Random JSON schemas asked of random models: every answer must be valid.
+    Schemas {
+        /// How many schemas.
+        #[arg(long, default_value_t = 500)]
+        count: usize,
+        /// How many of them for each model.
+        #[arg(long, default_value_t = 50)]
+        per_model: usize,
+        /// Over how many nodes each model is divided.
+        #[arg(long, default_value_t = 1)]
+        nodes: usize,
+        /// `pipeline` or `tensor`.
+        #[arg(long, default_value = "pipeline")]
+        sharding: String,
+        /// Decides schemas, models and answers.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Kill a node, or only a worker, in the middle of a stream: the text, and the longest pause.
     Recovery {
         /// How often for each kind of loss.
@@ -82,6 +102,19 @@ fn main() -> anyhow::Result<()> {
         }),
         What::Placements { runs } => placements::measure(runs),
         What::Idle { seconds } => idle::measure(seconds),
+        What::Schemas {
+            count,
+            per_model,
+            nodes,
+            sharding,
+            seed,
+        } => schemas::measure(&Trial {
+            seed,
+            count,
+            per_model,
+            nodes,
+            sharding: &sharding,
+        }),
         What::Recovery { runs } => recovery::measure(runs),
     }
 }

@@ -15,6 +15,7 @@ greedy = {"model": "sprout", "max_tokens": 200, "extra_body": {"temperature": 0}
 models = client.models.list()
 assert "sprout" in [model.id for model in models], models
 assert client.models.retrieve("sprout").created_at.year >= 1970
+assert [model.id for model in client.models.list(limit=1)] == [model.id for model in models], models
 
 answer = client.messages.create(messages=question, **greedy)
 assert (answer.type, answer.role, answer.model) == ("message", "assistant", "sprout"), answer
@@ -50,6 +51,18 @@ other = client.messages.create(messages=in_blocks, system=[
     {"type": "text", "text": short}], **greedy)
 assert one.content == other.content and one.usage.output_tokens == other.usage.output_tokens, (one, other)
 
+# Requests that differ in nothing but that are read once.
+long = [{"type": "text", "text": "Espalier runs one language model on several computers. " * 30}]
+for number, nonce in enumerate(["0a1b2", "c3d4e"]):
+    billing = {"type": "text", "text": f"x-anthropic-billing-header: cc_version=2.1.0; cc_entrypoint=cli; cch={nonce};"}
+    read = client.messages.create(messages=question, system=[billing, *long], **greedy)
+    assert (read.usage.cache_read_input_tokens > 0) == (number == 1), read
+# A prompt can be read ahead of the question.
+ahead = client.messages.create(messages=question, system=long, **{**greedy, "max_tokens": 0})
+assert ahead.content == [] and ahead.usage.output_tokens == 0 and ahead.usage.cache_read_input_tokens > 0, ahead
+raw = client.messages.with_raw_response.create(messages=question, **greedy)
+assert raw.headers["request-id"].startswith("req_") and raw.parse()._request_id == raw.headers["request-id"], raw
+
 first_word, rest = text.split(" ", 1)
 stop = rest.split(" ", 1)[0]
 stopped = client.messages.create(messages=question, stop_sequences=[stop], **greedy)
@@ -74,6 +87,7 @@ for kind, said, call in [
     except kind as error:
         assert error.body["type"] == "error" and said in error.body["error"]["message"], error
         assert error.body["error"]["type"] in ("invalid_request_error", "not_found_error"), error
+        assert error.request_id == error.body["request_id"], error
     else:
         raise AssertionError(f"no {kind.__name__}")
 

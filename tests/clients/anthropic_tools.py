@@ -3,6 +3,7 @@
 Usage: anthropic_tools.py BASE_URL. Exits with an error at the first thing that is not as the SDK's documentation has it.
 """
 
+import json
 import sys
 
 import anthropic
@@ -50,5 +51,30 @@ assert told.content and told.usage.input_tokens + told.usage.cache_read_input_to
 counted = client.messages.count_tokens(model="sprout", messages=question, tools=[weather])
 bare = client.messages.count_tokens(model="sprout", messages=question)
 assert counted.input_tokens > bare.input_tokens, (counted, bare)
+
+# As agents send it: tools of Anthropic's own among the others, a picture from a tool, instructions between turns, beta
+# features in headers and fields.
+picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "eA=="}}
+shown = {**result, "content": [{"type": "text", "text": "Here:"}, picture], "is_error": False}
+agent = client.beta.messages.create(
+    betas=["interleaved-thinking-2025-05-14", "context-management-2025-06-27"],
+    messages=[*question, {"role": "system", "content": "Be brief."}, {"role": "assistant", "content": answer.content},
+              {"role": "user", "content": [shown]}],
+    system=[{"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}}],
+    thinking={"type": "adaptive"}, context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    output_config={"effort": "high"}, metadata={"user_id": "someone"}, service_tier="auto",
+    **{**asked, "max_tokens": 20, "tools": [weather, {"type": "web_search_20250305", "name": "web_search"}]})
+assert agent.content and agent.usage.output_tokens > 0, agent
+try:
+    client.messages.create(messages=[{"role": "user", "content": [picture]}], **asked)
+except anthropic.BadRequestError as error:
+    assert "image input is not supported" in error.body["error"]["message"], error
+else:
+    raise AssertionError("a picture was taken")
+schema = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"],
+          "additionalProperties": False}
+formed = client.messages.create(
+    model="sprout", max_tokens=50, messages=question, output_config={"format": {"type": "json_schema", "schema": schema}})
+assert json.loads(formed.content[0].text)["city"] in ("Paris", "Rome"), formed
 
 print("ok")

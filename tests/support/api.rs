@@ -5,6 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
+use ureq::SendBody;
+use ureq::config::ConfigBuilder;
+use ureq::http::{HeaderValue, Request, header};
+use ureq::middleware::MiddlewareNext;
+use ureq::typestate::AgentScope;
 
 /// An answer is waited for this long: far beyond what it takes, so that a busy machine is slow and not wrong.
 const REQUEST_LIMIT: Duration = Duration::from_mins(4);
@@ -58,14 +63,26 @@ impl Api {
 
     /// The API at a URL.
     pub fn at(base: String) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(REQUEST_LIMIT))
-            .http_status_as_error(false)
-            .build();
         Self {
             base,
-            agent: config.into(),
+            agent: config().build().into(),
         }
+    }
+
+    /// The same for somebody who shows a key.
+    pub fn with_key(&self, key: &str) -> Result<Self> {
+        let shown = HeaderValue::try_from(format!("Bearer {key}"))?;
+        let config = config().middleware(
+            move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+                let headers = request.headers_mut();
+                headers.insert(header::AUTHORIZATION, shown.clone());
+                next.handle(request)
+            },
+        );
+        Ok(Self {
+            base: self.base.clone(),
+            agent: config.build().into(),
+        })
     }
 
     /// GET, any status.
@@ -81,6 +98,17 @@ impl Api {
             .header("Authorization", format!("Bearer {key}"))
             .call()?;
         Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
+    /// A figure of `/metrics`, by its whole name.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let url = format!("{}/metrics", self.base);
+        let text = self.agent.get(url).call()?.body_mut().read_to_string()?;
+        let figure = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let figure = figure.with_context(|| format!("no {name} in {text}"))?;
+        Ok(figure.parse()?)
     }
 
     /// POST a JSON body, any status.
@@ -270,6 +298,12 @@ impl Api {
         }
         bail!("the stream ended without [DONE] after {:?}", answer.text)
     }
+}
+
+fn config() -> ConfigBuilder<AgentScope> {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(REQUEST_LIMIT))
+        .http_status_as_error(false)
 }
 
 /// Nodes that a state lists as online, the asked one included.

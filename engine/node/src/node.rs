@@ -27,7 +27,7 @@ use crate::network::Network;
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
-use crate::supervisor::{Activity, Supervisor, WorkerSettings};
+use crate::supervisor::{Activity, Running, Supervisor, WorkerSettings};
 use crate::user_data::UserFiles;
 
 /// A model named at the start is ready within this, or the start fails: reading hundreds of gigabytes from a slow disk.
@@ -89,8 +89,10 @@ impl NodeHandle {
         let node_id = identity.node_id();
         let models = LocalModels::open(&config.data).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
-        let supervisor = Supervisor::new(worker_settings(&config), models.clone(), worker_sender);
-        let running = supervisor.running();
+        let metrics = Metrics::new();
+        let running = Running::new(&metrics);
+        let worker = worker_settings(&config);
+        let supervisor = Supervisor::new(worker, models.clone(), worker_sender, running.clone());
         let members = kept.membership.changes();
         let cluster = ClusterActor {
             state: State::new(seed(&kept.settings, node_id)),
@@ -114,7 +116,6 @@ impl NodeHandle {
         }));
         let activity = running.activity();
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
-        let metrics = Metrics::new();
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
         let api_port = ApiPort::new(Arc::clone(&gateway), metrics, config.api_ip, kept.session);
         let (from, to) = (members.clone(), cluster.clone());

@@ -68,19 +68,20 @@ impl Supervisor {
         settings: WorkerSettings,
         models: LocalModels,
         events: mpsc::Sender<Event>,
+        running: Running,
     ) -> Self {
         Self {
             settings,
             models,
             events,
-            running: Running::default(),
+            running,
             shards: HashMap::new(),
         }
     }
 
     /// The workers that compute.
-    pub(crate) fn running(&self) -> Running {
-        self.running.clone()
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
     }
 
     /// Takes ports for a shard.

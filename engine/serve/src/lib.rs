@@ -33,5 +33,5 @@ pub use gateway::{
     RankedPlacement,
 };
 pub use in_process::InProcess;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, SecondsCounter};
 pub use server::{BindError, ServeConfig, Server};

@@ -2,6 +2,7 @@
 //! counts are the recent calls, which the dashboard lists.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::calls::Calls;
+
+/// Counts seconds.
+pub type SecondsCounter = Counter<f64, AtomicU64>;
 
 /// From a small model's warm cache to a long prompt on a slow machine, in seconds.
 const FIRST_TOKEN_SECONDS: [f64; 14] = [
@@ -89,6 +93,15 @@ impl Metrics {
             registry.register(format!("espalier_{name}"), help, gauge.clone());
         });
         gauge
+    }
+
+    /// Adds a counter of seconds, named `espalier_<name>_seconds`; otherwise as [`gauge`](Self::gauge).
+    pub fn seconds(&self, name: &str, help: &str) -> SecondsCounter {
+        let counter = SecondsCounter::default();
+        self.with_registry(|registry| {
+            registry.register(format!("espalier_{name}_seconds"), help, counter.clone());
+        });
+        counter
     }
 
     /// The recent calls.

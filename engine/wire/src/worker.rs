@@ -134,6 +134,10 @@ pub struct Stats {
     pub step_us: u64,
     /// Time outside it between two steps, in microseconds: scheduling, sampling, sending plans and events.
     pub host_us: u64,
+    /// Time that was spent on what grammars allow next, on threads of its own, in microseconds.
+    pub mask_us: u64,
+    /// Time that steps waited for it, in microseconds: a part of `host_us`. The rest was hidden behind the device.
+    pub mask_wait_us: u64,
 }
 
 /// [`ToWorker`], serialized.

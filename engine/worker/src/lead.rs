@@ -90,7 +90,7 @@ pub fn run(
         } else {
             masks.wait(&mut scheduler, Some(READY_POLL));
         }
-        if let Some(stats) = counters.due(&scheduler.load()) {
+        if let Some(stats) = counters.due(&scheduler.load(), masks.time()) {
             outbox.send(FromWorker::Stats(stats));
         }
     }

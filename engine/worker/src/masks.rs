@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use infer::{MaskDone, MaskJob, Scheduler};
 
@@ -21,12 +21,22 @@ const JOBS_OUT_MAX: usize = 256;
 pub struct Masks {
     threads: Option<Threads>,
     out: usize,
+    time: MaskTime,
+}
+
+/// What masks took since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MaskTime {
+    /// On their threads, grammars' compiling included.
+    pub worked: Duration,
+    /// While a step that was computed waited for them; the rest was hidden behind the device.
+    pub waited: Duration,
 }
 
 /// They end when this is dropped.
 struct Threads {
     jobs: SyncSender<MaskJob>,
-    done: Receiver<MaskDone>,
+    done: Receiver<(MaskDone, Duration)>,
 }
 
 impl Masks {
@@ -45,9 +55,16 @@ impl Masks {
 
     /// Waits until the step that was computed can be completed. What a grammar's first job takes is not waited for.
     pub fn finish_step(&mut self, scheduler: &mut Scheduler) {
+        let began = Instant::now();
         while scheduler.awaits_masks() {
             self.wait(scheduler, None);
         }
+        self.time.waited += began.elapsed();
+    }
+
+    /// What masks took so far.
+    pub fn time(&self) -> MaskTime {
+        self.time
     }
 
     /// Waits for one job, at most for `timeout`.
@@ -72,8 +89,9 @@ impl Masks {
         }
     }
 
-    fn taken_back(&mut self, scheduler: &mut Scheduler, done: MaskDone) {
+    fn taken_back(&mut self, scheduler: &mut Scheduler, (done, took): (MaskDone, Duration)) {
         self.out -= 1;
+        self.time.worked += took;
         scheduler.take_back(done);
     }
 }
@@ -96,12 +114,14 @@ impl Threads {
     }
 }
 
-fn serve(jobs: &Mutex<Receiver<MaskJob>>, done: &SyncSender<MaskDone>) {
+fn serve(jobs: &Mutex<Receiver<MaskJob>>, done: &SyncSender<(MaskDone, Duration)>) {
     loop {
         // The lock is held while this thread waits, and given back before it works.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        if done.send(job.run()).is_err() {
+        let began = Instant::now();
+        let finished = job.run();
+        if done.send((finished, began.elapsed())).is_err() {
             return;
         }
     }

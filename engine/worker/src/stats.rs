@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use infer::Load;
 use wire::worker::Stats;
 
+use crate::masks::MaskTime;
+
 /// Between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -49,7 +51,7 @@ impl Counters {
     }
 
     /// What to tell now, if it is time and something changed.
-    pub fn due(&mut self, load: &Load) -> Option<Stats> {
+    pub fn due(&mut self, load: &Load, masks: MaskTime) -> Option<Stats> {
         if !self.told_in().is_some_and(|wait| wait.is_zero()) {
             return None;
         }
@@ -65,6 +67,8 @@ impl Counters {
             generated_tokens: load.generated_tokens,
             step_us: self.step.as_micros() as u64,
             host_us: self.host.as_micros() as u64,
+            mask_us: masks.worked.as_micros() as u64,
+            mask_wait_us: masks.waited.as_micros() as u64,
         })
     }
 }

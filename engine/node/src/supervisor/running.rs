@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base::{ErrorCode, Failure, InstanceId, KeepAlive, TokenRequest};
 use cluster::ShardKey;
+use serve::{Metrics, SecondsCounter};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::worker::{Stats, ToWorker};
@@ -19,12 +21,23 @@ use crate::user_data::milliseconds_since_1970;
 pub(crate) struct Running {
     workers: Arc<Mutex<HashMap<ShardKey, Entry>>>,
     activity: Arc<watch::Sender<Vec<Activity>>>,
+    masks: MaskCounters,
+}
+
+/// What grammars take, of all workers here that drive an instance.
+#[derive(Debug, Clone, Default)]
+struct MaskCounters {
+    worked: SecondsCounter,
+    waited: SecondsCounter,
 }
 
 #[derive(Debug)]
 struct Entry {
     handle: WorkerHandle,
     meter: Meter,
+    /// Of its masks so much is counted, in microseconds.
+    masks_worked_us: u64,
+    masks_waited_us: u64,
 }
 
 /// A worker of rank 0 that computes.
@@ -37,6 +50,21 @@ pub(crate) struct WorkerHandle {
 }
 
 impl Running {
+    /// None yet; what they count goes to `metrics` too.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let masks = MaskCounters {
+            worked: metrics.seconds("mask", "Time spent on what grammars allow next"),
+            waited: metrics.seconds(
+                "mask_wait",
+                "Time that steps waited for what grammars allow",
+            ),
+        };
+        Self {
+            masks,
+            ..Self::default()
+        }
+    }
+
     /// The worker here that drives a generation of an instance, whichever of its plans that is.
     pub(crate) fn driver_of(&self, instance: InstanceId, generation: u32) -> Option<WorkerHandle> {
         let mut workers = self.lock();
@@ -83,7 +111,13 @@ impl Running {
     pub(super) fn insert(&self, shard: ShardKey, handle: WorkerHandle) {
         let meter = Meter::new(shard.instance, milliseconds_since_1970());
         let mut workers = self.lock();
-        workers.insert(shard, Entry { handle, meter });
+        let entry = Entry {
+            handle,
+            meter,
+            masks_worked_us: 0,
+            masks_waited_us: 0,
+        };
+        workers.insert(shard, entry);
         self.publish(&workers);
     }
 
@@ -99,6 +133,10 @@ impl Running {
         if let Some(entry) = workers.get_mut(&shard) {
             let now_ms = milliseconds_since_1970();
             entry.meter.report(stats, Instant::now(), now_ms);
+            let worked = count(&mut entry.masks_worked_us, stats.mask_us);
+            let waited = count(&mut entry.masks_waited_us, stats.mask_wait_us);
+            self.masks.worked.inc_by(worked);
+            self.masks.waited.inc_by(waited);
         }
         self.publish(&workers);
     }
@@ -119,6 +157,13 @@ impl Running {
         // No code that holds the lock can panic half-way through a change.
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How much more it is than before, in seconds.
+fn count(before_us: &mut u64, now_us: u64) -> f64 {
+    let more = now_us.saturating_sub(*before_us);
+    *before_us = now_us;
+    Duration::from_micros(more).as_secs_f64()
 }
 
 impl WorkerHandle {

@@ -501,7 +501,7 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
 }
 
 pub fn from_worker() -> impl Strategy<Value = FromWorker> {
-    let stats = any::<([u32; 3], [u64; 6])>().prop_map(|(now, total)| Stats {
+    let stats = any::<([u32; 3], [u64; 8])>().prop_map(|(now, total)| Stats {
         running: now[0],
         waiting: now[1],
         reading: now[2],
@@ -511,6 +511,8 @@ pub fn from_worker() -> impl Strategy<Value = FromWorker> {
         generated_tokens: total[3],
         step_us: total[4],
         host_us: total[5],
+        mask_us: total[6],
+        mask_wait_us: total[7],
     });
     let event = (any::<u64>(), token_event()).prop_map(|(id, event)| (RequestId(id), event));
     prop_oneof![
