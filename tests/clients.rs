@@ -35,3 +35,8 @@ fn the_official_anthropic_sdk_works() -> Result<()> {
 fn the_official_anthropic_sdk_calls_tools() -> Result<()> {
     replay("anthropic_tools", "")
 }
+
+#[test]
+fn the_official_ollama_sdk_works() -> Result<()> {
+    replay("ollama_sdk", "")
+}

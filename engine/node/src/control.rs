@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::{ErrorCode, Failure};
+use serve::BindError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::StartError;
 use crate::api_port::ApiPort;
 use crate::cluster_actor::ClusterHandle;
+use crate::config::OLLAMA_PORT;
 use crate::models::LocalModels;
 use crate::network::Network;
 use crate::settings::{Settings, SettingsFile, SettingsFileError, SomeSettings};
@@ -25,6 +27,8 @@ pub struct Switches {
     pub settings: Settings,
     /// Where the HTTP API listens, if it does.
     pub api: Option<SocketAddr>,
+    /// Where it listens besides, for programs made for Ollama.
+    pub ollama: Option<SocketAddr>,
     /// Where peers reach this node, if it takes part in the network.
     pub peers: Option<SocketAddr>,
 }
@@ -59,6 +63,8 @@ pub(crate) struct Control {
     pub(crate) file: SettingsFile,
     pub(crate) network: Network,
     pub(crate) api: ApiPort,
+    /// The same API at Ollama's port.
+    pub(crate) ollama: ApiPort,
     pub(crate) cluster: ClusterHandle,
 }
 
@@ -70,6 +76,7 @@ impl ControlHandle {
         let (publish, switches) = watch::channel(Arc::new(Switches {
             settings,
             api: None,
+            ollama: None,
             peers: None,
         }));
         (Self { commands, switches }, ControlEnds { inbox, publish })
@@ -133,6 +140,10 @@ impl Control {
             } = self.settings;
             self.api.open(api_port, api_network).await?;
         }
+        if let Err(error) = self.open_ollama().await {
+            // Ollama itself may run; its users still reach this node at its own port.
+            tracing::warn!(%error, "Ollama's port is not open");
+        }
         if self.settings.join {
             self.network.join(&self.settings.name).await?;
         }
@@ -163,7 +174,7 @@ impl Control {
                     let _ = done.send(reset);
                 }
                 Some(Command::Stop { done }) => {
-                    tokio::join!(self.network.say_goodbye(), self.api.end());
+                    tokio::join!(self.network.say_goodbye(), self.api.end(), self.ollama.end());
                     let _ = done.send(());
                     return;
                 }
@@ -176,6 +187,7 @@ impl Control {
         let switches = Switches {
             settings: self.settings.clone(),
             api: self.api.address(),
+            ollama: self.ollama.address(),
             peers: self.network.address(),
         };
         publish.send_if_modified(|old| {
@@ -219,6 +231,16 @@ impl Control {
         changed
     }
 
+    /// Opens or closes Ollama's port, as the settings say. Other computers reach the API at its own.
+    async fn open_ollama(&mut self) -> Result<(), BindError> {
+        let settings = &self.settings;
+        if settings.api && settings.ollama_port && settings.api_port != OLLAMA_PORT {
+            return self.ollama.open(OLLAMA_PORT, false).await;
+        }
+        self.ollama.close();
+        Ok(())
+    }
+
     /// Carries out the difference to what was.
     async fn apply(&mut self, old: &Settings) -> Result<(), Failure> {
         let new = self.settings.clone();
@@ -227,6 +249,8 @@ impl Control {
             let opened = self.api.open(new.api_port, new.api_network).await;
             opened.map_err(|error| internal(&error))?;
         }
+        let opened = self.open_ollama().await;
+        opened.map_err(|error| internal(&error))?;
         // Others know a node by the name under which it joined.
         if !new.join || new.name != old.name {
             self.network.part().await;

@@ -1,5 +1,6 @@
 //! A node as its owner holds it: everything started, wired together, and ended in the right order.
 
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -116,7 +117,11 @@ impl NodeHandle {
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let metrics = Metrics::new();
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
-        let api_port = ApiPort::new(Arc::clone(&gateway), metrics, config.api_ip, kept.session);
+        let door = |ip| {
+            let (gateway, metrics) = (Arc::clone(&gateway), metrics.clone());
+            ApiPort::new(gateway, metrics, ip, kept.session.clone())
+        };
+        let (api_port, ollama_port) = (door(config.api_ip), door(Ipv4Addr::LOCALHOST.into()));
         let (from, to) = (members.clone(), cluster.clone());
         let network = Network::new(config, identity, running, from, to, net);
         let controlling = Control {
@@ -125,6 +130,7 @@ impl NodeHandle {
             models: models.clone(),
             file: kept.file,
             api: api_port,
+            ollama: ollama_port,
             network,
             cluster: cluster.clone(),
         }

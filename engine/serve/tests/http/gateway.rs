@@ -78,6 +78,8 @@ impl TestGateway {
                 idle_minutes: 0,
                 api_network: false,
                 api_network_addresses: Vec::new(),
+                ollama_port: false,
+                ollama_address: None,
                 model_folders: Vec::new(),
                 welcomed: true,
             }),
