@@ -190,7 +190,9 @@ fn ollamas_port_that_is_taken_keeps_no_node_from_starting() -> Result<()> {
     assert_eq!(settings["ollama_address"], Value::Null);
     // Whoever switches it on is told why it cannot be; whoever switches it off is not.
     change(&node.api(), &json!({"ollama_port": false}))?;
-    let (status, failure) = node.api().patch("/admin/settings", &json!({"ollama_port": true}))?;
+    let (status, failure) = node
+        .api()
+        .patch("/admin/settings", &json!({"ollama_port": true}))?;
     assert_eq!(status, 500, "{failure}");
     let (_, settings) = node.api().get("/admin/settings")?;
     assert_eq!(settings["ollama_port"], false);

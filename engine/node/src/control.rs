@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::StartError;
-use crate::api_port::ApiPort;
+use crate::api_port::Ports;
 use crate::cluster_actor::ClusterHandle;
 use crate::config::OLLAMA_PORT;
 use crate::models::LocalModels;
@@ -62,9 +62,7 @@ pub(crate) struct Control {
     pub(crate) models: LocalModels,
     pub(crate) file: SettingsFile,
     pub(crate) network: Network,
-    pub(crate) api: ApiPort,
-    /// The same API at Ollama's port.
-    pub(crate) ollama: ApiPort,
+    pub(crate) ports: Ports,
     pub(crate) cluster: ClusterHandle,
 }
 
@@ -138,7 +136,7 @@ impl Control {
                 api_network,
                 ..
             } = self.settings;
-            self.api.open(api_port, api_network).await?;
+            self.ports.api.open(api_port, api_network).await?;
         }
         if let Err(error) = self.open_ollama().await {
             // Ollama itself may run; its users still reach this node at its own port.
@@ -154,7 +152,7 @@ impl Control {
         loop {
             let command = tokio::select! {
                 command = ends.inbox.recv() => command,
-                () = self.api.broken() => {
+                () = self.ports.api.broken() => {
                     tracing::error!("the HTTP server stopped");
                     self.publish(&ends.publish);
                     continue;
@@ -174,7 +172,11 @@ impl Control {
                     let _ = done.send(reset);
                 }
                 Some(Command::Stop { done }) => {
-                    tokio::join!(self.network.say_goodbye(), self.api.end(), self.ollama.end());
+                    tokio::join!(
+                        self.network.say_goodbye(),
+                        self.ports.api.end(),
+                        self.ports.ollama.end()
+                    );
                     let _ = done.send(());
                     return;
                 }
@@ -186,8 +188,8 @@ impl Control {
     fn publish(&self, publish: &watch::Sender<Arc<Switches>>) {
         let switches = Switches {
             settings: self.settings.clone(),
-            api: self.api.address(),
-            ollama: self.ollama.address(),
+            api: self.ports.api.address(),
+            ollama: self.ports.ollama.address(),
             peers: self.network.address(),
         };
         publish.send_if_modified(|old| {
@@ -235,9 +237,9 @@ impl Control {
     async fn open_ollama(&mut self) -> Result<(), BindError> {
         let settings = &self.settings;
         if settings.api && settings.ollama_port && settings.api_port != OLLAMA_PORT {
-            return self.ollama.open(OLLAMA_PORT, false).await;
+            return self.ports.ollama.open(OLLAMA_PORT, false).await;
         }
-        self.ollama.close();
+        self.ports.ollama.close();
         Ok(())
     }
 
@@ -245,8 +247,8 @@ impl Control {
     async fn apply(&mut self, old: &Settings) -> Result<(), Failure> {
         let new = self.settings.clone();
         let same_door = new.api_port == old.api_port && new.api_network == old.api_network;
-        if new.api && (!old.api || !same_door || self.api.address().is_none()) {
-            let opened = self.api.open(new.api_port, new.api_network).await;
+        if new.api && (!old.api || !same_door || self.ports.api.address().is_none()) {
+            let opened = self.ports.api.open(new.api_port, new.api_network).await;
             opened.map_err(|error| internal(&error))?;
         }
         let opened = self.open_ollama().await;
@@ -260,7 +262,7 @@ impl Control {
             joined.map_err(|error| internal(&error))?;
         }
         if !new.api {
-            self.api.close();
+            self.ports.api.close();
         }
         if new.model_folders != old.model_folders {
             self.models.look_in(new.model_folders);

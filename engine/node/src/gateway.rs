@@ -97,13 +97,19 @@ impl NodeGateway {
 
     async fn answer(&self, mut ask: GenerateRequest) -> Result<GenerateStream, Failure> {
         let derived = self.models.derived(&ask.model).await?;
+        let mut unasked_tokens = u32::MAX;
         if let Some(derived) = &derived {
+            let asked = ask.max_tokens;
             derived.model.fill_in(&mut ask);
+            // What the model has by itself is no wish of the request, and shrinks to what fits.
+            unasked_tokens = ask.max_tokens.unwrap_or(u32::MAX);
+            ask.max_tokens = asked;
         }
         let instance = self.opening.on_demand(&ask.model).await?;
         let text = self.text_of(&instance).await?;
         let limits = ModelLimits {
             context_tokens: models::context_tokens(&instance, derived.as_ref()),
+            unasked_tokens,
             vocabulary_size: instance.vocabulary_size,
         };
         let name = derived.map_or(instance.model.0, |derived| derived.name);

@@ -1,6 +1,5 @@
 //! A node as its owner holds it: everything started, wired together, and ended in the right order.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::api_port::ApiPort;
+use crate::api_port::Ports;
 use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
@@ -117,11 +116,7 @@ impl NodeHandle {
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let metrics = Metrics::new();
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
-        let door = |ip| {
-            let (gateway, metrics) = (Arc::clone(&gateway), metrics.clone());
-            ApiPort::new(gateway, metrics, ip, kept.session.clone())
-        };
-        let (api_port, ollama_port) = (door(config.api_ip), door(Ipv4Addr::LOCALHOST.into()));
+        let ports = Ports::closed(&gateway, &metrics, config.api_ip, &kept.session);
         let (from, to) = (members.clone(), cluster.clone());
         let network = Network::new(config, identity, running, from, to, net);
         let controlling = Control {
@@ -129,8 +124,7 @@ impl NodeHandle {
             fresh: kept.fresh,
             models: models.clone(),
             file: kept.file,
-            api: api_port,
-            ollama: ollama_port,
+            ports,
             network,
             cluster: cluster.clone(),
         }
