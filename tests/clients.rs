@@ -144,3 +144,8 @@ fn langchains_standard_tests_pass_for_anthropic() -> Result<()> {
     assert_eq!(printed.trim(), "ok");
     Ok(())
 }
+
+#[test]
+fn the_official_ollama_sdk_works() -> Result<()> {
+    replay("ollama_sdk", "")
+}

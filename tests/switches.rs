@@ -175,3 +175,26 @@ fn the_api_moves_to_another_port() -> Result<()> {
     })?;
     Ok(())
 }
+
+#[test]
+fn ollamas_port_that_is_taken_keeps_no_node_from_starting() -> Result<()> {
+    // Whoever has it, this test or another program: it is taken from here on.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:11434");
+    let node = Node::start(&NodeOptions {
+        arguments: vec!["--ollama-port".into()],
+        ..NodeOptions::default()
+    })?;
+    let (status, settings) = node.api().get("/admin/settings")?;
+    assert_eq!(status, 200);
+    assert_eq!(settings["ollama_port"], true);
+    assert_eq!(settings["ollama_address"], Value::Null);
+    // Whoever switches it on is told why it cannot be; whoever switches it off is not.
+    change(&node.api(), &json!({"ollama_port": false}))?;
+    let (status, failure) = node
+        .api()
+        .patch("/admin/settings", &json!({"ollama_port": true}))?;
+    assert_eq!(status, 500, "{failure}");
+    let (_, settings) = node.api().get("/admin/settings")?;
+    assert_eq!(settings["ollama_port"], false);
+    Ok(())
+}

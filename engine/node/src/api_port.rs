@@ -14,7 +14,34 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 /// How often a port that is being given up is tried.
 const FREE_PAUSE: Duration = Duration::from_millis(5);
 
-/// The one owner of the port.
+/// All ports of the API.
+pub(crate) struct Ports {
+    /// Its own.
+    pub(crate) api: ApiPort,
+    /// Ollama's, on this computer alone.
+    pub(crate) ollama: ApiPort,
+}
+
+impl Ports {
+    /// Closed; `ip` is where its own will be.
+    pub(crate) fn closed(
+        gateway: &Arc<dyn Gateway>,
+        metrics: &Metrics,
+        ip: IpAddr,
+        session: &str,
+    ) -> Self {
+        let port = |ip| {
+            let (gateway, metrics) = (Arc::clone(gateway), metrics.clone());
+            ApiPort::new(gateway, metrics, ip, session.to_owned())
+        };
+        Self {
+            api: port(ip),
+            ollama: port(Ipv4Addr::LOCALHOST.into()),
+        }
+    }
+}
+
+/// The one owner of a port.
 pub(crate) struct ApiPort {
     gateway: Arc<dyn Gateway>,
     metrics: Metrics,
@@ -32,12 +59,7 @@ struct Open {
 
 impl ApiPort {
     /// Closed.
-    pub(crate) fn new(
-        gateway: Arc<dyn Gateway>,
-        metrics: Metrics,
-        ip: IpAddr,
-        session: String,
-    ) -> Self {
+    fn new(gateway: Arc<dyn Gateway>, metrics: Metrics, ip: IpAddr, session: String) -> Self {
         Self {
             gateway,
             metrics,

@@ -64,6 +64,9 @@ pub(crate) struct ServeArguments {
     /// Port of the HTTP API on 127.0.0.1; 0 takes any free one [default: as set before, or 3775]
     #[arg(long)]
     port: Option<u16>,
+    /// Listen on port 11434 too, where programs made for Ollama look, unless it is taken
+    #[arg(long)]
+    ollama_port: bool,
     /// Folder for everything this node keeps
     #[arg(long, value_name = "DIR", help = DATA_HELP)]
     data: Option<PathBuf>,

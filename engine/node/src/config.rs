@@ -13,6 +13,9 @@ use crate::settings::{Settings, SomeSettings};
 /// Port of the HTTP API unless told otherwise.
 pub const API_PORT: u16 = 3775;
 
+/// Where programs made for Ollama look unless told otherwise.
+pub const OLLAMA_PORT: u16 = 11_434;
+
 /// Name of a cluster that nobody has named.
 pub const CLUSTER_NAME: &str = "espalier";
 

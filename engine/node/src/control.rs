@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::{ErrorCode, Failure};
+use serve::BindError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::StartError;
-use crate::api_port::ApiPort;
+use crate::api_port::Ports;
 use crate::cluster_actor::ClusterHandle;
+use crate::config::OLLAMA_PORT;
 use crate::models::LocalModels;
 use crate::network::Network;
 use crate::settings::{Settings, SettingsFile, SettingsFileError, SomeSettings};
@@ -25,6 +27,8 @@ pub struct Switches {
     pub settings: Settings,
     /// Where the HTTP API listens, if it does.
     pub api: Option<SocketAddr>,
+    /// Where it listens besides, for programs made for Ollama.
+    pub ollama: Option<SocketAddr>,
     /// Where peers reach this node, if it takes part in the network.
     pub peers: Option<SocketAddr>,
 }
@@ -58,7 +62,7 @@ pub(crate) struct Control {
     pub(crate) models: LocalModels,
     pub(crate) file: SettingsFile,
     pub(crate) network: Network,
-    pub(crate) api: ApiPort,
+    pub(crate) ports: Ports,
     pub(crate) cluster: ClusterHandle,
 }
 
@@ -70,6 +74,7 @@ impl ControlHandle {
         let (publish, switches) = watch::channel(Arc::new(Switches {
             settings,
             api: None,
+            ollama: None,
             peers: None,
         }));
         (Self { commands, switches }, ControlEnds { inbox, publish })
@@ -131,7 +136,11 @@ impl Control {
                 api_network,
                 ..
             } = self.settings;
-            self.api.open(api_port, api_network).await?;
+            self.ports.api.open(api_port, api_network).await?;
+        }
+        if let Err(error) = self.open_ollama().await {
+            // Ollama itself may run; its users still reach this node at its own port.
+            tracing::warn!(%error, "Ollama's port is not open");
         }
         if self.settings.join {
             self.network.join(&self.settings.name).await?;
@@ -143,7 +152,7 @@ impl Control {
         loop {
             let command = tokio::select! {
                 command = ends.inbox.recv() => command,
-                () = self.api.broken() => {
+                () = self.ports.api.broken() => {
                     tracing::error!("the HTTP server stopped");
                     self.publish(&ends.publish);
                     continue;
@@ -163,7 +172,11 @@ impl Control {
                     let _ = done.send(reset);
                 }
                 Some(Command::Stop { done }) => {
-                    tokio::join!(self.network.say_goodbye(), self.api.end());
+                    tokio::join!(
+                        self.network.say_goodbye(),
+                        self.ports.api.end(),
+                        self.ports.ollama.end()
+                    );
                     let _ = done.send(());
                     return;
                 }
@@ -175,7 +188,8 @@ impl Control {
     fn publish(&self, publish: &watch::Sender<Arc<Switches>>) {
         let switches = Switches {
             settings: self.settings.clone(),
-            api: self.api.address(),
+            api: self.ports.api.address(),
+            ollama: self.ports.ollama.address(),
             peers: self.network.address(),
         };
         publish.send_if_modified(|old| {
@@ -219,14 +233,26 @@ impl Control {
         changed
     }
 
+    /// Opens or closes Ollama's port, as the settings say. Other computers reach the API at its own.
+    async fn open_ollama(&mut self) -> Result<(), BindError> {
+        let settings = &self.settings;
+        if settings.api && settings.ollama_port && settings.api_port != OLLAMA_PORT {
+            return self.ports.ollama.open(OLLAMA_PORT, false).await;
+        }
+        self.ports.ollama.close();
+        Ok(())
+    }
+
     /// Carries out the difference to what was.
     async fn apply(&mut self, old: &Settings) -> Result<(), Failure> {
         let new = self.settings.clone();
         let same_door = new.api_port == old.api_port && new.api_network == old.api_network;
-        if new.api && (!old.api || !same_door || self.api.address().is_none()) {
-            let opened = self.api.open(new.api_port, new.api_network).await;
+        if new.api && (!old.api || !same_door || self.ports.api.address().is_none()) {
+            let opened = self.ports.api.open(new.api_port, new.api_network).await;
             opened.map_err(|error| internal(&error))?;
         }
+        let opened = self.open_ollama().await;
+        opened.map_err(|error| internal(&error))?;
         // Others know a node by the name under which it joined.
         if !new.join || new.name != old.name {
             self.network.part().await;
@@ -236,7 +262,7 @@ impl Control {
             joined.map_err(|error| internal(&error))?;
         }
         if !new.api {
-            self.api.close();
+            self.ports.api.close();
         }
         if new.model_folders != old.model_folders {
             self.models.look_in(new.model_folders);

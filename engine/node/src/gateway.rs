@@ -109,8 +109,13 @@ impl NodeGateway {
     async fn answer(&self, mut ask: GenerateRequest) -> Result<GenerateStream, Failure> {
         let limit = Limit::of(ask.standing.time_limit.unwrap_or(REQUEST_LIMIT));
         let derived = self.models.derived(&ask.model).await?;
+        let mut unasked_tokens = u32::MAX;
         if let Some(derived) = &derived {
+            let asked = ask.max_tokens;
             derived.model.fill_in(&mut ask);
+            // What the model has by itself is no wish of the request, and shrinks to what fits.
+            unasked_tokens = ask.max_tokens.unwrap_or(u32::MAX);
+            ask.max_tokens = asked;
         }
         let _place = self.opening.place(&ask.model)?;
         let (model, keep_alive) = (ask.model.clone(), ask.keep_alive);
@@ -118,6 +123,7 @@ impl NodeGateway {
         let text = self.text_of(&instance).await?;
         let limits = ModelLimits {
             context_tokens: models::context_tokens(&instance, derived.as_ref()),
+            unasked_tokens,
             vocabulary_size: instance.vocabulary_size,
         };
         let name = derived.map_or(instance.model.0.clone(), |derived| derived.name);

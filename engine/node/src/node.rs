@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::api_port::ApiPort;
+use crate::api_port::Ports;
 use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
@@ -117,7 +117,7 @@ impl NodeHandle {
         let activity = running.activity();
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
-        let api_port = ApiPort::new(Arc::clone(&gateway), metrics, config.api_ip, kept.session);
+        let ports = Ports::closed(&gateway, &metrics, config.api_ip, &kept.session);
         let (from, to) = (members.clone(), cluster.clone());
         let network = Network::new(config, identity, running, from, to, net);
         let controlling = Control {
@@ -125,7 +125,7 @@ impl NodeHandle {
             fresh: kept.fresh,
             models: models.clone(),
             file: kept.file,
-            api: api_port,
+            ports,
             network,
             cluster: cluster.clone(),
         }

@@ -38,6 +38,8 @@ pub struct Settings {
     pub idle_minutes: u32,
     /// Whether programs on other computers may use the API, each with a key.
     pub api_network: bool,
+    /// Whether the API is also at Ollama's port, 11434 on 127.0.0.1, where programs made for Ollama look.
+    pub ollama_port: bool,
     /// Folders where models are looked for besides the data folder's own.
     pub model_folders: Vec<PathBuf>,
     /// Whether the user has been told what this is.
@@ -68,6 +70,9 @@ pub struct SomeSettings {
     /// See [`Settings::api_network`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_network: Option<bool>,
+    /// See [`Settings::ollama_port`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ollama_port: Option<bool>,
     /// See [`Settings::model_folders`]: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_folders: Option<Vec<PathBuf>>,
@@ -107,6 +112,7 @@ impl Settings {
             lend_memory_bytes_max: None,
             idle_minutes: 0,
             api_network: false,
+            ollama_port: false,
             model_folders: Vec::new(),
             welcomed: true,
         }
@@ -145,6 +151,7 @@ impl Settings {
             self.model_folders.clone_from(folders);
         }
         self.api_network = some.api_network.unwrap_or(self.api_network);
+        self.ollama_port = some.ollama_port.unwrap_or(self.ollama_port);
         self.welcomed = some.welcomed.unwrap_or(self.welcomed);
         self.join = some.join.unwrap_or(self.join);
         self.api = some.api.unwrap_or(self.api);
@@ -171,6 +178,7 @@ impl SomeSettings {
             lend_memory_bytes_max: others.lend_memory_bytes_max.or(self.lend_memory_bytes_max),
             idle_minutes: others.idle_minutes.or(self.idle_minutes),
             api_network: others.api_network.or(self.api_network),
+            ollama_port: others.ollama_port.or(self.ollama_port),
             model_folders: others.model_folders.or(self.model_folders),
             welcomed: others.welcomed.or(self.welcomed),
         }

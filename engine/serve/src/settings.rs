@@ -23,6 +23,10 @@ pub struct Settings {
     pub api_network: bool,
     /// Under which addresses they reach it, while they can.
     pub api_network_addresses: Vec<SocketAddr>,
+    /// Whether the API is also at Ollama's port, where programs made for Ollama look.
+    pub ollama_port: bool,
+    /// Where that is, while it listens: the port may be taken.
+    pub ollama_address: Option<SocketAddr>,
     /// What it lends to models at most, in bytes; `None` is whatever is free.
     pub lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
@@ -59,6 +63,8 @@ pub struct SettingsChange {
     pub idle_minutes: Option<u32>,
     /// See [`Settings::api_network`].
     pub api_network: Option<bool>,
+    /// See [`Settings::ollama_port`].
+    pub ollama_port: Option<bool>,
     /// See [`Settings::model_folders`]: all of them.
     pub model_folders: Option<Vec<PathBuf>>,
     /// See [`Settings::welcomed`].

@@ -7,8 +7,8 @@ const codeOf = (id: string, model = "sprout") => recipesFor("http://127.0.0.1:40
 describe("set-ups", () => {
   it("name this node's address and the model", () => {
     for (const { id, code } of recipes) {
-      // Anthropic's programs add the path themselves.
-      const path = ["anthropic", "claude-code"].includes(id) ? "(?!/)" : "/v1";
+      // Anthropic's and Ollama's programs add the path themselves.
+      const path = ["anthropic", "claude-code", "ollama", "ollama-python"].includes(id) ? "(?!/)" : "/v1";
       expect(code, id).toMatch(new RegExp(`http://127\\.0\\.0\\.1:4000${path}`));
       if (id !== "cursor" && id !== "open-webui") expect(code, id).toContain("sprout");
     }
@@ -20,7 +20,7 @@ describe("set-ups", () => {
 
   it("list only what speaks the API that is there", () => {
     const all = JSON.stringify(recipes);
-    for (const absent of ["Codex", "OLLAMA", "/v1/responses"]) expect(all).not.toContain(absent);
+    for (const absent of ["Codex", "/v1/responses"]) expect(all).not.toContain(absent);
   });
 
   it("are honest about Cursor", () => {

@@ -1,5 +1,5 @@
 // How to point other programs at this node. Pure: the address and a model's name are arguments. Only what works today:
-// the node speaks OpenAI's chat and plain completions, and Anthropic's messages.
+// the node speaks OpenAI's chat and plain completions, Anthropic's messages, and Ollama's API.
 
 export type Recipe = {
   id: string;
@@ -55,6 +55,22 @@ export function recipesFor(base: string, model: string): Recipe[] {
       language: "sh",
       code: `ANTHROPIC_BASE_URL=${base} ANTHROPIC_AUTH_TOKEN=none \\\n  ANTHROPIC_MODEL='${shell(model)}' ANTHROPIC_DEFAULT_HAIKU_MODEL='${shell(model)}' \\\n  claude`,
       note: "It talks, and cannot work on files yet: that needs tool calls. Its own instructions are long: use a model with a long context.",
+    },
+    {
+      id: "ollama",
+      name: "Programs for Ollama",
+      where: "In a terminal, before the program starts; or as its Ollama address.",
+      language: "sh",
+      code: `export OLLAMA_HOST=${base}\ncurl $OLLAMA_HOST/api/chat -d '${shell(JSON.stringify({ model, messages: [{ role: "user", content: "What is Espalier?" }] }))}'`,
+      note: "Programs that ask for no address look at port 11434: Settings can open that one too. Models cannot be pulled here yet.",
+    },
+    {
+      id: "ollama-python",
+      name: "Ollama SDK for Python",
+      where: "pip install ollama",
+      language: "python",
+      code: `from ollama import Client\n\nclient = Client(host="${base}")\nanswer = client.chat(\n    model=${quoted(model)},\n    messages=[{"role": "user", "content": "What is a shard?"}],\n)\nprint(answer.message.content)`,
+      note: "The address has no path here: the SDK adds it.",
     },
     {
       id: "langchain",

@@ -163,6 +163,14 @@ api_network: boolean,
  */
 api_network_addresses: Array<string>, 
 /**
+ * Whether the API is also at Ollama's port, where programs made for Ollama look.
+ */
+ollama_port: boolean, 
+/**
+ * `IP:PORT` there, while it listens: the port may be taken.
+ */
+ollama_address: string | null, 
+/**
  * What it lends to models at most; null is whatever is free.
  */
 lend_memory_bytes_max: number | null, 

@@ -12,6 +12,8 @@ function settings(changes: Partial<Settings> = {}): Settings {
     api_address: "127.0.0.1:3775",
     api_network: false,
     api_network_addresses: [],
+    ollama_port: false,
+    ollama_address: null,
     lend_memory_bytes_max: null,
     idle_minutes: 30,
     model_folders: [],

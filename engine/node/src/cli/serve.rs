@@ -148,6 +148,7 @@ fn config(
             name: arguments.name.clone(),
             api: Some(true),
             api_port: arguments.port,
+            ollama_port: arguments.ollama_port.then_some(true),
             lend_memory_bytes_max: arguments.lend_memory,
             ..SomeSettings::default()
         },

@@ -16,6 +16,8 @@ use crate::words;
 pub(crate) struct ModelLimits {
     /// Longest prompt and answer together, in tokens.
     pub(crate) context_tokens: u32,
+    /// Longest answer to a request that says nothing of it, in tokens.
+    pub(crate) unasked_tokens: u32,
     /// Token ids are below this.
     pub(crate) vocabulary_size: u32,
 }
@@ -231,7 +233,7 @@ fn answer_tokens(
     match (room, asked) {
         (Some(room), Some(asked)) if asked <= room => Ok(asked),
         // Without a wish there must at least be room for one token.
-        (Some(room), None) if room > 0 => Ok(room),
+        (Some(room), None) if room > 0 => Ok(room.min(limits.unasked_tokens)),
         (Some(_) | None, _) => {
             let message = match asked {
                 Some(asked) => format!(
@@ -273,12 +275,20 @@ mod tests {
 
     const LIMITS: ModelLimits = ModelLimits {
         context_tokens: 100,
+        unasked_tokens: u32::MAX,
         vocabulary_size: 50,
     };
 
     #[test]
     fn an_answer_fits_the_context() {
         assert_eq!(answer_tokens(60, None, LIMITS), Ok(40));
+        let brief = ModelLimits {
+            unasked_tokens: 3,
+            ..LIMITS
+        };
+        assert_eq!(answer_tokens(60, None, brief), Ok(3));
+        assert_eq!(answer_tokens(98, None, brief), Ok(2));
+        assert_eq!(answer_tokens(60, Some(40), brief), Ok(40));
         assert_eq!(answer_tokens(60, Some(40), LIMITS), Ok(40));
         assert_eq!(answer_tokens(60, Some(0), LIMITS), Ok(0));
         assert_eq!(answer_tokens(100, Some(0), LIMITS), Ok(0));

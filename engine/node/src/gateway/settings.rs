@@ -28,6 +28,8 @@ pub(super) async fn shown(switches: Arc<Switches>) -> served::Settings {
         api_address: switches.api,
         api_network: settings.api_network,
         api_network_addresses,
+        ollama_port: settings.ollama_port,
+        ollama_address: switches.ollama,
         lend_memory_bytes_max: settings.lend_memory_bytes_max,
         idle_minutes: settings.idle_minutes,
         model_folders,
@@ -67,6 +69,7 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         lend_memory_bytes_max: lend,
         idle_minutes: change.idle_minutes,
         api_network: change.api_network,
+        ollama_port: change.ollama_port,
         model_folders: change.model_folders,
         welcomed: change.welcomed,
     }

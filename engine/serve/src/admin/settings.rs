@@ -59,6 +59,10 @@ pub(crate) struct Settings {
     pub(crate) api_network: bool,
     /// `IP:PORT` under which they reach it, while they can.
     pub(crate) api_network_addresses: Vec<String>,
+    /// Whether the API is also at Ollama's port, where programs made for Ollama look.
+    pub(crate) ollama_port: bool,
+    /// `IP:PORT` there, while it listens: the port may be taken.
+    pub(crate) ollama_address: Option<String>,
     /// What it lends to models at most; null is whatever is free.
     pub(crate) lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
@@ -90,6 +94,7 @@ struct SettingsChange {
     lend_memory_bytes_max: Option<Lend>,
     idle_minutes: Option<u32>,
     api_network: Option<bool>,
+    ollama_port: Option<bool>,
     /// All of them.
     model_folders: Option<Vec<String>>,
     welcomed: Option<bool>,
@@ -118,6 +123,8 @@ impl From<settings::Settings> for Settings {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            ollama_port: settings.ollama_port,
+            ollama_address: settings.ollama_address.map(|address| address.to_string()),
             model_folders: settings
                 .model_folders
                 .into_iter()
@@ -141,6 +148,7 @@ impl From<SettingsChange> for settings::SettingsChange {
             lend_memory: change.lend_memory_bytes_max,
             idle_minutes: change.idle_minutes,
             api_network: change.api_network,
+            ollama_port: change.ollama_port,
             model_folders: change
                 .model_folders
                 .map(|folders| folders.into_iter().map(Into::into).collect()),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use base::{
     DerivedModel, EchoedPrompt, EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure,
     Fingerprint, FinishReason, GenerateEvent, GenerateRequest, InstanceActivity, InstanceId, Level,
-    LinkKind, ModelId, ModelShape, NodeId, Piece, Pressure, Prompt, ScoredToken, Shard, ShardPlan,
-    Sharding, TensorInfo, TensorSlice, Usage,
+    LinkKind, ModelId, ModelShape, NodeId, Piece, Pressure, Prompt, RequestId, ScoredToken, Shard,
+    ShardPlan, Sharding, TensorInfo, TensorSlice, Usage,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -78,6 +78,8 @@ impl TestGateway {
                 idle_minutes: 0,
                 api_network: false,
                 api_network_addresses: Vec::new(),
+                ollama_port: false,
+                ollama_address: None,
                 model_folders: Vec::new(),
                 welcomed: true,
             }),
@@ -96,6 +98,12 @@ impl TestGateway {
 
     pub fn last_request(&self) -> GenerateRequest {
         self.requests.lock().unwrap().last().unwrap().clone()
+    }
+
+    /// The names of all that was asked.
+    pub fn requests(&self) -> Vec<RequestId> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().map(|request| request.id).collect()
     }
 
     pub fn last_wish(&self) -> OpenInstance {

@@ -170,6 +170,11 @@ async fn the_context_of_a_request_is_a_limit() {
         .await
         .json(200);
     assert_eq!(running.gateway.last_request().max_tokens, Some(7));
+    let [.., before, asked] = running.gateway.requests()[..] else {
+        panic!("asked once");
+    };
+    // What is still said under the name of the first must not be heard as the second's.
+    assert_ne!(before, asked);
     running
         .post(
             "/api/generate",

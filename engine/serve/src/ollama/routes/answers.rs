@@ -96,6 +96,8 @@ async fn begin(
         && request.max_tokens.is_none_or(|tokens| tokens > room)
     {
         request.max_tokens = Some(room);
+        // The one that is given up may say some words yet, under its own name.
+        request.id = app.fresh()?.request_id();
         events = self::events(app, request, noted);
         first = events.next().await.transpose()?;
     }
