@@ -110,10 +110,6 @@ impl Api {
     }
 
     /// Begins a stream: its chunks as they come, or what was answered instead. Dropping it hangs up.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a stream or an answer; a name would hide which"
-    )]
     pub fn begin_stream(
         &self,
         path: &str,

@@ -72,6 +72,9 @@ const DEEDS: [Deed; 12] = [
 
 impl Storm {
     /// Lets it blow over the nodes that answer there. An error is a request without a proper end.
+    ///
+    /// # Panics
+    /// If a client's thread does.
     pub fn blow(&self, nodes: &[Api]) -> Result<Ends> {
         let until = Instant::now() + self.lasts;
         let over = AtomicBool::new(false);
@@ -91,8 +94,8 @@ impl Storm {
                 }
             }
             over.store(true, Ordering::Release);
-            let switches = switcher.join().expect("the switcher's thread")?;
-            ends.insert("model switches".into(), switches);
+            let times = switcher.join().expect("the switcher's thread")?;
+            ends.insert("model switches".into(), times);
             failed.map_or(Ok(ends), Err)
         })
     }
@@ -132,23 +135,21 @@ impl Storm {
                 0 => self.switched(),
                 _ => self.stays.clone(),
             };
-            let end = self.act(node, deed, &model, &mut random);
+            let end = Self::act(node, deed, &model, &mut random);
             let end = end.map_err(|error| error.context(format!("{deed:?} of {model}")))?;
             *ends.entry(format!("{deed:?}: {end}")).or_default() += 1;
         }
         Ok(ends)
     }
 
-    fn act(&self, node: &Api, deed: Deed, model: &str, random: &mut Random) -> Result<String> {
+    fn act(node: &Api, deed: Deed, model: &str, random: &mut Random) -> Result<String> {
         let tokens = 1 + random.below(60);
         let priority = random.below(3) as i64 - 1;
         let mut body = json!({
             "model": model, "max_tokens": tokens, "seed": random.next() >> 1, "ignore_eos": true,
             "user": format!("user {}", random.below(4)), "priority": priority,
         });
-        let words: String = (0..=random.below(60))
-            .map(|word| format!("word{word} "))
-            .collect();
+        let words = "word ".repeat(1 + random.below(60));
         body["messages"] = json!([{"role": "user", "content": words}]);
         let chat = "/v1/chat/completions";
         match deed {
