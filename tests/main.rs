@@ -2,11 +2,13 @@
 
 mod answers;
 mod browser;
+mod churn;
 mod clients;
 mod command_line;
 mod discovery;
 mod habits;
 mod heldout;
+mod killers;
 mod locked_out;
 mod malformed;
 mod pairing;

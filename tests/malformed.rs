@@ -6,29 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 use tests::nodes::{Node, NodeOptions};
+use tests::random::Random;
 
 const REQUESTS: usize = 10_000;
 /// A request that is not answered in this time hangs.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Allocators keep some of what they once had; a leak of 10,000 bodies would be far more.
 const GROWTH_BYTES_MAX: u64 = 24 << 20;
-
-/// A small deterministic generator (`SplitMix64`, Steele et al. 2014): a failure names its seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
 
 /// A valid body with something broken. `max_tokens` is small, so that what stays valid is cheap.
 fn broken_body(random: &mut Random) -> Vec<u8> {
@@ -83,7 +67,7 @@ fn ten_thousand_malformed_requests_change_nothing() -> Result<()> {
         model: Some("sprout".into()),
         ..NodeOptions::default()
     })?;
-    let mut random = Random(20);
+    let mut random = Random::new(20);
     let base = format!("http://127.0.0.1:{}", node.port);
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(ANSWER_LIMIT))

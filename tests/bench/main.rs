@@ -3,8 +3,10 @@
 //! Each measurement starts real nodes and prints one line per figure. Machines are shared and noisy, so compare
 //! ratios and medians, not single times.
 
+mod churn;
 mod first_token;
 mod idle;
+mod interference;
 mod pipeline;
 mod placements;
 mod recovery;
@@ -57,6 +59,30 @@ enum What {
         /// How long to watch the processor.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// A long prompt is read while others answer: how long these wait for their tokens, in steps of their own.
+    Interference {
+        /// Tokens of the prompt.
+        #[arg(long, default_value_t = 16_000)]
+        prompt: usize,
+        /// Answers under way.
+        #[arg(long, default_value_t = 4)]
+        streams: usize,
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
+    /// A storm of clients over one node and over two: every request ends, and nothing is left behind.
+    Churn {
+        /// How long it blows over each.
+        #[arg(long, default_value_t = 5.0)]
+        minutes: f64,
+        /// Clients at once.
+        #[arg(long, default_value_t = 8)]
+        clients: usize,
+        /// Decides what they do.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Random JSON schemas asked of random models: every answer must be valid.
     Schemas {
@@ -115,6 +141,16 @@ fn main() -> anyhow::Result<()> {
             nodes,
             sharding: &sharding,
         }),
+        What::Interference {
+            prompt,
+            streams,
+            runs,
+        } => interference::measure(prompt, streams, runs),
+        What::Churn {
+            minutes,
+            clients,
+            seed,
+        } => churn::measure(minutes, clients, seed),
         What::Recovery { runs } => recovery::measure(runs),
     }
 }

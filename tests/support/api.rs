@@ -129,6 +129,36 @@ impl Api {
         Ok((response.status().as_u16(), json))
     }
 
+    /// POST a body that may not be JSON, any status.
+    pub fn post_text(&self, path: &str, body: &str) -> Result<(u16, Value)> {
+        let url = format!("{}{path}", self.base);
+        let request = self.agent.post(url).content_type("application/json");
+        let mut response = request.send(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
+    /// Begins a stream: its chunks as they come, or what was answered instead. Dropping it hangs up.
+    pub fn begin_stream(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Result<impl Iterator<Item = Result<Value>> + use<>, (u16, Value)>> {
+        let url = format!("{}{path}", self.base);
+        let mut response = self.agent.post(url).send_json(body)?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Ok(Err((status, response.body_mut().read_json()?)));
+        }
+        let lines = BufReader::new(response.into_body().into_reader()).lines();
+        let data = lines.filter_map(|line| {
+            let line = line.map_err(anyhow::Error::from);
+            line.map(|line| Some(line.strip_prefix("data: ")?.to_string()))
+                .transpose()
+        });
+        let chunks = data.take_while(|data| !matches!(data, Ok(data) if data == "[DONE]"));
+        Ok(Ok(chunks.map(|data| Ok(serde_json::from_str(&data?)?))))
+    }
+
     /// PATCH a JSON body, any status.
     pub fn patch(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
         let url = format!("{}{path}", self.base);

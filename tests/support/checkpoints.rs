@@ -1,10 +1,11 @@
 //! Random checkpoints and the numeric reference, both made by mlx-lm in the Python that set-up installed.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where `cargo xtask test` says that Python is.
 const PYTHON_VARIABLE: &str = "ESPALIER_TEST_PYTHON";
@@ -40,4 +41,21 @@ pub fn python_json(script: &str, arguments: &[&str]) -> Result<Value> {
         .last()
         .context("the script printed nothing")?;
     Ok(serde_json::from_str(last)?)
+}
+
+/// Writes Sprout as another model: with a context of so many tokens, whatever it learned.
+pub fn sprout_with_context(folder: &Path, tokens: u32) -> Result<()> {
+    let sprout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/store/sprout");
+    fs::create_dir_all(folder)?;
+    for file in fs::read_dir(&sprout)? {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), folder.join(file.file_name()))?;
+        }
+    }
+    let config = folder.join("config.json");
+    let mut fields: Value = serde_json::from_slice(&fs::read(&config)?)?;
+    fields["max_position_embeddings"] = json!(tokens);
+    fs::write(&config, fields.to_string())?;
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use base::{ErrorCode, Failure, InstancePhase, InstanceRecord, NodeId};
 
-use crate::placement::{PlacementError, solve};
+use crate::placement::{PlacementError, solve, with_spare_cache};
 use crate::state::{Care, Instance, State};
 use crate::{limits, secret};
 
@@ -109,7 +109,11 @@ fn mend(state: &State, instance: &Instance, now_ms: u64) -> Next {
                 care.strikes.clear();
             }
             care.failures = before + 1;
-            trouble::strike(state, &mut care, &failed.at_fault);
+            // What a worker that computed met by itself came with a request, which does not come a third time.
+            let computed = care.ready_ms.is_some();
+            let mut at_fault = failed.at_fault;
+            at_fault.retain(|(_, failure)| !computed || failure.code != ErrorCode::Internal);
+            trouble::strike(state, &mut care, &at_fault);
             place(state, instance, care).map_or(Next::Never, now)
         }
     }
@@ -129,7 +133,7 @@ fn place(state: &State, instance: &Instance, mut care: Care) -> Option<Ruling> {
             record.generation += 1;
             record.version = 0;
             record.secret = secret::next(&record.secret, record.generation, state.me.id);
-            record.plan = Some(best.plan);
+            record.plan = Some(with_spare_cache(&problem, best.plan));
             record.phase = InstancePhase::Placed;
             care.unsolved = None;
             care.ranks.clear();

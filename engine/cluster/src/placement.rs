@@ -9,8 +9,10 @@ mod speed;
 mod tensor;
 
 pub use error::PlacementError;
-pub(crate) use memory::held_weights_bytes;
-pub use memory::{ACTIVATION_TOKENS, WORKER_BYTES, cache_tokens, shard_bytes};
+pub use memory::{
+    ACTIVATION_TOKENS, WORKER_BYTES, cache_tokens, planned_cache_tokens, shard_bytes,
+};
+pub(crate) use memory::{held_weights_bytes, with_spare_cache};
 pub use problem::{Candidate, NodeCount, Pair, Placement, Problem};
 pub use rank::solve;
 pub use speed::bandwidth_or_guess;

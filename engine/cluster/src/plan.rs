@@ -177,7 +177,7 @@ fn next_step(
         plan_address: addresses.plan,
         secret: record.secret,
         memory_bytes: shard.bytes,
-        cache_tokens: placement::cache_tokens(&record.card),
+        cache_tokens: placement::planned_cache_tokens(&record.card, plan),
     })))
 }
 

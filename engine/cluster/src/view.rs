@@ -7,9 +7,10 @@ use base::{
     ModelId, NodeId, NodeRecord, Pressure, ShardStatus, Sharding, TensorSlice,
 };
 
+use crate::decide;
 use crate::placement::Pair;
+use crate::placement::{cache_tokens, planned_cache_tokens};
 use crate::state::{Instance, State};
-use crate::{cache_tokens, decide};
 
 /// Everything there is to see.
 #[derive(Debug, Clone, PartialEq)]
@@ -267,7 +268,10 @@ impl State {
             folder: record.folder.clone(),
             fingerprint: record.fingerprint,
             context_tokens_max: record.card.context_tokens_max,
-            cache_tokens: cache_tokens(&record.card),
+            cache_tokens: plan.map_or_else(
+                || cache_tokens(&record.card),
+                |plan| planned_cache_tokens(&record.card, plan),
+            ),
             vocabulary_size: record.card.vocabulary_size,
             on_demand: record.on_demand,
             owner: record.owner,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::containment::contain;
 use base::{ErrorCode, Failure, Grammar, TokenId, TokenRequest};
 use text::Tokenizer;
 use text::grammar::{self, GrammarError, Mask, Matcher};
@@ -150,11 +151,12 @@ impl MaskJob {
 
 impl Work {
     fn run(&mut self) {
-        let next = self.next();
+        let next = contain(|| self.next());
+        let next = next.and_then(|next| next.map_err(|error| failure(&error)));
         if next.is_err() {
             self.state = State::Lost;
         }
-        self.next = Some(next.map_err(|error| failure(&error)));
+        self.next = Some(next);
     }
 
     fn next(&mut self) -> Result<Next, GrammarError> {

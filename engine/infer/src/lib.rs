@@ -5,6 +5,7 @@
 mod adjustment;
 pub mod backend;
 mod constraint;
+mod containment;
 pub mod fake;
 pub mod logprobs;
 pub mod prefix;
@@ -15,4 +16,5 @@ pub use backend::{
     Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan,
 };
 pub use constraint::{MaskDone, MaskJob};
+pub use containment::is_contained;
 pub use scheduler::{Limits, Load, Scheduler, Submitted};

@@ -24,10 +24,11 @@ use text::Tokenizer;
 
 use crate::backend::{Logits, Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
+use crate::containment::contain;
 pub use load::{Limits, Load, Submitted};
 use pace::{Pace, Work};
 use queue::{LineKey, Queue};
-use sequence::{Budget, Sequence};
+use sequence::{Budget, Outcome, Sequence};
 
 /// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
 const GROWTH_TOKENS: u64 = 64;
@@ -325,7 +326,7 @@ impl Scheduler {
         };
         let sequence = &mut self.running[at].sequence;
         let id = sequence.id();
-        let outcome = sequence.advance(tokens, logits);
+        let outcome = contain(|| sequence.advance(tokens, logits)).unwrap_or_else(Outcome::failed);
         self.prompt_tokens += outcome.prompt_tokens;
         self.generated_tokens += outcome.generated_tokens;
         self.waiting

@@ -59,11 +59,15 @@ fn begin(timeout: Duration) {
     }
 }
 
-/// A panic in any thread is the end: half of a step on one rank leaves the others waiting.
+/// A panic in any thread is the end, but for one in a request's own work: half of a step on one rank leaves the others
+/// waiting.
 pub fn fatal_on_panic(outbox: Outbox) {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
+        if infer::is_contained() {
+            return;
+        }
         let place = panic.location().map(ToString::to_string);
         let message = format!(
             "the worker met a defect at {}",

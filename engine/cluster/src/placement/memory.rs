@@ -2,11 +2,23 @@
 
 use std::ops::Range;
 
-use base::{ModelCard, Shard};
+use base::{ModelCard, Shard, ShardPlan};
 
-/// Tokens of KV cache planned over all sequences at most. Enough for a long chat or several short ones; the scheduler
-/// admits only what fits.
-const CACHE_TOKENS_MAX: u32 = 8_192;
+use super::Problem;
+
+/// Tokens of KV cache without which a model is not placed, over all sequences, if its context is as long. Enough for a
+/// long chat or several short ones; the scheduler admits only what fits.
+const CACHE_TOKENS_NEEDED: u32 = 8_192;
+
+/// Tokens of KV cache planned at most where there is memory for more: a long document, or some of them.
+const CACHE_TOKENS_MAX: u32 = 131_072;
+
+/// Of the memory that a shard leaves of what its node lends, its cache may take one part in so many: other models want
+/// some, too.
+const CACHE_SPARE_PART: u64 = 4;
+
+/// A cache may take this much however small the weights are; otherwise no more than they.
+const CACHE_BYTES_FREE: u64 = 1 << 30;
 
 /// The same at least, however short the model's context: a request reserves all it may need, so room for one context
 /// alone would answer one request at a time.
@@ -26,10 +38,52 @@ pub const WORKER_BYTES: u64 = 256 << 20;
 /// Logits are computed in 32-bit floats whatever the model's own type.
 const LOGIT_BYTES: u64 = 4;
 
-/// Tokens of KV cache that a placement of this model makes room for, over all sequences.
+/// Tokens of KV cache that any placement of this model makes room for, over all sequences.
 pub fn cache_tokens(card: &ModelCard) -> u32 {
     card.context_tokens_max
-        .clamp(CACHE_TOKENS_MIN, CACHE_TOKENS_MAX)
+        .clamp(CACHE_TOKENS_MIN, CACHE_TOKENS_NEEDED)
+}
+
+/// The plan with as much more cache as its nodes have memory to spare for, up to one context of the model.
+pub(crate) fn with_spare_cache(problem: &Problem, mut plan: ShardPlan) -> ShardPlan {
+    let card = &problem.card;
+    let most = card.context_tokens_max.min(CACHE_TOKENS_MAX);
+    let more = plan.shards.iter().filter_map(|shard| {
+        let lent = problem.candidates.iter().find(|it| it.node == shard.node);
+        let spare = lent.map_or(0, |it| it.memory_bytes.saturating_sub(shard.bytes));
+        let weights = held_weights_bytes(card, shard);
+        let bytes = (spare / CACHE_SPARE_PART).min(weights.max(CACHE_BYTES_FREE));
+        bytes.checked_div(cache_bytes_per_token(card, &shard.layers, shard.tensor.of))
+    });
+    let more = more.min().unwrap_or(0);
+    let wanted = u64::from(most.saturating_sub(problem.cache_tokens));
+    let more = more.min(wanted);
+    for shard in &mut plan.shards {
+        shard.bytes += more * cache_bytes_per_token(card, &shard.layers, shard.tensor.of);
+    }
+    plan
+}
+
+/// Tokens of KV cache that a plan makes room for: what its shards take beyond all else that they need.
+pub fn planned_cache_tokens(card: &ModelCard, plan: &ShardPlan) -> u32 {
+    let tokens = plan.shards.iter().filter_map(|shard| {
+        let without = shard_bytes(card, &shard.layers, shard.tensor.of, 0);
+        let cache = shard.bytes.saturating_sub(without);
+        cache.checked_div(cache_bytes_per_token(card, &shard.layers, shard.tensor.of))
+    });
+    let tokens = tokens.min().map(|tokens| {
+        u32::try_from(tokens)
+            .unwrap_or(u32::MAX)
+            .min(CACHE_TOKENS_MAX)
+    });
+    tokens.unwrap_or_else(|| cache_tokens(card))
+}
+
+fn cache_bytes_per_token(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
+    let held = &card.layers[layers.start as usize..layers.end as usize];
+    held.iter()
+        .map(|layer| layer.cache_bytes_per_token.div_ceil(u64::from(tensor_of)))
+        .sum()
 }
 
 /// Bytes of the weights of `layers`, each cut into `tensor_of` slices, and of the ends that come with them.
@@ -65,13 +119,8 @@ pub fn shard_bytes(
     tensor_of: u32,
     cache_tokens: u32,
 ) -> u64 {
-    let held = &card.layers[layers.start as usize..layers.end as usize];
-    let cache: u64 = held
-        .iter()
-        .map(|layer| layer.cache_bytes_per_token.div_ceil(u64::from(tensor_of)))
-        .sum();
     weights_bytes(card, layers, tensor_of)
-        + cache * u64::from(cache_tokens)
+        + cache_bytes_per_token(card, layers, tensor_of) * u64::from(cache_tokens)
         + overhead_bytes(card, layers.end == card.layer_count())
 }
 

@@ -369,6 +369,15 @@ impl Sequence {
 }
 
 impl Outcome {
+    /// The end, by a failure.
+    pub fn failed(failure: Failure) -> Self {
+        Self {
+            events: vec![TokenEvent::Failed(failure)],
+            ended: true,
+            ..Self::default()
+        }
+    }
+
     fn finish(&mut self, reason: FinishReason) {
         self.events.push(TokenEvent::Finished(reason));
         self.ended = true;

@@ -501,6 +501,24 @@ fn logits_that_are_no_numbers_fail_their_request_alone() {
 }
 
 #[test]
+fn a_defect_that_one_request_meets_ends_it_alone() {
+    let mut rig = Rig::new(LIMITS);
+    rig.submit(request(1, &[1], 5));
+    rig.submit(request(2, &[2], 5));
+    let plan = rig.scheduler.next().unwrap();
+    let mut output = rig.backend.step(&plan).unwrap();
+    // No position: whoever samples from it reaches beyond the end.
+    output.logits[0].values.clear();
+    let events = rig.scheduler.complete(output, Duration::ZERO);
+    rig.events.extend(events);
+    rig.run();
+    assert!(
+        matches!(&rig.of(1)[..], [TokenEvent::Failed(failure)] if failure.code == ErrorCode::Internal)
+    );
+    assert_eq!(rig.of(2), expected(&request(2, &[2], 5)));
+}
+
+#[test]
 fn biases_that_cannot_be_are_refused() {
     let mut rig = Rig::new(LIMITS);
     for bias in [

@@ -97,6 +97,13 @@ fn a_request_with_everything() {
     expect![[r#"
         GenerateRequest {
             id: RequestId(044c3cd7f43c661c),
+            standing: Standing {
+                client: ClientId(
+                    0,
+                ),
+                priority: Usual,
+                time_limit: None,
+            },
             model: "acme/big",
             prompt: Chat(
                 Conversation {

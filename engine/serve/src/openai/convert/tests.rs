@@ -68,6 +68,13 @@ fn a_chat_request_with_everything() {
                 requests: [
                     GenerateRequest {
                         id: RequestId(044c3cd7f43c661c),
+                        standing: Standing {
+                            client: ClientId(
+                                0,
+                            ),
+                            priority: Usual,
+                            time_limit: None,
+                        },
                         model: "acme/big",
                         prompt: Chat(
                             Conversation {
@@ -171,6 +178,13 @@ fn a_completion_request_with_everything() {
                 requests: [
                     GenerateRequest {
                         id: RequestId(044c3cd7f43c661c),
+                        standing: Standing {
+                            client: ClientId(
+                                0,
+                            ),
+                            priority: Usual,
+                            time_limit: None,
+                        },
                         model: "sprout",
                         prompt: Text(
                             "a",
@@ -205,6 +219,13 @@ fn a_completion_request_with_everything() {
                     },
                     GenerateRequest {
                         id: RequestId(e6984080bab12a02),
+                        standing: Standing {
+                            client: ClientId(
+                                0,
+                            ),
+                            priority: Usual,
+                            time_limit: None,
+                        },
                         model: "sprout",
                         prompt: Text(
                             "",
