@@ -4,6 +4,7 @@
 //! on limited fuel.
 
 mod habits;
+mod list;
 mod python;
 mod values;
 
@@ -16,8 +17,9 @@ use serde_json::Value as Json;
 use crate::calendar::strftime;
 use crate::tokenizer::{read_capped, read_json};
 use crate::{SpecialTokens, TokenizerError};
+pub(crate) use habits::CALLED;
 pub use habits::Habits;
-use python::{Raised, python_like};
+use python::{Raised, python_like, without_training_marks};
 
 /// A compiled chat template.
 #[derive(Debug)]
@@ -102,7 +104,7 @@ impl ChatTemplate {
         }
         let mut environment = python_like()?;
         environment
-            .add_template_owned(NAME, source)
+            .add_template_owned(NAME, without_training_marks(&source))
             .map_err(|error| TemplateError::Syntax(error.to_string()))?;
         let mut template = Self {
             environment,
@@ -116,6 +118,11 @@ impl ChatTemplate {
     /// How it wants conversations to be.
     pub fn habits(&self) -> &Habits {
         &self.habits
+    }
+
+    /// A conversation in which [`CALLED`] is called with an argument, if the template takes such.
+    pub(crate) fn example(&self) -> Option<String> {
+        habits::example(self)
     }
 
     /// The template as it came.

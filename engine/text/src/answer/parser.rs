@@ -2,6 +2,7 @@
 //! they come.
 
 use base::Piece;
+use serde_json::{Map, Value};
 
 use super::call::{Call, Callable, Read};
 use super::family::{Bare, Body, Heading, Pair, Syntax, heading};
@@ -84,6 +85,34 @@ enum Mark {
 const HEADING_BYTES_MAX: usize = 512;
 const PARAGRAPH: &str = "\n\n";
 const MESSAGE: &str = "<|message|>";
+
+/// Whether a text that is written in this way has a call of a tool.
+pub(super) fn reads(syntax: &'static Syntax, text: &str, name: &str) -> bool {
+    // A call without marks is a whole answer.
+    let start = match syntax.bare {
+        Bare::AtEdges => text.find("{\"name\": ").unwrap_or(0),
+        Bare::Never | Bare::AfterCall => 0,
+    };
+    let mut parser = AnswerParser::new(Reading {
+        syntax,
+        tools: vec![Callable {
+            name: name.to_owned(),
+            schema: Value::Null,
+        }],
+        calls_max: 1,
+        thinking: None,
+        is_open: false,
+        has_thought: true,
+    });
+    let mut pieces = parser.push(&text[start..]);
+    pieces.extend(parser.finish());
+    let arguments = pieces.iter().filter_map(|piece| match piece {
+        Piece::Arguments { text, .. } => Some(text.as_str()),
+        Piece::Text(_) | Piece::Reasoning(_) | Piece::ToolCall { .. } => None,
+    });
+    let arguments = arguments.collect::<String>();
+    serde_json::from_str::<Map<String, Value>>(&arguments).is_ok_and(|all| !all.is_empty())
+}
 
 impl AnswerParser {
     pub(super) fn new(reading: Reading) -> Self {

@@ -18,7 +18,7 @@ pub const MARKS: [&str; 7] = [
 ];
 
 pub const HARMONY: Syntax = Syntax {
-    shown_by: &["<|channel|>", "<|message|>", "to=functions"],
+    shown_by: &["<|channel|>", "<|message|>", "functions."],
     section: None,
     call: Pair {
         open: "<|channel|>",
