@@ -177,7 +177,12 @@ impl Probe<'_> {
         let with = |calls: CallHabits| Self::with(habits, calls);
         let mut found = ways.into_iter().find(|calls| {
             let shown = self.shows(&with(*calls), &one, &[CALLED, KEY, WORD]);
-            shown && !self.shows(&with(*calls), &one, &["\\\""])
+            // Neither text within text nor an object as Python prints it.
+            let garbled = ["\\\"", "'plinth_q'"];
+            shown
+                && !garbled
+                    .iter()
+                    .any(|word| self.shows(&with(*calls), &one, &[word]))
         })?;
         let two = [user(), calling(&[CALLED, OTHER]), result(ID), result("b")];
         found.is_one_a_turn = !self.shows(&with(found), &two, &[CALLED, OTHER]);
