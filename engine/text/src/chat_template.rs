@@ -84,19 +84,19 @@ impl ChatTemplate {
         let special = SpecialTokens::load(folder)?;
         if let Some(bytes) = read_capped(&folder.join("chat_template.jinja"))? {
             let source = String::from_utf8(bytes).map_err(|_| TemplateError::NotText)?;
-            return Self::new(source, special).map(Some);
+            return Self::new(&source, special).map(Some);
         }
         for file in ["chat_template.json", "tokenizer_config.json"] {
             let config = read_json(&folder.join(file))?.unwrap_or(Json::Null);
             if let Some(source) = default_template(&config["chat_template"]) {
-                return Self::new(source.to_owned(), special).map(Some);
+                return Self::new(source, special).map(Some);
             }
         }
         Ok(None)
     }
 
     /// Compiles a template.
-    pub fn new(source: String, special: SpecialTokens) -> Result<Self, TemplateError> {
+    pub fn new(source: &str, special: SpecialTokens) -> Result<Self, TemplateError> {
         if source.len() > SOURCE_BYTES_MAX {
             return Err(TemplateError::TooLong {
                 bytes: source.len(),
@@ -104,7 +104,7 @@ impl ChatTemplate {
         }
         let mut environment = python_like()?;
         environment
-            .add_template_owned(NAME, without_training_marks(&source))
+            .add_template_owned(NAME, without_training_marks(source))
             .map_err(|error| TemplateError::Syntax(error.to_string()))?;
         let mut template = Self {
             environment,

@@ -1,11 +1,14 @@
 //! Reads an answer as it comes. It looks at one character after the other, so it makes no difference in which pieces
 //! they come.
 
+mod marks;
+
 use base::Piece;
 use serde_json::{Map, Value};
 
 use super::call::{Call, Callable, Read};
 use super::family::{Bare, Body, Heading, Pair, Syntax, heading};
+use marks::Mark;
 
 /// Divides the text of an answer into what is said, what is thought, and calls. No text is lost: what turns out not to be
 /// a call of a tool that there is was said.
@@ -65,20 +68,6 @@ enum Edge {
     AfterMark,
     /// After a call.
     AfterCall,
-}
-
-/// Marks between parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Think,
-    Thought,
-    Section,
-    Call,
-    /// A brace that begins a call.
-    Brace,
-    Heading,
-    EndOfPart,
-    EndOfAnswer,
 }
 
 /// Longest heading of a part. What is longer was said.
@@ -156,7 +145,7 @@ impl AnswerParser {
             Place::Between(read) => {
                 let is_gap = |c| self.reading.syntax.is_gap(c);
                 let rest = read.trim_start_matches(is_gap);
-                self.say(&rest.to_owned());
+                self.say(rest);
             }
             Place::Heading(heading) if heading.trim_start().starts_with('<') => {}
             Place::Heading(heading) => self.say(&heading),
@@ -289,53 +278,9 @@ impl AnswerParser {
             .then_some(true)
     }
 
-    /// The marks that may come at this place.
-    fn marks(&self) -> Vec<(&'static str, Mark)> {
-        let syntax = self.reading.syntax;
-        let mut marks = Vec::new();
-        if matches!(syntax.body, Body::Headed { .. }) {
-            marks.extend([
-                ("<|start|>", Mark::Heading),
-                ("<|channel|>", Mark::Heading),
-                ("<|end|>", Mark::EndOfPart),
-                ("<|call|>", Mark::EndOfAnswer),
-                ("<|return|>", Mark::EndOfAnswer),
-            ]);
-            return marks;
-        }
-        let is_reasoning = self.is_reasoning();
-        if let Some(thinking) = self.reading.thinking {
-            match self.place {
-                Place::Reasoning { .. } => marks.push((thinking.close, Mark::Thought)),
-                Place::Edge(_) => marks.push((thinking.open, Mark::Think)),
-                Place::Text | Place::Between(_) | Place::Call(_) | Place::Heading(_) => {}
-            }
-            // Some models end what they never began.
-            if !self.has_thought {
-                marks.push((thinking.close, Mark::Thought));
-            }
-        }
-        if self.reading.tools.is_empty() || (is_reasoning && !syntax.ends_thought) {
-            return marks;
-        }
-        if let Some(section) = syntax.section {
-            marks.push((section.open, Mark::Section));
-        }
-        marks.push((syntax.call.open, Mark::Call));
-        let is_bare = match (&self.place, syntax.bare) {
-            (_, Bare::Never) => false,
-            (Place::Between(_) | Place::Edge(Edge::AfterCall), Bare::AfterCall | Bare::AtEdges)
-            | (Place::Edge(_), Bare::AtEdges) => true,
-            (_, Bare::AfterCall | Bare::AtEdges) => false,
-        };
-        if is_bare {
-            marks.push(("{", Mark::Brace));
-        }
-        marks
-    }
-
     /// Goes on behind a mark, which came after white space; `text` is both.
     fn behind(&mut self, mark: Mark, blank: &str, text: String) {
+        let was_thinking = self.is_reasoning();
         // What was read since the last call is said if no call follows.
         let before = match std::mem::replace(&mut self.place, Place::Edge(Edge::AfterMark)) {
             Place::Between(read) => format!("{read}{text}").trim_start().to_owned(),
@@ -352,7 +297,12 @@ impl AnswerParser {
                 self.has_thought = true;
                 self.place = Place::Reasoning { begun: false };
             }
-            Mark::Thought => self.has_thought = true,
+            Mark::Thought => {
+                if !was_thinking {
+                    self.say(blank);
+                }
+                self.has_thought = true;
+            }
             Mark::Section => self.place = Place::Between(before),
             Mark::Call => self.place = Place::Call(Box::new(Call::after(before, syntax))),
             Mark::Brace => {

@@ -1,6 +1,7 @@
 mod divisions;
 mod enforced;
 mod families;
+mod malformed;
 
 use base::{ErrorCode, Message, Piece, Role, Tool, ToolCall};
 use expect_test::{Expect, expect};
@@ -18,7 +19,7 @@ const HERMES: &str = "{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}{%
 const PLAIN: &str = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]";
 
 fn template(source: &str) -> ChatTemplate {
-    ChatTemplate::new(source.to_owned(), SpecialTokens::default()).unwrap()
+    ChatTemplate::new(source, SpecialTokens::default()).unwrap()
 }
 
 fn format(source: &str) -> AnswerFormat {

@@ -207,9 +207,9 @@ impl Probe<'_> {
 
     fn thoughts(&self, habits: Habits) -> Thoughts {
         let mut thinking = calling(&[CALLED]);
-        thinking.reasoning = "brintel".to_owned();
+        thinking.reasoning.push_str("brintel");
         let mut both = thinking.clone();
-        both.content = "words".to_owned();
+        both.content.push_str("words");
         let ways = ["reasoning_content", "thinking", "reasoning"].map(Thoughts::Field);
         let mut ways = ways.into_iter().chain([Thoughts::Block]);
         let with = |thoughts: Thoughts| Habits { thoughts, ..habits };
