@@ -19,6 +19,7 @@ use serde_json::Value;
 
 pub use parser::AnswerParser;
 
+use crate::chat_template::CALLED;
 use crate::{ChatTemplate, Tokenizer};
 use call::Callable;
 use family::{Body, HERMES, Pair, Syntax};
@@ -54,7 +55,11 @@ impl AnswerFormat {
     pub fn of(template: &ChatTemplate, tokenizer: &Tokenizer) -> Self {
         let source = template.source();
         let habits = template.habits();
-        let shown = Syntax::shown_in(&source).filter(|_| habits.calls.is_some());
+        let example = template.example().filter(|_| habits.calls.is_some());
+        let shown = example.and_then(|example| {
+            let mut shown = Syntax::shown_in(&source);
+            shown.find(|syntax| parser::reads(syntax, &example, CALLED))
+        });
         let syntax = shown.unwrap_or(&HERMES);
         let thinking = match syntax.body {
             Body::Headed { .. } => Some(thinking::ANALYSIS),

@@ -4,6 +4,7 @@
 //! on limited fuel.
 
 mod habits;
+mod list;
 mod python;
 mod turns;
 mod values;
@@ -17,8 +18,9 @@ use serde_json::Value as Json;
 use crate::calendar::strftime;
 use crate::tokenizer::{read_capped, read_json};
 use crate::{SpecialTokens, TokenizerError};
+pub(crate) use habits::CALLED;
 pub use habits::Habits;
-use python::{Raised, python_like};
+use python::{Raised, python_like, without_training_marks};
 
 /// A compiled chat template.
 #[derive(Debug)]
@@ -83,19 +85,19 @@ impl ChatTemplate {
         let special = SpecialTokens::load(folder)?;
         if let Some(bytes) = read_capped(&folder.join("chat_template.jinja"))? {
             let source = String::from_utf8(bytes).map_err(|_| TemplateError::NotText)?;
-            return Self::new(source, special).map(Some);
+            return Self::new(&source, special).map(Some);
         }
         for file in ["chat_template.json", "tokenizer_config.json"] {
             let config = read_json(&folder.join(file))?.unwrap_or(Json::Null);
             if let Some(source) = default_template(&config["chat_template"]) {
-                return Self::new(source.to_owned(), special).map(Some);
+                return Self::new(source, special).map(Some);
             }
         }
         Ok(None)
     }
 
     /// Compiles a template.
-    pub fn new(source: String, special: SpecialTokens) -> Result<Self, TemplateError> {
+    pub fn new(source: &str, special: SpecialTokens) -> Result<Self, TemplateError> {
         if source.len() > SOURCE_BYTES_MAX {
             return Err(TemplateError::TooLong {
                 bytes: source.len(),
@@ -103,7 +105,7 @@ impl ChatTemplate {
         }
         let mut environment = python_like()?;
         environment
-            .add_template_owned(NAME, source)
+            .add_template_owned(NAME, without_training_marks(source))
             .map_err(|error| TemplateError::Syntax(error.to_string()))?;
         let mut template = Self {
             environment,
@@ -117,6 +119,11 @@ impl ChatTemplate {
     /// How it wants conversations to be.
     pub fn habits(&self) -> &Habits {
         &self.habits
+    }
+
+    /// A conversation in which [`CALLED`] is called with an argument, if the template takes such.
+    pub(crate) fn example(&self) -> Option<String> {
+        habits::example(self)
     }
 
     /// The template as it came.

@@ -205,9 +205,12 @@ fn check_grammar(grammar: &Grammar, prompt: &Prompt, tokenizer: &Tokenizer) -> R
     Err(bad_tool(prompt, tokenizer).unwrap_or_else(|| not_obeyed(&error)))
 }
 
-/// What is wrong with the tool that must be called, if that is what is wrong.
+/// What is wrong with a tool whose arguments must be valid, if that is what is wrong.
 fn bad_tool(prompt: &Prompt, tokenizer: &Tokenizer) -> Option<Failure> {
-    prompt.conversation()?.must_call().find_map(|tool| {
+    let conversation = prompt.conversation()?;
+    let strict = conversation.tools.iter().filter(|tool| tool.strict);
+    let mut kept = conversation.must_call().chain(strict);
+    kept.find_map(|tool| {
         let schema = Grammar::JsonSchema(tool.parameters.clone());
         let error = grammar::compile(tokenizer, &schema).err()?;
         let mut failure = not_obeyed(&error).param("tools");

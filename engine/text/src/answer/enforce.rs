@@ -1,18 +1,16 @@
 //! The grammar of an answer in which a call must come, or only valid ones may, or what was asked for after free thinking.
 
 mod arguments;
+mod calls;
 mod rules;
 
-use base::{Conversation, ErrorCode, Failure, Grammar, Tool, ToolChoice};
-use serde_json::{Value, json};
+use base::{Conversation, ErrorCode, Failure, Grammar, ToolChoice};
 
+use super::AnswerFormat;
 use super::family::{Bare, Body};
-use super::{AnswerFormat, written};
 use crate::grammar::{kept_to, unanchored};
-use rules::{Rules, regex_of};
-
-/// Calls of an answer that may call several times.
-const CALLS_MAX: usize = 8;
+use calls::Calls;
+use rules::Rules;
 
 /// Whether the model thinks before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +21,6 @@ pub enum Thinking {
     Perhaps,
     /// The answer begins in the middle of it.
     Already,
-}
-
-/// Whether a call comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Calls {
-    None,
-    Perhaps,
-    Certainly,
 }
 
 /// See [`AnswerFormat::grammar`](super::AnswerFormat::grammar).
@@ -49,7 +39,7 @@ pub fn grammar(
     let rest = match (calls, asked) {
         (Calls::Certainly, _) => {
             must_call(conversation)?;
-            add_calls(&mut rules, conversation, Calls::Certainly)?;
+            calls::add(&mut rules, conversation, Calls::Certainly)?;
             "calls"
         }
         // It has a beginning of its own, before which nothing can be put.
@@ -63,12 +53,12 @@ pub fn grammar(
         }
         (Calls::Perhaps, Some(asked)) => {
             add_body(&mut rules, asked)?;
-            add_calls(&mut rules, conversation, Calls::Certainly)?;
+            calls::add(&mut rules, conversation, Calls::Certainly)?;
             rules.add("body_or_calls", "body | calls");
             "body_or_calls"
         }
         (Calls::Perhaps, None) if is_strict(conversation, format) => {
-            add_calls(&mut rules, conversation, Calls::Perhaps)?;
+            calls::add(&mut rules, conversation, Calls::Perhaps)?;
             "calls"
         }
         (Calls::Perhaps | Calls::None, None) => return Ok(None),
@@ -150,127 +140,4 @@ fn add_body(rules: &mut Rules<'_>, asked: &Grammar) -> Result<(), Failure> {
         Body::Json { .. } | Body::Tagged(_) => rules.add("body", &body),
     }
     Ok(())
-}
-
-/// Calls of the tools that may be called, as the rule `calls`.
-fn add_calls(
-    rules: &mut Rules<'_>,
-    conversation: &Conversation,
-    calls: Calls,
-) -> Result<(), Failure> {
-    let is_free = conversation.tool_choice == ToolChoice::Auto;
-    let tools: Vec<&Tool> = if is_free {
-        conversation.tools.iter().collect()
-    } else {
-        conversation.must_call().collect()
-    };
-    let syntax = rules.format.syntax;
-    let names: Vec<String> = (0..tools.len()).map(|at| format!("call_{at}")).collect();
-    // Where text may come first, it takes the first mark with it.
-    let first_mark = match (calls, syntax.section) {
-        (Calls::Perhaps, Some(section)) => section.open,
-        (Calls::Perhaps, None) => syntax.call.open,
-        (Calls::None | Calls::Certainly, _) => "",
-    };
-    let is_marked_alone = syntax.section.is_none() && !first_mark.is_empty();
-    for (name, tool) in names.iter().zip(tools) {
-        let (open, close) = written::around(syntax, &tool.name, "$index");
-        let is_kept = tool.strict || !is_free;
-        let schema = if is_kept {
-            parameters(tool)?
-        } else {
-            json!({"type": "object"})
-        };
-        let arguments = arguments::add(rules, name, schema);
-        let close = match syntax.body {
-            // It ends the answer.
-            Body::Headed { .. } => String::new(),
-            Body::Json { .. } | Body::Tagged(_) => rules.literal(&close),
-        };
-        let bare = rules.literal(open.strip_prefix(first_mark).unwrap_or(&open));
-        let open = rules.literal(&open);
-        rules.add(name, &format!("{open} {arguments} {close}"));
-        if is_marked_alone {
-            rules.add(
-                &format!("first_{name}"),
-                &format!("{bare} {arguments} {close}"),
-            );
-        }
-    }
-    rules.add("call", &names.join(" | "));
-    let may_repeat = !matches!(conversation.tool_choice, ToolChoice::Named(_))
-        && !matches!(syntax.body, Body::Headed { .. });
-    let more = if conversation.parallel_tool_calls && may_repeat {
-        format!(
-            "({} call){{0,{}}}",
-            rules.literal(syntax.gap),
-            CALLS_MAX - 1
-        )
-    } else {
-        String::new()
-    };
-    let (open, close) = match syntax.section {
-        Some(section) => (
-            format!("{}{}", section.open, syntax.section_break),
-            format!("{}{}", syntax.section_break, section.close),
-        ),
-        None => (String::new(), String::new()),
-    };
-    let close = rules.literal(&close);
-    if calls != Calls::Perhaps {
-        let open = rules.literal(&open);
-        rules.add("calls", &format!("{open} call {more} {close}"));
-        return Ok(());
-    }
-    let first = if is_marked_alone {
-        let names: Vec<String> = names.iter().map(|name| format!("first_{name}")).collect();
-        rules.add("first_call", &names.join(" | "));
-        "first_call"
-    } else {
-        "call"
-    };
-    let after_mark = rules.literal(open.strip_prefix(first_mark).unwrap_or_default());
-    add_text_or_calls(
-        rules,
-        first_mark,
-        &format!("{after_mark} {first} {more} {close}"),
-    );
-    Ok(())
-}
-
-/// Text without calls, or text and then calls, whose first mark the text has taken with it.
-fn add_text_or_calls(rules: &mut Rules<'_>, first_mark: &str, after: &str) {
-    if let Body::Headed { .. } = rules.format.syntax.body {
-        let said = rules.literal("<|channel|>final<|message|>");
-        let aside = rules.literal("<|channel|>commentary<|message|>");
-        let (end, next) = (
-            rules.until("aside", "<|end|>"),
-            rules.literal("<|start|>assistant"),
-        );
-        rules.add("free", "/(.|\\n)*/");
-        rules.add(
-            "calls",
-            &format!("{said} free | ({aside} {end} {next})? call"),
-        );
-        return;
-    }
-    let lead = rules.until("lead", first_mark);
-    let free = if rules.has_special(first_mark) {
-        "/(.|\\n)*/".to_owned()
-    } else {
-        format!("/(.|\\n)*/ & ~/(.|\\n)*{}(.|\\n)*/", regex_of(first_mark))
-    };
-    rules.add("FREE", &free);
-    rules.add("calls", &format!("FREE | {lead} {after}"));
-}
-
-fn parameters(tool: &Tool) -> Result<Value, Failure> {
-    let schema = serde_json::from_str(&tool.parameters);
-    schema.map_err(|error| {
-        let message = format!(
-            "the parameters of {:?} are no JSON schema: {error}",
-            tool.name
-        );
-        Failure::new(ErrorCode::InvalidRequest, message).param("tools")
-    })
 }

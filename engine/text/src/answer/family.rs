@@ -136,10 +136,10 @@ const FAMILIES: [&Syntax; 14] = [
 ];
 
 impl Syntax {
-    /// The one that a template shows.
-    pub fn shown_in(source: &str) -> Option<&'static Self> {
+    /// Those that a template may show, the likeliest first.
+    pub fn shown_in(source: &str) -> impl Iterator<Item = &'static Self> {
         let shown = |syntax: &&Self| syntax.shown_by.iter().all(|word| source.contains(word));
-        FAMILIES.into_iter().find(shown)
+        FAMILIES.into_iter().filter(shown)
     }
 
     /// Whether a character between calls means nothing.

@@ -1,10 +1,14 @@
 //! Reads an answer as it comes. It looks at one character after the other, so it makes no difference in which pieces
 //! they come.
 
+mod marks;
+
 use base::Piece;
+use serde_json::{Map, Value};
 
 use super::call::{Call, Callable, Read};
 use super::family::{Bare, Body, Heading, Pair, Syntax, heading};
+use marks::Mark;
 
 /// Divides the text of an answer into what is said, what is thought, and calls. No text is lost: what turns out not to be
 /// a call of a tool that there is was said.
@@ -66,24 +70,38 @@ enum Edge {
     AfterCall,
 }
 
-/// Marks between parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Think,
-    Thought,
-    Section,
-    Call,
-    /// A brace that begins a call.
-    Brace,
-    Heading,
-    EndOfPart,
-    EndOfAnswer,
-}
-
 /// Longest heading of a part. What is longer was said.
 const HEADING_BYTES_MAX: usize = 512;
 const PARAGRAPH: &str = "\n\n";
 const MESSAGE: &str = "<|message|>";
+
+/// Whether a text that is written in this way has a call of a tool.
+pub(super) fn reads(syntax: &'static Syntax, text: &str, name: &str) -> bool {
+    // A call without marks is a whole answer.
+    let start = match syntax.bare {
+        Bare::AtEdges => text.find("{\"name\": ").unwrap_or(0),
+        Bare::Never | Bare::AfterCall => 0,
+    };
+    let mut parser = AnswerParser::new(Reading {
+        syntax,
+        tools: vec![Callable {
+            name: name.to_owned(),
+            schema: Value::Null,
+        }],
+        calls_max: 1,
+        thinking: None,
+        is_open: false,
+        has_thought: true,
+    });
+    let mut pieces = parser.push(&text[start..]);
+    pieces.extend(parser.finish());
+    let arguments = pieces.iter().filter_map(|piece| match piece {
+        Piece::Arguments { text, .. } => Some(text.as_str()),
+        Piece::Text(_) | Piece::Reasoning(_) | Piece::ToolCall { .. } => None,
+    });
+    let arguments = arguments.collect::<String>();
+    serde_json::from_str::<Map<String, Value>>(&arguments).is_ok_and(|all| !all.is_empty())
+}
 
 impl AnswerParser {
     pub(super) fn new(reading: Reading) -> Self {
@@ -127,7 +145,7 @@ impl AnswerParser {
             Place::Between(read) => {
                 let is_gap = |c| self.reading.syntax.is_gap(c);
                 let rest = read.trim_start_matches(is_gap);
-                self.say(&rest.to_owned());
+                self.say(rest);
             }
             Place::Heading(heading) if heading.trim_start().starts_with('<') => {}
             Place::Heading(heading) => self.say(&heading),
@@ -260,53 +278,9 @@ impl AnswerParser {
             .then_some(true)
     }
 
-    /// The marks that may come at this place.
-    fn marks(&self) -> Vec<(&'static str, Mark)> {
-        let syntax = self.reading.syntax;
-        let mut marks = Vec::new();
-        if matches!(syntax.body, Body::Headed { .. }) {
-            marks.extend([
-                ("<|start|>", Mark::Heading),
-                ("<|channel|>", Mark::Heading),
-                ("<|end|>", Mark::EndOfPart),
-                ("<|call|>", Mark::EndOfAnswer),
-                ("<|return|>", Mark::EndOfAnswer),
-            ]);
-            return marks;
-        }
-        let is_reasoning = self.is_reasoning();
-        if let Some(thinking) = self.reading.thinking {
-            match self.place {
-                Place::Reasoning { .. } => marks.push((thinking.close, Mark::Thought)),
-                Place::Edge(_) => marks.push((thinking.open, Mark::Think)),
-                Place::Text | Place::Between(_) | Place::Call(_) | Place::Heading(_) => {}
-            }
-            // Some models end what they never began.
-            if !self.has_thought {
-                marks.push((thinking.close, Mark::Thought));
-            }
-        }
-        if self.reading.tools.is_empty() || (is_reasoning && !syntax.ends_thought) {
-            return marks;
-        }
-        if let Some(section) = syntax.section {
-            marks.push((section.open, Mark::Section));
-        }
-        marks.push((syntax.call.open, Mark::Call));
-        let is_bare = match (&self.place, syntax.bare) {
-            (_, Bare::Never) => false,
-            (Place::Between(_) | Place::Edge(Edge::AfterCall), Bare::AfterCall | Bare::AtEdges)
-            | (Place::Edge(_), Bare::AtEdges) => true,
-            (_, Bare::AfterCall | Bare::AtEdges) => false,
-        };
-        if is_bare {
-            marks.push(("{", Mark::Brace));
-        }
-        marks
-    }
-
     /// Goes on behind a mark, which came after white space; `text` is both.
     fn behind(&mut self, mark: Mark, blank: &str, text: String) {
+        let was_thinking = self.is_reasoning();
         // What was read since the last call is said if no call follows.
         let before = match std::mem::replace(&mut self.place, Place::Edge(Edge::AfterMark)) {
             Place::Between(read) => format!("{read}{text}").trim_start().to_owned(),
@@ -323,7 +297,12 @@ impl AnswerParser {
                 self.has_thought = true;
                 self.place = Place::Reasoning { begun: false };
             }
-            Mark::Thought => self.has_thought = true,
+            Mark::Thought => {
+                if !was_thinking {
+                    self.say(blank);
+                }
+                self.has_thought = true;
+            }
             Mark::Section => self.place = Place::Between(before),
             Mark::Call => self.place = Place::Call(Box::new(Call::after(before, syntax))),
             Mark::Brace => {

@@ -1,6 +1,7 @@
 mod divisions;
 mod enforced;
 mod families;
+mod malformed;
 
 use base::{ErrorCode, Message, Piece, Role, Tool, ToolCall};
 use expect_test::{Expect, expect};
@@ -13,12 +14,12 @@ use crate::SpecialTokens;
 use crate::tokenizer::tests::byte_level;
 
 const HERMES: &str = "{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}{% for m in messages %}[{{ m.role }}]{{ m.content }}\
-    {% for call in m.tool_calls %}<tool_call>{{ call.function.name }} {{ call.function.arguments | tojson }}</tool_call>{% endfor %}\
+    {% for call in m.tool_calls %}<tool_call>{{ call.function | tojson }}</tool_call>{% endfor %}\
     {% endfor %}[assistant]<think>\n{# ends with </think> #}";
 const PLAIN: &str = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]";
 
 fn template(source: &str) -> ChatTemplate {
-    ChatTemplate::new(source.to_owned(), SpecialTokens::default()).unwrap()
+    ChatTemplate::new(source, SpecialTokens::default()).unwrap()
 }
 
 fn format(source: &str) -> AnswerFormat {
@@ -68,7 +69,7 @@ fn a_template_that_knows_tools_is_given_them() {
     assert!(format(HERMES).knows_tools() && format(HERMES).thinks());
     expect![[r#"
         {"type": "function", "function": {"name": "add", "description": "Does it.", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"], "additionalProperties": false}}}
-        [system]Be kind.[user]Add.[assistant]<tool_call>add {"x": 1}</tool_call>[tool]2[tool]3[assistant]<think>
+        [system]Be kind.[user]Add.[assistant]<tool_call>{"name": "add", "arguments": {"x": 1}}</tool_call>[tool]2[tool]3[assistant]<think>
     "#]]
     .assert_eq(&rendered(HERMES, &conversation()));
     let mut without = conversation();

@@ -71,7 +71,8 @@ impl Default for Habits {
 
 /// Words that no template has.
 const WORD: &str = "quorvex";
-const NAME: &str = "zelbar";
+/// The tool that is called in examples.
+pub const CALLED: &str = "zelbar";
 const OTHER: &str = "dumfrin";
 const KEY: &str = "plinth_q";
 const ID: &str = "functions.zelbar:7";
@@ -95,11 +96,10 @@ impl Habits {
         habits.tools = probe.shows_tools(&habits);
         habits.calls = probe.calls(habits, &source);
         habits.thoughts = probe.thoughts(habits);
-        habits.no_effort = ["no_think", "none", "minimal"]
-            .into_iter()
-            .find(|word| quoted(word));
-        if habits.no_effort.is_none() && !source.contains("thinking") {
-            habits.no_effort = Some("low");
+        if source.contains("reasoning_effort") {
+            let words = ["no_think", "none", "minimal"];
+            let shown = words.into_iter().find(|word| quoted(word));
+            habits.no_effort = shown.or(probe.cannot_stop(&habits).then_some("low"));
         }
         habits
     }
@@ -113,6 +113,15 @@ impl Habits {
             Effort::High => Some("high"),
         }
     }
+}
+
+/// See [`ChatTemplate::example`].
+pub fn example(template: &ChatTemplate) -> Option<String> {
+    let conversation = Conversation {
+        messages: vec![user(), calling(&[CALLED]), result(ID)],
+        ..Conversation::default()
+    };
+    template.render(&conversation, 0).ok()
 }
 
 /// A template that is asked.
@@ -140,11 +149,21 @@ impl Probe<'_> {
             ..Conversation::default()
         };
         let rendered = self.render(habits, &conversation);
-        rendered.is_some_and(|text| text.contains(NAME) && text.contains(KEY))
+        rendered.is_some_and(|text| text.contains(CALLED) && text.contains(KEY))
+    }
+
+    /// Whether it thinks though it was told not to.
+    fn cannot_stop(&self, habits: &Habits) -> bool {
+        let told = |effort: Option<Effort>| Conversation {
+            messages: vec![user()],
+            effort,
+            ..Conversation::default()
+        };
+        self.render(habits, &told(Some(Effort::Off))) == self.render(habits, &told(None))
     }
 
     fn calls(&self, habits: Habits, source: &str) -> Option<CallHabits> {
-        let one = [user(), calling(&[NAME]), result(ID)];
+        let one = [user(), calling(&[CALLED]), result(ID)];
         let tried = |is_text: bool, is_content_null: bool, ids: Ids| CallHabits {
             is_text,
             is_content_null,
@@ -157,11 +176,16 @@ impl Probe<'_> {
         });
         let with = |calls: CallHabits| Self::with(habits, calls);
         let mut found = ways.into_iter().find(|calls| {
-            let shown = self.shows(&with(*calls), &one, &[NAME, KEY, WORD]);
-            shown && !self.shows(&with(*calls), &one, &["\\\""])
+            let shown = self.shows(&with(*calls), &one, &[CALLED, KEY, WORD]);
+            // Neither text within text nor an object as Python prints it.
+            let garbled = ["\\\"", "'plinth_q'"];
+            shown
+                && !garbled
+                    .iter()
+                    .any(|word| self.shows(&with(*calls), &one, &[word]))
         })?;
-        let two = [user(), calling(&[NAME, OTHER]), result(ID), result("b")];
-        found.is_one_a_turn = !self.shows(&with(found), &two, &[NAME, OTHER]);
+        let two = [user(), calling(&[CALLED, OTHER]), result(ID), result("b")];
+        found.is_one_a_turn = !self.shows(&with(found), &two, &[CALLED, OTHER]);
         if source.contains("functions.") && source.contains("tool_call_argument_begin") {
             // It counts by itself, or takes what it is given.
             let counts = self.shows(&with(found), &one, &["functions.zelbar:0", ID]);
@@ -182,10 +206,10 @@ impl Probe<'_> {
     }
 
     fn thoughts(&self, habits: Habits) -> Thoughts {
-        let mut thinking = calling(&[NAME]);
-        thinking.reasoning = "brintel".to_owned();
+        let mut thinking = calling(&[CALLED]);
+        thinking.reasoning.push_str("brintel");
         let mut both = thinking.clone();
-        both.content = "words".to_owned();
+        both.content.push_str("words");
         let ways = ["reasoning_content", "thinking", "reasoning"].map(Thoughts::Field);
         let mut ways = ways.into_iter().chain([Thoughts::Block]);
         let with = |thoughts: Thoughts| Habits { thoughts, ..habits };
@@ -239,7 +263,7 @@ fn result(id: &str) -> Message {
 
 fn tool() -> Tool {
     Tool {
-        name: NAME.to_owned(),
+        name: CALLED.to_owned(),
         description: Some("It does.".to_owned()),
         parameters: format!(
             r#"{{"type": "object", "properties": {{"{KEY}": {{"type": "string", "description": "One."}}}}, "required": ["{KEY}"]}}"#

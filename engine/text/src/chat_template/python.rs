@@ -5,7 +5,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize;
 
-use super::TemplateError;
+use super::{TemplateError, list};
 
 /// Marks an error that the template raised on purpose.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,11 @@ pub fn python_like() -> Result<Environment<'static>, TemplateError> {
                 .with_source(Raised(message)))
         },
     );
+    // Nothing is no list, though it can be walked over.
+    environment.add_test("iterable", |value: &Value| {
+        !value.is_none() && value.try_iter().is_ok()
+    });
+    environment.add_function("namespace", list::namespace);
     environment.add_filter("tojson", python_json);
     Ok(environment)
 }
@@ -84,4 +89,26 @@ impl serde_json::ser::Formatter for Spaced {
     ) -> std::io::Result<()> {
         writer.write_all(b": ")
     }
+}
+
+/// A template without `{% generation %}` and its end, which mark what a model is trained on and print nothing.
+pub fn without_training_marks(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut rest = source;
+    // Each round goes on behind a tag.
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at);
+        let end = tag.find("%}").map_or(tag.len(), |end| end + 2);
+        let (tag, after) = tag.split_at(end);
+        text.push_str(before);
+        let word = tag.trim_matches(|c: char| "{}%-+".contains(c) || c.is_whitespace());
+        match word {
+            "generation" => text.push_str(&tag.replace(word, "if true")),
+            "endgeneration" => text.push_str(&tag.replace(word, "endif")),
+            _ => text.push_str(tag),
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
 }

@@ -1,4 +1,4 @@
-use base::{Message, Role};
+use base::{Effort, Message, Role};
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -26,7 +26,7 @@ fn render(source: &str, messages: &[Message]) -> Result<String, RenderError> {
         eos: Some("</s>".to_owned()),
         end_ids: vec![],
     };
-    ChatTemplate::new(source.to_owned(), special)
+    ChatTemplate::new(source, special)
         .expect("the test's template parses")
         .render(&conversation, 1_735_689_600)
 }
@@ -89,6 +89,78 @@ fn json_as_python_writes_it() {
 }
 
 #[test]
+fn what_python_has_beyond_jinja() {
+    // A list that changes, and marks of what a model is trained on.
+    check(
+        "{%- set ns = namespace(ids=[], n=0) -%}
+        {%- for m in messages -%}{%- set _ = ns.ids.append(m.role) -%}{%- set ns.n = ns.n + 1 -%}{%- endfor -%}
+        {%- generation -%}{{ ns.ids.pop(0) }} {{ ns.ids.pop() }} {{ ns.ids | length }} {{ ns.ids | join(',') }} {{ ns.n }}{%- endgeneration -%}",
+        &expect!["system user 2 user,assistant 4"],
+    );
+    check(
+        "{%- set ns = namespace(ids=[]) -%}{%- set _ = ns.ids.append(ns.ids) -%}",
+        &expect![
+            "error: the model's chat template failed: invalid operation: only plain values can be appended to a list (in chat:1) (hint: the model can still be used through /v1/completions)"
+        ],
+    );
+    check(
+        "{% set ns = namespace(ids=[]) %}{{ ns.ids.pop() }}",
+        &expect![
+            "error: the model's chat template failed: invalid operation: pop from an empty list (in chat:1) (hint: the model can still be used through /v1/completions)"
+        ],
+    );
+    check(
+        "{{ none is iterable }} {{ [] is iterable }} {{ 'a' is iterable }}",
+        &expect!["False True True"],
+    );
+}
+
+#[test]
+fn a_template_without_a_system_turn_has_it_in_the_first_of_the_user() {
+    check(
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}",
+        &expect![[r#"
+            [user]Be kind.
+
+            Hi <b> & "you"[assistant]<think>
+            hm
+            </think>
+
+            Hello[user]Bye"#]],
+    );
+}
+
+#[test]
+fn effort_is_said_as_the_template_knows_it() {
+    let said = |source: &str| {
+        let template = ChatTemplate::new(source, SpecialTokens::default()).unwrap();
+        let efforts = [
+            None,
+            Some(Effort::Off),
+            Some(Effort::Low),
+            Some(Effort::Medium),
+            Some(Effort::High),
+        ];
+        let said = efforts.map(|effort| {
+            let conversation = Conversation {
+                effort,
+                ..Conversation::default()
+            };
+            template.render(&conversation, 0).unwrap()
+        });
+        said.join("|")
+    };
+    expect!["medium|low|low|medium|high"]
+        .assert_eq(&said("{{ reasoning_effort | default('medium') }}"));
+    expect!["high|none!|low|high|high"].assert_eq(&said(
+        "{{ reasoning_effort | default('high') }}{% if reasoning_effort == 'none' %}!{% endif %}",
+    ));
+    expect!["<think>||<think>|<think>|<think>"].assert_eq(&said(
+        "{{ '' if enable_thinking is defined and enable_thinking is false else '<think>' }}",
+    ));
+}
+
+#[test]
 fn the_date_is_an_argument() {
     check(
         "{{ strftime_now('%d %B %Y') }}",
@@ -122,9 +194,9 @@ fn a_template_that_does_not_end_runs_out_of_fuel() {
 
 #[test]
 fn what_is_no_template_is_an_error() {
-    let broken = ChatTemplate::new("{% for %}".to_owned(), SpecialTokens::default());
+    let broken = ChatTemplate::new("{% for %}", SpecialTokens::default());
     assert!(matches!(broken, Err(TemplateError::Syntax(_))));
-    let long = ChatTemplate::new("x".repeat(SOURCE_BYTES_MAX + 1), SpecialTokens::default());
+    let long = ChatTemplate::new(&"x".repeat(SOURCE_BYTES_MAX + 1), SpecialTokens::default());
     assert!(matches!(long, Err(TemplateError::TooLong { .. })));
 }
 

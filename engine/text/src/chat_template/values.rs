@@ -71,11 +71,10 @@ fn value(message: &Message, habits: &Habits, calls: CallHabits) -> Json {
 
 /// Arguments are a mapping, as most templates expect; what is none is given as it is.
 fn call_value(call: &ToolCall, is_text: bool) -> Json {
-    let text = || Json::String(call.arguments.clone());
-    let arguments = match is_text {
-        true => text(),
-        false => serde_json::from_str(&call.arguments).unwrap_or_else(|_| text()),
-    };
+    let object = serde_json::from_str(&call.arguments)
+        .ok()
+        .filter(|_| !is_text);
+    let arguments = object.unwrap_or_else(|| Json::String(call.arguments.clone()));
     json!({
         "id": call.id, "type": "function",
         "function": {"name": call.name, "arguments": arguments},
@@ -188,7 +187,7 @@ fn without_system(messages: &mut Vec<Message>) {
     }
 }
 
-/// The tools in OpenAI's form.
+/// The tools as functions with a schema.
 pub fn tools(tools: &[Tool]) -> Value {
     if tools.is_empty() {
         return Value::from(());

@@ -83,21 +83,9 @@ impl JsonCall {
             }
             Place::Object { start, depth } => {
                 let is_whole = depth.ends_with(character);
+                let may_begin = character == '{' && depth.open == 2 && !depth.in_string;
                 let object = &text[*start..];
-                if is_whole || (!self.close.is_empty() && text.ends_with(self.close)) {
-                    return self.whole(object, tools);
-                }
-                if character != '{' || depth.open != 2 || depth.in_string {
-                    return Read::Nothing;
-                }
-                // What there is, with nothing as its arguments, is JSON if it is what it seems to be.
-                match serde_json::from_str::<Written>(&format!("{object}}}}}")) {
-                    Ok(Written {
-                        name,
-                        arguments: Some(_),
-                    }) => self.begin(&name, true, tools),
-                    Ok(_) | Err(_) => Read::Nothing,
-                }
+                self.object(object, is_whole, may_begin, tools)
             }
             Place::Arguments { depth, in_object } => {
                 // Not JSON any more: they end here, as the mark that may begin here says.
@@ -141,6 +129,30 @@ impl JsonCall {
                 Read::Nothing
             }
             Place::Tail(tail) => tail.read(character, self.close),
+        }
+    }
+
+    /// In an object: whether it is whole, or its arguments begin.
+    fn object(
+        &mut self,
+        object: &str,
+        is_whole: bool,
+        may_begin: bool,
+        tools: &[Callable],
+    ) -> Read {
+        if is_whole || (!self.close.is_empty() && object.ends_with(self.close)) {
+            return self.whole(object, tools);
+        }
+        if !may_begin {
+            return Read::Nothing;
+        }
+        // What there is, with nothing as its arguments, is JSON if it is what it seems to be.
+        match serde_json::from_str::<Written>(&format!("{object}}}}}")) {
+            Ok(Written {
+                name,
+                arguments: Some(_),
+            }) => self.begin(&name, true, tools),
+            Ok(_) | Err(_) => Read::Nothing,
         }
     }
 

@@ -5,42 +5,21 @@ use serde_json::{Map, Value};
 /// How deep references and alternatives are followed.
 const DEPTH_MAX: u32 = 8;
 
-/// Which kinds of JSON values are allowed.
+/// Which kinds of JSON values are allowed: a set of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kinds {
-    string: bool,
-    number: bool,
-    boolean: bool,
-    null: bool,
-    array: bool,
-    object: bool,
-}
+pub struct Kinds(u8);
 
 impl Kinds {
-    const ANY: Self = Self {
-        string: true,
-        number: true,
-        boolean: true,
-        null: true,
-        array: true,
-        object: true,
-    };
-
     /// Text and nothing else.
-    pub const STRING: Self = Self {
-        string: true,
-        number: false,
-        boolean: false,
-        null: false,
-        array: false,
-        object: false,
-    };
-
+    pub const STRING: Self = Self(1);
+    const NUMBER: Self = Self(1 << 1);
+    const BOOLEAN: Self = Self(1 << 2);
+    const NULL: Self = Self(1 << 3);
+    const ARRAY: Self = Self(1 << 4);
+    const OBJECT: Self = Self(1 << 5);
     /// Anything but text.
-    pub const NOT_STRING: Self = Self {
-        string: false,
-        ..Self::ANY
-    };
+    pub const NOT_STRING: Self = Self(0b11_1110);
+    const ANY: Self = Self(0b11_1111);
 
     /// What the schema of a tool's arguments allows for one of them; anything where it says nothing.
     pub fn of(schema: &Value, argument: &str) -> Self {
@@ -61,7 +40,7 @@ impl Kinds {
 
     /// Whether it may be text.
     pub fn may_be_string(self) -> bool {
-        self.string
+        self.has(Self::STRING)
     }
 
     /// A value as JSON: as it is where it is a value of an allowed kind, as text otherwise.
@@ -75,23 +54,15 @@ impl Kinds {
             bare => bare,
         };
         match serde_json::from_str::<Value>(bare) {
-            Ok(value) if self.allows(&value) || (!self.string && !value.is_string()) => {
-                bare.to_owned()
-            }
+            Ok(_) if !self.may_be_string() => bare.to_owned(),
+            // A string's quotes are a part of it where text stands without.
+            Ok(value) if !value.is_string() && self.has(Self::kind_of(&value)) => bare.to_owned(),
             Ok(_) | Err(_) => text(),
         }
     }
 
-    fn allows(self, value: &Value) -> bool {
-        match value {
-            Value::Null => self.null,
-            Value::Bool(_) => self.boolean,
-            Value::Number(_) => self.number,
-            // Its quotes are a part of the text where text may stand without.
-            Value::String(_) => !self.string,
-            Value::Array(_) => self.array,
-            Value::Object(_) => self.object,
-        }
+    fn has(self, kinds: Self) -> bool {
+        self.0 & kinds.0 == kinds.0
     }
 
     fn allowed(schema: &Value, root: &Value, depth: u32) -> Self {
@@ -128,41 +99,30 @@ impl Kinds {
     }
 
     fn named(kind: &Value) -> Self {
-        let mut kinds = Self::default();
         match kind.as_str() {
-            Some("string") => kinds.string = true,
-            Some("number" | "integer") => kinds.number = true,
-            Some("boolean") => kinds.boolean = true,
-            Some("null") => kinds.null = true,
-            Some("array") => kinds.array = true,
-            Some("object") => kinds.object = true,
-            Some(_) | None => return Self::ANY,
+            Some("string") => Self::STRING,
+            Some("number" | "integer") => Self::NUMBER,
+            Some("boolean") => Self::BOOLEAN,
+            Some("null") => Self::NULL,
+            Some("array") => Self::ARRAY,
+            Some("object") => Self::OBJECT,
+            Some(_) | None => Self::ANY,
         }
-        kinds
     }
 
     fn kind_of(value: &Value) -> Self {
-        let mut kinds = Self::default();
         match value {
-            Value::Null => kinds.null = true,
-            Value::Bool(_) => kinds.boolean = true,
-            Value::Number(_) => kinds.number = true,
-            Value::String(_) => kinds.string = true,
-            Value::Array(_) => kinds.array = true,
-            Value::Object(_) => kinds.object = true,
+            Value::Null => Self::NULL,
+            Value::Bool(_) => Self::BOOLEAN,
+            Value::Number(_) => Self::NUMBER,
+            Value::String(_) => Self::STRING,
+            Value::Array(_) => Self::ARRAY,
+            Value::Object(_) => Self::OBJECT,
         }
-        kinds
     }
 
     fn or(self, other: Self) -> Self {
-        Self {
-            string: self.string || other.string,
-            number: self.number || other.number,
-            boolean: self.boolean || other.boolean,
-            null: self.null || other.null,
-            array: self.array || other.array,
-            object: self.object || other.object,
-        }
+        Self(self.0 | other.0)
     }
 }
 

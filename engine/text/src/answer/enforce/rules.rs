@@ -100,7 +100,7 @@ pub fn regex_of(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\n' => pattern.push_str("\\n"),
-            _ if character.is_ascii_punctuation() => {
+            _ if r"\.+*?()|[]{}^$/".contains(character) => {
                 pattern.push('\\');
                 pattern.push(character);
             }

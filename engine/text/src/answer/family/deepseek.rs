@@ -1,4 +1,4 @@
-//! DeepSeek V3 and R1: `function<｜tool▁sep｜>name`, then the arguments between fences; V3.1: `name<｜tool▁sep｜>{…}`. Either is
+//! `DeepSeek` V3 and R1: `function<｜tool▁sep｜>name`, then the arguments between fences; V3.1: `name<｜tool▁sep｜>{…}`. Either is
 //! read from both.
 
 use super::{Bare, Body, Head, Pair, Syntax};

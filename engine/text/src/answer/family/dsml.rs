@@ -1,4 +1,4 @@
-//! DeepSeek V3.2 and V4: tags with a mark in them, which say of each argument whether it is text.
+//! `DeepSeek` V3.2 and V4: tags with a mark in them, which say of each argument whether it is text.
 
 use super::{Bare, Body, Pair, Syntax, Tags};
 

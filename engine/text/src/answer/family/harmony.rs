@@ -1,7 +1,7 @@
-//! OpenAI's gpt-oss: an answer is a row of messages, each with a heading that names its channel and, if it is a call, whom
+//! `gpt-oss`: an answer is a row of messages, each with a heading that names its channel and, if it is a call, whom
 //! it is for: `<|channel|>commentary to=functions.name <|constrain|>json<|message|>{…}<|call|>`.
 //!
-//! The format's own library, `openai-harmony`, works on tokens of OpenAI's vocabulary, which it fetches. Text of any
+//! The format's own library, `openai-harmony`, works on tokens of one vocabulary, which it fetches. Text of any
 //! tokenizer that has the marks is read here instead, and the heading is all that has to be understood for it.
 
 use super::{Bare, Body, Pair, Syntax};
@@ -18,7 +18,7 @@ pub const MARKS: [&str; 7] = [
 ];
 
 pub const HARMONY: Syntax = Syntax {
-    shown_by: &["<|channel|>", "<|message|>", "to=functions"],
+    shown_by: &["<|channel|>", "<|message|>", "functions."],
     section: None,
     call: Pair {
         open: "<|channel|>",

@@ -1,4 +1,4 @@
-//! MiniMax M2: `<invoke name="…"><parameter name="…">…</parameter></invoke>` within `<minimax:tool_call>`.
+//! `MiniMax` M2: `<invoke name="…"><parameter name="…">…</parameter></invoke>` within `<minimax:tool_call>`.
 
 use super::{Bare, Body, Pair, Syntax, Tags};
 

@@ -22,7 +22,7 @@ pub const MISTRAL: Syntax = Syntax {
     },
     gap: "",
     section_break: "",
-    separators: ",",
+    separators: ",]",
     bare: Bare::AfterCall,
     ends_thought: false,
     tokens: &[ARGS, CALL_ID],

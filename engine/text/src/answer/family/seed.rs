@@ -1,4 +1,4 @@
-//! ByteDance's Seed OSS: as Qwen's coder, within tags of its own.
+//! Seed OSS: as Qwen's coder, within tags of its own.
 
 use super::qwen_coder::{QWEN_CODER, tags};
 use super::{Body, Pair, Syntax};
