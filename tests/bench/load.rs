@@ -1,15 +1,20 @@
 //! Load for a server: a model, clients with requests of known lengths, and how fast they are answered.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::api::Api;
+use tests::api::{Api, StreamedAnswer};
 use tests::checkpoints::python;
 
+/// Between the first requests of two clients: Python's servers refuse connections when more than a few come at once.
+const STAGGER: Duration = Duration::from_millis(20);
+/// How often a refused connection is tried again, after as long.
+const CONNECTS_MAX: usize = 50;
 /// For a model of this size, on a busy machine.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
@@ -128,7 +133,10 @@ impl Server {
         let tokens: Vec<Result<u64>> = thread::scope(|scope| {
             let clients: Vec<_> = streams
                 .iter()
-                .map(|requests| scope.spawn(|| self.answer_all(requests)))
+                .map(|requests| {
+                    thread::sleep(STAGGER);
+                    scope.spawn(|| self.answer_all(requests))
+                })
                 .collect();
             let joined = clients.into_iter().map(|client| {
                 let panicked = |_| Err(anyhow!("a client of {} panicked", self.name));
@@ -161,8 +169,8 @@ impl Server {
             "stream": true, "stream_options": {"include_usage": true}, "ignore_eos": true,
         });
         let start = Instant::now();
-        let answer = self.api.stream("/v1/completions", &body, |_| ())?;
-        let first = answer.arrivals.first().copied();
+        let (answer, refused_for) = self.stream(&body, start)?;
+        let first = answer.arrivals.first().map(|first| *first + refused_for);
         let tokens = answer.completion_tokens.unwrap_or_default();
         ensure!(
             tokens == request.answer_tokens as u64,
@@ -172,4 +180,26 @@ impl Server {
         );
         Ok((first.unwrap_or_else(|| start.elapsed()), tokens))
     }
+
+    /// A streamed answer, and how long its connection was refused.
+    fn stream(&self, body: &Value, start: Instant) -> Result<(StreamedAnswer, Duration)> {
+        let mut refused = 0;
+        loop {
+            let refused_for = start.elapsed();
+            match self.api.stream("/v1/completions", body, |_| ()) {
+                Err(error) if refused < CONNECTS_MAX && is_refusal(&error) => {
+                    refused += 1;
+                    thread::sleep(STAGGER);
+                }
+                answer => return Ok((answer?, refused_for)),
+            }
+        }
+    }
+}
+
+fn is_refusal(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(ureq::Error::Io(error)) if error.kind() == ErrorKind::ConnectionReset
+    )
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 use tests::api::Api;
-use tests::nodes::{Node, NodeOptions, start_cluster};
+use tests::nodes::{Node, NodeOptions, start_apart, start_cluster};
 
 use crate::load::{Request, Server, checkpoint, workload};
 
@@ -55,7 +55,7 @@ pub fn measure(setup: &Setup) -> Result<()> {
 /// `stages` stages of a pipeline: the same requests by `streams` clients, and by one client one after the other.
 pub fn measure_stages(stages: usize, streams: usize, runs: usize) -> Result<()> {
     let folder = checkpoint()?;
-    let cluster = start_cluster(stages)?;
+    let cluster = start_apart(stages)?;
     let (api, ways) = (cluster[0].api(), ("pipeline", stages));
     let server = Server::placed("the pipeline", api, folder.path(), ways)?;
     server.tokens_per_second(&workload("warm", streams, 1))?;
