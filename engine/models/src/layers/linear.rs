@@ -1,6 +1,6 @@
 //! Matrix multiplication by a weight `[out, in]`, dense or quantized, whole or a rank's slice of it.
 
-use mlx_rs::{Array, Dtype, ops};
+use mlx_rs::{Array, ops};
 
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -130,7 +130,7 @@ impl Weight {
 
     pub(crate) fn multiply(&self, x: &Array) -> Computed {
         match self {
-            Self::Dense(weight) => multiply_dense(x, weight),
+            Self::Dense(weight) => ops::matmul(x, weight),
             Self::Quantized {
                 packed,
                 scales,
@@ -158,28 +158,6 @@ impl Weight {
             ),
         }
     }
-}
-
-/// Products of this many rows and fewer are made in pieces on Linux.
-const PIECES_ROWS_MAX: i32 = 8;
-/// Outputs of a piece.
-const PIECE_OUTPUTS: i32 = 64;
-
-/// `x [tokens, in]` by `weight [in, out]`, which is a view of `[out, in]`. For a few tokens `OpenBLAS` spends longer on copying
-/// the weights into an order that suits it than on multiplying, unless the matrices are small.
-fn multiply_dense(x: &Array, weight: &Array) -> Computed {
-    let (inputs, outputs) = (weight.dim(0), weight.dim(1));
-    let few = x.ndim() == 2 && x.dim(0) <= PIECES_ROWS_MAX && outputs % PIECE_OUTPUTS == 0;
-    if !few || weight.dtype() != Dtype::Float32 || cfg!(not(target_os = "linux")) {
-        return ops::matmul(x, weight);
-    }
-    let pieces = weight
-        .transpose_axes(&[1, 0])?
-        .reshape(&[-1, PIECE_OUTPUTS, inputs])?;
-    let products = ops::matmul(pieces, x.transpose_axes(&[1, 0])?.expand_dims(0)?)?;
-    products
-        .reshape(&[outputs, x.dim(0)])?
-        .transpose_axes(&[1, 0])
 }
 
 /// A bias follows the rows of its matrix. Where columns are cut the results are summed, so one rank alone adds it.
