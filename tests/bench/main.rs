@@ -1,16 +1,19 @@
 //! `cargo run -p tests --bin measure -- WHAT`: the cluster's times and speeds, as ratios to a baseline of the same run.
 //!
 //! Each measurement starts real nodes and prints one line per figure. Machines are shared and noisy, so compare
-//! ratios and medians, not single times.
+//! ratios and medians, not single times. Programs built without optimization are slower on the host's side: for speeds,
+//! `cargo build --release -p node -p worker` and `cargo run --release -p tests --bin measure -- WHAT`.
 
 mod churn;
 mod first_token;
 mod idle;
 mod interference;
+mod load;
 mod pipeline;
 mod placements;
 mod recovery;
 mod schemas;
+mod throughput;
 
 use clap::{Parser, Subcommand};
 use tests::structured::Trial;
@@ -47,6 +50,31 @@ enum What {
         /// How often.
         #[arg(long, default_value_t = 5)]
         runs: usize,
+    },
+    /// Tokens per second of the stages of a pipeline with many streams against the same stages with one stream at a time.
+    Stages {
+        /// Ranks.
+        #[arg(long, default_value_t = 2)]
+        stages: usize,
+        /// Streams at once.
+        #[arg(long, default_value_t = 8)]
+        streams: usize,
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
+    /// One node against mlx-lm's server, with the same weights on the same MLX: tokens per second of many streams, time to
+    /// first token, and prompts with a beginning in common.
+    Throughput {
+        /// Numbers of streams.
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32])]
+        streams: Vec<usize>,
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Leave out the times to first token.
+        #[arg(long)]
+        streams_only: bool,
     },
     /// Place and close a model over two nodes again and again: all become ready, and how fast.
     Placements {
@@ -111,6 +139,12 @@ enum What {
 }
 
 fn main() -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "built for development, so slower than a release\nhint: cargo build --release -p node -p worker && \
+             cargo run --release -p tests --bin measure -- …"
+        );
+    }
     match Arguments::parse().what {
         What::FirstToken { runs } => first_token::measure(runs),
         What::Sharded {
@@ -125,6 +159,20 @@ fn main() -> anyhow::Result<()> {
             nodes,
             tokens,
             runs,
+        }),
+        What::Stages {
+            stages,
+            streams,
+            runs,
+        } => pipeline::measure_stages(stages, streams, runs),
+        What::Throughput {
+            streams,
+            runs,
+            streams_only,
+        } => throughput::measure(&throughput::Setup {
+            streams,
+            runs,
+            streams_only,
         }),
         What::Placements { runs } => placements::measure(runs),
         What::Idle { seconds } => idle::measure(seconds),

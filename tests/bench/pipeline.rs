@@ -1,11 +1,14 @@
-//! Decode speed of a sharded model against one node, taking turns on the same cores.
+//! Speed of a sharded model against one node, and of a pipeline's stages with many streams against one, taking turns on the
+//! same cores.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
 use tests::api::Api;
-use tests::nodes::{Node, NodeOptions, start_cluster};
+use tests::nodes::{Node, NodeOptions, start_apart, start_cluster};
+
+use crate::load::{Request, Server, checkpoint, workload};
 
 /// A 30 M model loads in well under a second; the rest is a busy machine.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -46,6 +49,35 @@ pub fn measure(setup: &Setup) -> Result<()> {
         crate::spread(&sharded)
     );
     println!("ratio to one node:   {}", crate::spread(&ratios));
+    Ok(())
+}
+
+/// `stages` stages of a pipeline: the same requests by `streams` clients, and by one client one after the other.
+pub fn measure_stages(stages: usize, streams: usize, runs: usize) -> Result<()> {
+    let folder = checkpoint()?;
+    let cluster = start_apart(stages)?;
+    let (api, ways) = (cluster[0].api(), ("pipeline", stages));
+    let server = Server::placed("the pipeline", api, folder.path(), ways)?;
+    server.tokens_per_second(&workload("warm", streams, 1))?;
+    let (mut one, mut many, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 0..runs {
+        let requests = |name: &str| workload(&format!("{name} run {run}"), streams, 1);
+        let in_a_row: Vec<Request> = requests("one").into_iter().flatten().collect();
+        let baseline = server.tokens_per_second(&[in_a_row])?;
+        let measured = server.tokens_per_second(&requests("many"))?;
+        one.push(baseline);
+        many.push(measured);
+        ratios.push(measured / baseline);
+    }
+    println!(
+        "{stages} stages, one stream:    {} tok/s",
+        crate::spread(&one)
+    );
+    println!(
+        "{stages} stages, {streams} streams:     {} tok/s",
+        crate::spread(&many)
+    );
+    println!("ratio to one stream: {}", crate::spread(&ratios));
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 """Writes a random checkpoint of a tiny model, made and saved by mlx-lm's own model classes.
 
 Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override the defaults below; besides those of
-`config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none).
+`config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `endless` (the end-of-text token is
+never the likeliest).
 """
 
 import importlib
@@ -19,9 +20,10 @@ settings = {
     "model_type": "llama", "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 6,
     "num_attention_heads": 6, "num_key_value_heads": 6, "head_dim": 16, "rms_norm_eps": 1e-5, "vocab_size": 512,
     "max_position_embeddings": 1024, "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": 0,
-    "seed": 1, "dtype": "float32", "quantize": 0,
+    "seed": 1, "dtype": "float32", "quantize": 0, "endless": False,
 } | overrides
 seed, dtype, bits = settings.pop("seed"), settings.pop("dtype"), settings.pop("quantize")
+endless = settings.pop("endless")
 
 mx.random.seed(seed)
 module = importlib.import_module(f"mlx_lm.models.{settings['model_type']}")
@@ -32,6 +34,9 @@ for name, weight in tree_flatten(model.parameters()):
     scale = 1.0 if "norm" in name else 2.5 * weight.shape[-1] ** -0.5
     fresh = mx.random.normal(weight.shape) * (0.1 if "norm" in name else scale) + (1.0 if "norm" in name else 0.0)
     model.load_weights([(name, fresh.astype(getattr(mx, dtype)))], strict=False)
+if endless:
+    # A logit of exactly 0, below the largest of thousands of random ones.
+    model.lm_head.weight[settings["eos_token_id"]] = 0.0
 if bits:
     nn.quantize(model, group_size=32, bits=bits)
     settings["quantization"] = {"group_size": 32, "bits": bits}

@@ -32,6 +32,8 @@ pub struct StreamedAnswer {
     pub arrivals: Vec<Duration>,
     /// The `finish_reason` of the last chunk that had one.
     pub finish_reason: Option<String>,
+    /// Tokens of the answer as the server counted them, if `stream_options` asked for that.
+    pub completion_tokens: Option<u64>,
 }
 
 impl StreamedAnswer {
@@ -300,6 +302,7 @@ impl Api {
             text: String::new(),
             arrivals: Vec::new(),
             finish_reason: None,
+            completion_tokens: None,
         };
         for line in BufReader::new(response.body_mut().as_reader()).lines() {
             let line = line?;
@@ -312,6 +315,9 @@ impl Api {
             let chunk: Value = serde_json::from_str(data)?;
             if let Some(error) = chunk.get("error") {
                 bail!("error after {} pieces: {error}", answer.arrivals.len());
+            }
+            if let Some(tokens) = chunk["usage"]["completion_tokens"].as_u64() {
+                answer.completion_tokens = Some(tokens);
             }
             let choice = &chunk["choices"][0];
             if let Some(reason) = choice["finish_reason"].as_str() {

@@ -1,5 +1,6 @@
 //! Random checkpoints and the numeric reference, both made by mlx-lm in the Python that set-up installed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -10,17 +11,21 @@ use serde_json::{Value, json};
 /// Where `cargo xtask test` says that Python is.
 const PYTHON_VARIABLE: &str = "ESPALIER_TEST_PYTHON";
 
-/// Runs a script, named from this folder, and returns what it printed.
-pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
+/// The tests' Python.
+pub fn test_python() -> Result<OsString> {
     #[expect(
         clippy::disallowed_methods,
         reason = "cargo xtask test hands the path over this way"
     )]
-    let python = std::env::var(PYTHON_VARIABLE).with_context(|| {
+    std::env::var_os(PYTHON_VARIABLE).with_context(|| {
         format!("{PYTHON_VARIABLE} is not set (hint: run `cargo xtask test`, which sets it)")
-    })?;
+    })
+}
+
+/// Runs a script, named from this folder, and returns what it printed.
+pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-    let output = Command::new(python)
+    let output = Command::new(test_python()?)
         .arg(path)
         .args(arguments)
         .output()

@@ -33,6 +33,8 @@ pub struct NodeOptions {
     pub data: Option<PathBuf>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// The one processor that it and its workers run on; `None` for any. On Linux alone.
+    pub processor: Option<usize>,
 }
 
 /// A running node.
@@ -60,12 +62,11 @@ impl Node {
         let mut command = serve_command(options, kept.unwrap_or(data.path()))?;
         let log = fs::File::create(data.path().join("stderr.log"))?;
         let start = Instant::now();
-        let mut child = command
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .context("espalier")?;
+            .stderr(log);
+        let mut child = spawn(&mut command, options.processor).context("espalier")?;
         let line = match first_line(&mut child) {
             Ok(line) => line,
             Err(error) => {
@@ -150,11 +151,30 @@ pub fn start_named_cluster(names: &[&str]) -> Result<Vec<Node>> {
     start_all(names.iter().map(argument).collect())
 }
 
+/// A cluster whose nodes have a processor each, as computers of their own have, where there are enough.
+pub fn start_apart(count: usize) -> Result<Vec<Node>> {
+    let processors = std::thread::available_parallelism()?.get();
+    let options = |index: usize| NodeOptions {
+        processor: (count <= processors).then_some(index),
+        ..NodeOptions::default()
+    };
+    start_each((0..count).map(options).collect())
+}
+
 fn start_all(arguments_of_each: Vec<Vec<String>>) -> Result<Vec<Node>> {
-    let count = arguments_of_each.len();
+    let options = |arguments: Vec<String>| NodeOptions {
+        arguments,
+        ..NodeOptions::default()
+    };
+    start_each(arguments_of_each.into_iter().map(options).collect())
+}
+
+/// A cluster of nodes with these options, and a key of its own.
+fn start_each(options_of_each: Vec<NodeOptions>) -> Result<Vec<Node>> {
+    let count = options_of_each.len();
     let key = format!("key-{}", std::process::id());
     let mut nodes: Vec<Node> = Vec::new();
-    for arguments in arguments_of_each {
+    for options in options_of_each {
         let peers = nodes
             .iter()
             .map(|node| format!("127.0.0.1:{}", node.peer_port))
@@ -162,8 +182,7 @@ fn start_all(arguments_of_each: Vec<Vec<String>>) -> Result<Vec<Node>> {
         let options = NodeOptions {
             cluster_key: Some(key.clone()),
             peers,
-            arguments,
-            ..NodeOptions::default()
+            ..options
         };
         nodes.push(Node::start(&options)?);
     }
@@ -226,6 +245,26 @@ fn serve_command(options: &NodeOptions, data: &Path) -> Result<Command> {
     }
     command.args(&options.arguments);
     Ok(command)
+}
+
+/// Starts a program, on one processor if so: a process runs where the thread did that started it.
+fn spawn(command: &mut Command, processor: Option<usize>) -> Result<Child> {
+    #[cfg(target_os = "linux")]
+    if let Some(processor) = processor {
+        use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+        use nix::unistd::Pid;
+        let this_thread = Pid::from_raw(0);
+        let before = sched_getaffinity(this_thread)?;
+        let mut one = CpuSet::new();
+        one.set(processor)?;
+        sched_setaffinity(this_thread, &one)?;
+        let child = command.spawn();
+        sched_setaffinity(this_thread, &before)?;
+        return Ok(child?);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = processor;
+    Ok(command.spawn()?)
 }
 
 /// The ready line. Its reader goes on draining stdout so that the node never blocks on it.

@@ -90,12 +90,14 @@ impl Caches {
         let place = self.enter(slot, tokens.len() as i32)?;
         let size = self.shelves.size(place.shelf);
         for (layer, held) in self.layers.iter_mut().enumerate() {
-            let mut start = 0;
-            for block in blocks {
-                let (keys, values) = &block[layer];
-                let stop = start + keys.dim(POSITIONS as i32);
-                write(held, place, size, (keys, values), start..stop)?;
-                start = stop;
+            let of_layer = || blocks.iter().map(|block| &block[layer]);
+            let keys = joined(of_layer().map(|(keys, _)| keys), size)?;
+            let values = joined(of_layer().map(|(_, values)| values), size)?;
+            if size.rows == 1 {
+                // All of a shelf: there is nothing to write it into.
+                held.insert(place.shelf, (keys, values));
+            } else {
+                write(held, place, size, (&keys, &values), 0..size.positions)?;
             }
         }
         let slot_holds = Slot {
@@ -217,6 +219,19 @@ impl Caches {
 
 fn both<'a>(pairs: impl IntoIterator<Item = &'a KeysValues>) -> impl Iterator<Item = &'a Array> {
     pairs.into_iter().flat_map(|(keys, values)| [keys, values])
+}
+
+/// Blocks one after the other, and nothing after them, in all `[1, heads, size.positions, dimensions]`.
+fn joined<'a>(blocks: impl Iterator<Item = &'a Array>, size: Size) -> Result<Array> {
+    let mut blocks: Vec<&Array> = blocks.collect();
+    let held: i32 = blocks.iter().map(|block| block.dim(POSITIONS as i32)).sum();
+    let mut shape = blocks[0].shape().to_vec();
+    shape[POSITIONS] = size.positions - held;
+    let rest = ops::zeros_dtype(&shape, blocks[0].dtype())?;
+    if shape[POSITIONS] > 0 {
+        blocks.push(&rest);
+    }
+    ops::concatenate(&blocks, POSITIONS as i32)
 }
 
 /// Some positions of a row of a shelf.

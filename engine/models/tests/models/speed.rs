@@ -1,11 +1,14 @@
-//! Decode speed at the backend, of one rank and of several on the same cores. Prints; asserts nothing.
+//! Decode speed at the backend, of one rank and of several on the same cores, and of many sequences. Prints; asserts nothing.
 //!
 //! `cargo nextest run -p models --run-ignored only --no-capture decode_speed`
 
+use std::time::Instant;
+
 use base::Sharding;
+use infer::Backend;
 
 use crate::checkpoint::Shape;
-use crate::ranks::in_lockstep;
+use crate::ranks::{alone, in_lockstep};
 use crate::script::{Script, Wanted, piece, step, tokens};
 
 const PROMPT: usize = 16;
@@ -47,5 +50,34 @@ fn decode_speed() {
         let pipeline = measure(2, Sharding::Pipeline);
         let tensor = measure(2, Sharding::Tensor);
         println!("tokens/s: one rank {one}, two pipeline {pipeline}, two tensor {tensor}");
+    }
+}
+
+/// Of 1, 8 and 32 sequences of 100 to 200 tokens: what a step takes. Beside the time, which other work on the machine moves,
+/// `perf stat -e instructions:u` tells two versions apart.
+#[test]
+#[ignore = "a measurement, of use on a quiet machine only"]
+fn decode_speed_of_many() {
+    let shape = Shape::llama_29m();
+    let folder = shape.write();
+    for sequences in [1, 8, 32] {
+        let mut backend = alone(folder.path(), shape.layers as u32);
+        let length = |slot: usize| 100 + slot * 37 % 100;
+        for slot in 0..sequences {
+            let prompt = piece(slot as u32, 0, &tokens(length(slot)), Wanted::Last);
+            backend.step(&step(vec![prompt]).plan()).unwrap();
+        }
+        let mut steps_ms = Vec::new();
+        for index in 0..DECODED {
+            let row = |slot: usize| {
+                let token = [index as u32 % 96];
+                piece(slot as u32, length(slot) + index, &token, Wanted::Last)
+            };
+            let plan = step((0..sequences).map(row).collect()).plan();
+            let start = Instant::now();
+            backend.step(&plan).unwrap();
+            steps_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        println!("{sequences} sequences, steps/s: {}", speed(steps_ms));
     }
 }

@@ -6,8 +6,9 @@ use base::ShardSpec;
 use cluster::StartShard;
 use wire::worker::{Limits, PlanLink, ShardStart, Start};
 
-/// Answers computed side by side. More would make each too slow to read along on the machines this is for.
-const SLOTS_MAX: u32 = 16;
+/// Answers computed side by side. A step of twice as many takes less than twice as long, but with more each would be too
+/// slow to read along on the machines this is for.
+const SLOTS_MAX: u32 = 32;
 /// Requests that wait for a slot before more are refused: minutes of work.
 const QUEUE_MAX: u32 = 256;
 /// Prompt tokens per step: large enough for full speed on a GPU, small enough that answers under way stutter little.

@@ -51,18 +51,18 @@ impl Shelves {
     /// A place for a sequence of so many positions.
     pub(crate) fn enter(&mut self, slot: SlotId, positions: i32) -> Place {
         let id = shelf_for(slot, positions);
-        let shelf = self.0.entry(id).or_insert_with(|| Shelf {
+        let found = self.0.entry(id).or_insert_with(|| Shelf {
             positions: capacity(positions),
             rows: Vec::new(),
         });
-        let row = shelf.rows.iter().position(|taken| !taken);
+        let row = found.rows.iter().position(|taken| !taken);
         let row = row.unwrap_or_else(|| {
-            let rows = shelf.rows.len();
-            let more = (ROWS_GROWTH_POSITIONS / shelf.positions).clamp(1, rows.max(1) as i32);
-            shelf.rows.resize(rows + more as usize, false);
+            let rows = found.rows.len();
+            let more = (ROWS_GROWTH_POSITIONS / found.positions).clamp(1, rows.max(1) as i32);
+            found.rows.resize(rows + more as usize, false);
             rows
         });
-        shelf.rows[row] = true;
+        found.rows[row] = true;
         Place {
             shelf: id,
             row: row as i32,
@@ -71,29 +71,29 @@ impl Shelves {
 
     /// Gives a place back. A shelf that is mostly free becomes smaller, one that is empty is gone.
     pub(crate) fn leave(&mut self, place: Place) {
-        let Some(shelf) = self.0.get_mut(&place.shelf) else {
+        let Some(found) = self.0.get_mut(&place.shelf) else {
             return;
         };
-        shelf.rows[place.row as usize] = false;
-        let used = shelf.rows.iter().rposition(|taken| *taken);
+        found.rows[place.row as usize] = false;
+        let used = found.rows.iter().rposition(|taken| *taken);
         match used.map(|last| last + 1) {
             None => {
                 self.0.remove(&place.shelf);
             }
-            Some(used) if used * 4 <= shelf.rows.len() => shelf.rows.truncate(used * 2),
+            Some(used) if used * 4 <= found.rows.len() => found.rows.truncate(used * 2),
             Some(_) => {}
         }
     }
 
     /// Makes room for a sequence to have so many positions. If it must move for that, where to; its old place stays its own.
     pub(crate) fn grow(&mut self, slot: SlotId, place: Place, positions: i32) -> Option<Place> {
-        let shelf = self.0.get_mut(&place.shelf)?;
-        if positions <= shelf.positions {
+        let found = self.0.get_mut(&place.shelf)?;
+        if positions <= found.positions {
             return None;
         }
         match place.shelf {
             ShelfId::Own(_) => {
-                shelf.positions = capacity(positions);
+                found.positions = capacity(positions);
                 None
             }
             ShelfId::Shared(_) => Some(self.enter(slot, positions)),
@@ -101,16 +101,16 @@ impl Shelves {
     }
 
     /// Whether there is such a shelf.
-    pub(crate) fn has(&self, shelf: ShelfId) -> bool {
-        self.0.contains_key(&shelf)
+    pub(crate) fn has(&self, id: ShelfId) -> bool {
+        self.0.contains_key(&id)
     }
 
     /// How large a shelf is; nothing if there is none.
-    pub(crate) fn size(&self, shelf: ShelfId) -> Size {
-        let shelf = self.0.get(&shelf);
+    pub(crate) fn size(&self, id: ShelfId) -> Size {
+        let found = self.0.get(&id);
         Size {
-            rows: shelf.map_or(0, |shelf| shelf.rows.len() as i32),
-            positions: shelf.map_or(0, |shelf| shelf.positions),
+            rows: found.map_or(0, |found| found.rows.len() as i32),
+            positions: found.map_or(0, |found| found.positions),
         }
     }
 }
