@@ -16,7 +16,7 @@ pub mod tokens;
 pub use card::{LayerCost, ModelCard};
 pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
 pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolCall, ToolChoice};
-pub use embed::{EmbedInput, EmbedRequest, Embedded};
+pub use embed::{EmbedInput, EmbedRequest, Embedded, Pooling};
 pub use failure::{ErrorCode, Failure};
 pub use generate::{
     AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, KeepAlive,

@@ -5,6 +5,7 @@
 mod adjustment;
 pub mod backend;
 mod constraint;
+mod embedding;
 pub mod fake;
 pub mod logprobs;
 pub mod prefix;

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use base::{Failure, FinishReason, RequestId, TokenEvent, TokenRequest};
 use text::Tokenizer;
 
-use crate::backend::{Logits, Outputs, Recall, SlotId, StepOutput, StepPlan};
+use crate::backend::{Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
-use sequence::{Budget, Sequence};
+use sequence::{Budget, Computed, Sequence};
 
 /// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
 const GROWTH_TOKENS: u64 = 64;
@@ -275,6 +275,7 @@ impl Scheduler {
         let flights = self.under_way.pop_front();
         let flights = flights.expect("complete follows next");
         let mut logits = output.logits.iter_mut();
+        let mut hidden = output.hidden.into_iter();
         let mut recalled = output.recalled.iter();
         let mut events = Vec::new();
         for Flight { stay, does } in flights {
@@ -284,17 +285,23 @@ impl Scheduler {
                     events.extend(self.recalled(stay, *found));
                 }
                 Does::Row { tokens, outputs } => {
-                    let logits = match outputs {
-                        Outputs::None => None,
+                    let computed = match outputs {
+                        Outputs::None => Computed::Nothing,
                         Outputs::Last | Outputs::All => {
-                            Some(logits.next().expect("logits for every row that wants them"))
+                            let logits = logits.next();
+                            Computed::Logits(logits.expect("logits for every row that wants them"))
+                        }
+                        Outputs::HiddenLast | Outputs::HiddenSum => {
+                            let hidden = hidden.next();
+                            Computed::Hidden(hidden.expect("a hidden state for every such row"))
                         }
                     };
-                    self.computed(stay, tokens, logits, &mut events);
+                    self.computed(stay, tokens, computed, &mut events);
                 }
             }
         }
         assert!(logits.next().is_none(), "logits for rows that want none");
+        assert!(hidden.next().is_none(), "hidden states for such rows");
         assert!(recalled.next().is_none(), "a number without a recall");
         events
     }
@@ -312,7 +319,7 @@ impl Scheduler {
         &mut self,
         stay: Stay,
         tokens: usize,
-        logits: Option<&mut Logits>,
+        computed: Computed<'_>,
         events: &mut Vec<(RequestId, TokenEvent)>,
     ) {
         let Some(at) = self.staying(stay) else {
@@ -320,7 +327,7 @@ impl Scheduler {
         };
         let sequence = &mut self.running[at].sequence;
         let id = sequence.id();
-        let outcome = sequence.advance(tokens, logits);
+        let outcome = sequence.advance(tokens, computed);
         self.prompt_tokens += outcome.prompt_tokens;
         self.generated_tokens += outcome.generated_tokens;
         let ended = outcome.ended;

@@ -227,8 +227,8 @@ struct Model {
 }
 
 impl CausalModel for Model {
-    fn embed(&self, tokens: &Array) -> Computed {
-        self.ends.embed(tokens)
+    fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     fn layers(&self, mut hidden: Array, rows: &[RowSpan], slots: &mut [SlotCache]) -> Computed {
@@ -240,10 +240,6 @@ impl CausalModel for Model {
             hidden = block.forward(&hidden, &self.tensor_group, rows, &mut caches)?;
         }
         Ok(hidden)
-    }
-
-    fn logits(&self, hidden: &Array) -> Computed {
-        self.ends.logits(hidden)
     }
 
     fn layer_count(&self) -> usize {

@@ -238,8 +238,8 @@ struct Model {
 }
 
 impl CausalModel for Model {
-    fn embed(&self, tokens: &Array) -> Computed {
-        self.ends.embed(tokens)
+    fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     fn layers(&self, mut hidden: Array, rows: &[RowSpan], slots: &mut [SlotCache]) -> Computed {
@@ -251,10 +251,6 @@ impl CausalModel for Model {
             hidden = block.forward(&hidden, &self.tensor_group, rows, &mut caches)?;
         }
         Ok(hidden)
-    }
-
-    fn logits(&self, hidden: &Array) -> Computed {
-        self.ends.logits(hidden)
     }
 
     fn layer_count(&self) -> usize {

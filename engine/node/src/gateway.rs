@@ -4,6 +4,7 @@
 //! what comes back to text. Never: a decision about placement, an API's own types.
 
 mod answer;
+mod embed;
 mod generation;
 mod membership;
 mod model_text;
@@ -97,10 +98,7 @@ impl NodeGateway {
     async fn answer(&self, ask: GenerateRequest) -> Result<GenerateStream, Failure> {
         let instance = self.opening.on_demand(&ask.model).await?;
         let text = self.text_of(&instance).await?;
-        let limits = ModelLimits {
-            context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
-            vocabulary_size: instance.vocabulary_size,
-        };
+        let limits = ModelLimits::of(&instance);
         let name = instance.model.0;
         let now = seconds_since_1970();
         // Tokenizing a long prompt takes milliseconds, and a template is foreign code.
@@ -168,9 +166,8 @@ impl serve::Gateway for NodeGateway {
         self.answer(request).boxed()
     }
 
-    fn embed(&self, _request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, Failure>> {
-        let failure = Failure::new(ErrorCode::NotFound, "embeddings are not here yet");
-        std::future::ready(Err(failure)).boxed()
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, Failure>> {
+        self.vectors(request).boxed()
     }
 
     fn changes(&self) -> watch::Receiver<Arc<serve::view::ClusterView>> {

@@ -8,6 +8,7 @@ pub mod answer;
 mod calendar;
 mod chat_template;
 pub mod grammar;
+mod pooling;
 mod recommended;
 mod special_tokens;
 mod stop_strings;
@@ -17,6 +18,7 @@ mod tokenizer;
 mod utf8;
 
 pub use chat_template::{ChatTemplate, RenderError, TemplateError};
+pub use pooling::pooling;
 pub use recommended::recommended_sampling;
 pub use special_tokens::SpecialTokens;
 pub use stop_strings::StopStrings;

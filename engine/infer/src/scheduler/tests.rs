@@ -2,11 +2,12 @@ use super::*;
 use crate::backend::{Backend, Logits};
 use crate::fake::FakeBackend;
 use crate::{logprobs, sampler};
-use base::{ErrorCode, Penalties, Sampling, TokenId};
+use base::{ErrorCode, Penalties, Pooling, Sampling, TokenId};
 use proptest::prelude::*;
 use text::{SpecialTokens, TextStart, TextStream};
 
 mod beginnings;
+mod embeddings;
 mod grammars;
 mod properties;
 mod schemas;
@@ -54,6 +55,7 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
         prompt_logprobs: false,
         grammar: None,
         logit_bias: Vec::new(),
+        pooling: None,
     }
 }
 
@@ -178,6 +180,9 @@ fn expected(request: &TokenRequest) -> Vec<TokenEvent> {
         logprobs::score(&backend.logits_after(prefix), token, top).unwrap()
     };
     let mut events = Vec::new();
+    if let Some(pooling) = request.pooling {
+        return embeddings::expected(&request.prompt, pooling);
+    }
     if request.prompt_logprobs && request.generated.is_empty() && request.prompt.len() > 1 {
         let scores = (1..request.prompt.len())
             .map(|at| score(&request.prompt[..at], request.prompt[at]))
@@ -248,6 +253,7 @@ fn tokens_of(events: &[TokenEvent]) -> Vec<TokenId> {
         TokenEvent::Token { token, .. } => Some(*token),
         TokenEvent::Recalled { .. }
         | TokenEvent::Prompt(_)
+        | TokenEvent::Embedding(_)
         | TokenEvent::Finished(_)
         | TokenEvent::Failed(_) => None,
     });

@@ -87,7 +87,10 @@ fn events(
 fn is_last(event: &TokenEvent) -> bool {
     match event {
         TokenEvent::Finished(_) | TokenEvent::Failed(_) => true,
-        TokenEvent::Recalled { .. } | TokenEvent::Prompt(_) | TokenEvent::Token { .. } => false,
+        TokenEvent::Recalled { .. }
+        | TokenEvent::Prompt(_)
+        | TokenEvent::Token { .. }
+        | TokenEvent::Embedding(_) => false,
     }
 }
 

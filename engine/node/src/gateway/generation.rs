@@ -142,9 +142,10 @@ impl Generation {
                 self.scored_prompt_tokens += scored.len();
                 (!scored.is_empty()).then_some(TokenEvent::Prompt(scored))
             }
-            TokenEvent::Recalled { .. } | TokenEvent::Finished(_) | TokenEvent::Failed(_) => {
-                Some(event)
-            }
+            TokenEvent::Recalled { .. }
+            | TokenEvent::Embedding(_)
+            | TokenEvent::Finished(_)
+            | TokenEvent::Failed(_) => Some(event),
         }
     }
 

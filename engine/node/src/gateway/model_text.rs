@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base::{ErrorCode, Failure, Fingerprint, Sampling};
+use base::{ErrorCode, Failure, Fingerprint, Pooling, Sampling};
 use text::answer::AnswerFormat;
 use text::{ChatTemplate, TemplateError, Tokenizer, TokenizerError};
 
@@ -21,6 +21,8 @@ pub(crate) struct ModelText {
     pub(crate) chat: Option<Chat>,
     /// How its makers recommend to sample it.
     pub(crate) recommended: Sampling,
+    /// How a text becomes a vector; `None` if that is in a way not known here.
+    pub(crate) pooling: Option<Pooling>,
 }
 
 /// How a conversation becomes text, and an answer becomes more than that.
@@ -32,7 +34,7 @@ pub(crate) struct Chat {
 
 impl ModelText {
     /// Reads a model's folder. Blocks: files of some megabytes.
-    fn load(folder: &Path) -> Result<Self, Failure> {
+    pub(super) fn load(folder: &Path) -> Result<Self, Failure> {
         let tokenizer = Tokenizer::load(folder).map_err(|error| unreadable(&error))?;
         let template = ChatTemplate::load(folder).map_err(|error| bad_template(&error))?;
         let chat = template.map(|template| Chat {
@@ -43,6 +45,7 @@ impl ModelText {
             tokenizer: Arc::new(tokenizer),
             chat,
             recommended: text::recommended_sampling(folder).map_err(|error| unreadable(&error))?,
+            pooling: text::pooling(folder).map_err(|error| unreadable(&error))?,
         })
     }
 }

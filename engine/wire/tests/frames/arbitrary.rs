@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use base::{
     ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
     InstancePhase, InstanceRecord, LayerCost, Level, Link, LinkKind, LocalShard, ModelCard,
-    ModelId, NodeId, NodeRecord, Penalties, Pressure, RequestId, Sampling, Secret, Shard,
+    ModelId, NodeId, NodeRecord, Penalties, Pooling, Pressure, RequestId, Sampling, Secret, Shard,
     ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice, TokenEvent,
     TokenLogprob, TokenRequest,
 };
@@ -46,6 +46,7 @@ pub fn plain_request() -> TokenRequest {
         prompt_logprobs: false,
         grammar: None,
         logit_bias: Vec::new(),
+        pooling: None,
     }
 }
 
@@ -88,6 +89,10 @@ fn grammar() -> impl Strategy<Value = Grammar> {
     ]
 }
 
+fn pooling() -> impl Strategy<Value = Pooling> {
+    prop_oneof![Just(Pooling::Mean), Just(Pooling::Last)]
+}
+
 pub fn token_request() -> impl Strategy<Value = TokenRequest> {
     (
         (
@@ -105,6 +110,7 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
         (
             option::of(grammar()),
             vec((any::<u32>(), -100_f32..100.0), 0..4),
+            option::of(pooling()),
         ),
     )
         .prop_map(
@@ -112,20 +118,21 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
                 (id, prompt, generated),
                 (sampling, max_tokens, stop, stop_tokens),
                 (logprobs, prompt_logprobs),
-                (grammar, logit_bias),
+                (grammar, logit_bias, pooling),
             )| {
                 TokenRequest {
                     id: RequestId(id),
                     prompt,
                     generated,
                     sampling,
-                    max_tokens,
+                    max_tokens: if pooling.is_some() { 0 } else { max_tokens },
                     stop,
                     stop_tokens,
                     logprobs,
                     prompt_logprobs,
                     grammar,
                     logit_bias,
+                    pooling,
                 }
             },
         )
@@ -150,6 +157,7 @@ pub fn token_event() -> impl Strategy<Value = TokenEvent> {
         vec(token_logprob(), 0..5).prop_map(TokenEvent::Prompt),
         (any::<u32>(), option::of(token_logprob()))
             .prop_map(|(token, logprob)| TokenEvent::Token { token, logprob }),
+        vec(-1_f32..=1.0, 0..40).prop_map(TokenEvent::Embedding),
         Just(TokenEvent::Finished(FinishReason::Stop)),
         Just(TokenEvent::Finished(FinishReason::Length)),
         failure().prop_map(TokenEvent::Failed),
@@ -501,7 +509,9 @@ pub fn plan_frame() -> impl Strategy<Value = PlanFrame> {
     let outputs = prop_oneof![
         Just(StepOutputs::None),
         Just(StepOutputs::Last),
-        Just(StepOutputs::All)
+        Just(StepOutputs::All),
+        Just(StepOutputs::HiddenLast),
+        Just(StepOutputs::HiddenSum),
     ];
     let row = (
         any::<u32>(),
