@@ -121,13 +121,52 @@ mod tests {
     #[test]
     fn vectors_as_numbers_and_as_bytes() {
         let whole = Answer::new(embedded(), Encoding::Float, None).unwrap();
-        expect![].assert_eq(&serde_json::to_string(&whole).unwrap());
-        check(Encoding::Base64, Some(3), &expect![]);
+        expect![[r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.6,0.0,-0.8]},{"object":"embedding","index":1,"embedding":[0.0,0.0,1.0]}],"model":"m","usage":{"prompt_tokens":5,"total_tokens":5}}"#]]
+        .assert_eq(&serde_json::to_string(&whole).unwrap());
+        check(
+            Encoding::Base64,
+            Some(3),
+            &expect![[r#"
+            [
+              {
+                "object": "embedding",
+                "index": 0,
+                "embedding": "mpkZPwAAAADNzEy/"
+              },
+              {
+                "object": "embedding",
+                "index": 1,
+                "embedding": "AAAAAAAAAAAAAIA/"
+              }
+            ]"#]],
+        );
     }
 
     #[test]
     fn fewer_dimensions_have_the_length_one_again() {
-        check(Encoding::Float, Some(2), &expect![]);
+        check(
+            Encoding::Float,
+            Some(2),
+            &expect![[r#"
+            [
+              {
+                "object": "embedding",
+                "index": 0,
+                "embedding": [
+                  1.0,
+                  0.0
+                ]
+              },
+              {
+                "object": "embedding",
+                "index": 1,
+                "embedding": [
+                  0.0,
+                  0.0
+                ]
+              }
+            ]"#]],
+        );
         let failure = Answer::new(embedded(), Encoding::Float, Some(4)).unwrap_err();
         assert_eq!(failure.param.as_deref(), Some("dimensions"));
         assert!(failure.message.contains('3'), "{failure}");
