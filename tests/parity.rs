@@ -26,6 +26,8 @@ struct Reference {
     greedy: Vec<u32>,
     /// How far the greedy choices are from the second best; below the tolerance they may differ.
     margin: f64,
+    /// The prompt's vector.
+    embedding: Vec<f64>,
 }
 
 impl Reference {
@@ -50,6 +52,7 @@ impl Reference {
             logprobs: serde_json::from_value(printed["logprobs"].clone())?,
             greedy: serde_json::from_value(printed["greedy"].clone())?,
             margin: printed["margin"].as_f64().context("margin")?,
+            embedding: serde_json::from_value(printed["embedding"].clone())?,
         })
     }
 
@@ -80,6 +83,21 @@ impl Reference {
         if self.margin > tolerance {
             self.compare_greedy(api, model)?;
         }
+        self.compare_embedding(api, model, tolerance)
+    }
+
+    fn compare_embedding(&self, api: &Api, model: &str, tolerance: f64) -> Result<()> {
+        let body = json!({"model": model, "input": self.prompt});
+        let (status, answer) = api.post("/v1/embeddings", &body)?;
+        assert_eq!(status, 200, "{answer}");
+        let ours: Vec<f64> = serde_json::from_value(answer["data"][0]["embedding"].clone())?;
+        assert_eq!(ours.len(), self.embedding.len());
+        let cosine: f64 = ours.iter().zip(&self.embedding).map(|(a, b)| a * b).sum();
+        println!(
+            "{model}: the vectors' cosine is less than 1 by {:.2e}",
+            1.0 - cosine
+        );
+        assert!((1.0 - cosine).abs() <= tolerance * 0.1, "{model}: {cosine}");
         Ok(())
     }
 

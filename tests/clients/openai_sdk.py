@@ -37,10 +37,35 @@ assert len(completion.choices[0].logprobs.token_logprobs) == 4, completion
 several = client.completions.create(model="sprout", prompt=["One", "Two"], max_tokens=3, temperature=0)
 assert [choice.index for choice in several.choices] == [0, 1]
 
+# The SDK asks for Base64 unless told otherwise.
+texts = ["What is a shard?", "Two and three are five.", "What is a shard?"]
+embedded = client.embeddings.create(model="sprout", input=texts)
+vectors = [one.embedding for one in embedded.data]
+assert [one.index for one in embedded.data] == [0, 1, 2]
+assert embedded.usage.prompt_tokens == embedded.usage.total_tokens > 0
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b))
+
+
+assert all(abs(cosine(vector, vector) - 1) < 1e-5 for vector in vectors)
+assert abs(cosine(vectors[0], vectors[2]) - 1) < 1e-5 and cosine(vectors[0], vectors[1]) < 0.99
+alone = client.embeddings.create(model="sprout", input=texts[1], encoding_format="float").data[0].embedding
+assert abs(cosine(alone, vectors[1]) - 1) < 1e-5
+short = client.embeddings.create(model="sprout", input=texts[1], dimensions=16).data[0].embedding
+assert len(short) == 16 and abs(cosine(short, short) - 1) < 1e-5
+tokens = client.embeddings.create(model="sprout", input=[[5, 6, 7], [5, 6, 7, 8]])
+assert len(tokens.data) == 2 and tokens.usage.prompt_tokens == 7
+
 for kind, call in [
     (openai.NotFoundError, lambda: client.chat.completions.create(model="nope", messages=question)),
     (openai.BadRequestError, lambda: client.chat.completions.create(model="sprout", messages=[])),
     (openai.BadRequestError, lambda: client.chat.completions.create(model="sprout", messages=question, temperature=9)),
+    (openai.BadRequestError, lambda: client.embeddings.create(model="sprout", input="")),
+    (openai.BadRequestError, lambda: client.embeddings.create(model="sprout", input="x", dimensions=100000)),
+    (openai.BadRequestError, lambda: client.embeddings.create(model="sprout", input=[5] * 100000)),
+    (openai.NotFoundError, lambda: client.embeddings.create(model="nope", input="x")),
     (openai.NotFoundError, lambda: client.get("/nothing", cast_to=object)),
 ]:
     try:

@@ -1,7 +1,7 @@
-"""mlx-lm's numbers for a checkpoint: log-probabilities of a prompt, and its greedy continuation.
+"""mlx-lm's numbers for a checkpoint: log-probabilities of a prompt, its greedy continuation, and its vector.
 
-Usage: reference.py FOLDER '[token, ...]' COUNT. Prints {"logprobs": [null, ...], "greedy": [token, ...], "margin": m},
-where m is the smallest distance of a chosen token's log-probability to the next one's.
+Usage: reference.py FOLDER '[token, ...]' COUNT. Prints {"logprobs": [null, ...], "greedy": [token, ...], "margin": m,
+"embedding": [number, ...]}, where m is the smallest distance of a chosen token's log-probability to the next one's.
 """
 
 import json
@@ -32,4 +32,8 @@ for _ in range(count):
     margin = min(margin, (best[1] - best[0]).item())
     greedy.append(mx.argmax(last).item())
     last = logprobs(model(mx.array([[greedy[-1]]]), cache=cache)[0, -1])
-print(json.dumps({"logprobs": values, "greedy": greedy, "margin": margin}))
+
+states = model.model(mx.array([prompt]))[0].astype(mx.float32)
+mean = mx.mean(states, axis=0)
+embedding = (mean / mx.linalg.norm(mean)).tolist()
+print(json.dumps({"logprobs": values, "greedy": greedy, "margin": margin, "embedding": embedding}))

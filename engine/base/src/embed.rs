@@ -26,6 +26,15 @@ pub enum EmbedInput {
     Tokens(Vec<TokenId>),
 }
 
+/// How the final hidden states of a text's tokens become one vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pooling {
+    /// Their mean.
+    Mean,
+    /// That of the last token, which has seen all others.
+    Last,
+}
+
 /// The vectors of a request's inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded {

@@ -20,7 +20,7 @@ pub use card::{LayerCost, ModelCard};
 pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
 pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolCall, ToolChoice};
 pub use derived::{DerivedModel, Parameters};
-pub use embed::{EmbedInput, EmbedRequest, Embedded};
+pub use embed::{EmbedInput, EmbedRequest, Embedded, Pooling};
 pub use failure::{ErrorCode, Failure};
 pub use generate::{
     AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, KeepAlive,

@@ -1,6 +1,8 @@
 //! One generation as a worker sees it: tokens in, tokens out.
 
-use crate::{ClientId, Failure, FinishReason, Grammar, Priority, RequestId, Sampling, TokenId};
+use crate::{
+    ClientId, Failure, FinishReason, Grammar, Pooling, Priority, RequestId, Sampling, TokenId,
+};
 
 /// A generation for rank 0 of an instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,8 @@ pub struct TokenRequest {
     pub grammar: Option<Grammar>,
     /// Added to the logits of these tokens before anything else. Each token once; finite.
     pub logit_bias: Vec<(TokenId, f32)>,
+    /// Instead of an answer the prompt's vector is wanted, pooled like this. Then `max_tokens` is zero.
+    pub pooling: Option<Pooling>,
 }
 
 /// What a worker reports about a request. The last is `Finished` or `Failed`.
@@ -58,6 +62,8 @@ pub enum TokenEvent {
         /// Its log-probability, if asked for.
         logprob: Option<TokenLogprob>,
     },
+    /// The prompt's vector, of length 1; just before `Finished`.
+    Embedding(Vec<f32>),
     /// The answer is complete.
     Finished(FinishReason),
     /// The request could not be completed; the worker itself goes on.
@@ -72,7 +78,8 @@ impl TokenEvent {
             Self::Accepted { .. }
             | Self::Recalled { .. }
             | Self::Prompt(_)
-            | Self::Token { .. } => false,
+            | Self::Token { .. }
+            | Self::Embedding(_) => false,
         }
     }
 }

@@ -42,26 +42,53 @@ pub struct Row {
     pub start: u32,
     /// At least one.
     pub tokens: Vec<TokenId>,
-    /// Of which of these positions rank 0 needs logits.
+    /// What rank 0 needs of these positions.
     pub outputs: Outputs,
 }
 
-/// Of which positions of a row logits are needed.
+/// What is needed of a row's positions. A hidden state is what the head would see: that of the last layer, after the final
+/// norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outputs {
-    /// Of none: a prefill chunk that is not the last.
+    /// Nothing: a prefill chunk that is not the last.
     None,
-    /// Of the last.
+    /// The logits of the last.
     Last,
-    /// Of all: the prompt's own log-probabilities were asked for.
+    /// The logits of all: the prompt's own log-probabilities were asked for.
     All,
+    /// The hidden state of the last.
+    HiddenLast,
+    /// The sum of all hidden states.
+    HiddenSum,
+}
+
+impl Outputs {
+    /// How many of a row's last positions, which has `tokens`, logits are needed of.
+    pub fn logits(self, tokens: usize) -> usize {
+        match self {
+            Self::None | Self::HiddenLast | Self::HiddenSum => 0,
+            Self::Last => 1,
+            Self::All => tokens,
+        }
+    }
+
+    /// The same for hidden states.
+    pub fn hidden(self, tokens: usize) -> usize {
+        match self {
+            Self::None | Self::Last | Self::All => 0,
+            Self::HiddenLast => 1,
+            Self::HiddenSum => tokens,
+        }
+    }
 }
 
 /// What a step computed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StepOutput {
-    /// One for each row whose outputs are not [`Outputs::None`], in the order of the rows. Empty on ranks other than 0.
+    /// One for each row whose outputs are logits, in the order of the rows. Empty on ranks other than 0.
     pub logits: Vec<Logits>,
+    /// One for each row whose outputs are hidden states, in the order of the rows. Empty on ranks other than 0.
+    pub hidden: Vec<Vec<f32>>,
     /// How many tokens each recall found, in their order. Empty on ranks other than 0.
     pub recalled: Vec<u32>,
 }

@@ -8,9 +8,7 @@ use std::convert::Infallible;
 
 use base::TokenId;
 
-use crate::backend::{
-    Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan,
-};
+use crate::backend::{Backend, BackendError, Logits, Recall, Row, SlotId, StepOutput, StepPlan};
 use crate::prefix::{BLOCK_TOKENS, BlockKey, PrefixCache};
 use crate::sampler::mix;
 
@@ -79,7 +77,12 @@ impl FakeBackend {
             .collect()
     }
 
-    fn run(&mut self, row: &Row) -> Result<Option<Logits>, BackendError> {
+    /// The hidden state after `tokens`.
+    pub fn hidden_after(&self, tokens: &[TokenId]) -> Vec<f32> {
+        hidden(tokens.iter().fold(0, |hash, &token| extend(hash, token)))
+    }
+
+    fn run(&mut self, row: &Row, output: &mut StepOutput) -> Result<(), BackendError> {
         let unfit = |what: &str| Err(BackendError::Plan(format!("{what} in {row:?}")));
         if row.tokens.is_empty() {
             return unfit("no tokens");
@@ -101,19 +104,25 @@ impl FakeBackend {
             cache.push(token);
         }
         cache.keep(&mut self.kept);
-        let wanted = match row.outputs {
-            Outputs::None => return Ok(None),
-            Outputs::Last => cache.hashes.len() - 1..cache.hashes.len(),
-            Outputs::All => row.start as usize + 1..cache.hashes.len(),
-        };
-        let hashes = cache.hashes[wanted].to_vec();
-        Ok(Some(Logits {
-            vocabulary: self.vocabulary,
-            values: hashes
-                .into_iter()
-                .flat_map(|hash| self.logits(hash))
-                .collect(),
-        }))
+        let last = |count: usize| cache.hashes[cache.hashes.len() - count..].to_vec();
+        let (scored, hashes) = (
+            last(row.outputs.logits(row.tokens.len())),
+            last(row.outputs.hidden(row.tokens.len())),
+        );
+        if !scored.is_empty() {
+            output.logits.push(Logits {
+                vocabulary: self.vocabulary,
+                values: scored
+                    .into_iter()
+                    .flat_map(|hash| self.logits(hash))
+                    .collect(),
+            });
+        }
+        let sum = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).map(|(a, b)| a + b).collect();
+        output
+            .hidden
+            .extend(hashes.into_iter().map(hidden).reduce(sum));
+        Ok(())
     }
 
     fn recall(&mut self, recall: &Recall) -> Result<u32, BackendError> {
@@ -175,12 +184,22 @@ impl Backend for FakeBackend {
         self.steps += 1;
         let recalled = plan.recalls.iter().map(|recall| self.recall(recall));
         let recalled = recalled.collect::<Result<_, _>>()?;
-        let mut logits = Vec::new();
+        let mut output = StepOutput {
+            recalled,
+            ..StepOutput::default()
+        };
         for row in &plan.rows {
-            logits.extend(self.run(row)?);
+            self.run(row, &mut output)?;
         }
-        Ok(StepOutput { logits, recalled })
+        Ok(output)
     }
+}
+
+/// Whole numbers, so that their sums are the same in any order.
+fn hidden(hash: u64) -> Vec<f32> {
+    hash.to_le_bytes()
+        .map(|byte| f32::from(byte) - 128.0)
+        .to_vec()
 }
 
 fn extend(hash: u64, token: TokenId) -> u64 {

@@ -6,6 +6,7 @@ mod adjustment;
 pub mod backend;
 mod constraint;
 mod containment;
+mod embedding;
 pub mod fake;
 pub mod logprobs;
 pub mod prefix;

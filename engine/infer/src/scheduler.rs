@@ -22,13 +22,13 @@ use std::time::Duration;
 use base::{Failure, RequestId, TokenEvent, TokenRequest};
 use text::Tokenizer;
 
-use crate::backend::{Logits, Outputs, Recall, SlotId, StepOutput, StepPlan};
+use crate::backend::{Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
 use crate::containment::contain;
 pub use load::{Limits, Load, Submitted};
 use pace::{Pace, Work};
 use queue::{LineKey, Queue};
-use sequence::{Budget, Outcome, Sequence};
+use sequence::{Budget, Computed, Outcome, Sequence};
 
 /// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
 const GROWTH_TOKENS: u64 = 64;
@@ -278,6 +278,7 @@ impl Scheduler {
         let step = self.under_way.pop_front();
         let Step { flights, work } = step.expect("complete follows next");
         let mut logits = output.logits.iter_mut();
+        let mut hidden = output.hidden.into_iter();
         let mut recalled = output.recalled.iter();
         let mut events = Vec::new();
         for Flight { stay, does } in flights {
@@ -287,17 +288,23 @@ impl Scheduler {
                     events.extend(self.recalled(stay, *found));
                 }
                 Does::Row { tokens, outputs } => {
-                    let logits = match outputs {
-                        Outputs::None => None,
+                    let computed = match outputs {
+                        Outputs::None => Computed::Nothing,
                         Outputs::Last | Outputs::All => {
-                            Some(logits.next().expect("logits for every row that wants them"))
+                            let logits = logits.next();
+                            Computed::Logits(logits.expect("logits for every row that wants them"))
+                        }
+                        Outputs::HiddenLast | Outputs::HiddenSum => {
+                            let hidden = hidden.next();
+                            Computed::Hidden(hidden.expect("a hidden state for every such row"))
                         }
                     };
-                    self.computed(stay, tokens, logits, &mut events);
+                    self.computed(stay, tokens, computed, &mut events);
                 }
             }
         }
         assert!(logits.next().is_none(), "logits for rows that want none");
+        assert!(hidden.next().is_none(), "hidden states for such rows");
         assert!(recalled.next().is_none(), "a number without a recall");
         let is_last = |(_, event): &&(_, TokenEvent)| event.is_last();
         let ended = events.iter().filter(is_last).count() as u32;
@@ -318,7 +325,7 @@ impl Scheduler {
         &mut self,
         stay: Stay,
         tokens: usize,
-        logits: Option<&mut Logits>,
+        computed: Computed<'_>,
         events: &mut Vec<(RequestId, TokenEvent)>,
     ) {
         let Some(at) = self.staying(stay) else {
@@ -326,7 +333,8 @@ impl Scheduler {
         };
         let sequence = &mut self.running[at].sequence;
         let id = sequence.id();
-        let outcome = contain(|| sequence.advance(tokens, logits)).unwrap_or_else(Outcome::failed);
+        let outcome =
+            contain(|| sequence.advance(tokens, computed)).unwrap_or_else(Outcome::failed);
         self.prompt_tokens += outcome.prompt_tokens;
         self.generated_tokens += outcome.generated_tokens;
         self.waiting

@@ -5,15 +5,16 @@ use std::rc::Rc;
 
 use base::{ShardSpec, Sharding};
 use infer::prefix::{BLOCK_TOKENS, BlockKey};
-use infer::{Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan};
+use infer::{Backend, BackendError, Recall, Row, SlotId, StepOutput, StepPlan};
+use mlx_rs::Array;
 use mlx_rs::error::Exception;
-use mlx_rs::{Array, Dtype};
 
 use crate::distributed::Group;
 use crate::error::{LoadError, said};
 use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
 use crate::layers::{Caches, RowSpan};
 use crate::load::Folder;
+use crate::outputs;
 use crate::prefixes::Prefixes;
 
 /// One rank of a model, ready to compute.
@@ -214,29 +215,7 @@ impl MlxBackend {
             }
             return Ok(StepOutput::default());
         }
-        let positions = output_positions(rows, spans);
-        if positions.is_empty() {
-            hidden.eval()?;
-            return Ok(StepOutput::default());
-        }
-        let wanted = if positions.len() as i32 == hidden.dim(0) {
-            hidden
-        } else {
-            hidden.take_axis(Array::from_slice(&positions, &[positions.len() as i32]), 0)?
-        };
-        let logits = self
-            .model
-            .logits(&wanted)?
-            .as_dtype(Dtype::Float32)?
-            .contiguous()?;
-        logits.eval()?;
-        let values = logits
-            .try_as_slice::<f32>()
-            .map_err(|error| Exception::custom(error.to_string()))?;
-        Ok(StepOutput {
-            logits: split_logits(values, rows, self.dimensions.vocabulary as usize),
-            ..StepOutput::default()
-        })
+        outputs::read(self.model.ends(), &hidden, rows, spans)
     }
 
     /// What this rank's first layer sees: the embedded tokens, or what the rank with the layers before sends.
@@ -252,7 +231,9 @@ impl MlxBackend {
                 .group
                 .recv(&[count, hidden], dtype, self.group.rank() + 1);
         }
-        self.model.embed(&Array::from_slice(&tokens, &[count]))
+        self.model
+            .ends()
+            .embed(&Array::from_slice(&tokens, &[count]))
     }
 
     /// With other ranks in the group an error of MLX is taken for the loss of one: that is by far the likeliest, and
@@ -264,33 +245,4 @@ impl MlxBackend {
             BackendError::Device(said(error).to_string())
         }
     }
-}
-
-/// Indices, among the step's tokens, of the positions whose logits are wanted.
-fn output_positions(rows: &[Row], spans: &[RowSpan]) -> Vec<i32> {
-    let of_row = |(row, span): (&Row, &RowSpan)| match row.outputs {
-        Outputs::None => 0..0,
-        Outputs::Last => span.first + span.tokens - 1..span.first + span.tokens,
-        Outputs::All => span.first..span.first + span.tokens,
-    };
-    rows.iter().zip(spans).flat_map(of_row).collect()
-}
-
-/// Deals the positions' logits out to the rows that asked for them.
-fn split_logits(mut values: &[f32], rows: &[Row], vocabulary: usize) -> Vec<Logits> {
-    let mut logits = Vec::new();
-    for row in rows {
-        let positions = match row.outputs {
-            Outputs::None => continue,
-            Outputs::Last => 1,
-            Outputs::All => row.tokens.len(),
-        };
-        let (own, rest) = values.split_at(positions * vocabulary);
-        logits.push(Logits {
-            vocabulary,
-            values: own.to_vec(),
-        });
-        values = rest;
-    }
-    logits
 }

@@ -9,7 +9,7 @@ use mlx_rs::{Array, Dtype};
 
 use crate::distributed::Group;
 use crate::error::LoadError;
-use crate::layers::StepCaches;
+use crate::layers::{Ends, StepCaches};
 use crate::load::{Config, Folder, Weights};
 use crate::{llama, qwen3};
 
@@ -18,12 +18,10 @@ pub(crate) type Computed = Result<Array, Exception>;
 
 /// The shard of a causal language model on this rank.
 pub(crate) trait CausalModel {
-    /// `[tokens]` to `[tokens, hidden]`. Only on the rank with the first layer.
-    fn embed(&self, tokens: &Array) -> Computed;
+    /// The embedding, the final norm and the head, as far as this rank has them.
+    fn ends(&self) -> &Ends;
     /// This rank's layers, `[tokens, hidden]` to the same, arranged as `caches` want it.
     fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>) -> Computed;
-    /// `[positions, hidden]` to `[positions, vocabulary]`. Only on rank 0.
-    fn logits(&self, hidden: &Array) -> Computed;
     /// Number of layers on this rank.
     fn layer_count(&self) -> usize;
     /// Sizes that the backend needs.

@@ -17,6 +17,7 @@ mod layers;
 mod llama;
 pub mod load;
 mod ops;
+mod outputs;
 mod prefixes;
 mod qwen3;
 

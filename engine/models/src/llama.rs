@@ -221,8 +221,8 @@ struct Model {
 }
 
 impl CausalModel for Model {
-    fn embed(&self, tokens: &Array) -> Computed {
-        self.ends.embed(tokens)
+    fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     fn layers(&self, mut hidden: Array, caches: &mut StepCaches<'_>) -> Computed {
@@ -230,10 +230,6 @@ impl CausalModel for Model {
             hidden = block.forward(&hidden, &self.tensor_group, &mut caches.layer(layer))?;
         }
         Ok(hidden)
-    }
-
-    fn logits(&self, hidden: &Array) -> Computed {
-        self.ends.logits(hidden)
     }
 
     fn layer_count(&self) -> usize {

@@ -4,6 +4,7 @@
 //! what comes back to text. Never: a decision about placement, an API's own types.
 
 mod answer;
+mod embed;
 mod generation;
 mod membership;
 mod model_text;
@@ -124,7 +125,7 @@ impl NodeGateway {
         let limits = ModelLimits {
             context_tokens: models::context_tokens(&instance, derived.as_ref()),
             unasked_tokens,
-            vocabulary_size: instance.vocabulary_size,
+            ..ModelLimits::of(&instance)
         };
         let name = derived.map_or(instance.model.0.clone(), |derived| derived.name);
         let now = seconds_since_1970();
@@ -213,9 +214,8 @@ impl serve::Gateway for NodeGateway {
         self.answer(request).boxed()
     }
 
-    fn embed(&self, _request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, Failure>> {
-        let failure = Failure::new(ErrorCode::NotFound, "embeddings are not here yet");
-        std::future::ready(Err(failure)).boxed()
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, Failure>> {
+        self.vectors(request).boxed()
     }
 
     fn changes(&self) -> watch::Receiver<Arc<serve::view::ClusterView>> {

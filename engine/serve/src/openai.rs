@@ -1,9 +1,11 @@
-//! `OpenAI`'s API: `/v1/models` (served by `models`), `/v1/chat/completions`, `/v1/completions`, `/v1/responses`.
+//! `OpenAI`'s API: `/v1/models` (served by `models`), `/v1/chat/completions`, `/v1/completions`, `/v1/responses`,
+//! `/v1/embeddings`.
 //!
 //! `convert` makes requests, `stream` makes answers; both are pure. What is not supported is refused, never ignored.
 
 mod convert;
 mod custom;
+mod embeddings;
 mod error;
 mod model;
 mod responses;

@@ -9,6 +9,7 @@ mod calendar;
 mod chat_template;
 pub mod grammar;
 mod infill;
+mod pooling;
 mod recommended;
 mod special_tokens;
 mod stop_strings;
@@ -19,6 +20,7 @@ mod utf8;
 
 pub use chat_template::{ChatTemplate, RenderError, TemplateError};
 pub use infill::InfillFormat;
+pub use pooling::pooling;
 pub use recommended::recommended_sampling;
 pub use special_tokens::SpecialTokens;
 pub use stop_strings::StopStrings;

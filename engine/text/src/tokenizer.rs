@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use base::TokenId;
 use serde_json::Value;
+use tokenizers::{PostProcessor, TruncationDirection};
 
 use crate::grammar::{GrammarError, Vocabulary};
 use crate::{SpecialTokens, TokenBytes, TokenBytesError};
@@ -123,6 +124,25 @@ impl Tokenizer {
             .encode_fast(text, framing == Framing::Whole)
             .map_err(|error| TokenizerError::Encode(error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The first `tokens_max` tokens of a text of its own, marks included: what is cut off is cut from the text.
+    pub fn encode_cut(
+        &self,
+        text: &str,
+        tokens_max: usize,
+    ) -> Result<Vec<TokenId>, TokenizerError> {
+        let failed = |error: tokenizers::Error| TokenizerError::Encode(error.to_string());
+        let marks = self.inner.get_post_processor();
+        let marks = marks.map_or(0, |processor| processor.added_tokens(false));
+        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        encoding.truncate(
+            tokens_max.saturating_sub(marks),
+            0,
+            TruncationDirection::Right,
+        );
+        let framed = self.inner.post_process(encoding, None, true);
+        Ok(framed.map_err(failed)?.get_ids().to_vec())
     }
 
     /// How many tokens a text has.

@@ -73,19 +73,23 @@ pub struct StepRow {
     pub start: u32,
     /// At least one.
     pub tokens: Vec<TokenId>,
-    /// Of which of them logits are needed.
+    /// What of them is needed.
     pub outputs: StepOutputs,
 }
 
-/// Of which positions of a row logits are needed.
+/// What of a row's positions is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepOutputs {
-    /// Of none.
+    /// Nothing.
     None,
-    /// Of the last.
+    /// Logits of the last.
     Last,
-    /// Of all.
+    /// Logits of all.
     All,
+    /// The hidden state of the last.
+    HiddenLast,
+    /// The sum of all hidden states.
+    HiddenSum,
 }
 
 /// [`PlanFrame`], serialized.

@@ -41,6 +41,8 @@ fn plan(step: StepFrame) -> StepPlan {
             StepOutputs::None => Outputs::None,
             StepOutputs::Last => Outputs::Last,
             StepOutputs::All => Outputs::All,
+            StepOutputs::HiddenLast => Outputs::HiddenLast,
+            StepOutputs::HiddenSum => Outputs::HiddenSum,
         },
     };
     let recall = |recall: StepRecall| Recall {

@@ -129,6 +129,8 @@ fn frame(plan: &StepPlan) -> StepFrame {
             Outputs::None => StepOutputs::None,
             Outputs::Last => StepOutputs::Last,
             Outputs::All => StepOutputs::All,
+            Outputs::HiddenLast => StepOutputs::HiddenLast,
+            Outputs::HiddenSum => StepOutputs::HiddenSum,
         },
     };
     let recall = |recall: &Recall| StepRecall {

@@ -7,6 +7,8 @@
 
 #[path = "worker/checkpoint.rs"]
 mod checkpoint;
+#[path = "worker/embedding.rs"]
+mod embedding;
 #[path = "worker/grammar.rs"]
 mod grammar;
 #[path = "worker/hostile.rs"]
@@ -43,6 +45,7 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
         prompt_logprobs: false,
         grammar: None,
         logit_bias: Vec::new(),
+        pooling: None,
     }
 }
 
@@ -52,6 +55,7 @@ fn tokens(events: &[TokenEvent]) -> Vec<TokenId> {
         TokenEvent::Accepted { .. }
         | TokenEvent::Recalled { .. }
         | TokenEvent::Prompt(_)
+        | TokenEvent::Embedding(_)
         | TokenEvent::Finished(_)
         | TokenEvent::Failed(_) => None,
     });
@@ -176,6 +180,7 @@ fn prompts_are_scored_and_stop_strings_found() {
             TokenEvent::Accepted { .. }
             | TokenEvent::Recalled { .. }
             | TokenEvent::Token { .. }
+            | TokenEvent::Embedding(_)
             | TokenEvent::Finished(_)
             | TokenEvent::Failed(_) => 0,
         })

@@ -22,6 +22,7 @@ fn request(penalties: Penalties, bias: &[(TokenId, f32)]) -> TokenRequest {
         prompt_logprobs: false,
         grammar: None,
         logit_bias: bias.to_vec(),
+        pooling: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{
-    ClientId, ErrorCode, Failure, FinishReason, Priority, RequestId, TokenEvent, TokenId,
+    ClientId, ErrorCode, Failure, FinishReason, Pooling, Priority, RequestId, TokenEvent, TokenId,
     TokenLogprob, TokenRequest,
 };
 use text::{TextStart, TextStream, Tokenizer};
@@ -12,6 +12,7 @@ use super::admission;
 use crate::adjustment::Adjustment;
 use crate::backend::{Logits, Outputs, Row, SlotId};
 use crate::constraint::{self, Constraint, MaskJob, Next, Ticket};
+use crate::embedding::Embedding;
 use crate::prefix::BLOCK_TOKENS;
 use crate::{logprobs, sampler};
 
@@ -44,6 +45,18 @@ pub struct Sequence {
     constraint: Option<Constraint>,
     /// How it changes logits; `None` if it does not.
     adjustment: Option<Adjustment>,
+    /// The prompt's vector as far as it is computed; `None` if an answer is wanted.
+    embedding: Option<Embedding>,
+}
+
+/// What a step computed of a sequence.
+pub enum Computed<'a> {
+    /// Nothing that anybody needs.
+    Nothing,
+    /// Logits, for whoever samples or scores.
+    Logits(&'a mut Logits),
+    /// A hidden state, or the sum of several.
+    Hidden(Vec<f32>),
 }
 
 /// What a step did for a sequence.
@@ -76,8 +89,14 @@ pub fn finished_already(
         }
     }
     let scores = request.prompt_logprobs && request.prompt.len() > 1;
+    let computes = scores || request.pooling.is_some();
     let complete = request.generated.len() == request.max_tokens as usize;
-    (complete && !(scores && request.max_tokens == 0)).then_some(FinishReason::Length)
+    (complete && !(computes && request.max_tokens == 0)).then_some(FinishReason::Length)
+}
+
+/// Whether its beginning may be left to what was computed before: not if something is wanted of each of its tokens.
+fn looks_back(request: &TokenRequest) -> bool {
+    !request.prompt_logprobs && request.pooling != Some(Pooling::Mean)
 }
 
 fn watch(request: &TokenRequest, tokenizer: &Arc<Tokenizer>) -> Option<TextStream> {
@@ -102,9 +121,10 @@ impl Sequence {
         }
         let tokens = [&request.prompt[..], &request.generated[..]].concat();
         Self {
-            looks_back: !request.prompt_logprobs,
+            looks_back: looks_back(&request),
             constraint: Constraint::of(&request, tokenizer, ticket),
             adjustment: Adjustment::of(&request),
+            embedding: request.pooling.map(Embedding::new),
             request,
             given: tokens.len(),
             tokens,
@@ -138,11 +158,12 @@ impl Sequence {
     pub fn lose_cache(&mut self) {
         self.computed = 0;
         self.given = self.tokens.len();
-        self.looks_back = !self.request.prompt_logprobs;
+        self.looks_back = looks_back(&self.request);
+        self.embedding = self.request.pooling.map(Embedding::new);
     }
 
     /// The beginning that is to be looked for before anything is computed: all that may be found, which leaves out the
-    /// last token, whose logits are wanted. Prompts to be scored are computed from their beginning.
+    /// last token, whose logits are wanted.
     pub fn recall(&self) -> Option<Vec<TokenId>> {
         let tokens = (self.tokens.len() - 1) / BLOCK_TOKENS * BLOCK_TOKENS;
         let begins = self.looks_back && self.computed == 0;
@@ -211,7 +232,9 @@ impl Sequence {
             budget.scoring_tokens -= if scores { count } else { 0 };
         }
         let end = self.computed + count;
-        let outputs = if scores {
+        let outputs = if let Some(embedding) = &self.embedding {
+            embedding.outputs(end == self.tokens.len())
+        } else if scores {
             Outputs::All
         } else if end == self.tokens.len() {
             Outputs::Last
@@ -227,7 +250,7 @@ impl Sequence {
     }
 
     /// Takes in a step that computed `count` tokens.
-    pub fn advance(&mut self, count: usize, logits: Option<&mut Logits>) -> Outcome {
+    pub fn advance(&mut self, count: usize, computed: Computed<'_>) -> Outcome {
         let start = self.computed;
         let scored = self.scores_next();
         self.computed += count;
@@ -235,9 +258,10 @@ impl Sequence {
             prompt_tokens: self.computed.min(self.given).saturating_sub(start) as u64,
             ..Outcome::default()
         };
-        let done = match logits {
-            Some(logits) => self.read(start, scored, logits, &mut outcome),
-            None => Ok(()),
+        let done = match computed {
+            Computed::Logits(logits) => self.read(start, scored, logits, &mut outcome),
+            Computed::Hidden(hidden) => self.pool(&hidden, &mut outcome),
+            Computed::Nothing => Ok(()),
         };
         if let Err(failure) = done {
             outcome.events.push(TokenEvent::Failed(failure));
@@ -251,7 +275,9 @@ impl Sequence {
     /// ready nothing that could be used.
     fn to_compute(&self) -> usize {
         let is_ready = self.constraint.as_ref().is_none_or(Constraint::is_ready);
-        if self.request.max_tokens == 0 || !is_ready {
+        if self.embedding.is_some() {
+            self.tokens.len()
+        } else if self.request.max_tokens == 0 || !is_ready {
             self.tokens.len() - 1
         } else {
             self.tokens.len()
@@ -265,6 +291,20 @@ impl Sequence {
             && self.request.generated.is_empty()
             && self.computed >= self.scored
             && self.computed + 1 < self.request.prompt.len()
+    }
+
+    /// Takes a hidden state into the prompt's vector, and hands that out if it is whole.
+    fn pool(&mut self, hidden: &[f32], outcome: &mut Outcome) -> Result<(), Failure> {
+        let Some(embedding) = &mut self.embedding else {
+            return Ok(());
+        };
+        embedding.add(hidden);
+        if self.computed == self.tokens.len() {
+            let vector = embedding.normalized().ok_or_else(not_numbers)?;
+            outcome.events.push(TokenEvent::Embedding(vector));
+            outcome.finish(FinishReason::Stop);
+        }
+        Ok(())
     }
 
     /// Scores prompt tokens and samples.

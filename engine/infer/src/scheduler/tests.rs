@@ -2,11 +2,12 @@ use super::*;
 use crate::backend::{Backend, Logits};
 use crate::fake::FakeBackend;
 use crate::{logprobs, sampler};
-use base::{ClientId, ErrorCode, FinishReason, Penalties, Priority, Sampling, TokenId};
+use base::{ClientId, ErrorCode, FinishReason, Penalties, Pooling, Priority, Sampling, TokenId};
 use proptest::prelude::*;
 use text::{SpecialTokens, TextStart, TextStream};
 
 mod beginnings;
+mod embeddings;
 mod fairness;
 mod grammars;
 mod prompts;
@@ -58,6 +59,7 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
         prompt_logprobs: false,
         grammar: None,
         logit_bias: Vec::new(),
+        pooling: None,
     }
 }
 
@@ -187,6 +189,9 @@ fn expected(request: &TokenRequest) -> Vec<TokenEvent> {
         logprobs::score(&backend.logits_after(prefix), token, top).unwrap()
     };
     let mut events = Vec::new();
+    if let Some(pooling) = request.pooling {
+        return embeddings::expected(&request.prompt, pooling);
+    }
     if request.prompt_logprobs && request.generated.is_empty() && request.prompt.len() > 1 {
         let scores = (1..request.prompt.len())
             .map(|at| score(&request.prompt[..at], request.prompt[at]))
@@ -258,6 +263,7 @@ fn tokens_of(events: &[TokenEvent]) -> Vec<TokenId> {
         TokenEvent::Accepted { .. }
         | TokenEvent::Recalled { .. }
         | TokenEvent::Prompt(_)
+        | TokenEvent::Embedding(_)
         | TokenEvent::Finished(_)
         | TokenEvent::Failed(_) => None,
     });

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use base::ShardSpec;
 use mlx_rs::Array;
+use mlx_rs::error::Exception;
 
 use super::{Embedding, RmsNorm};
 use crate::error::LoadError;
@@ -62,7 +63,7 @@ impl Ends {
         })
     }
 
-    /// `[tokens]` to `[tokens, hidden]`.
+    /// `[tokens]` to `[tokens, hidden]`. Only on the rank with the first layer.
     pub(crate) fn embed(&self, tokens: &Array) -> Computed {
         match &self.embedding {
             Some(embedding) => embedding.embed(tokens),
@@ -70,11 +71,19 @@ impl Ends {
         }
     }
 
-    /// `[positions, hidden]` to `[positions, vocabulary]`.
+    /// The final norm, `[positions, hidden]` to the same. Only on rank 0.
+    pub(crate) fn normed(&self, hidden: &Array) -> Computed {
+        self.head()?.0.forward(hidden)
+    }
+
+    /// Norm and head, `[positions, hidden]` to `[positions, vocabulary]`. Only on rank 0.
     pub(crate) fn logits(&self, hidden: &Array) -> Computed {
-        match &self.head {
-            Some((norm, head)) => head.logits(&norm.forward(hidden)?),
-            None => Err("this rank does not hold the output head".into()),
-        }
+        let (norm, head) = self.head()?;
+        head.logits(&norm.forward(hidden)?)
+    }
+
+    fn head(&self) -> Result<&(RmsNorm, Rc<Embedding>), Exception> {
+        let head = self.head.as_ref();
+        head.ok_or_else(|| "this rank does not hold the output head".into())
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Plans for the backend, in order.
 pub type Script = Vec<Step>;
-/// For each step, for each of its rows with outputs, the logits.
+/// For each step, for each of its rows with outputs, the logits; then the same with hidden states.
 pub type Logits = Vec<Vec<Vec<f32>>>;
 
 /// A step plan.
@@ -33,6 +33,8 @@ pub enum Wanted {
     None,
     Last,
     All,
+    HiddenLast,
+    HiddenSum,
 }
 
 /// A row, briefly.
@@ -79,6 +81,8 @@ impl Step {
                 Wanted::None => Outputs::None,
                 Wanted::Last => Outputs::Last,
                 Wanted::All => Outputs::All,
+                Wanted::HiddenLast => Outputs::HiddenLast,
+                Wanted::HiddenSum => Outputs::HiddenSum,
             },
         };
         let recall = |(slot, tokens): &(u32, Vec<u32>)| Recall {
@@ -97,11 +101,8 @@ impl Step {
 pub fn run(backend: &mut MlxBackend, script: &[Step]) -> Logits {
     let step = |step: &Step| {
         let output = backend.step(&step.plan()).unwrap();
-        output
-            .logits
-            .into_iter()
-            .map(|logits| logits.values)
-            .collect()
+        let logits = output.logits.into_iter().map(|logits| logits.values);
+        logits.chain(output.hidden).collect()
     };
     script.iter().map(step).collect()
 }

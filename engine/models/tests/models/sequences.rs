@@ -7,7 +7,7 @@ use models::{Group, MlxBackend};
 use crate::checkpoint::Shape;
 use crate::ranks::{alone, spec};
 use crate::script::{
-    Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, tokens,
+    Logits, Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, tokens,
 };
 
 /// Of logits of about 5, in float32.
@@ -185,6 +185,47 @@ fn a_batch_equals_each_sequence_alone() {
         assert_close(&batch[3][1], &alone[18 * width..19 * width], tolerance);
         assert_close(&batch[4][0], &alone[17 * width..18 * width], tolerance);
         assert_close(&batch[4][1], &alone[19 * width..], tolerance);
+    }
+}
+
+/// A sequence whose hidden states are summed in two pieces, beside one that gives logits and one that gives its last state.
+pub fn pooled_script() -> Script {
+    let text = tokens(20);
+    vec![
+        step(vec![
+            piece(20, 0, &text[..8], Wanted::HiddenSum),
+            piece(21, 0, &text[..5], Wanted::Last),
+        ]),
+        step(vec![
+            piece(22, 0, &text[..9], Wanted::HiddenLast),
+            piece(21, 5, &[7], Wanted::All),
+            piece(20, 8, &text[8..], Wanted::HiddenSum),
+        ]),
+    ]
+}
+
+#[test]
+fn hidden_states_are_summed_as_they_come() {
+    for (shape, tolerance) in variants() {
+        let folder = shape.write();
+        let mut backend = alone(folder.path(), 3);
+        let together = run(&mut backend, &pooled_script());
+        let one_by_one: Script = (0..20)
+            .map(|at| step(vec![piece(0, at, &tokens(20)[at..=at], Wanted::HiddenLast)]))
+            .collect();
+        let states = run(&mut backend, &one_by_one);
+        let sum = |states: &Logits| -> Vec<f32> {
+            let width = states[0][0].len();
+            let of = |at: usize| states.iter().map(|step| step[0][at]).sum();
+            (0..width).map(of).collect()
+        };
+        assert_close(&together[0][1], &sum(&states[..8].to_vec()), tolerance);
+        assert_close(&together[1][1], &states[8][0], tolerance);
+        assert_close(&together[1][2], &sum(&states[8..].to_vec()), tolerance);
+        // After the final norm, whose weights are about 1, the root mean square of a state is about 1.
+        let squares: f32 = states[0][0].iter().map(|one| one * one).sum();
+        let mean = squares / states[0][0].len() as f32;
+        assert!((0.25..4.0).contains(&mean), "{mean}");
     }
 }
 

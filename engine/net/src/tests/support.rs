@@ -213,6 +213,7 @@ pub(super) fn order(wish: Wish, max_tokens: u32) -> Generate {
             prompt_logprobs: false,
             grammar: None,
             logit_bias: Vec::new(),
+            pooling: None,
         },
     }
 }

@@ -110,6 +110,8 @@ impl Teller {
                 Ok(self.echo_if_whole().into_iter().collect())
             }
             TokenEvent::Token { token, logprob } => Ok(self.token(token, logprob)),
+            // Nobody asks for both.
+            TokenEvent::Embedding(_) => Ok(Vec::new()),
             TokenEvent::Finished(reason) => Ok(self.finish(reason)),
             TokenEvent::Failed(failure) => Err(failure),
         }

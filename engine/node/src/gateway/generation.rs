@@ -214,6 +214,7 @@ impl Generation {
             }
             TokenEvent::Accepted { .. }
             | TokenEvent::Recalled { .. }
+            | TokenEvent::Embedding(_)
             | TokenEvent::Finished(_)
             | TokenEvent::Failed(_) => Some(event),
         }

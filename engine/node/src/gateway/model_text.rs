@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base::{ErrorCode, Failure, Fingerprint, Sampling};
+use base::{ErrorCode, Failure, Fingerprint, Pooling, Sampling};
 use text::answer::AnswerFormat;
 use text::{ChatTemplate, SpecialTokens, TemplateError, Tokenizer, TokenizerError};
 
@@ -23,6 +23,8 @@ pub(crate) struct ModelText {
     pub(crate) recommended: Sampling,
     /// What templates know of the tokenizer.
     special: SpecialTokens,
+    /// How a text becomes a vector; `None` if that is in a way not known here.
+    pub(crate) pooling: Option<Pooling>,
 }
 
 /// How a conversation becomes text, and an answer becomes more than that.
@@ -34,7 +36,7 @@ pub(crate) struct Chat {
 
 impl ModelText {
     /// Reads a model's folder. Blocks: files of some megabytes.
-    fn load(folder: &Path) -> Result<Self, Failure> {
+    pub(super) fn load(folder: &Path) -> Result<Self, Failure> {
         let tokenizer = Tokenizer::load(folder).map_err(|error| unreadable(&error))?;
         let template = ChatTemplate::load(folder).map_err(|error| bad_template(&error))?;
         let chat = template.map(|template| Chat {
@@ -46,12 +48,13 @@ impl ModelText {
             chat,
             recommended: text::recommended_sampling(folder).map_err(|error| unreadable(&error))?,
             special: SpecialTokens::load(folder).map_err(|error| unreadable(&error))?,
+            pooling: text::pooling(folder).map_err(|error| unreadable(&error))?,
         })
     }
 
     /// The same with another template than the model's own.
     pub(crate) fn chat_by(&self, template: &str) -> Result<Chat, Failure> {
-        let template = ChatTemplate::new(template.to_owned(), self.special.clone());
+        let template = ChatTemplate::new(template, self.special.clone());
         let template = template.map_err(|error| {
             words::failure(ErrorCode::InvalidRequest, &error.to_string()).param("template")
         })?;

@@ -3,6 +3,7 @@
 use base::{
     Conversation, ErrorCode, Failure, GenerateRequest, Grammar, Prompt, TokenId, TokenRequest,
 };
+use cluster::InstanceView;
 use text::answer::AnswerParser;
 use text::grammar::{self, GrammarError};
 use text::{Framing, InfillFormat, RenderError, TextStart, TextStream, Tokenizer, TokenizerError};
@@ -22,6 +23,17 @@ pub(crate) struct ModelLimits {
     pub(crate) vocabulary_size: u32,
 }
 
+impl ModelLimits {
+    /// Of a model as it is placed: its cache may have less room than the model knows how to use.
+    pub(crate) fn of(instance: &InstanceView) -> Self {
+        Self {
+            context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
+            unasked_tokens: u32::MAX,
+            vocabulary_size: instance.vocabulary_size,
+        }
+    }
+}
+
 /// A request ready for rank 0, and what turns its tokens back.
 pub(crate) struct Prepared {
     pub(crate) request: TokenRequest,
@@ -39,7 +51,8 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     let opening = opening(&ask.prompt, ask.grammar, text, unix_seconds)?;
     let prompt = opening.tokens;
-    check_vocabulary(&prompt, &ask.stop_tokens, limits)?;
+    check_vocabulary(&prompt, "prompt", limits)?;
+    check_vocabulary(&ask.stop_tokens, "stop_token_ids", limits)?;
     if let Some(grammar) = &opening.grammar {
         check_grammar(grammar, &ask.prompt, &text.tokenizer)?;
     }
@@ -71,6 +84,7 @@ pub(crate) fn prepare(
         prompt_logprobs: ask.echo && scored,
         grammar: opening.grammar,
         logit_bias: ask.logit_bias,
+        pooling: None,
     };
     let stream = TextStream::new(text.tokenizer.clone(), ask.stop, opening.start);
     let teller = Teller::new(
@@ -181,18 +195,17 @@ fn echo_of(prompt: &Prompt, tokens: &[TokenId], text: &ModelText) -> String {
     }
 }
 
-fn check_vocabulary(
-    prompt: &[TokenId],
-    stop_tokens: &[TokenId],
+/// Refuses tokens that the model does not know; `param` is where the client wrote them.
+pub(super) fn check_vocabulary(
+    tokens: &[TokenId],
+    param: &str,
     limits: ModelLimits,
 ) -> Result<(), Failure> {
-    for (tokens, param) in [(prompt, "prompt"), (stop_tokens, "stop_token_ids")] {
-        let size = limits.vocabulary_size;
-        if let Some(token) = tokens.iter().find(|token| **token >= size) {
-            let message = format!("there is no token {token}: the vocabulary has {size}");
-            let failure = Failure::new(ErrorCode::InvalidRequest, message).param(param);
-            return Err(failure.hint("tokenize with this model's own tokenizer"));
-        }
+    let size = limits.vocabulary_size;
+    if let Some(token) = tokens.iter().find(|token| **token >= size) {
+        let message = format!("there is no token {token}: the vocabulary has {size}");
+        let failure = Failure::new(ErrorCode::InvalidRequest, message).param(param);
+        return Err(failure.hint("tokenize with this model's own tokenizer"));
     }
     Ok(())
 }
@@ -309,11 +322,11 @@ mod tests {
 
     #[test]
     fn tokens_outside_the_vocabulary_are_refused_by_name() {
-        assert!(check_vocabulary(&[0, 49], &[49], LIMITS).is_ok());
-        let prompt = check_vocabulary(&[50], &[], LIMITS).unwrap_err();
-        assert_eq!(prompt.param.as_deref(), Some("prompt"));
-        let stop = check_vocabulary(&[1], &[u32::MAX], LIMITS).unwrap_err();
-        assert_eq!(stop.param.as_deref(), Some("stop_token_ids"));
+        assert!(check_vocabulary(&[0, 49], "prompt", LIMITS).is_ok());
+        for token in [50, u32::MAX] {
+            let failure = check_vocabulary(&[1, token], "stop_token_ids", LIMITS).unwrap_err();
+            assert_eq!(failure.param.as_deref(), Some("stop_token_ids"));
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completion))
+        .merge(super::embeddings::routes())
         .merge(super::responses::routes())
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod anthropic;
 mod client;
 mod door;
+mod embeddings;
 mod gateway;
 mod ollama;
 mod openai_calls;

@@ -211,3 +211,16 @@ proptest! {
         prop_assert!(Tokenizer::from_json(&bytes, SpecialTokens::default()).is_err());
     }
 }
+
+#[test]
+fn a_text_is_cut_and_its_marks_stay() {
+    let tokenizer = sentence_piece();
+    let whole = tokenizer.encode("a b a b a", Framing::Whole).unwrap();
+    for max in [2, 3, whole.len(), 100] {
+        let cut = tokenizer.encode_cut("a b a b a", max).unwrap();
+        assert_eq!(cut, whole[..max.min(whole.len())]);
+    }
+    let without_marks = byte_level();
+    let whole = without_marks.encode("the node", Framing::Whole).unwrap();
+    assert_eq!(without_marks.encode_cut("the node", 2).unwrap(), whole[..2]);
+}

@@ -21,6 +21,8 @@ const ALTERNATIVES_MAX: u32 = 128;
 const GRAMMAR_BYTES_MAX: usize = 1 << 20;
 /// Most tokens with a bias.
 const BIASES_MAX: usize = 1024;
+/// Most dimensions of a prompt's vector: several times the widest model's, and one fits a frame between nodes.
+const DIMENSIONS_MAX: usize = 1 << 16;
 /// Most prompt tokens scored in one event.
 const SCORED_MAX: usize = 1 << 16;
 
@@ -40,6 +42,16 @@ pub struct TokenRequest {
     prompt_logprobs: bool,
     grammar: Option<Grammar>,
     logit_bias: List<(TokenId, f32), BIASES_MAX>,
+    pooling: Option<Pooling>,
+}
+
+/// How a prompt becomes a vector.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum Pooling {
+    /// The mean of all tokens.
+    Mean,
+    /// The last token.
+    Last,
 }
 
 /// How urgent a request is.
@@ -93,6 +105,8 @@ pub enum TokenEvent {
         /// Its log-probability.
         logprob: Option<TokenLogprob>,
     },
+    /// The prompt's vector.
+    Embedding(List<f32, DIMENSIONS_MAX>),
     /// The end, by a stop.
     Stopped,
     /// The end, by length.
@@ -125,6 +139,25 @@ impl From<&base::TokenRequest> for TokenRequest {
             prompt_logprobs: request.prompt_logprobs,
             grammar: request.grammar.as_ref().map(Grammar::from),
             logit_bias: List(request.logit_bias.clone()),
+            pooling: request.pooling.map(Pooling::from),
+        }
+    }
+}
+
+impl From<base::Pooling> for Pooling {
+    fn from(pooling: base::Pooling) -> Self {
+        match pooling {
+            base::Pooling::Mean => Self::Mean,
+            base::Pooling::Last => Self::Last,
+        }
+    }
+}
+
+impl From<Pooling> for base::Pooling {
+    fn from(wire: Pooling) -> Self {
+        match wire {
+            Pooling::Mean => Self::Mean,
+            Pooling::Last => Self::Last,
         }
     }
 }
@@ -186,6 +219,10 @@ impl TryFrom<TokenRequest> for base::TokenRequest {
             wire.logit_bias.0.iter().all(|(_, bias)| bias.is_finite()),
             "a bias that is no number",
         )?;
+        check(
+            wire.pooling.is_none() || wire.max_tokens == 0,
+            "an answer besides a vector",
+        )?;
         Ok(Self {
             id: RequestId(wire.id),
             client: ClientId(wire.client),
@@ -200,6 +237,7 @@ impl TryFrom<TokenRequest> for base::TokenRequest {
             prompt_logprobs: wire.prompt_logprobs,
             grammar: wire.grammar.map(Into::into),
             logit_bias: wire.logit_bias.0,
+            pooling: wire.pooling.map(Into::into),
         })
     }
 }
@@ -280,6 +318,7 @@ impl From<&base::TokenEvent> for TokenEvent {
                 token: *token,
                 logprob: logprob.as_ref().map(TokenLogprob::from),
             },
+            base::TokenEvent::Embedding(vector) => Self::Embedding(List(vector.clone())),
             base::TokenEvent::Finished(base::FinishReason::Stop) => Self::Stopped,
             base::TokenEvent::Finished(base::FinishReason::Length) => Self::LengthReached,
             base::TokenEvent::Failed(failure) => Self::Failed(failure.into()),
@@ -299,6 +338,11 @@ impl TryFrom<TokenEvent> for base::TokenEvent {
                 token,
                 logprob: logprob.map(TryInto::try_into).transpose()?,
             },
+            TokenEvent::Embedding(List(vector)) => {
+                let finite = vector.iter().all(|element| element.is_finite());
+                check(finite, "a vector with an element that is no number")?;
+                Self::Embedding(vector)
+            }
             TokenEvent::Stopped => Self::Finished(base::FinishReason::Stop),
             TokenEvent::LengthReached => Self::Finished(base::FinishReason::Length),
             TokenEvent::Failed(failure) => Self::Failed(failure.try_into()?),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use base::{
     ClientId, ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
     InstancePhase, InstanceRecord, KeepAlive, LayerCost, Level, Link, LinkKind, LocalShard,
-    ModelCard, ModelId, NodeId, NodeRecord, Penalties, Pressure, Priority, RequestId, Sampling,
-    Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice,
-    TokenEvent, TokenLogprob, TokenRequest,
+    ModelCard, ModelId, NodeId, NodeRecord, Penalties, Pooling, Pressure, Priority, RequestId,
+    Sampling, Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice,
+    TensorSlice, TokenEvent, TokenLogprob, TokenRequest,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -51,6 +51,7 @@ pub fn plain_request() -> TokenRequest {
         prompt_logprobs: false,
         grammar: None,
         logit_bias: Vec::new(),
+        pooling: None,
     }
 }
 
@@ -93,6 +94,10 @@ fn grammar() -> impl Strategy<Value = Grammar> {
     ]
 }
 
+fn pooling() -> impl Strategy<Value = Pooling> {
+    prop_oneof![Just(Pooling::Mean), Just(Pooling::Last)]
+}
+
 pub fn token_request() -> impl Strategy<Value = TokenRequest> {
     (
         (
@@ -118,6 +123,7 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
         (
             option::of(grammar()),
             vec((any::<u32>(), -100_f32..100.0), 0..4),
+            option::of(pooling()),
         ),
     )
         .prop_map(
@@ -125,7 +131,7 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
                 (id, (client, priority), prompt, generated),
                 (sampling, max_tokens, stop, stop_tokens),
                 (logprobs, prompt_logprobs),
-                (grammar, logit_bias),
+                (grammar, logit_bias, pooling),
             )| {
                 TokenRequest {
                     id: RequestId(id),
@@ -134,13 +140,14 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
                     prompt,
                     generated,
                     sampling,
-                    max_tokens,
+                    max_tokens: if pooling.is_some() { 0 } else { max_tokens },
                     stop,
                     stop_tokens,
                     logprobs,
                     prompt_logprobs,
                     grammar,
                     logit_bias,
+                    pooling,
                 }
             },
         )
@@ -166,6 +173,7 @@ pub fn token_event() -> impl Strategy<Value = TokenEvent> {
         vec(token_logprob(), 0..5).prop_map(TokenEvent::Prompt),
         (any::<u32>(), option::of(token_logprob()))
             .prop_map(|(token, logprob)| TokenEvent::Token { token, logprob }),
+        vec(-1_f32..=1.0, 0..40).prop_map(TokenEvent::Embedding),
         Just(TokenEvent::Finished(FinishReason::Stop)),
         Just(TokenEvent::Finished(FinishReason::Length)),
         failure().prop_map(TokenEvent::Failed),
@@ -529,7 +537,9 @@ pub fn plan_frame() -> impl Strategy<Value = PlanFrame> {
     let outputs = prop_oneof![
         Just(StepOutputs::None),
         Just(StepOutputs::Last),
-        Just(StepOutputs::All)
+        Just(StepOutputs::All),
+        Just(StepOutputs::HiddenLast),
+        Just(StepOutputs::HiddenSum),
     ];
     let row = (
         any::<u32>(),

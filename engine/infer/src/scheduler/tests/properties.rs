@@ -42,8 +42,13 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
             // With the longest answer it fits the context.
             tokens[..tokens.len().min(40)].to_vec()
         });
+    let pooling = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some(Pooling::Mean)),
+        1 => Just(Some(Pooling::Last)),
+    ];
     (
-        prompt,
+        (prompt, pooling),
         (sampling, bias),
         0_u32..150,
         prop::collection::vec("[a-z]{2,3}", 0..3),
@@ -52,7 +57,16 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
         any::<bool>(),
     )
         .prop_map(
-            move |(prompt, (sampling, bias), max_tokens, stop, stop_tokens, logprobs, scored)| {
+            move |(
+                (prompt, pooling),
+                (sampling, bias),
+                max_tokens,
+                stop,
+                stop_tokens,
+                logprobs,
+                scored,
+            )| {
+                let answers = pooling.is_none();
                 TokenRequest {
                     id: RequestId(id),
                     client: ClientId(id % 3),
@@ -61,13 +75,14 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
                     prompt,
                     generated: Vec::new(),
                     sampling,
-                    max_tokens,
+                    max_tokens: if answers { max_tokens } else { 0 },
                     stop,
                     stop_tokens,
                     logprobs,
-                    prompt_logprobs: scored,
+                    prompt_logprobs: scored && answers,
                     grammar: None,
                     logit_bias: bias.into_iter().collect(),
+                    pooling,
                 }
             },
         )

@@ -124,6 +124,7 @@ fn request() -> TokenRequest {
         prompt_logprobs: false,
         grammar: None,
         logit_bias: Vec::new(),
+        pooling: None,
     }
 }
 

@@ -550,11 +550,11 @@ fn a_value_out_of_range_is_refused() {
         r#""logprobs": 21"#,
         &expect!["invalid_request | logprobs | logprobs must be from 0 to 20"],
     );
-    let prompts = serde_json::to_string(&vec!["x"; 1025]).unwrap();
+    let prompts = serde_json::to_string(&vec!["x"; 2049]).unwrap();
     check(
         parse_completion,
         &format!(r#"{{"model": "m", "prompt": {prompts}}}"#),
-        &expect!["invalid_request | prompt | prompt: at most 1024 prompts are allowed"],
+        &expect!["invalid_request | prompt | prompt: at most 2048 texts are allowed"],
     );
 }
 

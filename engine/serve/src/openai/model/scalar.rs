@@ -6,8 +6,8 @@ use base::TokenId;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Prompts of one request: no evaluation harness sends more in a batch, and each costs memory.
-const PROMPTS_MAX: usize = 1024;
+/// Prompts of one request: as many as `OpenAI` takes texts to embed. No evaluation harness sends more in a batch.
+const PROMPTS_MAX: usize = 2048;
 /// More than a stop list may have, so that the limit's own message is given, not this one's.
 const STRINGS_MAX: usize = 1024;
 
@@ -27,7 +27,7 @@ pub(crate) struct Seed(pub(crate) u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Strings(pub(crate) Vec<String>);
 
-/// The prompts of a completion; never empty lists of lists, but a prompt itself may be empty.
+/// The prompts of a completion, or what to embed; never empty lists of lists, but a prompt itself may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Prompts {
     /// As text.
@@ -208,7 +208,7 @@ impl<'de> Deserialize<'de> for Prompts {
 fn texts<'de, A: SeqAccess<'de>>(first: String, mut list: A) -> Result<Prompts, A::Error> {
     let mut texts = vec![first];
     while let Some(text) = list.next_element()? {
-        check_length(texts.len(), PROMPTS_MAX, "prompts")?;
+        check_length(texts.len(), PROMPTS_MAX, "texts")?;
         texts.push(text);
     }
     Ok(Prompts::Texts(texts))
@@ -228,7 +228,7 @@ fn token_lists<'de, A: SeqAccess<'de>>(
 ) -> Result<Prompts, A::Error> {
     let mut lists = vec![first];
     while let Some(tokens) = list.next_element::<Vec<Count>>()? {
-        check_length(lists.len(), PROMPTS_MAX, "prompts")?;
+        check_length(lists.len(), PROMPTS_MAX, "lists of tokens")?;
         lists.push(tokens.into_iter().map(|Count(token)| token).collect());
     }
     Ok(Prompts::Tokens(lists))

@@ -1,0 +1,94 @@
+//! What rank 0 reads of a step's last hidden states: logits to sample from, and sums of hidden states for the vectors of
+//! prompts.
+
+use std::ops::Range;
+
+use infer::{Logits, Row, StepOutput};
+use mlx_rs::error::{Exception, Result};
+use mlx_rs::transforms::eval;
+use mlx_rs::{Array, Dtype};
+
+use crate::layers::{Ends, RowSpan};
+use crate::ops::slice;
+
+/// What the rows want of `hidden`, `[tokens, hidden]`.
+pub(crate) fn read(
+    ends: &Ends,
+    hidden: &Array,
+    rows: &[Row],
+    spans: &[RowSpan],
+) -> Result<StepOutput> {
+    let logits = logits(ends, hidden, rows, spans)?;
+    let pooled = pooled(ends, hidden, rows, spans)?;
+    if logits.is_none() && pooled.is_empty() {
+        hidden.eval()?;
+        return Ok(StepOutput::default());
+    }
+    eval(logits.iter().chain(&pooled))?;
+    let mut output = StepOutput::default();
+    if let Some(logits) = &logits {
+        output.logits = dealt_out(floats(logits)?, rows, logits.dim(1) as usize);
+    }
+    for pooled in &pooled {
+        output.hidden.push(floats(pooled)?.to_vec());
+    }
+    Ok(output)
+}
+
+/// Those of all positions that any row wants logits of, `[positions, vocabulary]`.
+fn logits(ends: &Ends, hidden: &Array, rows: &[Row], spans: &[RowSpan]) -> Result<Option<Array>> {
+    let positions = rows.iter().zip(spans);
+    let positions =
+        positions.flat_map(|(row, span)| last(span, row.outputs.logits(row.tokens.len())));
+    let positions: Vec<i32> = positions.collect();
+    let count = positions.len() as i32;
+    let wanted = match count {
+        0 => return Ok(None),
+        all if all == hidden.dim(0) => hidden.clone(),
+        some => hidden.take_axis(Array::from_slice(&positions, &[some]), 0)?,
+    };
+    let logits = ends.logits(&wanted)?.as_dtype(Dtype::Float32)?;
+    logits.contiguous().map(Some)
+}
+
+/// The sum of each row's hidden states, `[hidden]`, for the rows that want any.
+fn pooled(ends: &Ends, hidden: &Array, rows: &[Row], spans: &[RowSpan]) -> Result<Vec<Array>> {
+    let mut pooled = Vec::new();
+    for (row, span) in rows.iter().zip(spans) {
+        let wanted = last(span, row.outputs.hidden(row.tokens.len()));
+        if !wanted.is_empty() {
+            let states = ends.normed(&slice(hidden, 0, wanted.start, wanted.end)?)?;
+            let sum = states.as_dtype(Dtype::Float32)?.sum_axis(0, None)?;
+            pooled.push(sum.contiguous()?);
+        }
+    }
+    Ok(pooled)
+}
+
+/// Where a row's last `count` positions lie among the step's tokens.
+fn last(span: &RowSpan, count: usize) -> Range<i32> {
+    let end = span.first + span.tokens;
+    end - count as i32..end
+}
+
+/// The logits of each row that asked for some.
+fn dealt_out(mut values: &[f32], rows: &[Row], vocabulary: usize) -> Vec<Logits> {
+    let mut logits = Vec::new();
+    for row in rows {
+        let positions = row.outputs.logits(row.tokens.len());
+        if positions > 0 {
+            let (own, rest) = values.split_at(positions * vocabulary);
+            logits.push(Logits {
+                vocabulary,
+                values: own.to_vec(),
+            });
+            values = rest;
+        }
+    }
+    logits
+}
+
+fn floats(array: &Array) -> Result<&[f32]> {
+    let floats = array.try_as_slice::<f32>();
+    floats.map_err(|error| Exception::custom(error.to_string()))
+}
