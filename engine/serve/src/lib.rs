@@ -18,6 +18,7 @@ pub mod metrics;
 mod models;
 pub mod openai;
 mod patience;
+mod places;
 mod router;
 pub mod server;
 pub mod settings;
@@ -26,6 +27,7 @@ pub mod user_data;
 pub mod view;
 
 pub use gateway::{Gateway, GenerateStream, ModelInfo, ModelOnDisk, OpenInstance, RankedPlacement};
+pub use guard::is_origin;
 pub use in_process::InProcess;
 pub use metrics::Metrics;
 pub use server::{BindError, ServeConfig, Server};

@@ -14,6 +14,7 @@ function settings(changes: Partial<Settings> = {}): Settings {
     api_network_addresses: [],
     lend_memory_bytes_max: null,
     idle_minutes: 30,
+    allowed_origins: [],
     model_folders: [],
     welcomed: true,
     ...changes,

@@ -30,6 +30,7 @@ pub(super) async fn shown(switches: Arc<Switches>) -> served::Settings {
         api_network_addresses,
         lend_memory_bytes_max: settings.lend_memory_bytes_max,
         idle_minutes: settings.idle_minutes,
+        allowed_origins: settings.allowed_origins.clone(),
         model_folders,
         welcomed: settings.welcomed,
     }
@@ -67,6 +68,7 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         lend_memory_bytes_max: lend,
         idle_minutes: change.idle_minutes,
         api_network: change.api_network,
+        allowed_origins: change.allowed_origins,
         model_folders: change.model_folders,
         welcomed: change.welcomed,
     }

@@ -71,6 +71,7 @@ impl TestGateway {
                 idle_minutes: 0,
                 api_network: false,
                 api_network_addresses: Vec::new(),
+                allowed_origins: vec!["https://chat.example".to_owned()],
                 model_folders: Vec::new(),
                 welcomed: true,
             }),
@@ -231,6 +232,10 @@ fn scored(request: &GenerateRequest, text: &str, probable: bool) -> Vec<ScoredTo
 impl Gateway for TestGateway {
     fn settings(&self) -> BoxFuture<'_, Settings> {
         async { self.settings.lock().unwrap().clone() }.boxed()
+    }
+
+    fn allowed_origins(&self) -> Vec<String> {
+        self.settings.lock().unwrap().allowed_origins.clone()
     }
 
     fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>> {
