@@ -260,6 +260,12 @@ impl serve::Gateway for NodeGateway {
         self.control.change(settings::asked(change)).boxed()
     }
 
+    fn allowed_origins(&self) -> Vec<String> {
+        let switches = self.control.switches();
+        let switches = switches.borrow();
+        switches.settings.allowed_origins.clone()
+    }
+
     fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.control.reset().boxed()
     }

@@ -17,6 +17,8 @@ pub const NAME_BYTES_MAX: usize = 63;
 pub const IDLE_MINUTES_MAX: u32 = 366 * 24 * 60;
 /// Most folders where models are looked for.
 pub const MODEL_FOLDERS_MAX: usize = 32;
+/// Most origins of pages that may call the API.
+pub const ALLOWED_ORIGINS_MAX: usize = 32;
 /// As a limit of what is lent: none. The largest number that a TOML file can hold.
 pub const LEND_WHAT_IS_FREE: u64 = i64::MAX as u64;
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub api_network: bool,
     /// Whether the API is also at Ollama's port, 11434 on 127.0.0.1, where programs made for Ollama look.
     pub ollama_port: bool,
+    /// Origins of pages whose scripts may call the API.
+    pub allowed_origins: Vec<String>,
     /// Folders where models are looked for besides the data folder's own.
     pub model_folders: Vec<PathBuf>,
     /// Whether the user has been told what this is.
@@ -73,6 +77,9 @@ pub struct SomeSettings {
     /// See [`Settings::ollama_port`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_port: Option<bool>,
+    /// See [`Settings::allowed_origins`]: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_origins: Option<Vec<String>>,
     /// See [`Settings::model_folders`]: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_folders: Option<Vec<PathBuf>>,
@@ -96,6 +103,17 @@ pub enum InvalidSetting {
         /// What was named.
         path: PathBuf,
     },
+    /// A page is named by where it comes from, and all pages at once by nothing.
+    #[error(
+        "{origin:?} is no origin of a page (hint: name each site as the browser does: https://chat.example, without a path)"
+    )]
+    AllowedOrigin {
+        /// What was named.
+        origin: String,
+    },
+    /// Every one is compared with each request.
+    #[error("there are at most {ALLOWED_ORIGINS_MAX} allowed origins")]
+    AllowedOrigins,
     /// Every one is searched when models are listed.
     #[error("there are at most {MODEL_FOLDERS_MAX} model folders")]
     ModelFolders,
@@ -113,6 +131,7 @@ impl Settings {
             idle_minutes: 0,
             api_network: false,
             ollama_port: false,
+            allowed_origins: Vec::new(),
             model_folders: Vec::new(),
             welcomed: true,
         }
@@ -150,6 +169,10 @@ impl Settings {
             check_folders(folders)?;
             self.model_folders.clone_from(folders);
         }
+        if let Some(origins) = &some.allowed_origins {
+            check_origins(origins)?;
+            self.allowed_origins.clone_from(origins);
+        }
         self.api_network = some.api_network.unwrap_or(self.api_network);
         self.ollama_port = some.ollama_port.unwrap_or(self.ollama_port);
         self.welcomed = some.welcomed.unwrap_or(self.welcomed);
@@ -179,9 +202,22 @@ impl SomeSettings {
             idle_minutes: others.idle_minutes.or(self.idle_minutes),
             api_network: others.api_network.or(self.api_network),
             ollama_port: others.ollama_port.or(self.ollama_port),
+            allowed_origins: others.allowed_origins.or(self.allowed_origins),
             model_folders: others.model_folders.or(self.model_folders),
             welcomed: others.welcomed.or(self.welcomed),
         }
+    }
+}
+
+fn check_origins(origins: &[String]) -> Result<(), InvalidSetting> {
+    if origins.len() > ALLOWED_ORIGINS_MAX {
+        return Err(InvalidSetting::AllowedOrigins);
+    }
+    match origins.iter().find(|origin| !serve::is_origin(origin)) {
+        Some(origin) => Err(InvalidSetting::AllowedOrigin {
+            origin: origin.clone(),
+        }),
+        None => Ok(()),
     }
 }
 

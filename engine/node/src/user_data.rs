@@ -65,16 +65,16 @@ impl served::UserData for UserFiles {
         self.keys().shown()
     }
 
-    fn make_key(&self, name: &str) -> Result<served::NewApiKey, Failure> {
-        self.keys().make(name)
+    fn make_key(&self, name: &str, scope: served::Scope) -> Result<served::NewApiKey, Failure> {
+        self.keys().make(name, scope)
     }
 
     fn remove_key(&self, id: &str) -> Result<(), Failure> {
         self.keys().remove(id)
     }
 
-    fn knows_key(&self, key: &str) -> bool {
-        self.keys().knows(key)
+    fn known_key(&self, key: &str) -> Option<served::KnownKey> {
+        self.keys().known(key)
     }
 
     fn log(&self) -> Result<served::Log, Failure> {

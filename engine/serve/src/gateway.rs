@@ -61,6 +61,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// Changes how the node runs, now and for later starts. After an error everything is as it was.
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>>;
 
+    /// The origins of pages whose scripts may call the API. Does not block.
+    fn allowed_origins(&self) -> Vec<String>;
+
     /// Makes everything that can be changed as it was at the first start.
     fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>>;
 

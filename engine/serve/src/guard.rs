@@ -4,28 +4,53 @@
 //! refused. A page of a foreign site can make a browser send requests to this machine (their `Origin` gives them away),
 //! and can point its own name at this machine to be taken for the same site (the `Host` gives that away). A browser's
 //! request also needs the session's cookie, which it gets with the dashboard's page and sends from that page alone
-//! (`SameSite=Strict`). Programs have no use for it: they send no `Sec-Fetch-Site`, which no page can leave out. No CORS
-//! headers are ever sent.
+//! (`SameSite=Strict`). Programs have no use for it: they send no `Sec-Fetch-Site`, which no page can leave out.
 //!
-//! From other computers: the API's dialects alone, with a key that the node's user has made.
+//! From other computers: what the key is for that comes with the request (`elsewhere.rs`), and only so much
+//! (`throttle.rs`). Pages of other sites call the API's dialects if the user listed them (`origins.rs`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use base::{ErrorCode, Failure};
-use http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, HeaderMap, ORIGIN};
+use http::header::{COOKIE as COOKIES, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 
 mod caller;
+mod elsewhere;
+mod origins;
+mod throttle;
 
+use crate::user_data::KnownKey;
 pub(crate) use caller::Caller;
-
-use crate::ollama;
+pub use origins::is_origin;
+pub(crate) use origins::{Listed, is_preflight};
+pub(crate) use throttle::Admitted;
+use throttle::{Throttle, Who};
 
 /// What a request is held against.
 pub(crate) struct Door {
     hosts: Hosts,
     session: Session,
+    throttle: Throttle,
+}
+
+/// A request that may be answered.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The page of another site that it comes from.
+    pub(crate) page: Option<Listed>,
+    /// Counts it until it is answered; `None` for one from this computer.
+    pub(crate) admitted: Option<Admitted>,
+}
+
+/// A request that may not.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The page that may read why.
+    pub(crate) page: Option<Listed>,
+    pub(crate) failure: Failure,
 }
 
 impl Door {
@@ -34,6 +59,7 @@ impl Door {
         Self {
             hosts: Hosts::new(listen),
             session: Session::new(session),
+            throttle: Throttle::default(),
         }
     }
 
@@ -42,59 +68,58 @@ impl Door {
         self.session.set_cookie()
     }
 
-    /// Whether a request may be answered.
+    /// Whether a request may be answered. `allowed` are the origins of the pages that may call the API.
     pub(crate) fn check(
         &self,
         request: &Parts,
-        knows_key: impl Fn(&str) -> bool,
-    ) -> Result<(), Failure> {
-        let path = request.uri.path();
+        allowed: &[String],
+        known_key: impl Fn(&str) -> Option<KnownKey>,
+    ) -> Result<Entry, Refusal> {
+        let page = origins::listed(request, allowed);
         let caller: Option<&Caller> = request.extensions.get();
-        if caller.and_then(Caller::elsewhere).is_some() {
-            return from_elsewhere(path, &request.headers, knows_key);
+        let there = caller.and_then(Caller::elsewhere);
+        let refused = |failure| Refusal {
+            page: page.clone(),
+            failure,
+        };
+        let asks_first = page.is_some() && is_preflight(request);
+        let key = match there {
+            _ if asks_first => Ok(None),
+            Some(_) => elsewhere::check(request, known_key),
+            None => self.here(request, page.is_some()).map(|()| None),
+        };
+        let Some(there) = there else {
+            return match key {
+                Ok(_) => Ok(Entry {
+                    page,
+                    admitted: None,
+                }),
+                Err(failure) => Err(refused(failure)),
+            };
+        };
+        // Who guesses keys is counted too.
+        let known = key.as_ref().ok().and_then(Option::as_ref);
+        let who = known.map_or(Who::Address(there), |key| Who::Key(key.id.clone()));
+        let admitted = self.throttle.admit(&who, Instant::now());
+        match (key, admitted) {
+            (Ok(_), Ok(admitted)) => Ok(Entry {
+                page,
+                admitted: Some(admitted),
+            }),
+            (Err(failure), Ok(_)) => Err(refused(failure)),
+            (_, Err(throttled)) => Err(refused(throttled.failure())),
         }
-        self.hosts.check(request)?;
+    }
+
+    /// A request from this computer; `listed` if it comes from a page that may call the API.
+    fn here(&self, request: &Parts, listed: bool) -> Result<(), Failure> {
+        let path = request.uri.path();
+        self.hosts.check(request, listed)?;
         // The page and its files are for whoever asks; so is whether the node is there.
-        if path == "/" || path == "/health" || path.starts_with("/assets/") {
+        if listed || path == "/" || path == "/health" || path.starts_with("/assets/") {
             return Ok(());
         }
         self.session.check(request)
-    }
-}
-
-/// A page in a browser cannot know a key, so the names and sites of the request do not matter.
-fn from_elsewhere(
-    path: &str,
-    headers: &HeaderMap,
-    knows_key: impl Fn(&str) -> bool,
-) -> Result<(), Failure> {
-    if path == "/health" {
-        return Ok(());
-    }
-    if !path.starts_with("/v1/") && !path.starts_with("/api/") {
-        let message = "from other computers only the API under /v1 and /api can be reached";
-        return Err(Failure::new(ErrorCode::Forbidden, message)
-            .hint("open the dashboard on the computer itself"));
-    }
-    if ollama::manages(path) {
-        let message = "from other computers models can be used and not changed";
-        return Err(Failure::new(ErrorCode::Forbidden, message)
-            .hint("create, copy, pull and delete models on the computer itself"));
-    }
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    // Anthropic's clients send either, and both if they were given two keys.
-    let mut keys = [bearer, text("x-api-key")].into_iter().flatten().peekable();
-    if keys.peek().is_none() {
-        return Err(no_key("an API key is needed from other computers"));
-    }
-    if keys.any(knows_key) {
-        Ok(())
-    } else {
-        Err(no_key("this API key is not known here"))
     }
 }
 
@@ -111,8 +136,8 @@ impl Hosts {
         }
     }
 
-    /// Whether a request may be answered.
-    fn check(self, request: &Parts) -> Result<(), Failure> {
+    /// Whether a request may be answered; `listed` if its origin is known to be good.
+    fn check(self, request: &Parts, listed: bool) -> Result<(), Failure> {
         let mut hosts = request.headers.get_all(HOST).iter();
         let (host, second) = (hosts.next(), hosts.next());
         let host: Option<Authority> = host.and_then(|host| host.as_bytes().try_into().ok());
@@ -129,7 +154,7 @@ impl Hosts {
             let authority = origin.and_then(|origin| origin.split_once("://"));
             authority.is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host.as_str()))
         };
-        if !origins.all(|origin| same(origin.as_bytes())) {
+        if !listed && !origins.all(|origin| same(origin.as_bytes())) {
             return Err(foreign_origin());
         }
         Ok(())
@@ -140,6 +165,10 @@ impl Hosts {
             return false;
         }
         let name = authority.host();
+        let rest = authority.as_str().strip_prefix(name);
+        if rest.is_none_or(|rest| !rest.is_empty() && !rest.starts_with(':')) {
+            return false;
+        }
         let name = name
             .strip_prefix('[')
             .and_then(|name| name.strip_suffix(']'))
@@ -193,11 +222,6 @@ impl Session {
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const COOKIE: &str = "espalier_session";
 
-fn no_key(message: &str) -> Failure {
-    Failure::new(ErrorCode::Unauthenticated, message)
-        .hint("make one in Settings of the computer that serves, and send it as the API key")
-}
-
 fn no_session() -> Failure {
     let message = "this browser has not opened the dashboard of this node";
     Failure::new(ErrorCode::Forbidden, message)
@@ -218,6 +242,7 @@ fn foreign_origin() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::user_data::Scope;
     use http::Request;
 
     fn check(listen: &str, uri: &str, headers: &[(&str, &str)]) -> bool {
@@ -226,7 +251,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Hosts::new(listen.parse().unwrap()).check(&parts).is_ok()
+        let hosts = Hosts::new(listen.parse().unwrap());
+        hosts.check(&parts, false).is_ok()
     }
 
     #[test]
@@ -251,6 +277,13 @@ mod tests {
             "",
             "localhost:x:y",
             "localhost.",
+            "127.0.0.1.",
+            "[::1].",
+            "[::2]:3775",
+            "[fe80::1]:3775",
+            "[::ffff:10.0.0.1]",
+            "0x7f.0.0.1",
+            "2130706433",
         ] {
             assert!(!check(local, "/", &[("host", host)]), "{host}");
         }
@@ -292,62 +325,95 @@ mod tests {
         assert!(session.set_cookie().contains("SameSite=Strict"));
     }
 
-    #[test]
-    fn another_computer_needs_a_key_and_gets_the_api_alone() {
-        let door = Door::new("0.0.0.0:3775".parse().unwrap(), "t0ken");
-        let check = |from: &str, path: &str, headers: &[(&str, &str)]| {
-            let mut request = Request::builder().uri(path);
-            for (name, value) in headers {
-                request = request.header(*name, *value);
-            }
-            let (mut parts, ()) = request.body(()).unwrap().into_parts();
-            parts.extensions.insert(Caller::new(from.parse().unwrap()));
-            let checked = door.check(&parts, |key| key == "espalier-1");
-            checked.err().map(|failure| failure.code)
+    fn entered(
+        door: &Door,
+        from: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Entry, Refusal> {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        parts.extensions.insert(Caller::new(from.parse().unwrap()));
+        let known_key = |key: &str| {
+            (key == "espalier-1").then(|| KnownKey {
+                id: "one".to_owned(),
+                scope: Scope::Use,
+            })
         };
-        let (there, host) = ("192.168.1.7", ("host", "oak.local:3775"));
-        let models = "/v1/models";
-        let key = ("authorization", "Bearer espalier-1");
-        assert_eq!(check(there, models, &[host, key]), None);
-        assert_eq!(
-            check(there, models, &[host, ("x-api-key", "espalier-1")]),
-            None
-        );
-        let both = [
-            ("authorization", "Bearer none"),
-            ("x-api-key", "espalier-1"),
-        ];
-        assert_eq!(check(there, "/v1/messages", &both), None);
-        assert_eq!(check(there, "/api/chat", &[host, key]), None);
-        assert_eq!(
-            check(there, "/api/chat", &[host]),
-            Some(ErrorCode::Unauthenticated)
-        );
-        assert_eq!(check(there, "/health", &[]), None);
+        let allowed = ["https://chat.example".to_owned()];
+        door.check(&parts, &allowed, known_key)
+    }
+
+    const THERE: &str = "192.168.1.7";
+    const KEY: (&str, &str) = ("authorization", "Bearer espalier-1");
+
+    #[test]
+    fn another_computer_needs_a_key_and_this_one_does_not() {
+        let door = Door::new("0.0.0.0:3775".parse().unwrap(), "t0ken");
+        let code = |from: &str, path: &str, headers: &[(&str, &str)]| {
+            let checked = entered(&door, from, path, headers);
+            checked.err().map(|refusal| refusal.failure.code)
+        };
+        let host = ("host", "oak.local:3775");
+        assert_eq!(code(THERE, "/v1/models", &[host, KEY]), None);
         let refused = Some(ErrorCode::Unauthenticated);
-        assert_eq!(check(there, models, &[host]), refused);
-        for wrong in ["Bearer espalier-2", "Bearer", "Basic espalier-1", ""] {
-            let wrong = ("authorization", wrong);
-            assert_eq!(check(there, models, &[host, wrong]), refused, "{wrong:?}");
-        }
-        for path in [
-            "/",
-            "/admin/state",
-            "/metrics",
-            "/assets/a.js",
-            "/v1",
-            "/api",
-            "/api/delete",
-            "/api/create",
-            "/api/blobs/sha256:0",
-        ] {
-            let code = check(there, path, &[host, key]);
-            assert_eq!(code, Some(ErrorCode::Forbidden), "{path}");
-        }
+        assert_eq!(code(THERE, "/v1/models", &[host]), refused);
+        assert_eq!(code(THERE, "/", &[host, KEY]), Some(ErrorCode::Forbidden));
         for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             let host = ("host", "localhost:3775");
-            assert_eq!(check(here, "/admin/state", &[host]), None, "{here}");
+            assert_eq!(code(here, "/admin/state", &[host]), None, "{here}");
         }
+    }
+
+    #[test]
+    fn callers_elsewhere_are_counted_and_those_here_are_not() {
+        let door = Door::new("0.0.0.0:3775".parse().unwrap(), "t0ken");
+        let host = ("host", "localhost:3775");
+        let mut refused = None;
+        for _ in 0..200 {
+            let code = entered(&door, THERE, "/v1/models", &[KEY]);
+            refused = refused.or(code.err());
+            assert!(entered(&door, "127.0.0.1", "/v1/models", &[host]).is_ok());
+        }
+        let refused = refused.expect("too many in no time");
+        assert_eq!(refused.failure.code, ErrorCode::Overloaded);
+        assert!(refused.failure.retry_after.is_some() && refused.failure.hint.is_some());
+        // Who has no key is counted too, by address, and refused as one without a key until then.
+        let code = |from| entered(&door, from, "/v1/models", &[]).map(|_| ());
+        assert_eq!(
+            code("192.168.1.8").unwrap_err().failure.code,
+            ErrorCode::Unauthenticated
+        );
+        let guessing = (0..200).map(|_| code("192.168.1.9").unwrap_err().failure.code);
+        assert_eq!(guessing.last(), Some(ErrorCode::Overloaded));
+    }
+
+    #[test]
+    fn a_listed_page_calls_the_api_and_nothing_else() {
+        let door = Door::new("127.0.0.1:3775".parse().unwrap(), "t0ken");
+        let host = ("host", "localhost:3775");
+        let site = ("sec-fetch-site", "cross-site");
+        let chat = ("origin", "https://chat.example");
+        let entry = entered(&door, "127.0.0.1", "/v1/models", &[host, site, chat]).unwrap();
+        assert!(entry.page.is_some());
+        for (path, origin) in [
+            ("/admin/state", chat),
+            ("/v1/models", ("origin", "https://evil.example")),
+            ("/v1/models", ("origin", "null")),
+        ] {
+            let refused = entered(&door, "127.0.0.1", path, &[host, site, origin]);
+            assert_eq!(refused.unwrap_err().failure.code, ErrorCode::Forbidden);
+        }
+        // A name that was pointed here stays foreign.
+        let rebound = ("host", "chat.example");
+        assert!(entered(&door, "127.0.0.1", "/v1/models", &[rebound, site, chat]).is_err());
+        // From elsewhere it needs a key as any program does, and may read that it does.
+        let refused = entered(&door, THERE, "/v1/models", &[host, site, chat]).unwrap_err();
+        assert_eq!(refused.failure.code, ErrorCode::Unauthenticated);
+        assert!(refused.page.is_some());
     }
 
     #[test]
@@ -358,6 +424,8 @@ mod tests {
             "/",
             &[host, ("origin", "http://localhost:3775")]
         ));
+        let ipv6 = [("host", "[::1]:3775"), ("origin", "http://[::1]:3775")];
+        assert!(check("[::1]:3775", "/", &ipv6));
         for origin in [
             "http://evil.example",
             "http://localhost:3000",
@@ -365,6 +433,9 @@ mod tests {
             "null",
             "",
             "localhost:3775",
+            "http://localhost:3775.",
+            "http://localhost:3775@evil.example",
+            "file://",
         ] {
             assert!(
                 !check("127.0.0.1:3775", "/", &[host, ("origin", origin)]),

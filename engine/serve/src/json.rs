@@ -62,7 +62,8 @@ pub(crate) fn parse_part<T: DeserializeOwned>(part: &RawValue, at: &str) -> Resu
 fn refused(path: &str, error: &serde_json::Error) -> Failure {
     let place = format!(" at line {} column {}", error.line(), error.column());
     let said = error.to_string();
-    let what = shortened(said.strip_suffix(&place).unwrap_or(&said));
+    let said = without_text(said.strip_suffix(&place).unwrap_or(&said));
+    let what = shortened(&said);
     match error.classify() {
         Category::Data if path == "." => {
             Failure::new(ErrorCode::InvalidRequest, format!("the body: {what}"))
@@ -75,6 +76,25 @@ fn refused(path: &str, error: &serde_json::Error) -> Failure {
             format!("the body is not valid JSON: {what}{place}"),
         ),
     }
+}
+
+/// The kind of a wrong value without its text, which may be somebody's prompt: what is said here is logged and listed.
+fn without_text(said: &str) -> String {
+    const BEGINS: &str = "string \"";
+    let Some(at) = said.find(BEGINS) else {
+        return said.to_string();
+    };
+    let (before, text) = said.split_at(at + BEGINS.len() - 1);
+    let mut escaped = false;
+    // The first quotation mark is where it begins.
+    let end = text[1..].find(|character| {
+        let ends = character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+        ends
+    });
+    // It is always closed; were it not, all of it would be text.
+    let after = end.map_or("", |end| &text[end + 2..]);
+    format!("{}{after}", before.trim_end())
 }
 
 fn shortened(said: &str) -> String {
@@ -148,9 +168,18 @@ mod tests {
         );
         check(
             &format!("{{\"messages\": \"{}\"}}", "é".repeat(1000)),
-            &expect![[
-                r#"messages | messages: invalid type: string "éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé …"#
-            ]],
+            &expect!["messages | messages: invalid type: string, expected a sequence"],
         );
+    }
+
+    #[test]
+    fn no_text_of_a_wrong_value_is_said() {
+        let said = without_text(r#"invalid type: string "a \"secret\" \\", expected a sequence"#);
+        assert_eq!(said, "invalid type: string, expected a sequence");
+        assert_eq!(
+            without_text("invalid type: integer `1`"),
+            "invalid type: integer `1`"
+        );
+        assert_eq!(without_text(r#"string "never closed"#), "string");
     }
 }

@@ -20,6 +20,7 @@ mod models;
 pub mod ollama;
 pub mod openai;
 mod patience;
+mod places;
 mod router;
 pub mod server;
 pub mod settings;
@@ -32,6 +33,7 @@ pub use gateway::{
     Gateway, GenerateStream, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
     RankedPlacement,
 };
+pub use guard::is_origin;
 pub use in_process::InProcess;
 pub use metrics::{Metrics, SecondsCounter};
 pub use server::{BindError, ServeConfig, Server};

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -11,17 +12,21 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base::{ErrorCode, Failure};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::{Frame, SizeHint};
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::calls::Noted;
-use crate::guard::Caller;
+use crate::guard::{Admitted, Caller, Entry, Listed, is_preflight};
 use crate::metrics::InFlight;
 use crate::{admin, anthropic, dashboard, models, ollama, openai};
 
 /// As `OpenAI` calls it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Making room for a model and opening it takes half a minute at most; everything else answers from memory or a disk.
+const ADMIN_LIMIT: Duration = Duration::from_mins(2);
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -76,19 +81,44 @@ async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response 
 }
 
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let knows_key = |key: &str| app.gateway.user_data().knows_key(key);
-    let door = app.door.as_ref();
-    let checked = door.map_or(Ok(()), |door| door.check(&parts, knows_key));
-    let is_anthropics = anthropic::is_spoken(parts.uri.path(), &parts.headers);
-    let mut response = match checked {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(failure) => failed(parts.uri.path(), &parts.headers, failure),
+    let is_anthropics = anthropic::is_spoken(request.uri().path(), request.headers());
+    let Some(door) = &app.door else {
+        return finished(&app, is_anthropics, next.run(request).await);
     };
+    let (parts, body) = request.into_parts();
+    let known_key = |key: &str| app.gateway.user_data().known_key(key);
+    let checked = door.check(&parts, &app.gateway.allowed_origins(), known_key);
+    let (page, mut response) = match checked {
+        Ok(Entry { page, admitted }) => {
+            let preflight = page.as_ref().filter(|_| is_preflight(&parts));
+            let mut response = match preflight {
+                Some(_) => {
+                    let answer = Listed::answer(&parts.headers);
+                    (StatusCode::NO_CONTENT, answer).into_response()
+                }
+                None => in_time(Request::from_parts(parts, body), next).await,
+            };
+            // Its answer counts until it is sent.
+            response.extensions_mut().insert(admitted.map(Arc::new));
+            (page, response)
+        }
+        Err(refusal) => {
+            let response = failed(parts.uri.path(), &parts.headers, refusal.failure);
+            (refusal.page, response)
+        }
+    };
+    if let Some(page) = page {
+        page.write(response.headers_mut());
+    }
+    finished(&app, is_anthropics, response)
+}
+
+/// What is not a page never becomes one; and every answer has a name.
+fn finished(app: &App, is_anthropics: bool, mut response: Response) -> Response {
     let nosniff = HeaderValue::from_static("nosniff");
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    let Some(id) = request_id(&app) else {
+    let Some(id) = request_id(app) else {
         return response;
     };
     headers.insert(REQUEST_ID, id.clone());
@@ -103,6 +133,23 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
 fn request_id(app: &App) -> Option<HeaderValue> {
     let number = app.gateway.random().ok()?;
     HeaderValue::try_from(format!("req_{number:016x}")).ok()
+}
+
+/// The answers of the admin API begin within [`ADMIN_LIMIT`]. Those of the dialects have limits of their own, where it
+/// is known what they wait for.
+async fn in_time(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !path.starts_with("/admin/") {
+        return next.run(request).await;
+    }
+    match timeout(ADMIN_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let message = format!("this took longer than {} seconds", ADMIN_LIMIT.as_secs());
+            let failure = Failure::new(ErrorCode::TimedOut, message);
+            admin::error_response(failure.hint("see what the node is doing in its log"))
+        }
+    }
 }
 
 /// A request is in flight until its answer is sent or its client is gone, streams included.
@@ -127,12 +174,15 @@ async fn count(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
             noted.failed(why);
         }
     }
+    let admitted = response.extensions().get::<Option<Arc<Admitted>>>();
+    let admitted = admitted.cloned().flatten();
     response.map(|body| {
         Body::new(Counted {
             body,
             ended: false,
             noted,
             _in_flight: in_flight,
+            _admitted: admitted,
         })
     })
 }
@@ -150,6 +200,7 @@ struct Counted {
     ended: bool,
     noted: Option<Noted>,
     _in_flight: InFlight,
+    _admitted: Option<Arc<Admitted>>,
 }
 
 impl HttpBody for Counted {

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -19,12 +19,10 @@ use crate::app::App;
 use crate::guard::{Caller, Door};
 use crate::openai::Responses;
 use crate::patience::Patient;
+use crate::places::{Place, Places};
 use crate::router::router;
 use crate::{Gateway, Metrics};
 
-/// Each holds a socket, a task and at most one body. More clients than this on one machine are a mistake or an
-/// attack; they wait in the system's queue until another hangs up.
-const CONNECTIONS_MAX: usize = 512;
 /// From a connection's start, or the end of its last request, to the end of the next request's headers.
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
 /// Answers under way get so long when the server stops. A streamed answer rarely ends by itself in this time: the
@@ -105,14 +103,14 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Places::new();
         tokio::pin!(stop);
         loop {
             let (stream, caller, place) = tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = accept(&self.listener, places.clone()) => accepted,
+                accepted = accept(&self.listener, &places) => accepted,
             };
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -142,18 +140,19 @@ impl Server {
 }
 
 /// The next connection, when there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    places: Arc<Semaphore>,
-) -> (TcpStream, Caller, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed; were it, connections would still be answered.
-    let place = places.acquire_owned().await.ok();
+async fn accept(listener: &TcpListener, places: &Places) -> (TcpStream, Caller, Place) {
+    let mut place = places.next().await;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
+                let caller = Caller::new(address.ip());
+                if !place.is_for(caller) {
+                    // Too many already. Dropped, so that whoever has them notices.
+                    continue;
+                }
                 // Without it small frames of a stream wait for each other; failing to set it only costs speed.
                 let _ = stream.set_nodelay(true);
-                return (stream, Caller::new(address.ip()), place);
+                return (stream, caller, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

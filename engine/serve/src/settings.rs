@@ -31,6 +31,8 @@ pub struct Settings {
     pub lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
     pub idle_minutes: u32,
+    /// Origins of pages whose scripts may call the API.
+    pub allowed_origins: Vec<String>,
     /// Where models are looked for besides the node's own folder.
     pub model_folders: Vec<ModelFolder>,
     /// Whether its user has been told what this is.
@@ -65,6 +67,8 @@ pub struct SettingsChange {
     pub api_network: Option<bool>,
     /// See [`Settings::ollama_port`].
     pub ollama_port: Option<bool>,
+    /// See [`Settings::allowed_origins`]: all of them.
+    pub allowed_origins: Option<Vec<String>>,
     /// See [`Settings::model_folders`]: all of them.
     pub model_folders: Option<Vec<PathBuf>>,
     /// See [`Settings::welcomed`].

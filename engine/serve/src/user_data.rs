@@ -3,7 +3,7 @@
 use base::Failure;
 use serde_json::value::RawValue;
 
-/// The node's disk, as far as the HTTP server may ask for it. Calls block on files, except [`UserData::knows_key`].
+/// The node's disk, as far as the HTTP server may ask for it. Calls block on files, except [`UserData::known_key`].
 pub trait UserData: Send + Sync + 'static {
     /// All conversations, the latest first.
     fn conversations(&self) -> Result<Vec<ConversationSummary>, Failure>;
@@ -21,13 +21,13 @@ pub trait UserData: Send + Sync + 'static {
     fn keys(&self) -> Vec<ApiKey>;
 
     /// Makes a key. Nobody can learn it afterwards.
-    fn make_key(&self, name: &str) -> Result<NewApiKey, Failure>;
+    fn make_key(&self, name: &str, scope: Scope) -> Result<NewApiKey, Failure>;
 
     /// Takes a key back: it counts no more when this returns.
     fn remove_key(&self, id: &str) -> Result<(), Failure>;
 
-    /// Whether a key may use the API. Does not block.
-    fn knows_key(&self, key: &str) -> bool;
+    /// Which key this is, if it counts. Does not block.
+    fn known_key(&self, key: &str) -> Option<KnownKey>;
 
     /// The last lines of the node's log.
     fn log(&self) -> Result<Log, Failure>;
@@ -73,6 +73,24 @@ pub struct Conversation {
     pub content: Box<RawValue>,
 }
 
+/// What a key may be used for. The greater one is for everything that the lesser is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// To use models.
+    Use,
+    /// Also to manage models and the node: everything that this computer may, but for the page.
+    Manage,
+}
+
+/// A key that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// Its own name.
+    pub id: String,
+    /// What it may be used for.
+    pub scope: Scope,
+}
+
 /// A key for the API, as it may be shown at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -82,6 +100,8 @@ pub struct ApiKey {
     pub name: String,
     /// When it was made, milliseconds since 1970.
     pub created_ms: u64,
+    /// What it may be used for.
+    pub scope: Scope,
 }
 
 /// A key at the one moment it can be read.

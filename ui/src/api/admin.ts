@@ -13,6 +13,7 @@ import type {
   Opened,
   Placement,
   Placements,
+  Scope,
   Settings,
   Wish,
 } from "../generated/admin";
@@ -66,8 +67,8 @@ export async function apiKeys(): Promise<ApiKey[]> {
 }
 
 /** Makes a key. It is told this one time. */
-export function makeApiKey(name: string): Promise<NewApiKey> {
-  return ask<NewApiKey>("POST", "/admin/api-keys", { name });
+export function makeApiKey(name: string, scope: Scope): Promise<NewApiKey> {
+  return ask<NewApiKey>("POST", "/admin/api-keys", { name, scope });
 }
 
 /** Whoever has this key is refused from now on. */

@@ -179,6 +179,10 @@ lend_memory_bytes_max: number | null,
  */
 idle_minutes: number, 
 /**
+ * Origins (`https://chat.example`) of pages whose scripts may call the API's dialects from a browser.
+ */
+allowed_origins: Array<string>, 
+/**
  * Where models are looked for besides the node's own folder.
  */
 model_folders: Array<ModelFolder>, 
@@ -217,13 +221,15 @@ export type ApiKey = { id: string, name: string,
 /**
  * Milliseconds since 1970.
  */
-created_ms: number, };
+created_ms: number, scope: Scope, };
+
+export type Scope = "use" | "manage";
 
 export type NewApiKey = { id: string, name: string, 
 /**
  * Milliseconds since 1970.
  */
-created_ms: number, 
+created_ms: number, scope: Scope, 
 /**
  * Not to be had again.
  */

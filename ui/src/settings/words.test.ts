@@ -16,6 +16,7 @@ function settings(changes: Partial<Settings> = {}): Settings {
     ollama_address: null,
     lend_memory_bytes_max: null,
     idle_minutes: 30,
+    allowed_origins: [],
     model_folders: [],
     welcomed: true,
     ...changes,

@@ -32,6 +32,7 @@ pub(super) async fn shown(switches: Arc<Switches>) -> served::Settings {
         ollama_address: switches.ollama,
         lend_memory_bytes_max: settings.lend_memory_bytes_max,
         idle_minutes: settings.idle_minutes,
+        allowed_origins: settings.allowed_origins.clone(),
         model_folders,
         welcomed: settings.welcomed,
     }
@@ -70,6 +71,7 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         idle_minutes: change.idle_minutes,
         api_network: change.api_network,
         ollama_port: change.ollama_port,
+        allowed_origins: change.allowed_origins,
         model_folders: change.model_folders,
         welcomed: change.welcomed,
     }

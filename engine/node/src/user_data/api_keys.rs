@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use base::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
-use serve::user_data::{ApiKey, NewApiKey};
+use serve::user_data::{ApiKey, KnownKey, NewApiKey, Scope};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::{failed, milliseconds_since_1970};
 use crate::settings::SettingsFileError;
@@ -38,8 +39,19 @@ struct KeptKey {
     id: String,
     name: String,
     created_ms: u64,
+    #[serde(default)]
+    scope: KeptScope,
     /// Of the whole key, in hexadecimal.
     sha256: String,
+}
+
+/// What a key is for. Keys made before there were scopes are for use.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KeptScope {
+    #[default]
+    Use,
+    Manage,
 }
 
 impl Keys {
@@ -62,7 +74,7 @@ impl Keys {
         self.kept.keys.iter().map(KeptKey::shown).collect()
     }
 
-    pub(super) fn make(&mut self, name: &str) -> Result<NewApiKey, Failure> {
+    pub(super) fn make(&mut self, name: &str, scope: Scope) -> Result<NewApiKey, Failure> {
         if self.kept.keys.len() >= KEYS_MAX {
             let message = format!("there are {KEYS_MAX} keys already");
             return Err(Failure::new(ErrorCode::TooLarge, message).hint("remove some of them"));
@@ -72,6 +84,7 @@ impl Keys {
             id: format!("{:016x}", random::u64()?),
             name: name.to_owned(),
             created_ms: milliseconds_since_1970(),
+            scope: scope.into(),
             sha256: hash(&key),
         };
         let shown = made.shown();
@@ -90,9 +103,19 @@ impl Keys {
         self.keep(kept)
     }
 
-    pub(super) fn knows(&self, key: &str) -> bool {
+    /// Compares with every key and all of it, so that the time says nothing about how near a guess was.
+    pub(super) fn known(&self, key: &str) -> Option<KnownKey> {
         let hash = hash(key);
-        self.kept.keys.iter().any(|known| known.sha256 == hash)
+        let same = |known: &KeptKey| bool::from(known.sha256.as_bytes().ct_eq(hash.as_bytes()));
+        let all = self.kept.keys.iter();
+        let found = all.fold(
+            None,
+            |found, known| if same(known) { Some(known) } else { found },
+        )?;
+        Some(KnownKey {
+            id: found.id.clone(),
+            scope: found.scope.into(),
+        })
     }
 
     /// The file first: what counts has to count after a restart too.
@@ -111,6 +134,25 @@ impl KeptKey {
             id: self.id.clone(),
             name: self.name.clone(),
             created_ms: self.created_ms,
+            scope: self.scope.into(),
+        }
+    }
+}
+
+impl From<Scope> for KeptScope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Use => Self::Use,
+            Scope::Manage => Self::Manage,
+        }
+    }
+}
+
+impl From<KeptScope> for Scope {
+    fn from(scope: KeptScope) -> Self {
+        match scope {
+            KeptScope::Use => Self::Use,
+            KeptScope::Manage => Self::Manage,
         }
     }
 }
@@ -137,22 +179,39 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("api_keys.toml");
         let mut keys = Keys::open(path.clone()).unwrap();
-        assert!(!keys.knows(""));
-        let laptop = keys.make("laptop").unwrap();
-        let server = keys.make("server").unwrap();
-        assert!(keys.knows(&laptop.key) && keys.knows(&server.key));
+        let scope = |keys: &Keys, key: &str| keys.known(key).map(|known| known.scope);
+        assert_eq!(scope(&keys, ""), None);
+        let laptop = keys.make("laptop", Scope::Use).unwrap();
+        let server = keys.make("server", Scope::Manage).unwrap();
+        assert_eq!(scope(&keys, &laptop.key), Some(Scope::Use));
+        assert_eq!(scope(&keys, &server.key), Some(Scope::Manage));
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&laptop.key), "{text}");
         let mut again = Keys::open(path.clone()).unwrap();
         assert_eq!(again.shown(), [laptop.shown.clone(), server.shown]);
-        assert!(again.knows(&laptop.key));
+        assert_eq!(again.known(&laptop.key).unwrap().id, laptop.shown.id);
         again.remove(&laptop.shown.id).unwrap();
-        assert!(!again.knows(&laptop.key) && again.knows(&server.key));
-        assert!(!Keys::open(path.clone()).unwrap().knows(&laptop.key));
+        assert_eq!(scope(&again, &laptop.key), None);
+        assert_eq!(scope(&again, &server.key), Some(Scope::Manage));
+        let reopened = Keys::open(path.clone()).unwrap();
+        assert_eq!(scope(&reopened, &laptop.key), None);
         let gone = again.remove(&laptop.shown.id).unwrap_err();
         assert_eq!(gone.code, ErrorCode::NotFound);
         std::fs::write(&path, "key = 7").unwrap();
         let damaged = Keys::open(path).unwrap_err();
         assert!(damaged.to_string().contains("api_keys.toml"), "{damaged}");
+    }
+
+    #[test]
+    fn a_key_from_before_scopes_is_for_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("api_keys.toml");
+        let old = format!(
+            "[[key]]\nid = \"1\"\nname = \"old\"\ncreated_ms = 1\nsha256 = \"{}\"\n",
+            hash("espalier-old")
+        );
+        std::fs::write(&path, old).unwrap();
+        let keys = Keys::open(path).unwrap();
+        assert_eq!(keys.known("espalier-old").unwrap().scope, Scope::Use);
     }
 }

@@ -6,7 +6,7 @@ use base::Failure;
 use serde::Serialize;
 
 use super::model::ErrorOut;
-use crate::status::status_of;
+use crate::status::{say_when_to_retry, status_of};
 
 /// `{"error": {"code", "message", "hint"}}`.
 #[derive(Debug, Serialize)]
@@ -31,7 +31,9 @@ impl IntoResponse for Refused {
 
 /// A failure as the answer to a request.
 pub(crate) fn error_response(failure: Failure) -> Response {
-    let status = status_of(failure.code);
+    let (code, retry_after) = (failure.code, failure.retry_after);
     let error = failure.into();
-    (status, Json(Envelope { error })).into_response()
+    let mut response = (status_of(code), Json(Envelope { error })).into_response();
+    say_when_to_retry(response.headers_mut(), code, retry_after);
+    response
 }

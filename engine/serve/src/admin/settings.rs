@@ -67,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
     pub(crate) idle_minutes: u32,
+    /// Origins (`https://chat.example`) of pages whose scripts may call the API's dialects from a browser.
+    pub(crate) allowed_origins: Vec<String>,
     /// Where models are looked for besides the node's own folder.
     pub(crate) model_folders: Vec<ModelFolder>,
     /// Whether its user has been told what this is.
@@ -95,6 +97,8 @@ struct SettingsChange {
     idle_minutes: Option<u32>,
     api_network: Option<bool>,
     ollama_port: Option<bool>,
+    /// All of them.
+    allowed_origins: Option<Vec<String>>,
     /// All of them.
     model_folders: Option<Vec<String>>,
     welcomed: Option<bool>,
@@ -125,6 +129,7 @@ impl From<settings::Settings> for Settings {
                 .collect(),
             ollama_port: settings.ollama_port,
             ollama_address: settings.ollama_address.map(|address| address.to_string()),
+            allowed_origins: settings.allowed_origins,
             model_folders: settings
                 .model_folders
                 .into_iter()
@@ -149,6 +154,7 @@ impl From<SettingsChange> for settings::SettingsChange {
             idle_minutes: change.idle_minutes,
             api_network: change.api_network,
             ollama_port: change.ollama_port,
+            allowed_origins: change.allowed_origins,
             model_folders: change
                 .model_folders
                 .map(|folders| folders.into_iter().map(Into::into).collect()),

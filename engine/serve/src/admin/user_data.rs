@@ -82,22 +82,25 @@ async fn keys(app: Shared) -> Result<Json<ApiKeys>, Refused> {
 }
 
 async fn make_key(app: Shared, request: Request) -> Result<(StatusCode, Json<NewApiKey>), Refused> {
-    let KeyWish { name } = json::parse(&body::read(request).await?)?;
+    let KeyWish { name, scope } = json::parse(&body::read(request).await?)?;
     let name = name.trim().to_owned();
     if name.is_empty() || name.chars().count() > KEY_NAME_CHARS_MAX {
         let message = format!("a key's name has 1 to {KEY_NAME_CHARS_MAX} characters");
         return Err(invalid(&message, "name").into());
     }
-    let made = on_disk(&app, move |data| data.make_key(&name)).await?;
+    let scope = scope.unwrap_or(Scope::Use).into();
+    let made = on_disk(&app, move |data| data.make_key(&name, scope)).await?;
     let ApiKey {
         id,
         name,
         created_ms,
+        scope,
     } = made.shown.into();
     let made = NewApiKey {
         id,
         name,
         created_ms,
+        scope,
         key: made.key,
     };
     Ok((StatusCode::CREATED, Json(made)))
@@ -197,6 +200,18 @@ pub(crate) struct ApiKey {
     pub(crate) name: String,
     /// Milliseconds since 1970.
     pub(crate) created_ms: u64,
+    pub(crate) scope: Scope,
+}
+
+/// What a key may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(TS))]
+pub(crate) enum Scope {
+    /// The API's dialects.
+    Use,
+    /// These, the admin API, and what else changes which models there are.
+    Manage,
 }
 
 /// A key that was just made.
@@ -207,6 +222,7 @@ pub(crate) struct NewApiKey {
     pub(crate) name: String,
     /// Milliseconds since 1970.
     pub(crate) created_ms: u64,
+    pub(crate) scope: Scope,
     /// Not to be had again.
     pub(crate) key: String,
 }
@@ -215,6 +231,8 @@ pub(crate) struct NewApiKey {
 #[serde(deny_unknown_fields)]
 struct KeyWish {
     name: String,
+    /// For use if it is left out.
+    scope: Option<Scope>,
 }
 
 /// The end of the node's log.
@@ -233,6 +251,25 @@ impl From<user_data::ApiKey> for ApiKey {
             id: key.id,
             name: key.name,
             created_ms: key.created_ms,
+            scope: key.scope.into(),
+        }
+    }
+}
+
+impl From<user_data::Scope> for Scope {
+    fn from(scope: user_data::Scope) -> Self {
+        match scope {
+            user_data::Scope::Use => Self::Use,
+            user_data::Scope::Manage => Self::Manage,
+        }
+    }
+}
+
+impl From<Scope> for user_data::Scope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Use => Self::Use,
+            Scope::Manage => Self::Manage,
         }
     }
 }

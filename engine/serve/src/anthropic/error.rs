@@ -67,10 +67,8 @@ impl IntoResponse for Refused {
 pub(crate) fn error_response(failure: Failure) -> Response {
     let (code, retry_after) = (failure.code, failure.retry_after);
     let envelope = Json(Envelope::new(&failure));
-    let mut response = (status(code), Extension(failure), envelope).into_response();
-    if code == ErrorCode::Overloaded {
-        say_when_to_retry(response.headers_mut(), retry_after);
-    }
+    let mut response = (status_of(code), Extension(failure), envelope).into_response();
+    say_when_to_retry(response.headers_mut(), code, retry_after);
     response
 }
 
@@ -93,17 +91,6 @@ pub(crate) fn named(response: Response, name: HeaderValue) -> Response {
     named
 }
 
-/// As everywhere, but that Anthropic has a number of its own for a queue that is full: 429 says that it is the
-/// caller who asks too much.
-fn status(code: ErrorCode) -> StatusCode {
-    let common = status_of(code);
-    if code == ErrorCode::Overloaded {
-        StatusCode::from_u16(529).unwrap_or(common)
-    } else {
-        common
-    }
-}
-
 const fn kind_of(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidRequest
@@ -115,7 +102,7 @@ const fn kind_of(code: ErrorCode) -> &'static str {
         ErrorCode::TooLarge => "request_too_large",
         ErrorCode::Unauthenticated => "authentication_error",
         ErrorCode::Forbidden => "permission_error",
-        ErrorCode::Overloaded => "overloaded_error",
+        ErrorCode::Overloaded => "rate_limit_error",
         ErrorCode::TimedOut => "timeout_error",
         ErrorCode::ModelDamaged
         | ErrorCode::NotEnoughMemory
@@ -150,7 +137,7 @@ mod tests {
             404 not_found_error not_found
             405 invalid_request_error method_not_allowed
             413 request_too_large too_large
-            529 overloaded_error overloaded
+            429 rate_limit_error overloaded
             504 timeout_error timed_out
             503 api_error worker_lost
             503 api_error cancelled

@@ -6,7 +6,7 @@ use base::{ErrorCode, Failure};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::status::status_of;
+use crate::status::{say_when_to_retry, status_of};
 
 /// `{"error": "..."}`, as an answer or as a line of a stream.
 #[derive(Debug, Serialize)]
@@ -57,23 +57,11 @@ impl IntoResponse for Refused {
 
 /// A failure as the answer to a request; it is also the answer's extension, for the list of calls.
 pub(crate) fn error_response(failure: Failure) -> Response {
-    let code = failure.code;
+    let (code, retry_after) = (failure.code, failure.retry_after);
     let envelope = Json(Envelope::new(&failure));
-    let mut response = (status(code), Extension(failure), envelope).into_response();
-    if code == ErrorCode::Overloaded {
-        let soon = HeaderValue::from_static("1");
-        response.headers_mut().insert(header::RETRY_AFTER, soon);
-    }
+    let mut response = (status_of(code), Extension(failure), envelope).into_response();
+    say_when_to_retry(response.headers_mut(), code, retry_after);
     response
-}
-
-/// As everywhere, but that Ollama says 503 when its queue is full.
-fn status(code: ErrorCode) -> StatusCode {
-    if code == ErrorCode::Overloaded {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        status_of(code)
-    }
 }
 
 #[cfg(test)]
@@ -85,7 +73,7 @@ mod tests {
     fn check(code: ErrorCode, expected: &Expect) {
         let failure = Failure::new(code, "it went wrong").hint("do this");
         let said = serde_json::to_string(&Envelope::new(&failure)).unwrap();
-        expected.assert_eq(&format!("{} {said}", status(code).as_u16()));
+        expected.assert_eq(&format!("{} {said}", status_of(code).as_u16()));
     }
 
     #[test]
@@ -103,7 +91,7 @@ mod tests {
         check(
             ErrorCode::Overloaded,
             &expect![[
-                r#"503 {"error":"server busy, please try again: it went wrong (hint: do this)"}"#
+                r#"429 {"error":"server busy, please try again: it went wrong (hint: do this)"}"#
             ]],
         );
         check(

@@ -41,9 +41,7 @@ pub(crate) fn error_response(failure: Failure) -> Response {
     let (code, retry_after) = (failure.code, failure.retry_after);
     let told = Extension(failure.clone());
     let mut response = (status_of(code), told, Json(Envelope::new(failure))).into_response();
-    if code == ErrorCode::Overloaded {
-        say_when_to_retry(response.headers_mut(), retry_after);
-    }
+    say_when_to_retry(response.headers_mut(), code, retry_after);
     response
 }
 

@@ -30,7 +30,10 @@ async fn opens_shows_plans_and_closes_instances() {
     );
     let wish = json!({"model": "sprout", "sharding": "tensor", "node_count": 2});
     let opened = running.post("/admin/instances", &wish).await.json(202);
-    assert_eq!(opened, json!({"id": "00000000000000aa"}));
+    assert_eq!(
+        opened,
+        json!({"id": "00000000000000aa", "ids": ["00000000000000aa"]})
+    );
     assert_eq!(running.gateway.last_wish().node_count, Some(2));
     let placements = running.post("/admin/plan", &wish).await.json(200);
     assert_eq!(

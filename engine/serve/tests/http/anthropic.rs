@@ -251,7 +251,7 @@ async fn everything_wrong_has_anthropics_envelope() {
         let body = message(&json!({"model": "busy", "stream": stream}));
         let busy = running.post(PATH, &body).await;
         assert_eq!(busy.header("retry-after"), Some("1"));
-        assert_eq!(busy.json(529)["error"]["type"], "overloaded_error");
+        assert_eq!(busy.json(429)["error"]["type"], "rate_limit_error");
     }
 }
 

@@ -60,3 +60,100 @@ async fn the_page_may_only_talk_to_its_server() {
     running.get("/assets/nothing.js").await.json(404);
     running.get("/assets/../../Cargo.toml").await.json(404);
 }
+
+#[tokio::test]
+async fn a_listed_page_may_call_the_api_from_a_browser() {
+    let running = start().await;
+    let origin = ("Origin", "https://chat.example");
+    let asking = [
+        origin,
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "content-type"),
+    ];
+    let send = |method, path, headers| running.client.send(method, path, headers, b"");
+    let path = "/v1/chat/completions";
+    let answer = send("OPTIONS", path, &asking[..]).await;
+    assert_eq!(answer.status, 204);
+    let allowed = |answer: &Answer, name: &str| {
+        let name = format!("access-control-allow-{name}");
+        answer.header(&name).map(str::to_owned)
+    };
+    assert_eq!(allowed(&answer, "origin").as_deref(), Some(origin.1));
+    assert_eq!(allowed(&answer, "headers").as_deref(), Some("content-type"));
+    let site = ("Sec-Fetch-Site", "cross-site");
+    let crossing = [origin, site];
+    let answer = send("GET", "/v1/models", &crossing[..]).await;
+    assert_eq!(allowed(&answer, "origin").as_deref(), Some(origin.1));
+    answer.json(200);
+    // Nobody else, and nothing else.
+    let evil = [("Origin", "https://evil.example"), asking[1]];
+    for (path, headers) in [
+        (path, &evil[..]),
+        ("/admin/state", &asking[..]),
+        ("/admin/instances", &asking[..]),
+        ("/metrics", &asking[..]),
+    ] {
+        let answer = send("OPTIONS", path, headers).await;
+        assert_eq!(allowed(&answer, "origin"), None, "{path}");
+        answer.json(403);
+    }
+}
+
+#[tokio::test]
+async fn a_url_in_a_request_is_never_fetched() {
+    let running = start().await;
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/secret.png", elsewhere.local_addr().unwrap());
+    let picture = json!({"type": "image_url", "image_url": {"url": url}});
+    let source = json!({"type": "image", "source": {"type": "url", "url": url}});
+    let input = json!({"type": "input_image", "image_url": url});
+    let file = json!({"type": "input_file", "file_url": url});
+    let said = |content| json!([{"role": "user", "content": [content]}]);
+    for (path, body) in [
+        (
+            "/v1/chat/completions",
+            chat(&json!({"messages": said(picture)})),
+        ),
+        (
+            "/v1/messages",
+            json!({"model": "sprout", "max_tokens": 5, "messages": said(source)}),
+        ),
+        (
+            "/v1/responses",
+            json!({"model": "sprout", "input": said(input)}),
+        ),
+        (
+            "/v1/responses",
+            json!({"model": "sprout", "input": said(file)}),
+        ),
+    ] {
+        let answer = running.post_bytes(path, body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+    }
+    let connected = elsewhere.accept();
+    assert_eq!(
+        connected.unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+}
+
+#[tokio::test]
+async fn a_key_is_for_what_its_maker_says() {
+    let running = start().await;
+    let make = async |body: Value| running.post("/admin/api-keys", &body).await;
+    let made = make(json!({"name": "laptop"})).await.json(201);
+    assert_eq!(made["scope"], "use");
+    let made = make(json!({"name": "rack", "scope": "manage"}))
+        .await
+        .json(201);
+    assert_eq!(made["scope"], "manage");
+    let refused = make(json!({"name": "x", "scope": "everything"}))
+        .await
+        .json(400);
+    assert!(refused.to_string().contains("manage"), "{refused}");
+    let listed = running.get("/admin/api-keys").await.json(200);
+    assert_eq!(listed["keys"][0]["scope"], "use");
+    assert_eq!(listed["keys"][1]["scope"], "manage");
+    assert!(listed["keys"][0]["key"].is_null());
+}

@@ -80,6 +80,7 @@ impl TestGateway {
                 api_network_addresses: Vec::new(),
                 ollama_port: false,
                 ollama_address: None,
+                allowed_origins: vec!["https://chat.example".to_owned()],
                 model_folders: Vec::new(),
                 welcomed: true,
             }),
@@ -253,6 +254,10 @@ fn scored(request: &GenerateRequest, text: &str, probable: bool) -> Vec<ScoredTo
 impl Gateway for TestGateway {
     fn settings(&self) -> BoxFuture<'_, Settings> {
         async { self.settings.lock().unwrap().clone() }.boxed()
+    }
+
+    fn allowed_origins(&self) -> Vec<String> {
+        self.settings.lock().unwrap().allowed_origins.clone()
     }
 
     fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>> {

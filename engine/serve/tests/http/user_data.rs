@@ -35,7 +35,7 @@ async fn makes_and_removes_keys() {
     let made = running.post("/admin/api-keys", &wish).await.json(201);
     assert_eq!(made["key"], "espalier-laptop");
     let shown = running.get("/admin/api-keys").await.json(200);
-    let key = json!({"id": "laptop", "name": "laptop", "created_ms": 7});
+    let key = json!({"id": "laptop", "name": "laptop", "created_ms": 7, "scope": "use"});
     assert_eq!(shown["keys"], json!([key]));
     let nameless = running.post("/admin/api-keys", &json!({"name": " "})).await;
     assert_eq!(nameless.json(400)["error"]["code"], "invalid_request");

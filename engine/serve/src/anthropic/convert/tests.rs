@@ -371,7 +371,7 @@ fn malformed_messages_are_refused_by_their_place() {
     refused(
         say(r#""hi""#),
         &expect![[
-            r#"invalid_request | messages[0] | messages[0]: invalid type: string "hi", expected an object"#
+            r#"invalid_request | messages[0] | messages[0]: invalid type: string, expected an object"#
         ]],
     );
     refused(
@@ -508,7 +508,7 @@ fn malformed_settings_are_refused_by_their_name() {
     refused_with(
         r#""temperature": "hot""#,
         &expect![[
-            r#"invalid_request | temperature | temperature: invalid type: string "hot", expected a number"#
+            r#"invalid_request | temperature | temperature: invalid type: string, expected a number"#
         ]],
     );
     refused_with(
@@ -526,7 +526,7 @@ fn malformed_settings_are_refused_by_their_name() {
     refused_with(
         r#""stop_sequences": "END""#,
         &expect![[
-            r#"invalid_request | stop_sequences | stop_sequences: invalid type: string "END", expected a sequence"#
+            r#"invalid_request | stop_sequences | stop_sequences: invalid type: string, expected a sequence"#
         ]],
     );
     refused_with(
@@ -633,7 +633,7 @@ fn malformed_tools_are_refused_by_their_place() {
     refused_with(
         r#""tool_choice": "auto""#,
         &expect![[
-            r#"invalid_request | tool_choice | tool_choice: invalid type: string "auto", expected an object"#
+            r#"invalid_request | tool_choice | tool_choice: invalid type: string, expected an object"#
         ]],
     );
     refused_with(

@@ -417,7 +417,7 @@ fn a_wrong_type_is_named_with_its_place() {
     chat_with(
         r#""max_tokens": "many""#,
         &expect![[
-            r#"invalid_request | max_tokens | max_tokens: invalid type: string "many", expected a whole number that is not negative"#
+            r#"invalid_request | max_tokens | max_tokens: invalid type: string, expected a whole number that is not negative"#
         ]],
     );
     chat_with(
@@ -429,7 +429,7 @@ fn a_wrong_type_is_named_with_its_place() {
     chat_with(
         r#""temperature": "hot""#,
         &expect![[
-            r#"invalid_request | temperature | temperature: invalid type: string "hot", expected a number"#
+            r#"invalid_request | temperature | temperature: invalid type: string, expected a number"#
         ]],
     );
     chat_with(
@@ -447,14 +447,14 @@ fn a_wrong_type_is_named_with_its_place() {
     chat_with(
         r#""stream": "yes""#,
         &expect![[
-            r#"invalid_request | stream | stream: invalid type: string "yes", expected a boolean"#
+            r#"invalid_request | stream | stream: invalid type: string, expected a boolean"#
         ]],
     );
     check(
         parse_completion,
         r#"{"model": "m", "prompt": [1, "a"]}"#,
         &expect![[
-            r#"invalid_request | prompt[1] | prompt[1]: invalid type: string "a", expected a whole number that is not negative"#
+            r#"invalid_request | prompt[1] | prompt[1]: invalid type: string, expected a whole number that is not negative"#
         ]],
     );
     check(

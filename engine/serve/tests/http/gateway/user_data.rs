@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use base::{ErrorCode, Failure};
 use serve::user_data::{
-    ApiKey, Conversation, ConversationId, ConversationSummary, Log, NewApiKey, UserData,
+    ApiKey, Conversation, ConversationId, ConversationSummary, KnownKey, Log, NewApiKey, Scope,
+    UserData,
 };
 
 #[derive(Default)]
@@ -47,12 +48,13 @@ impl UserData for TestUserData {
         keys.iter().map(|key| key.shown.clone()).collect()
     }
 
-    fn make_key(&self, name: &str) -> Result<NewApiKey, Failure> {
+    fn make_key(&self, name: &str, scope: Scope) -> Result<NewApiKey, Failure> {
         let key = NewApiKey {
             shown: ApiKey {
                 id: name.to_owned(),
                 name: name.to_owned(),
                 created_ms: 7,
+                scope,
             },
             key: format!("espalier-{name}"),
         };
@@ -65,12 +67,13 @@ impl UserData for TestUserData {
         Ok(())
     }
 
-    fn knows_key(&self, key: &str) -> bool {
-        self.keys
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|known| known.key == key)
+    fn known_key(&self, key: &str) -> Option<KnownKey> {
+        let keys = self.keys.lock().unwrap();
+        let known = keys.iter().find(|known| known.key == key)?;
+        Some(KnownKey {
+            id: known.shown.id.clone(),
+            scope: known.shown.scope,
+        })
     }
 
     fn log(&self) -> Result<Log, Failure> {
