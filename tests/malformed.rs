@@ -29,14 +29,14 @@ fn broken_body(random: &mut Random) -> Vec<u8> {
         0 => body.truncate(random.below(body.len())),
         1 => {
             body = (0..random.below(300))
-                .map(|_| random.next() as u8)
+                .map(|_| random.draw() as u8)
                 .collect();
         }
         2 => body = "[".repeat(random.below(20_000)).into_bytes(),
         3 => {
             body = format!(
                 "{{\"model\":\"sprout\",\"max_tokens\":{}1e{}}}",
-                random.next(),
+                random.draw(),
                 random.below(999)
             )
             .into_bytes();
@@ -44,7 +44,7 @@ fn broken_body(random: &mut Random) -> Vec<u8> {
         _ => {
             for _ in 0..=random.below(8) {
                 let at = random.below(body.len());
-                body[at] = random.next() as u8;
+                body[at] = random.draw() as u8;
             }
         }
     }

@@ -98,6 +98,7 @@ mod tests {
     fn request(messages: Vec<Message>) -> GenerateRequest {
         GenerateRequest {
             id: RequestId(1),
+            standing: crate::Standing::default(),
             model: "mario".into(),
             prompt: Prompt::Chat(Conversation {
                 messages,

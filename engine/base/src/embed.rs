@@ -1,12 +1,14 @@
 //! What a model makes of texts as vectors.
 
-use crate::{KeepAlive, RequestId, TokenId};
+use crate::{KeepAlive, RequestId, Standing, TokenId};
 
 /// A validated request for the vectors of some texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedRequest {
     /// Names the request in logs.
     pub id: RequestId,
+    /// For whom, how urgently and for how long.
+    pub standing: Standing,
     /// The model as the client wrote it; resolved by the gateway.
     pub model: String,
     /// What to embed, at least one.

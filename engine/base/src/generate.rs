@@ -76,7 +76,7 @@ impl Prompt {
     pub fn conversation(&self) -> Option<&Conversation> {
         match self {
             Self::Chat(conversation) | Self::Templated { conversation, .. } => Some(conversation),
-            Self::Text(_) | Self::Tokens(_) => None,
+            Self::Text(_) | Self::Tokens(_) | Self::Infill { .. } => None,
         }
     }
 }

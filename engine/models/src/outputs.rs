@@ -57,7 +57,7 @@ fn pooled(ends: &Ends, hidden: &Array, rows: &[Row], spans: &[RowSpan]) -> Resul
     for (row, span) in rows.iter().zip(spans) {
         let wanted = last(span, row.outputs.hidden(row.tokens.len()));
         if !wanted.is_empty() {
-            let states = ends.normed(&slice(hidden, 0, wanted.start, wanted.end)?)?;
+            let states = ends.normed(&slice(hidden, &[(0, wanted)])?)?;
             let sum = states.as_dtype(Dtype::Float32)?.sum_axis(0, None)?;
             pooled.push(sum.contiguous()?);
         }

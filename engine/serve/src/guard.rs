@@ -10,7 +10,7 @@
 //! (`throttle.rs`). Pages of other sites call the API's dialects if the user listed them (`origins.rs`).
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base::{ErrorCode, Failure};
 use http::header::{COOKIE as COOKIES, HOST, ORIGIN};

@@ -29,11 +29,7 @@ pub const fn status_of(code: ErrorCode) -> StatusCode {
 }
 
 /// Tells a client that came when there was too much to do when to come back: in whole seconds, at least one.
-pub(crate) fn say_when_to_retry(
-    headers: &mut HeaderMap,
-    code: ErrorCode,
-    pause: Option<Duration>,
-) {
+pub(crate) fn say_when_to_retry(headers: &mut HeaderMap, code: ErrorCode, pause: Option<Duration>) {
     if code == ErrorCode::Overloaded {
         let seconds = pause.map_or(1.0, |pause| pause.as_secs_f64().ceil().max(1.0));
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));

@@ -76,8 +76,6 @@ pub struct InstanceView {
     pub fingerprint: Fingerprint,
     /// Longest prompt and answer together that it takes, in tokens.
     pub context_tokens: u32,
-    /// When it is unloaded if nobody asks it anything, in milliseconds since 1970; `None` is never, or not known here.
-    pub expires_unix_ms: Option<u64>,
     /// The node that decides about it.
     pub owner: NodeId,
     /// The number of its plan; 0 before the first.

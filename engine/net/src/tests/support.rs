@@ -215,6 +215,7 @@ pub(super) fn order(wish: Wish, max_tokens: u32) -> Generate {
             logit_bias: Vec::new(),
             pooling: None,
         },
+        keep_alive: None,
     }
 }
 

@@ -1,18 +1,16 @@
 //! Vectors of texts: each text is a request of its own for rank 0, some of them at once.
 
-use std::sync::Arc;
-
 use base::{
-    EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure, Pooling, RequestId, Sampling,
+    EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure, Pooling, RequestId, Sampling, Standing,
     TokenEvent, TokenId, TokenRequest,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use text::Framing;
 
-use super::generation::Generation;
+use super::generation::{Asked, Generation, Limit};
 use super::model_text::ModelText;
 use super::prepare::{ModelLimits, check_vocabulary};
-use super::{LOAD_LIMIT, NodeGateway};
+use super::{NodeGateway, REQUEST_LIMIT};
 use crate::words;
 
 /// Texts of one request that are computed at once: enough to fill a batch, few enough to leave others a place in the queue.
@@ -21,8 +19,19 @@ const INPUTS_AT_ONCE: usize = 16;
 const NAMES_OF_A_REQUEST: u64 = 1 << 20;
 
 impl NodeGateway {
-    pub(super) async fn vectors(&self, ask: EmbedRequest) -> Result<Embedded, Failure> {
+    pub(super) async fn vectors(&self, mut ask: EmbedRequest) -> Result<Embedded, Failure> {
+        let limit = Limit::of(ask.standing.time_limit.unwrap_or(REQUEST_LIMIT));
+        let derived = self.models.derived(&ask.model).await?;
+        if let Some(derived) = &derived {
+            ask.model.clone_from(&derived.model.base);
+        }
+        let _place = self.opening.place(&ask.model)?;
         let instance = self.opening.on_demand(&ask.model).await?;
+        let asked = Asked {
+            instance: instance.id,
+            fingerprint: instance.fingerprint,
+            keep_alive: ask.keep_alive,
+        };
         let text = self.text_of(&instance).await?;
         let limits = ModelLimits::of(&instance);
         let preparing = tokio::task::spawn_blocking(move || prepare(ask, &text, limits));
@@ -33,13 +42,11 @@ impl NodeGateway {
             .iter()
             .map(|request| request.prompt.len())
             .sum::<usize>();
-        let each = stream::iter(requests).map(|request| {
-            let routes = Arc::clone(&self.routes);
-            vector(Generation::new(routes, instance.id, request, LOAD_LIMIT))
-        });
+        let each = stream::iter(requests);
+        let each = each.map(|request| vector(self.generation(asked, request, limit)));
         Ok(Embedded {
             vectors: each.buffered(INPUTS_AT_ONCE).try_collect().await?,
-            model: instance.model.0,
+            model: derived.map_or(instance.model.0, |derived| derived.name),
             prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX),
         })
     }
@@ -73,14 +80,21 @@ fn prepare(
         let prompt = tokens(input, ask.truncate, text, limits)?;
         let name = index.wrapping_mul(NAMES_OF_A_REQUEST);
         let id = RequestId(ask.id.0.wrapping_add(name));
-        requests.push(request(id, prompt, pooling));
+        requests.push(request(id, ask.standing, prompt, pooling));
     }
     Ok(requests)
 }
 
-fn request(id: RequestId, prompt: Vec<TokenId>, pooling: Pooling) -> TokenRequest {
+fn request(
+    id: RequestId,
+    standing: Standing,
+    prompt: Vec<TokenId>,
+    pooling: Pooling,
+) -> TokenRequest {
     TokenRequest {
         id,
+        client: standing.client,
+        priority: standing.priority,
         prompt,
         generated: Vec::new(),
         sampling: Sampling::GREEDY,
@@ -151,12 +165,11 @@ mod tests {
         pooling: Option<Pooling>,
     ) -> Result<Vec<TokenRequest>, Failure> {
         let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
-        let text = ModelText {
-            pooling,
-            ..ModelText::load(sprout.as_ref()).unwrap()
-        };
+        let mut text = ModelText::load(sprout.as_ref()).unwrap();
+        text.pooling = pooling;
         let ask = EmbedRequest {
             id: RequestId(u64::MAX),
+            standing: Standing::default(),
             model: "sprout".into(),
             inputs,
             truncate,

@@ -92,7 +92,6 @@ fn instance(instance: &InstanceView) -> served::InstanceView {
         model: instance.model.clone(),
         fingerprint: instance.fingerprint,
         context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
-        expires_unix_ms: None,
         owner: instance.owner,
         generation: instance.generation,
         sharding: instance.sharding,

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
 use crate::status::{say_when_to_retry, status_of};
@@ -122,7 +122,7 @@ mod tests {
     fn every_code_has_its_type() {
         let mut table = String::new();
         for code in ErrorCode::ALL {
-            let number = status(code).as_u16();
+            let number = status_of(code).as_u16();
             writeln!(table, "{number} {} {}", kind_of(code), code.name()).unwrap();
         }
         expect![[r"

@@ -3,7 +3,6 @@
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
-use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::status::{say_when_to_retry, status_of};

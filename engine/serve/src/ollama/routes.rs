@@ -88,13 +88,19 @@ async fn generate(State(app): State<Arc<App>>, request: Request) -> Result<Respo
 
 async fn embed(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let (began, noted) = (Instant::now(), Noted::of(&request));
-    let asked = parse_embed(&body::read_any(request).await?, app.fresh()?)?;
+    let asker = Asker::of(&request);
+    let body = body::read_any(request).await?;
+    let mut asked = parse_embed(&body, app.fresh()?)?;
+    asked.request.standing = asker.standing(&body)?;
     answers::embed(&app, asked, began, noted).await
 }
 
 async fn embeddings(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asked = parse_embedding(&body::read_any(request).await?, app.fresh()?)?;
+    let asker = Asker::of(&request);
+    let body = body::read_any(request).await?;
+    let mut asked = parse_embedding(&body, app.fresh()?)?;
+    asked.request.standing = asker.standing(&body)?;
     answers::embedding(&app, asked, noted).await
 }
 

@@ -500,7 +500,6 @@ pub fn cluster() -> ClusterView {
             expires_ms: None,
         }),
         on_demand: false,
-        expires_unix_ms: None,
         shards,
     };
     let link = |a, b, us| LinkView {

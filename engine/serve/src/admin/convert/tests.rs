@@ -36,7 +36,6 @@ fn instance() -> InstanceView {
         model: ModelId("sprout".into()),
         fingerprint: base::Fingerprint([2; 32]),
         context_tokens: 1024,
-        expires_unix_ms: None,
         owner: NodeId([1; 32]),
         generation: 2,
         sharding: Some(base::Sharding::Pipeline),

@@ -1,6 +1,6 @@
 //! `POST /api/embed`, and `POST /api/embeddings` as it was before.
 
-use base::{EmbedInput, EmbedRequest, Failure};
+use base::{EmbedInput, EmbedRequest, Failure, Standing};
 
 use super::{canonical, name};
 use crate::ollama::model::{EmbedFields, EmbeddingFields, KeepAliveIn};
@@ -28,6 +28,7 @@ pub(in crate::ollama) fn parse_embed(body: &[u8], mut fresh: Fresh) -> Result<Em
     Ok(Embed {
         request: EmbedRequest {
             id: fresh.request_id(),
+            standing: Standing::default(),
             model: canonical(&model).to_owned(),
             inputs: inputs.into_iter().map(EmbedInput::Text).collect(),
             truncate: fields.truncate.unwrap_or(true),
@@ -46,6 +47,7 @@ pub(in crate::ollama) fn parse_embedding(body: &[u8], mut fresh: Fresh) -> Resul
     Ok(Embed {
         request: EmbedRequest {
             id: fresh.request_id(),
+            standing: Standing::default(),
             model: canonical(&model).to_owned(),
             inputs: prompt.map(EmbedInput::Text).into_iter().collect(),
             truncate: true,

@@ -1,6 +1,6 @@
 //! From a request's bytes to a validated [`EmbedRequest`]. Pure; the first fault found is the one reported.
 
-use base::{EmbedInput, EmbedRequest, Failure, RequestId};
+use base::{EmbedInput, EmbedRequest, Failure, RequestId, Standing};
 use serde::Deserialize;
 
 use crate::openai::convert::{invalid, missing, model};
@@ -53,6 +53,7 @@ pub(super) fn parse(body: &[u8], id: RequestId) -> Result<Asked, Failure> {
     Ok(Asked {
         request: EmbedRequest {
             id,
+            standing: Standing::default(),
             model,
             inputs,
             truncate: false,

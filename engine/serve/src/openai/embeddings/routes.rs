@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::body;
 use crate::calls::Noted;
 use crate::openai::routes::Refused;
+use crate::standing::Asker;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new().route("/v1/embeddings", post(embed))
@@ -21,8 +22,10 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 async fn embed(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let id = app.fresh()?.request_id();
-    let asked = parse(&body::read(request).await?, id)?;
+    let asker = Asker::of(&request);
+    let body = body::read(request).await?;
+    let mut asked = parse(&body, app.fresh()?.request_id())?;
+    asked.request.standing = asker.standing(&body)?;
     noted
         .iter()
         .for_each(|noted| noted.model(&asked.request.model));
