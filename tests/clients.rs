@@ -72,7 +72,7 @@ fn the_official_anthropic_sdk_calls_tools() -> Result<()> {
     replay("anthropic_tools.py", "")
 }
 
-/// What LangChain's tests look for, by the model that says it.
+/// What `LangChain`'s tests look for, by the model that says it.
 const LANGCHAIN_SAYS: [(&str, &[&str]); 7] = [
     (
         "magic",

@@ -23,7 +23,7 @@ enum Which {
         #[arg(long, default_value = "claude")]
         program: PathBuf,
     },
-    /// Open WebUI's server: lists the models and chats.
+    /// `Open WebUI`'s server: lists the models and chats.
     OpenWebui {
         /// The program, from `pip install open-webui`.
         #[arg(long, default_value = "open-webui")]

@@ -1,4 +1,4 @@
-//! Open WebUI's own server before a node: it lists the node's models, and passes a chat on, whole and streamed.
+//! `Open WebUI`'s own server before a node: it lists the node's models, and passes a chat on, whole and streamed.
 
 use std::fs;
 use std::net::TcpListener;

@@ -54,6 +54,10 @@ enum Command {
 
 /// How to start a node.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct ServeArguments {
     /// Model to load at once: its name or its folder
     #[arg(long, value_name = "ID|DIR")]

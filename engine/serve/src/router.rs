@@ -103,7 +103,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
             (page, response)
         }
         Err(refusal) => {
-            let response = failed(parts.uri.path(), &parts.headers, refusal.failure);
+            let response = failed(parts.uri.path(), &parts.headers, *refusal.failure);
             (refusal.page, response)
         }
     };
@@ -142,14 +142,12 @@ async fn in_time(request: Request, next: Next) -> Response {
     if !path.starts_with("/admin/") {
         return next.run(request).await;
     }
-    match timeout(ADMIN_LIMIT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let message = format!("this took longer than {} seconds", ADMIN_LIMIT.as_secs());
-            let failure = Failure::new(ErrorCode::TimedOut, message);
-            admin::error_response(failure.hint("see what the node is doing in its log"))
-        }
-    }
+    let answered = timeout(ADMIN_LIMIT, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let message = format!("this took longer than {} seconds", ADMIN_LIMIT.as_secs());
+        let failure = Failure::new(ErrorCode::TimedOut, message);
+        admin::error_response(failure.hint("see what the node is doing in its log"))
+    })
 }
 
 /// A request is in flight until its answer is sent or its client is gone, streams included.

@@ -9,17 +9,35 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use base::{ClientId, ErrorCode, Failure, Priority, Standing};
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::body;
 use crate::guard::Caller;
 
 /// Longer than any answer is waited for; beyond it nobody means it.
 const TIME_LIMIT_MAX: Duration = Duration::from_hours(24);
 
+/// A request's JSON, and how it stands.
+pub(crate) async fn read(request: Request) -> Result<(Bytes, Standing), Failure> {
+    let asker = Asker::of(&request);
+    let json = body::read(request).await?;
+    let standing = asker.standing(&json)?;
+    Ok((json, standing))
+}
+
+/// The same, whatever the request says of its body; see [`body::read_any`].
+pub(crate) async fn read_any(request: Request) -> Result<(Bytes, Standing), Failure> {
+    let asker = Asker::of(&request);
+    let json = body::read_any(request).await?;
+    let standing = asker.standing(&json)?;
+    Ok((json, standing))
+}
+
 /// Who sent a request, as far as its headers say.
-pub(crate) struct Asker {
+struct Asker {
     hash: DefaultHasher,
     is_here: bool,
 }
@@ -41,7 +59,7 @@ struct Fields {
 
 impl Asker {
     /// Of a request.
-    pub(crate) fn of(request: &Request) -> Self {
+    fn of(request: &Request) -> Self {
         let caller: Option<&Caller> = request.extensions().get();
         let elsewhere = caller.and_then(Caller::elsewhere);
         let headers = request.headers();
@@ -61,7 +79,7 @@ impl Asker {
     }
 
     /// The standing of its request, with what the body says.
-    pub(crate) fn standing(mut self, body: &[u8]) -> Result<Standing, Failure> {
+    fn standing(mut self, body: &[u8]) -> Result<Standing, Failure> {
         let fields: Fields = crate::json::parse(body)?;
         if self.is_here {
             let metadata = fields.metadata.as_ref();

@@ -65,9 +65,9 @@ impl Vocabulary {
             })
             .collect();
         for _ in 0..merges {
-            let merged = vocabulary.pieces.len() - first;
+            let made = vocabulary.pieces.len() - first;
             let mut pick = || match random.below(3) {
-                0 if merged > 0 => first + random.below(merged),
+                0 if made > 0 => first + random.below(made),
                 _ => *random.of(&letters),
             };
             let (left, right) = (pick(), pick());

@@ -155,7 +155,9 @@ impl Queue {
     pub fn remove(&mut self, id: RequestId) -> bool {
         if let Some(at) = self.set_back.iter().position(|it| it.id() == id) {
             let sequence = self.set_back.remove(at);
-            sequence.iter().for_each(|it| self.ended(LineKey::of(it)));
+            if let Some(sequence) = &sequence {
+                self.ended(LineKey::of(sequence));
+            }
             return true;
         }
         for line in &mut self.lines {

@@ -139,7 +139,7 @@ impl Caches {
         let Self {
             shelves, layers, ..
         } = self;
-        StepCaches::new(places, shelves, layers)
+        Ok(StepCaches::new(places, shelves, layers))
     }
 
     fn place(&mut self, slot: SlotId, span: &RowSpan) -> Result<Place> {

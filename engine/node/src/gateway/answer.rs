@@ -96,7 +96,6 @@ impl Teller {
     /// What an event of the worker tells the client; the last one is `Finished`, and after it nothing more is asked.
     pub(crate) fn tell(&mut self, event: TokenEvent) -> Result<Vec<GenerateEvent>, Failure> {
         match event {
-            TokenEvent::Accepted { .. } => Ok(Vec::new()),
             TokenEvent::Recalled { tokens } => {
                 self.recalled = tokens;
                 Ok(Vec::new())
@@ -110,8 +109,8 @@ impl Teller {
                 Ok(self.echo_if_whole().into_iter().collect())
             }
             TokenEvent::Token { token, logprob } => Ok(self.token(token, logprob)),
-            // Nobody asks for both.
-            TokenEvent::Embedding(_) => Ok(Vec::new()),
+            // A vector is not asked for here.
+            TokenEvent::Accepted { .. } | TokenEvent::Embedding(_) => Ok(Vec::new()),
             TokenEvent::Finished(reason) => Ok(self.finish(reason)),
             TokenEvent::Failed(failure) => Err(failure),
         }

@@ -161,14 +161,12 @@ impl Generation {
             return event;
         }
         let limit = self.limit;
-        match timeout_at(limit.ends, self.next_in_time()).await {
-            Ok(event) => event,
-            Err(_) => {
-                // This frees its slot.
-                self.stream = None;
-                TokenEvent::Failed(out_of_time(limit))
-            }
-        }
+        let next = timeout_at(limit.ends, self.next_in_time()).await;
+        next.unwrap_or_else(|_| {
+            // This frees its slot.
+            self.stream = None;
+            TokenEvent::Failed(out_of_time(limit))
+        })
     }
 
     async fn next_in_time(&mut self) -> TokenEvent {

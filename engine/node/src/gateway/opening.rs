@@ -151,10 +151,10 @@ impl Opening {
         &self,
         local: &LocalModel,
         asked: &Asked,
-        asker: Asker,
+        whom: Asker,
     ) -> Result<InstanceId, Failure> {
         let wish = self.wish(local, asked).await?;
-        make_room(&self.cluster, &wish, asker).await?;
+        make_room(&self.cluster, &wish, whom).await?;
         let id = InstanceId(random::u64()?);
         let open = OpenInstance {
             id,
@@ -166,7 +166,7 @@ impl Opening {
             node_count: wish.node_count,
             node_ids: wish.node_ids,
             secret: Secret(random::bytes()?),
-            on_demand: asker == Asker::Request,
+            on_demand: whom == Asker::Request,
         };
         self.cluster.open(open).await?;
         // The cluster keeps a bounded number of instances and says no by not having it.

@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::body;
 use crate::calls::Noted;
 use crate::generation;
-use crate::standing::Asker;
+use crate::standing;
 
 /// A ping is sent after so long a silence: a long prompt is read for minutes before the first token, and Claude Code
 /// takes a stream without events for dead.
@@ -36,10 +36,9 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 async fn messages(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asker = Asker::of(&request);
-    let body = body::read(request).await?;
-    let mut asked = parse_messages(&body, app.fresh()?)?;
-    asked.request.standing = asker.standing(&body)?;
+    let (json, standing) = standing::read(request).await?;
+    let mut asked = parse_messages(&json, app.fresh()?)?;
+    asked.request.standing = standing;
     let stream = asked.stream;
     let (head, events) = begin(&app, asked, noted).await?;
     if stream {

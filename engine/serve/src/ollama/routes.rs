@@ -22,7 +22,7 @@ use super::model::Version;
 use crate::app::App;
 use crate::body;
 use crate::calls::Noted;
-use crate::standing::Asker;
+use crate::standing;
 use answers::Shape;
 
 /// What Ollama's clients expect to read at `/`.
@@ -70,37 +70,33 @@ async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response,
 
 async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let (began, noted) = (Instant::now(), Noted::of(&request));
-    let asker = Asker::of(&request);
-    let body = body::read_any(request).await?;
-    let mut asked = parse_chat(&body, app.fresh()?)?;
-    asked.stand(asker.standing(&body)?);
+    let (json, standing) = standing::read_any(request).await?;
+    let mut asked = parse_chat(&json, app.fresh()?)?;
+    asked.stand(standing);
     answers::answer(&app, asked, Shape::Chat, began, noted).await
 }
 
 async fn generate(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let (began, noted) = (Instant::now(), Noted::of(&request));
-    let asker = Asker::of(&request);
-    let body = body::read_any(request).await?;
-    let mut asked = parse_generate(&body, app.fresh()?)?;
-    asked.stand(asker.standing(&body)?);
+    let (json, standing) = standing::read_any(request).await?;
+    let mut asked = parse_generate(&json, app.fresh()?)?;
+    asked.stand(standing);
     answers::answer(&app, asked, Shape::Generate, began, noted).await
 }
 
 async fn embed(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let (began, noted) = (Instant::now(), Noted::of(&request));
-    let asker = Asker::of(&request);
-    let body = body::read_any(request).await?;
-    let mut asked = parse_embed(&body, app.fresh()?)?;
-    asked.request.standing = asker.standing(&body)?;
+    let (json, standing) = standing::read_any(request).await?;
+    let mut asked = parse_embed(&json, app.fresh()?)?;
+    asked.request.standing = standing;
     answers::embed(&app, asked, began, noted).await
 }
 
 async fn embeddings(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asker = Asker::of(&request);
-    let body = body::read_any(request).await?;
-    let mut asked = parse_embedding(&body, app.fresh()?)?;
-    asked.request.standing = asker.standing(&body)?;
+    let (json, standing) = standing::read_any(request).await?;
+    let mut asked = parse_embedding(&json, app.fresh()?)?;
+    asked.request.standing = standing;
     answers::embedding(&app, asked, noted).await
 }
 

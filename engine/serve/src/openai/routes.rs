@@ -20,11 +20,10 @@ use super::stream::{
     Extras, Frames, Whole,
 };
 use crate::app::App;
-use crate::body;
 use crate::calls::Noted;
 use crate::gateway::ModelInfo;
 use crate::generation::{Events, events};
-use crate::standing::Asker;
+use crate::standing;
 
 /// A comment is sent after so long a silence, so that nothing between client and server takes the line for dead:
 /// a long prompt is read for minutes before the first token. Proxies and SDKs wait 30 s and more.
@@ -82,10 +81,9 @@ fn object(model: ModelInfo) -> ModelObject {
 
 async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asker = Asker::of(&request);
-    let body = body::read(request).await?;
-    let mut asked = parse_chat(&body, app.fresh()?)?;
-    asked.stand(asker.standing(&body)?);
+    let (json, standing) = standing::read(request).await?;
+    let mut asked = parse_chat(&json, app.fresh()?)?;
+    asked.stand(standing);
     let extras = ChatExtras {
         answers: asked.requests.len(),
         logprobs: asked.requests.iter().any(|one| one.logprobs.is_some()),
@@ -103,10 +101,9 @@ async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response,
 
 async fn completion(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asker = Asker::of(&request);
-    let body = body::read(request).await?;
-    let mut asked = parse_completion(&body, app.fresh()?)?;
-    asked.stand(asker.standing(&body)?);
+    let (json, standing) = standing::read(request).await?;
+    let mut asked = parse_completion(&json, app.fresh()?)?;
+    asked.stand(standing);
     let extras = Extras {
         choices: asked.requests.len(),
         answers: asked.answers,

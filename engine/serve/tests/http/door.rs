@@ -141,14 +141,14 @@ async fn a_url_in_a_request_is_never_fetched() {
 #[tokio::test]
 async fn a_key_is_for_what_its_maker_says() {
     let running = start().await;
-    let make = async |body: Value| running.post("/admin/api-keys", &body).await;
-    let made = make(json!({"name": "laptop"})).await.json(201);
+    let asked = async |body: Value| running.post("/admin/api-keys", &body).await;
+    let made = asked(json!({"name": "laptop"})).await.json(201);
     assert_eq!(made["scope"], "use");
-    let made = make(json!({"name": "rack", "scope": "manage"}))
+    let made = asked(json!({"name": "rack", "scope": "manage"}))
         .await
         .json(201);
     assert_eq!(made["scope"], "manage");
-    let refused = make(json!({"name": "x", "scope": "everything"}))
+    let refused = asked(json!({"name": "x", "scope": "everything"}))
         .await
         .json(400);
     assert!(refused.to_string().contains("manage"), "{refused}");

@@ -299,7 +299,7 @@ async fn errors_before_and_within_a_stream() {
         (
             "/api/chat",
             chat(&json!({"model": "busy"})),
-            503,
+            429,
             "server busy",
         ),
         (

@@ -38,6 +38,13 @@ pub enum Read {
         /// The first of its arguments, perhaps all.
         arguments: String,
     },
+    /// All of a call at once.
+    Whole {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        arguments: String,
+    },
     /// More of the arguments.
     Arguments(String),
     /// Its end.

@@ -365,6 +365,13 @@ impl AnswerParser {
                 self.pieces.push(Piece::ToolCall { index, name });
                 self.argue(arguments);
             }
+            Read::Whole { name, arguments } => {
+                self.called(Read::Begun { name, arguments });
+                self.called(Read::Ended {
+                    arguments: String::new(),
+                    rest: String::new(),
+                });
+            }
             Read::Arguments(text) => self.argue(text),
             Read::Ended { arguments, rest } => {
                 self.argue(arguments);

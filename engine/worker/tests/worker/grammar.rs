@@ -122,7 +122,7 @@ fn a_grammar_that_cannot_be_used_leaves_the_worker_as_it_was() {
         let events = cluster.answer(bad);
         let refused = |failure: &base::Failure| failure.code == ErrorCode::InvalidRequest;
         assert!(
-            matches!(&events[..], [TokenEvent::Failed(failure)] if refused(failure)),
+            matches!(&events[..], [TokenEvent::Accepted { .. }, TokenEvent::Failed(failure)] if refused(failure)),
             "{events:?}"
         );
     }

@@ -7,7 +7,7 @@ const STEP: Duration = Duration::from_millis(10);
 /// Steps of 10 ms, and of so much more for each token of a prompt.
 fn slow(limits: Limits, token: Duration) -> Rig {
     let mut rig = Rig::new(limits);
-    rig.speed = (STEP - token * 3, token);
+    rig.speed = (STEP.saturating_sub(token * 3), token);
     rig
 }
 

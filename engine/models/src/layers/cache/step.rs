@@ -65,7 +65,7 @@ impl<'a> StepCaches<'a> {
         mut rows: Vec<(Place, RowSpan)>,
         shelves: &Shelves,
         layers: &'a mut [LayerShelves],
-    ) -> Result<Self> {
+    ) -> Self {
         rows.sort_by_key(|(place, span)| (span.tokens > 1, place.shelf, place.row));
         let sources: Vec<i32> = rows
             .iter()
@@ -76,7 +76,7 @@ impl<'a> StepCaches<'a> {
             .flat_map(|(_, span)| span.position..span.position + span.tokens)
             .collect();
         let mut first = 0;
-        let runs = rows.chunk_by(|a, b| are_neighbours(a, b)).map(|rows| {
+        let runs = rows.chunk_by(are_neighbours).map(|rows| {
             let run = Run::new(rows, first, shelves.size(rows[0].0.shelf));
             first = run.tokens.end;
             run
@@ -85,11 +85,11 @@ impl<'a> StepCaches<'a> {
             runs: runs.collect(),
             positions: Array::from_slice(&positions, &[positions.len() as i32]),
         };
-        Ok(Self {
+        Self {
             layers,
             layout,
             order: order(&sources),
-        })
+        }
     }
 
     /// `[tokens, ..]` of the plan, as attention wants them.
@@ -173,18 +173,16 @@ impl Run {
     fn write(&self, held: Option<Array>, all: &Array) -> Result<Array> {
         let own = slice(all, &[(0, self.tokens.clone())])?;
         let held = fitted(held, &own, self.size)?;
-        match &self.at {
+        if let Some(at) = &self.at {
             // An update has all of the array's axes, after one for the indices.
-            Some(at) => scatter(&held, at, &own.expand_dims(1)?, &[ROWS, POSITIONS]),
-            None => {
-                let own = own.transpose_axes(&[2, 1, 0, 3])?;
-                let at = [
-                    (ROWS, self.rows.clone()),
-                    (POSITIONS, self.positions.clone()),
-                ];
-                slice_update(&held, &own, &at)
-            }
+            return scatter(&held, at, &own.expand_dims(1)?, &[ROWS, POSITIONS]);
         }
+        let own = own.transpose_axes(&[2, 1, 0, 3])?;
+        let at = [
+            (ROWS, self.rows.clone()),
+            (POSITIONS, self.positions.clone()),
+        ];
+        slice_update(&held, &own, &at)
     }
 }
 

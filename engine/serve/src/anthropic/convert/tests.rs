@@ -73,9 +73,7 @@ fn line(said: &mut String, message: Message) {
     said.push('\n');
 }
 
-#[test]
-fn a_request_with_everything() {
-    let body = r#"{
+const EVERYTHING: &str = r#"{
         "model": "acme/big", "stream": true, "max_tokens": 99,
         "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
         "messages": [{"role": "user", "content": [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]}],
@@ -92,7 +90,10 @@ fn a_request_with_everything() {
         "metadata": {"user_id": "ann"}, "service_tier": "auto", "context_management": {"edits": []},
         "container": null, "mcp_servers": [], "betas": ["x"], "something_new": [1, {"x": null}]
     }"#;
-    let asked = parse_messages(body.as_bytes(), Fresh::new(7)).unwrap();
+
+#[test]
+fn a_request_with_everything() {
+    let asked = parse_messages(EVERYTHING.as_bytes(), Fresh::new(7)).unwrap();
     assert!(asked.stream);
     expect![[r#"
         GenerateRequest {
@@ -371,7 +372,7 @@ fn malformed_messages_are_refused_by_their_place() {
     refused(
         say(r#""hi""#),
         &expect![[
-            r#"invalid_request | messages[0] | messages[0]: invalid type: string, expected an object"#
+            r"invalid_request | messages[0] | messages[0]: invalid type: string, expected an object"
         ]],
     );
     refused(
@@ -508,7 +509,7 @@ fn malformed_settings_are_refused_by_their_name() {
     refused_with(
         r#""temperature": "hot""#,
         &expect![[
-            r#"invalid_request | temperature | temperature: invalid type: string, expected a number"#
+            r"invalid_request | temperature | temperature: invalid type: string, expected a number"
         ]],
     );
     refused_with(
@@ -526,7 +527,7 @@ fn malformed_settings_are_refused_by_their_name() {
     refused_with(
         r#""stop_sequences": "END""#,
         &expect![[
-            r#"invalid_request | stop_sequences | stop_sequences: invalid type: string, expected a sequence"#
+            r"invalid_request | stop_sequences | stop_sequences: invalid type: string, expected a sequence"
         ]],
     );
     refused_with(
@@ -633,7 +634,7 @@ fn malformed_tools_are_refused_by_their_place() {
     refused_with(
         r#""tool_choice": "auto""#,
         &expect![[
-            r#"invalid_request | tool_choice | tool_choice: invalid type: string, expected an object"#
+            r"invalid_request | tool_choice | tool_choice: invalid type: string, expected an object"
         ]],
     );
     refused_with(

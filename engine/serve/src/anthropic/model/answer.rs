@@ -47,7 +47,6 @@ pub(crate) struct StopOut {
 
 /// What it took. Tokens of the prompt that did not have to be computed are told apart, as they cost less.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-#[expect(clippy::struct_field_names, reason = "these are the names on the wire")]
 pub(crate) struct UsageOut {
     pub(crate) input_tokens: u32,
     pub(crate) cache_creation_input_tokens: u32,

@@ -49,6 +49,13 @@ fn a_plain_chat() {
                 Generation {
                     request: GenerateRequest {
                         id: RequestId(63cbe1e459320dd7),
+                        standing: Standing {
+                            client: ClientId(
+                                0,
+                            ),
+                            priority: Usual,
+                            time_limit: None,
+                        },
                         model: "sprout",
                         prompt: Chat(
                             Conversation {

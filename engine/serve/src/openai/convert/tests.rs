@@ -166,13 +166,14 @@ fn a_chat_request_with_everything() {
     );
 }
 
+const EVERYTHING_TO_COMPLETE: &str = r#"{"model": "sprout", "prompt": ["a", ""], "max_tokens": 0, "echo": true, "logprobs": 0, "temperature": 0,
+        "seed": 18446744073709551615, "stop": "x", "suffix": "", "best_of": 1, "ignore_eos": true}"#;
+
 #[test]
 fn a_completion_request_with_everything() {
-    let body = r#"{"model": "sprout", "prompt": ["a", ""], "max_tokens": 0, "echo": true, "logprobs": 0, "temperature": 0,
-        "seed": 18446744073709551615, "stop": "x", "suffix": "", "best_of": 1, "ignore_eos": true}"#;
     check(
         parse_completion,
-        body,
+        EVERYTHING_TO_COMPLETE,
         &expect![[r#"
             Asked {
                 requests: [
@@ -417,7 +418,7 @@ fn a_wrong_type_is_named_with_its_place() {
     chat_with(
         r#""max_tokens": "many""#,
         &expect![[
-            r#"invalid_request | max_tokens | max_tokens: invalid type: string, expected a whole number that is not negative"#
+            r"invalid_request | max_tokens | max_tokens: invalid type: string, expected a whole number that is not negative"
         ]],
     );
     chat_with(
@@ -429,7 +430,7 @@ fn a_wrong_type_is_named_with_its_place() {
     chat_with(
         r#""temperature": "hot""#,
         &expect![[
-            r#"invalid_request | temperature | temperature: invalid type: string, expected a number"#
+            r"invalid_request | temperature | temperature: invalid type: string, expected a number"
         ]],
     );
     chat_with(
@@ -446,15 +447,13 @@ fn a_wrong_type_is_named_with_its_place() {
     );
     chat_with(
         r#""stream": "yes""#,
-        &expect![[
-            r#"invalid_request | stream | stream: invalid type: string, expected a boolean"#
-        ]],
+        &expect![[r"invalid_request | stream | stream: invalid type: string, expected a boolean"]],
     );
     check(
         parse_completion,
         r#"{"model": "m", "prompt": [1, "a"]}"#,
         &expect![[
-            r#"invalid_request | prompt[1] | prompt[1]: invalid type: string, expected a whole number that is not negative"#
+            r"invalid_request | prompt[1] | prompt[1]: invalid type: string, expected a whole number that is not negative"
         ]],
     );
     check(

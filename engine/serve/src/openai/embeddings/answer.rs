@@ -12,13 +12,13 @@ use crate::openai::convert::invalid;
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     object: &'static str,
-    data: Vec<Embedding>,
+    data: Vec<EmbeddingOut>,
     model: String,
     usage: Usage,
 }
 
 #[derive(Debug, Serialize)]
-struct Embedding {
+struct EmbeddingOut {
     object: &'static str,
     index: usize,
     embedding: Vector,
@@ -50,7 +50,7 @@ impl Answer {
                 Some(dimensions) => first(vector, dimensions)?,
                 None => vector,
             };
-            data.push(Embedding {
+            data.push(EmbeddingOut {
                 object: "embedding",
                 index,
                 embedding: encoded(vector, encoding),
@@ -81,9 +81,9 @@ fn first(mut vector: Vec<f32>, dimensions: usize) -> Result<Vec<f32>, Failure> {
     let squares: f64 = vector.iter().map(|&one| f64::from(one).powi(2)).sum();
     if squares > 0.0 {
         let length = squares.sqrt();
-        vector
-            .iter_mut()
-            .for_each(|one| *one = (f64::from(*one) / length) as f32);
+        for one in &mut vector {
+            *one = (f64::from(*one) / length) as f32;
+        }
     }
     Ok(vector)
 }

@@ -11,10 +11,9 @@ use base::Usage;
 use super::answer::Answer;
 use super::convert::parse;
 use crate::app::App;
-use crate::body;
 use crate::calls::Noted;
 use crate::openai::routes::Refused;
-use crate::standing::Asker;
+use crate::standing;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new().route("/v1/embeddings", post(embed))
@@ -22,21 +21,22 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 async fn embed(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
-    let asker = Asker::of(&request);
-    let body = body::read(request).await?;
-    let mut asked = parse(&body, app.fresh()?.request_id())?;
-    asked.request.standing = asker.standing(&body)?;
-    noted
-        .iter()
-        .for_each(|noted| noted.model(&asked.request.model));
+    let (json, standing) = standing::read(request).await?;
+    let mut asked = parse(&json, app.fresh()?.request_id())?;
+    asked.request.standing = standing;
+    if let Some(noted) = &noted {
+        noted.model(&asked.request.model);
+    }
     let embedded = app.gateway.embed(asked.request).await?;
     let usage = Usage {
         prompt_tokens: embedded.prompt_tokens,
         ..Usage::default()
     };
     app.metrics.tokens(usage);
-    noted.iter().for_each(|noted| noted.usage(usage));
-    noted.iter().for_each(|noted| noted.model(&embedded.model));
+    if let Some(noted) = &noted {
+        noted.usage(usage);
+        noted.model(&embedded.model);
+    }
     let answer = Answer::new(embedded, asked.encoding, asked.dimensions)?;
     Ok(Json(answer).into_response())
 }

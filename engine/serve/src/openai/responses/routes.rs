@@ -18,11 +18,10 @@ use super::kept::Kept;
 use super::record::Record;
 use super::run::{Running, follow, in_background, shortened};
 use crate::app::App;
-use crate::body;
 use crate::calls::Noted;
 use crate::generation::events;
 use crate::openai::routes::{KEEP_ALIVE, Refused};
-use crate::standing::Asker;
+use crate::standing;
 
 /// Items of one page, at most and unless asked otherwise.
 const PAGE_MAX: usize = 100;
@@ -88,11 +87,10 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
 }
 
 async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
-    let asker = Asker::of(&request);
-    let body = body::read(request).await?;
+    let (json, standing) = standing::read(request).await?;
     let kept = |id: &str| app.responses.item(id);
-    let mut asked = parse(&body, app.fresh()?, &kept)?;
-    asked.request.standing = asker.standing(&body)?;
+    let mut asked = parse(&json, app.fresh()?, &kept)?;
+    asked.request.standing = standing;
     Ok(asked)
 }
 

@@ -160,7 +160,7 @@ impl JsonCall {
         if !self.close.is_empty() && text.ends_with(self.close) {
             let head = (self.head)(&text[..text.len() - self.close.len()]);
             return match head {
-                Head::Name(name) if is_known(name, tools) => Read::Begun {
+                Head::Name(name) if is_known(name, tools) => Read::Whole {
                     name: name.to_owned(),
                     arguments: "{}".to_owned(),
                 },
