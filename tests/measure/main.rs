@@ -8,6 +8,7 @@ mod idle;
 mod pipeline;
 mod placements;
 mod recovery;
+mod replicas;
 
 use clap::{Parser, Subcommand};
 
@@ -44,6 +45,24 @@ enum What {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// Tokens per second of many streams over replicas, one on each node, against one node, same model, same cores.
+    Replicas {
+        /// Model to open: an id or a folder.
+        #[arg(long, default_value = "sprout")]
+        model: String,
+        /// Nodes, each with a replica.
+        #[arg(long, default_value_t = 2)]
+        nodes: usize,
+        /// Requests at once.
+        #[arg(long, default_value_t = 16)]
+        streams: usize,
+        /// Tokens to generate in each.
+        #[arg(long, default_value_t = 64)]
+        tokens: usize,
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
     /// Place and close a model over two nodes again and again: all become ready, and how fast.
     Placements {
         /// How often.
@@ -77,6 +96,19 @@ fn main() -> anyhow::Result<()> {
             model,
             sharding,
             nodes,
+            tokens,
+            runs,
+        }),
+        What::Replicas {
+            model,
+            nodes,
+            streams,
+            tokens,
+            runs,
+        } => replicas::measure(&replicas::Setup {
+            model,
+            nodes,
+            streams,
             tokens,
             runs,
         }),
