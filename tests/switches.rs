@@ -131,6 +131,15 @@ fn other_computers_use_the_api_with_a_key_once_they_may() -> Result<()> {
     assert_eq!(models(&key)?.0, 200);
     let state = hosts.inside(1, || there.get_with_key("/admin/state", &key))??;
     assert_eq!(state.0, 403);
+    let rack = hosts.inside(0, || {
+        let wish = json!({"name": "rack", "scope": "manage"});
+        node.api().post("/admin/api-keys", &wish)
+    })??;
+    let manages = rack.1["key"].as_str().context("key")?.to_owned();
+    let state = hosts.inside(1, || there.get_with_key("/admin/state", &manages))??;
+    assert_eq!(state.0, 200, "{}", state.1);
+    let page = hosts.inside(1, || there.get_with_key("/", &manages))??;
+    assert_eq!(page.0, 403, "{}", page.1);
     let here = hosts.inside(0, || node.api().get("/admin/state"))??;
     assert_eq!(here.0, 200);
 

@@ -12,6 +12,7 @@ mod load;
 mod pipeline;
 mod placements;
 mod recovery;
+mod replicas;
 mod schemas;
 mod throughput;
 
@@ -112,6 +113,24 @@ enum What {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Tokens per second of many streams over replicas, one on each node, against one node, same model, same cores.
+    Replicas {
+        /// Model to open: an id or a folder.
+        #[arg(long, default_value = "sprout")]
+        model: String,
+        /// Nodes, each with a replica.
+        #[arg(long, default_value_t = 2)]
+        nodes: usize,
+        /// Requests at once.
+        #[arg(long, default_value_t = 16)]
+        streams: usize,
+        /// Tokens to generate in each.
+        #[arg(long, default_value_t = 64)]
+        tokens: usize,
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
     /// Random JSON schemas asked of random models: every answer must be valid.
     Schemas {
         /// How many schemas.
@@ -199,6 +218,19 @@ fn main() -> anyhow::Result<()> {
             clients,
             seed,
         } => churn::measure(minutes, clients, seed),
+        What::Replicas {
+            model,
+            nodes,
+            streams,
+            tokens,
+            runs,
+        } => replicas::measure(&replicas::Setup {
+            model,
+            nodes,
+            streams,
+            tokens,
+            runs,
+        }),
         What::Recovery { runs } => recovery::measure(runs),
     }
 }

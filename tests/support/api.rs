@@ -113,6 +113,16 @@ impl Api {
         Ok(figure.parse()?)
     }
 
+    /// The data of the first event of a stream of server-sent events.
+    pub fn first_event(&self, path: &str) -> Result<String> {
+        let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        let lines = BufReader::new(response.body_mut().as_reader()).lines();
+        let mut data = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        data.next().context("the stream has no event")
+    }
+
     /// POST a JSON body, any status.
     pub fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
         let mut response = self

@@ -31,6 +31,8 @@ pub struct NodeOptions {
     pub namespace: Option<String>,
     /// Its data folder, if it is to outlive the node.
     pub data: Option<PathBuf>,
+    /// What it logs, as `RUST_LOG` says it; `None` is the default.
+    pub log: Option<String>,
     /// More arguments.
     pub arguments: Vec<String>,
     /// The one processor that it and its workers run on; `None` for any. On Linux alone.
@@ -242,6 +244,9 @@ fn serve_command(options: &NodeOptions, data: &Path) -> Result<Command> {
     }
     for peer in &options.peers {
         command.args(["--peer", peer]);
+    }
+    if let Some(log) = &options.log {
+        command.env("RUST_LOG", log);
     }
     command.args(&options.arguments);
     Ok(command)
