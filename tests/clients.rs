@@ -147,5 +147,5 @@ fn langchains_standard_tests_pass_for_anthropic() -> Result<()> {
 
 #[test]
 fn the_official_ollama_sdk_works() -> Result<()> {
-    replay("ollama_sdk", "")
+    replay("ollama_sdk.py", "")
 }

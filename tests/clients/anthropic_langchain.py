@@ -50,6 +50,10 @@ class TestChatAnthropic(ChatModelIntegrationTests):
     def structured_output_kwargs(self):
         return {"method": "json_schema"}
 
+    @pytest.mark.xfail(reason="Anthropic's SDK takes no models of pydantic 1 as a format")
+    def test_structured_output_pydantic_2_v1(self, model):
+        super().test_structured_output_pydantic_2_v1(model)
+
 
 if __name__ == "__main__":
     quiet = ["-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:randomly", "--asyncio-mode=auto", "--disable-warnings"]

@@ -116,7 +116,6 @@ impl NodeHandle {
         }));
         let activity = running.activity();
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
-        let api = InProcess::new(Arc::clone(&gateway), metrics.clone());
         let ports = Ports::closed(&gateway, &metrics, config.api_ip, &kept.session);
         let (from, to) = (members.clone(), cluster.clone());
         let network = Network::new(config, identity, running, from, to, net);
@@ -131,13 +130,13 @@ impl NodeHandle {
         }
         .start(ends)
         .await?;
-        let idle = Idle {
+        let unloading = Idle {
             cluster: cluster.clone(),
             models: models.clone(),
             activity: activity.clone(),
             switches: control.switches(),
         };
-        let unloading = tokio::spawn(idle.run());
+        let unloading = tokio::spawn(unloading.run());
         tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,
@@ -148,8 +147,8 @@ impl NodeHandle {
             activity,
             members,
             recent,
+            api: InProcess::new(Arc::clone(&gateway), metrics),
             gateway,
-            api,
             tasks: [controlling, unloading],
             data: Mutex::new(Some(kept.data)),
         })
