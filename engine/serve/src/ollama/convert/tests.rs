@@ -446,9 +446,7 @@ fn what_cannot_be_is_refused_by_its_place() {
     );
     refused(
         chat(r#", "options": {"temperature": "hot"}"#),
-        &expect![[
-            r#"invalid_request | options.temperature | options.temperature: invalid type: string "hot", expected a number"#
-        ]],
+        &expect!["invalid_request | options.temperature | options.temperature: invalid type: string, expected a number"],
     );
     refused(
         chat(r#", "options": {"stop": [""]}"#),
@@ -635,9 +633,7 @@ fn models_that_cannot_be_made() {
     );
     refused(
         parse_create(br#"{"model": "mario", "modelfile": "FROM a\nPARAMETER temperature hot"}"#),
-        &expect![[
-            r#"invalid_request | temperature | temperature: invalid type: string "hot", expected a number"#
-        ]],
+        &expect!["invalid_request | temperature | temperature: invalid type: string, expected a number"],
     );
     refused(
         parse_create(br#"{"model": "mario", "modelfile": "FROM a\nMESSAGE wizard hello"}"#),
