@@ -22,7 +22,9 @@ fn make_sprig(folder: &Path) -> Result<()> {
     fs::create_dir_all(&sprig)?;
     for file in fs::read_dir(sprout)? {
         let file = file?;
-        fs::copy(file.path(), sprig.join(file.file_name()))?;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), sprig.join(file.file_name()))?;
+        }
     }
     let config = fs::read_to_string(sprig.join("config.json"))?;
     fs::write(sprig.join("config.json"), config + "\n")?;

@@ -85,7 +85,7 @@ fn send(port: u16, path: &str, body: &str) -> Result<()> {
 fn no_log_and_no_list_repeats_what_clients_say() -> Result<()> {
     let node = Node::start(&NodeOptions {
         model: Some("sprout".into()),
-        log: Some("debug".into()),
+        log: Some("trace".into()),
         ..NodeOptions::default()
     })?;
     for (path, body) in said() {
@@ -100,7 +100,7 @@ fn no_log_and_no_list_repeats_what_clients_say() -> Result<()> {
     let state = node.api().state()?.to_string();
     let calls = node.api().first_event("/admin/calls")?;
     assert!(calls.contains("/v1/chat/completions"), "{calls}");
-    assert!(node.log().contains("DEBUG"), "it logs everything");
+    assert!(node.log().contains("TRACE"), "it logs everything");
     for (what, text) in [
         ("standard error", node.log()),
         ("the log file", file),
