@@ -3,6 +3,7 @@
 //! Each measurement starts real nodes and prints one line per figure. Machines are shared and noisy, so compare
 //! ratios and medians, not single times.
 
+mod beginnings;
 mod first_token;
 mod idle;
 mod pipeline;
@@ -56,6 +57,18 @@ enum What {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Time to the first token of a prompt: never seen, in memory, and on disk after a restart.
+    Beginnings {
+        /// Model to run: an id or a folder.
+        #[arg(long, default_value = "sprout")]
+        model: String,
+        /// Tokens of the prompt.
+        #[arg(long, default_value_t = 960)]
+        tokens: usize,
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
     /// Kill a node, or only a worker, in the middle of a stream: the text, and the longest pause.
     Recovery {
         /// How often for each kind of loss.
@@ -82,6 +95,15 @@ fn main() -> anyhow::Result<()> {
         }),
         What::Placements { runs } => placements::measure(runs),
         What::Idle { seconds } => idle::measure(seconds),
+        What::Beginnings {
+            model,
+            tokens,
+            runs,
+        } => beginnings::measure(&beginnings::Setup {
+            model,
+            tokens,
+            runs,
+        }),
         What::Recovery { runs } => recovery::measure(runs),
     }
 }

@@ -27,7 +27,7 @@ use crate::network::Network;
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
-use crate::supervisor::{Activity, Supervisor, WorkerSettings};
+use crate::supervisor::{Activity, KeptPrefixes, Supervisor, WorkerSettings};
 use crate::user_data::UserFiles;
 
 /// A model named at the start is ready within this, or the start fails: reading hundreds of gigabytes from a slow disk.
@@ -89,7 +89,11 @@ impl NodeHandle {
         let node_id = identity.node_id();
         let models = LocalModels::open(&config.data).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
-        let supervisor = Supervisor::new(worker_settings(&config), models.clone(), worker_sender);
+        let supervisor = Supervisor::new(
+            worker_settings(&config, &kept.settings),
+            models.clone(),
+            worker_sender,
+        );
         let running = supervisor.running();
         let members = kept.membership.changes();
         let cluster = ClusterActor {
@@ -319,10 +323,15 @@ fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
 }
 
-fn worker_settings(config: &NodeConfig) -> WorkerSettings {
+fn worker_settings(config: &NodeConfig, settings: &Settings) -> WorkerSettings {
+    let bytes_max = settings.prefix_disk_bytes_max;
     WorkerSettings {
         program: config.worker.clone(),
         run_folder: config.run_folder(),
+        prefixes: (bytes_max > 0).then(|| KeptPrefixes {
+            root: config.prefixes_folder(),
+            bytes_max,
+        }),
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Settings {
     pub lend_memory_bytes_max: Option<u64>,
     /// A model that nobody asked anything for so many minutes is unloaded; 0 never does.
     pub idle_minutes: u32,
+    /// Beginnings of prompts that were computed take so many bytes of the disk at most; 0 keeps none there. Counts from the
+    /// node's next start.
+    pub prefix_disk_bytes_max: u64,
     /// Whether programs on other computers may use the API, each with a key.
     pub api_network: bool,
     /// Folders where models are looked for besides the data folder's own.
@@ -65,6 +68,9 @@ pub struct SomeSettings {
     /// See [`Settings::idle_minutes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_minutes: Option<u32>,
+    /// See [`Settings::prefix_disk_bytes_max`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_disk_bytes_max: Option<u64>,
     /// See [`Settings::api_network`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_network: Option<bool>,
@@ -106,6 +112,7 @@ impl Settings {
             api_port: API_PORT,
             lend_memory_bytes_max: None,
             idle_minutes: 0,
+            prefix_disk_bytes_max: 10_000_000_000,
             api_network: false,
             model_folders: Vec::new(),
             welcomed: true,
@@ -144,6 +151,8 @@ impl Settings {
             check_folders(folders)?;
             self.model_folders.clone_from(folders);
         }
+        let prefix_bytes = some.prefix_disk_bytes_max;
+        self.prefix_disk_bytes_max = prefix_bytes.unwrap_or(self.prefix_disk_bytes_max);
         self.api_network = some.api_network.unwrap_or(self.api_network);
         self.welcomed = some.welcomed.unwrap_or(self.welcomed);
         self.join = some.join.unwrap_or(self.join);
@@ -170,6 +179,7 @@ impl SomeSettings {
             api_port: others.api_port.or(self.api_port),
             lend_memory_bytes_max: others.lend_memory_bytes_max.or(self.lend_memory_bytes_max),
             idle_minutes: others.idle_minutes.or(self.idle_minutes),
+            prefix_disk_bytes_max: others.prefix_disk_bytes_max.or(self.prefix_disk_bytes_max),
             api_network: others.api_network.or(self.api_network),
             model_folders: others.model_folders.or(self.model_folders),
             welcomed: others.welcomed.or(self.welcomed),

@@ -23,7 +23,7 @@ const OWN: [&str; 10] = [
     "node.key",
 ];
 const CONVERSATIONS: &str = "conversations";
-const CACHES: [&str; 2] = ["logs", "run"];
+const CACHES: [&str; 3] = ["logs", "run", "prefixes"];
 const MODELS: &str = "models";
 
 /// What goes besides what always goes: settings, membership, keys.
@@ -31,7 +31,7 @@ const MODELS: &str = "models";
 pub struct Besides {
     /// What was said with models.
     pub conversations: bool,
-    /// Logs, and what means nothing once a node has ended.
+    /// Logs, beginnings of prompts, and what means nothing once a node has ended.
     pub caches: bool,
     /// The models, which may be hundreds of gigabytes to download again.
     pub models: bool,

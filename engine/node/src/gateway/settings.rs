@@ -66,6 +66,7 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         api_port: change.api_port,
         lend_memory_bytes_max: lend,
         idle_minutes: change.idle_minutes,
+        prefix_disk_bytes_max: None,
         api_network: change.api_network,
         model_folders: change.model_folders,
         welcomed: change.welcomed,
