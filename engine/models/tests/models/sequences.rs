@@ -100,7 +100,8 @@ fn what_is_kept_yields_to_what_runs() {
             recalls: vec![(slot, tokens.to_vec())],
             ..Step::default()
         };
-        backend.step(&recall.plan()).unwrap().recalled[0]
+        let recalled = backend.step(&recall.plan()).unwrap().recalled;
+        recalled[0].expect("what is in memory is found at once")
     };
     let text = tokens(96);
     run(
