@@ -446,7 +446,9 @@ fn what_cannot_be_is_refused_by_its_place() {
     );
     refused(
         chat(r#", "options": {"temperature": "hot"}"#),
-        &expect!["invalid_request | options.temperature | options.temperature: invalid type: string, expected a number"],
+        &expect![
+            "invalid_request | options.temperature | options.temperature: invalid type: string, expected a number"
+        ],
     );
     refused(
         chat(r#", "options": {"stop": [""]}"#),
@@ -633,7 +635,9 @@ fn models_that_cannot_be_made() {
     );
     refused(
         parse_create(br#"{"model": "mario", "modelfile": "FROM a\nPARAMETER temperature hot"}"#),
-        &expect!["invalid_request | temperature | temperature: invalid type: string, expected a number"],
+        &expect![
+            "invalid_request | temperature | temperature: invalid type: string, expected a number"
+        ],
     );
     refused(
         parse_create(br#"{"model": "mario", "modelfile": "FROM a\nMESSAGE wizard hello"}"#),
