@@ -4,6 +4,7 @@
 //! what comes back to text. Never: a decision about placement, an API's own types.
 
 mod answer;
+mod desk;
 mod embed;
 mod generation;
 mod membership;
@@ -45,6 +46,7 @@ use crate::network::NetReceiver;
 use crate::random;
 use crate::supervisor::Running;
 use crate::user_data::{UserFiles, milliseconds_since_1970};
+use desk::Desk;
 use generation::{Drivers, Generation, Limit};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
@@ -64,6 +66,7 @@ pub(crate) struct NodeGateway {
     cluster: ClusterHandle,
     models: LocalModels,
     texts: ModelTexts,
+    desk: Desk,
     opening: Arc<Opening>,
     routes: Arc<dyn Drivers>,
     view: view::Mirror,
@@ -97,6 +100,7 @@ impl NodeGateway {
             view: view::Mirror::start(&parts.cluster),
             routes: Arc::new(routes),
             texts: ModelTexts::default(),
+            desk: Desk::new(),
             cluster: parts.cluster,
             models: parts.models,
             opening: parts.opening,
@@ -129,11 +133,8 @@ impl NodeGateway {
         };
         let name = derived.map_or(instance.model.0.clone(), |derived| derived.name);
         let now = seconds_since_1970();
-        // Tokenizing a long prompt takes milliseconds, and a template is foreign code.
-        let preparing = tokio::task::spawn_blocking(move || prepare(ask, name, &text, limits, now));
-        let prepared = preparing
-            .await
-            .map_err(|_| Failure::new(ErrorCode::Internal, "preparing the prompt broke off"))??;
+        let preparing = move || prepare(ask, name, &text, limits, now);
+        let prepared = self.desk.prepare(preparing).await?;
         let asked = generation::Asked {
             instance: instance.id,
             fingerprint: instance.fingerprint,

@@ -115,10 +115,8 @@ impl Caches {
         let place = self.slots.get(&slot).map(|slot| slot.place);
         let place = place.ok_or_else(|| Exception::custom("no such sequence"))?;
         let copy = |all: &Array| {
-            let part = row(all, place.row, positions.clone())?;
-            let room = ops::zeros_dtype(part.shape(), part.dtype())?;
-            // A slice alone would be a view into the whole.
-            slice_update(&room, &part, &[(ROWS, 0..1)])
+            // A slice alone is a view into the whole, and so is an update of all of another array with it.
+            row(all, place.row, positions.clone())?.contiguous()
         };
         let of_layer = |layer: &LayerShelves| {
             let held = layer.get(&place.shelf);

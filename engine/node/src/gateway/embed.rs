@@ -34,10 +34,8 @@ impl NodeGateway {
         };
         let text = self.text_of(&instance).await?;
         let limits = ModelLimits::of(&instance);
-        let preparing = tokio::task::spawn_blocking(move || prepare(ask, &text, limits));
-        let requests = preparing
-            .await
-            .map_err(|_| Failure::new(ErrorCode::Internal, "tokenizing broke off"))??;
+        let preparing = move || prepare(ask, &text, limits);
+        let requests = self.desk.prepare(preparing).await?;
         let prompt_tokens = requests
             .iter()
             .map(|request| request.prompt.len())
