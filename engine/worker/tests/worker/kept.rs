@@ -49,11 +49,11 @@ fn answer(
         assert!(Instant::now() < deadline, "{:?}", blocks(root));
         std::thread::sleep(Duration::from_millis(5));
     }
-    let found = match events[0] {
-        TokenEvent::Recalled { tokens } => tokens,
-        _ => 0,
-    };
-    (tokens(&events), found)
+    let found = events.iter().find_map(|event| match event {
+        TokenEvent::Recalled { tokens } => Some(*tokens),
+        _ => None,
+    });
+    (tokens(&events), found.unwrap_or(0))
 }
 
 #[test]
