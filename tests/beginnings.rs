@@ -16,7 +16,8 @@ const BLOCK: u64 = 32;
 const WORDS: usize = 120;
 
 fn question() -> String {
-    (0..WORDS).map(|n| format!("word{n} ")).collect()
+    let words: Vec<String> = (0..WORDS).map(|n| format!("word{n}")).collect();
+    words.join(" ")
 }
 
 /// An answer's text, and how many tokens of its prompt there were and were found.
