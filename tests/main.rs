@@ -5,6 +5,7 @@ mod browser;
 mod churn;
 mod clients;
 mod command_line;
+mod described;
 mod discovery;
 mod habits;
 mod heldout;
