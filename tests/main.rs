@@ -6,6 +6,7 @@ mod browser;
 mod churn;
 mod clients;
 mod command_line;
+mod described;
 mod discovery;
 mod habits;
 mod heldout;

@@ -82,9 +82,9 @@ fn settings_outlive_the_node_and_refuse_what_cannot_be() -> Result<()> {
     let port = taken.local_addr()?.port();
     let (status, error) = api.patch(
         "/admin/settings",
-        &json!({"api_port": port, "name": "Cellar"}),
+        &json!({"api_port": port, "name": "Cellar", "closing": format!("127.0.0.1:{}", node.port)}),
     )?;
-    assert_eq!(status, 500, "{error}");
+    assert_eq!(status, 400, "{error}");
     assert!(error["error"]["hint"].is_string(), "{error}");
     drop(node);
 
@@ -176,7 +176,12 @@ fn the_api_moves_to_another_port() -> Result<()> {
     let free = std::net::TcpListener::bind("127.0.0.1:0")?
         .local_addr()?
         .port();
-    let settings = change(&node.api(), &json!({"api_port": free}))?;
+    let (status, refused) = node
+        .api()
+        .patch("/admin/settings", &json!({"api_port": free}))?;
+    assert_eq!(status, 400, "{refused}");
+    let old = format!("127.0.0.1:{}", node.port);
+    let settings = change(&node.api(), &json!({"api_port": free, "closing": old}))?;
     assert_eq!(settings["api_address"], format!("127.0.0.1:{free}"));
     assert_eq!(Api::new(free).get("/health")?.0, 200);
     wait_for("the old port is closed", || {
@@ -202,7 +207,7 @@ fn ollamas_port_that_is_taken_keeps_no_node_from_starting() -> Result<()> {
     let (status, failure) = node
         .api()
         .patch("/admin/settings", &json!({"ollama_port": true}))?;
-    assert_eq!(status, 500, "{failure}");
+    assert_eq!(status, 400, "{failure}");
     let (_, settings) = node.api().get("/admin/settings")?;
     assert_eq!(settings["ollama_port"], false);
     Ok(())

@@ -10,6 +10,7 @@ mod first_token;
 mod idle;
 mod interference;
 mod load;
+mod openapi;
 mod pipeline;
 mod placements;
 mod recovery;
@@ -159,6 +160,15 @@ enum What {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Random requests by the node's own `OpenAPI` document: none may be answered by a 5xx, or otherwise than described.
+    Openapi {
+        /// How many, at least.
+        #[arg(long, default_value_t = 5000)]
+        requests: u64,
+        /// Decides what is asked.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Kill a node, or only a worker, in the middle of a stream: the text, and the longest pause.
     Recovery {
         /// How often for each kind of loss.
@@ -242,6 +252,7 @@ fn main() -> anyhow::Result<()> {
             tokens,
             runs,
         }),
+        What::Openapi { requests, seed } => openapi::measure(requests, seed),
         What::Recovery { runs } => recovery::measure(runs),
     }
 }

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod checkpoints;
 pub mod desktop;
 pub mod footprint;
+pub mod fuzzed;
 pub mod losses;
 pub mod namespaces;
 pub mod node_js;

@@ -249,10 +249,10 @@ impl Control {
         let same_door = new.api_port == old.api_port && new.api_network == old.api_network;
         if new.api && (!old.api || !same_door || self.ports.api.address().is_none()) {
             let opened = self.ports.api.open(new.api_port, new.api_network).await;
-            opened.map_err(|error| internal(&error))?;
+            opened.map_err(|error| taken(&error))?;
         }
         let opened = self.open_ollama().await;
-        opened.map_err(|error| internal(&error))?;
+        opened.map_err(|error| taken(&error))?;
         // Others know a node by the name under which it joined.
         if !new.join || new.name != old.name {
             self.network.part().await;
@@ -280,6 +280,11 @@ impl Control {
 
 fn ending() -> Failure {
     Failure::new(ErrorCode::WorkerLost, "this node is shutting down")
+}
+
+/// Another program has the port, or it is not for this one.
+fn taken(error: &BindError) -> Failure {
+    crate::words::failure(ErrorCode::InvalidRequest, &error.to_string())
 }
 
 fn internal(error: &dyn std::error::Error) -> Failure {

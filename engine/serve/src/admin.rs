@@ -10,5 +10,5 @@ mod routes;
 pub(crate) mod settings;
 pub(crate) mod user_data;
 
-pub(crate) use error::error_response;
+pub(crate) use error::{Envelope, error_response};
 pub(crate) use routes::routes;

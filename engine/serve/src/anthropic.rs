@@ -11,7 +11,8 @@ mod routes;
 mod stream;
 
 pub use convert::{Asked, parse_count, parse_messages};
-pub(crate) use error::{error_response, named};
+pub(crate) use error::{Envelope, error_response, named};
+pub(crate) use model::{ModelList, ModelObject};
 pub(crate) use models::{Page, list, one};
 pub(crate) use routes::routes;
 

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use base::{ErrorCode, Failure};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::guard::Door;
 use crate::ollama;
 use crate::openai::error_response;
+use crate::openapi::Routes;
+use crate::uri::{Named, name};
 
 /// A file of the built page.
 struct Asset {
@@ -35,12 +35,21 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(index))
-        .route("/assets/{*path}", get(asset))
+pub(crate) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(index))
+        .routes(routes!(asset))
 }
 
+/// The dashboard for browsers, and the words by which Ollama's clients know a server.
+#[utoipa::path(
+    get,
+    path = "/",
+    responses((status = 200, description = "The page, or the words.", content(
+        (String = "text/html"),
+        (String = "text/plain"),
+    ))),
+)]
 async fn index(app: State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
     if method == Method::HEAD || !wants_a_page(&headers) {
         return ollama::RUNNING.into_response();
@@ -66,8 +75,15 @@ fn wants_a_page(headers: &HeaderMap) -> bool {
     })
 }
 
-async fn asset(path: Result<Path<String>, PathRejection>) -> Response {
-    let path = path.map_or_else(|_| String::new(), |Path(path)| format!("assets/{path}"));
+/// A file of the page.
+#[utoipa::path(
+    get,
+    path = "/assets/{*path}",
+    params(("path" = String, Path, description = "Its place.")),
+    responses((status = 200, description = "The file.", body = Vec<u8>, content_type = "*/*")),
+)]
+async fn asset(path: Named) -> Response {
+    let path = format!("assets/{}", name(path));
     let Some(asset) = find(&path) else {
         let message = format!("there is no file {path}");
         return error_response(Failure::new(ErrorCode::NotFound, message));

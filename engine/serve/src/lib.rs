@@ -19,6 +19,7 @@ pub mod metrics;
 mod models;
 pub mod ollama;
 pub mod openai;
+mod openapi;
 mod patience;
 mod places;
 mod router;
@@ -26,6 +27,7 @@ pub mod server;
 pub mod settings;
 mod standing;
 mod status;
+mod uri;
 pub mod user_data;
 pub mod view;
 

@@ -11,7 +11,7 @@ mod routes;
 mod stream;
 
 pub use convert::{Asked, Generation, Work, parse_chat, parse_generate};
-pub(crate) use error::error_response;
+pub(crate) use error::{Envelope, error_response};
 pub(crate) use routes::{RUNNING, routes};
 
 /// Whether a request speaks this dialect, by its path.

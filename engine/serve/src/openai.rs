@@ -14,7 +14,7 @@ mod stream;
 
 pub use convert::{Asked, Best, Fresh, parse_chat, parse_completion};
 pub use custom::CallForms;
-pub(crate) use error::error_response;
-pub(crate) use model::{Count, Number, Seed, Strings};
+pub(crate) use error::{Envelope, error_response};
+pub(crate) use model::{Count, ModelList, ModelObject, Number, Seed, Strings};
 pub(crate) use responses::Responses;
 pub(crate) use routes::{list, one, routes};

@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::{Json, Router};
 use base::{ErrorCode, Failure};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::{Frame, SizeHint};
+use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::calls::Noted;
 use crate::guard::{Admitted, Caller, Entry, Listed, is_preflight};
 use crate::metrics::InFlight;
-use crate::{admin, anthropic, dashboard, models, ollama, openai};
+use crate::openapi::{self, Routes};
+use crate::{admin, anthropic, ollama, openai};
 
 /// As `OpenAI` calls it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,15 +32,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ADMIN_LIMIT: Duration = Duration::from_mins(2);
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .merge(openai::routes())
-        .merge(anthropic::routes())
-        .merge(ollama::routes())
-        .merge(models::routes())
-        .merge(admin::routes())
-        .merge(dashboard::routes())
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
+    let (routes, _) = openapi::routes().split_for_parts();
+    routes
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), guard))
@@ -45,12 +41,35 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Answers as long as the server runs; whether a model is loaded is for `/admin/state` to say.
-async fn health() -> Response {
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, r#"{"status":"ok"}"#).into_response()
+/// Routes about the server itself.
+pub(crate) fn own_routes() -> Routes {
+    Routes::default()
+        .routes(routes!(health))
+        .routes(routes!(metrics))
 }
 
+/// That the server runs.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    status: &'static str,
+}
+
+/// Answers as long as the server runs; whether a model is loaded is for `/admin/state` to say.
+#[utoipa::path(
+    get,
+    path = "/health",
+    responses((status = 200, description = "It runs.", body = Health)),
+)]
+async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Counts and times, as Prometheus reads them.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "The metrics.", body = String, content_type = "application/openmetrics-text")),
+)]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match app.metrics.text() {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::body;
 use crate::guard::Caller;
@@ -42,18 +43,24 @@ struct Asker {
     is_here: bool,
 }
 
-#[derive(Debug, Deserialize)]
-struct Fields {
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StandingFields)]
+pub(crate) struct Fields {
     /// `OpenAI`'s older and newer names of a caller's user.
+    #[schema(value_type = Option<String>)]
     user: Option<Value>,
+    #[schema(value_type = Option<String>)]
     safety_identifier: Option<Value>,
     /// Anthropic has it inside of this, as `user_id`.
     metadata: Option<Value>,
     /// As `OpenAI` has it: `flex` is cheaper and slower, `priority` dearer and faster.
+    #[schema(value_type = Option<String>)]
     service_tier: Option<Value>,
     /// As vLLM has it: the lower, the earlier.
+    #[schema(value_type = Option<i64>)]
     priority: Option<Value>,
-    /// In seconds.
+    /// In seconds; an hour if it is left out.
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 86400)]
     timeout: Option<Value>,
 }
 
@@ -103,7 +110,7 @@ impl Asker {
 fn priority(priority: Option<&Value>, tier: Option<&Value>) -> Result<Priority, Failure> {
     let number = match priority {
         None | Some(Value::Null) => 0,
-        Some(value) => value.as_i64().ok_or_else(|| {
+        Some(value) => whole(value).ok_or_else(|| {
             wrong(
                 "priority",
                 "must be a whole number",
@@ -116,6 +123,13 @@ fn priority(priority: Option<&Value>, tier: Option<&Value>) -> Result<Priority, 
         (1.., _) | (0, Some("flex")) => Priority::Patient,
         (0, _) => Priority::Usual,
     })
+}
+
+/// JSON has one kind of number: 2.0 is as whole as 2.
+fn whole(value: &Value) -> Option<i64> {
+    let number = value.as_f64().filter(|number| number.fract() == 0.0);
+    let near = number.filter(|number| number.abs() < 1e9);
+    value.as_i64().or(near.map(|number| number as i64))
 }
 
 fn time_limit(timeout: &Value) -> Result<Option<Duration>, Failure> {

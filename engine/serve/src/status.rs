@@ -6,8 +6,9 @@ use base::ErrorCode;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// The status of an answer that fails with `code`. Clients of the `OpenAI` SDK retry 429 and 5xx on their own, so only
-/// what may go away by itself has one of those.
+/// The status of an answer that fails with `code`. Clients of the `OpenAI` SDK retry 408, 409, 429 and 5xx on their own,
+/// so only what may go away by itself has one of those; and 5xx is what no other request and no other time limit of the
+/// client's would have helped against.
 pub const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::InvalidRequest
@@ -20,11 +21,13 @@ pub const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::ModelDamaged | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        ErrorCode::NotEnoughMemory | ErrorCode::WorkerLost | ErrorCode::Cancelled => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        ErrorCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::ModelDamaged => StatusCode::UNPROCESSABLE_ENTITY,
+        // It is at odds with what runs now; a smaller model, or the same one later, is not.
+        ErrorCode::NotEnoughMemory => StatusCode::CONFLICT,
+        // Most often of a time limit that came with the request.
+        ErrorCode::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        ErrorCode::WorkerLost | ErrorCode::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -54,15 +57,15 @@ mod tests {
             400 context_length_exceeded
             404 model_not_found
             400 model_unsupported
-            500 model_damaged
-            503 not_enough_memory
+            422 model_damaged
+            409 not_enough_memory
             400 placement_impossible
             403 forbidden
             404 not_found
             405 method_not_allowed
             413 too_large
             429 overloaded
-            504 timed_out
+            408 timed_out
             503 worker_lost
             503 cancelled
             500 internal_error

@@ -48,8 +48,8 @@ export function settings(): Promise<Settings> {
   return ask<Settings>("GET", "/admin/settings");
 }
 
-/** What to change; folders are given by their paths, all of them. */
-export type Change = Partial<Omit<Settings, "model_folders">> & { model_folders?: string[] };
+/** What to change; folders are given by their paths, all of them, and `closing` is the port that it closes under the page. */
+export type Change = Partial<Omit<Settings, "model_folders">> & { model_folders?: string[]; closing?: string | null };
 
 /** Changes how this node runs; how it runs then. */
 export function change(settings: Change): Promise<Settings> {

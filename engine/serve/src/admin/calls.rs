@@ -3,25 +3,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract;
 use axum::response::IntoResponse;
 use axum::response::sse::{KeepAlive, Sse};
-use axum::routing::get;
-use axum::{Router, extract};
 use serde::Serialize;
 #[cfg(test)]
 use ts_rs::TS;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::events::{KEEP_ALIVE, Latest};
 use crate::app::App;
 use crate::calls;
+use crate::openapi::{Routes, shape};
 
 /// Between two lists: more cannot be read.
 const PAUSE: Duration = Duration::from_millis(250);
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/admin/calls", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::default().routes(routes!(show))
 }
 
+/// The recent calls, each time that they change.
+#[utoipa::path(
+    get,
+    path = "/admin/calls",
+    responses((status = 200, description = "Events named `calls`, without an end.", body = Sent, content_type = "text/event-stream")),
+)]
 async fn show(app: extract::State<Arc<App>>) -> impl IntoResponse {
     let shown = app.metrics.calls().clone();
     let lists = Latest {
@@ -36,15 +44,18 @@ async fn show(app: extract::State<Arc<App>>) -> impl IntoResponse {
     Sse::new(lists).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
+/// An event of `/admin/calls`.
+type Sent = shape::Event<Calls>;
+
 /// The latest calls, the newest last.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Calls {
     pub(crate) calls: Vec<Call>,
 }
 
 /// A call of the API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Call {
     pub(crate) id: u64,

@@ -4,13 +4,15 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base::Failure;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::model::ErrorOut;
 use crate::status::{say_when_to_retry, status_of};
 
 /// `{"error": {"code", "message", "hint"}}`.
-#[derive(Debug, Serialize)]
-struct Envelope {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct Envelope {
     error: ErrorOut,
 }
 

@@ -3,34 +3,36 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::response::sse::Event;
-use axum::routing::{delete, get, post};
-use axum::{Json, Router, extract};
+use axum::{Json, extract};
 use base::{ErrorCode, Failure, NodeId};
 use futures::{Stream, StreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use ts_rs::TS;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::error::Refused;
 use super::model::ErrorOut;
 use crate::app::App;
 use crate::membership::{self, Ask};
+use crate::openapi::Routes;
+use crate::uri::{Named, name};
 use crate::{body, json};
 
 type Shared = extract::State<Arc<App>>;
 type Done = Result<StatusCode, Refused>;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/admin/membership", get(show))
-        .route("/admin/pairing", post(start))
-        .route("/admin/pairing/confirm", post(confirm))
-        .route("/admin/pairing/cancel", post(cancel))
-        .route("/admin/members/{id}", delete(remove))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(show))
+        .routes(routes!(start))
+        .routes(routes!(confirm))
+        .routes(routes!(cancel))
+        .routes(routes!(remove))
 }
 
 /// The same as events named `membership`, until the server stops.
@@ -47,27 +49,60 @@ pub(super) fn events(app: &App) -> impl Stream<Item = Result<Event, Infallible>>
     shown.take_until(Box::pin(stop))
 }
 
+/// Who belongs to the cluster and who would like to.
+#[utoipa::path(
+    get,
+    path = "/admin/membership",
+    responses((status = 200, description = "They.", body = Membership)),
+)]
 async fn show(app: Shared) -> Result<Json<Membership>, Refused> {
     let shown = app.gateway.membership().next().await;
     let gone = || Failure::new(ErrorCode::Internal, "the node is shutting down");
     Ok(Json(shown.ok_or_else(gone)?.into()))
 }
 
+/// Begins to pair with a node nearby.
+#[utoipa::path(
+    post,
+    path = "/admin/pairing",
+    request_body = With,
+    responses((status = 204, description = "It is being called.")),
+)]
 async fn start(app: Shared, request: Request) -> Done {
     ask(app, request, Ask::Start).await
 }
 
+/// Says that both show the same digits.
+#[utoipa::path(
+    post,
+    path = "/admin/pairing/confirm",
+    request_body = With,
+    responses((status = 204, description = "It is confirmed here.")),
+)]
 async fn confirm(app: Shared, request: Request) -> Done {
     ask(app, request, Ask::Confirm).await
 }
 
+/// Ends a pairing.
+#[utoipa::path(
+    post,
+    path = "/admin/pairing/cancel",
+    request_body = With,
+    responses((status = 204, description = "It is ended.")),
+)]
 async fn cancel(app: Shared, request: Request) -> Done {
     ask(app, request, Ask::Cancel).await
 }
 
-async fn remove(app: Shared, id: Result<Path<String>, PathRejection>) -> Done {
-    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    app.gateway.pairing(Ask::Remove(node(&id)?)).await?;
+/// Removes a member of the cluster.
+#[utoipa::path(
+    delete,
+    path = "/admin/members/{id}",
+    params(("id" = String, Path, description = "The node.")),
+    responses((status = 204, description = "It is removed.")),
+)]
+async fn remove(app: Shared, id: Named) -> Done {
+    app.gateway.pairing(Ask::Remove(node(&name(id))?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -84,14 +119,15 @@ fn node(id: &str) -> Result<NodeId, Failure> {
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PairingWith)]
 struct With {
     node_id: String,
 }
 
 /// Who belongs to the cluster and who would like to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Membership {
     /// Nodes prove themselves with a shared key: there is nothing to pair.
@@ -106,7 +142,7 @@ pub(crate) struct Membership {
 }
 
 /// A member of this node's cluster.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Member {
     pub(crate) id: String,
@@ -115,7 +151,7 @@ pub(crate) struct Member {
 }
 
 /// A node that is seen; all of it is its own word.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Nearby {
     pub(crate) id: String,
@@ -125,7 +161,7 @@ pub(crate) struct Nearby {
 }
 
 /// What a node is to this one.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
 pub(crate) enum Belonging {
@@ -140,7 +176,7 @@ pub(crate) enum Belonging {
 }
 
 /// A pairing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Pairing {
     pub(crate) node_id: String,
@@ -156,9 +192,10 @@ pub(crate) struct Pairing {
 }
 
 /// How far a pairing is.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
+#[schema(as = PairingStage)]
 pub(crate) enum Stage {
     /// The other one is being called.
     Calling,

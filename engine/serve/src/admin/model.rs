@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// Everything there is to see, from one node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct State {
     /// The node that answers.
@@ -17,7 +18,7 @@ pub(crate) struct State {
 }
 
 /// A computer that runs Espalier.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Node {
     pub(crate) id: String,
@@ -37,7 +38,7 @@ pub(crate) struct Node {
 }
 
 /// How far something is from its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
 pub(crate) enum Level {
@@ -47,7 +48,7 @@ pub(crate) enum Level {
 }
 
 /// Whether a node takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
 pub(crate) enum NodeState {
@@ -60,7 +61,7 @@ pub(crate) enum NodeState {
 }
 
 /// A connection between two nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Link {
     pub(crate) a: String,
@@ -74,7 +75,7 @@ pub(crate) struct Link {
 }
 
 /// What a link runs over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
 pub(crate) enum LinkKind {
@@ -87,7 +88,7 @@ pub(crate) enum LinkKind {
 }
 
 /// A model on the cluster.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Instance {
     pub(crate) id: String,
@@ -115,7 +116,7 @@ pub(crate) struct Instance {
 }
 
 /// What an instance is doing now.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Activity {
     /// Requests whose prompt is being read.
@@ -129,7 +130,7 @@ pub(crate) struct Activity {
 }
 
 /// How an instance is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
 pub(crate) enum InstanceState {
@@ -148,7 +149,7 @@ pub(crate) enum InstanceState {
 }
 
 /// How a model is divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
 pub(crate) enum Sharding {
@@ -159,7 +160,7 @@ pub(crate) enum Sharding {
 }
 
 /// Progress of reading weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Loading {
     pub(crate) bytes_done: u64,
@@ -167,7 +168,7 @@ pub(crate) struct Loading {
 }
 
 /// What one node holds of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Shard {
     pub(crate) node_id: String,
@@ -181,20 +182,20 @@ pub(crate) struct Shard {
 }
 
 /// The instances alone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Instances {
     pub(crate) instances: Vec<Instance>,
 }
 
 /// The models that this node can open by name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Models {
     pub(crate) models: Vec<Model>,
 }
 
 /// A model whose files this node has.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Model {
     /// The name to use in requests.
@@ -211,14 +212,14 @@ pub(crate) struct Model {
 }
 
 /// The ways to run a model, best first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Placements {
     pub(crate) placements: Vec<Placement>,
 }
 
 /// One way to run a model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Placement {
     pub(crate) sharding: Sharding,
@@ -228,7 +229,7 @@ pub(crate) struct Placement {
 }
 
 /// The answer to opening a model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Opened {
     /// The first of them.
@@ -238,8 +239,9 @@ pub(crate) struct Opened {
 }
 
 /// What went wrong and what to do next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
+#[schema(as = ErrorBody)]
 pub(crate) struct ErrorOut {
     pub(crate) code: &'static str,
     pub(crate) message: String,
@@ -248,9 +250,10 @@ pub(crate) struct ErrorOut {
 
 /// The body of `POST /admin/instances` and `POST /admin/plan`. A field that is not known is an error: ignoring it
 /// would place the model otherwise than was meant.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(TS), ts(optional_fields))]
+#[schema(as = InstanceWish)]
 pub(crate) struct Wish {
     pub(crate) model: String,
     pub(crate) sharding: Option<ShardingWish>,
@@ -261,7 +264,7 @@ pub(crate) struct Wish {
 }
 
 /// How to divide a model.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
 pub(crate) enum ShardingWish {

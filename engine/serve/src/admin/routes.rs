@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{self, Path, Request};
+use axum::Json;
+use axum::extract::{self, Request};
 use axum::response::IntoResponse;
 use axum::response::sse::{KeepAlive, Sse};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use base::{Failure, InstanceId};
 use futures::stream;
 use http::StatusCode;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::convert::{models_here, no_instance, parse_instance_id, parse_opening, parse_wish};
 use super::error::Refused;
 use super::events::{KEEP_ALIVE, Latest};
-use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State};
+use super::membership::Membership;
+use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State, Wish};
 use super::{calls, membership, settings, user_data};
 use crate::app::App;
+use crate::openapi::{Routes, shape};
+use crate::uri::{Named, name};
 use crate::{OpenInstance, body};
 
 /// Between two states: progress of loading changes hundreds of times a second, and people see ten.
@@ -26,24 +29,50 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 type Shared = extract::State<Arc<App>>;
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
+/// An event of `/admin/events`.
+type Sent = shape::Event<Change>;
+
+/// What it says.
+#[expect(dead_code, reason = "described, never made")]
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum Change {
+    /// Of an event named `state`.
+    State(State),
+    /// Of an event named `membership`.
+    Membership(Membership),
+}
+
+pub(crate) fn routes() -> Routes {
+    Routes::default()
         .merge(settings::routes())
         .merge(calls::routes())
         .merge(membership::routes())
         .merge(user_data::routes())
-        .route("/admin/state", get(state))
-        .route("/admin/events", get(events))
-        .route("/admin/models", get(models))
-        .route("/admin/plan", post(plan))
-        .route("/admin/instances", get(instances).post(open))
-        .route("/admin/instances/{id}", get(instance).delete(close))
+        .routes(routes!(state))
+        .routes(routes!(events))
+        .routes(routes!(models))
+        .routes(routes!(plan))
+        .routes(routes!(instances, open))
+        .routes(routes!(instance, close))
 }
 
+/// Everything there is to see.
+#[utoipa::path(
+    get,
+    path = "/admin/state",
+    responses((status = 200, description = "The cluster.", body = State)),
+)]
 async fn state(app: Shared) -> Json<State> {
     Json(State::from(&**app.gateway.changes().borrow()))
 }
 
+/// The same each time that it changes, and who belongs to the cluster.
+#[utoipa::path(
+    get,
+    path = "/admin/events",
+    responses((status = 200, description = "Events named `state` and `membership`, without an end.", body = Sent, content_type = "text/event-stream")),
+)]
 async fn events(app: Shared) -> impl IntoResponse {
     let states = Latest {
         name: "state",
@@ -56,11 +85,24 @@ async fn events(app: Shared) -> impl IntoResponse {
     Sse::new(stream::select(states, members)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
+/// The models that this node can open.
+#[utoipa::path(
+    get,
+    path = "/admin/models",
+    responses((status = 200, description = "The models.", body = Models)),
+)]
 async fn models(app: Shared) -> Json<Models> {
     let models = models_here(app.gateway.models().await);
     Json(Models { models })
 }
 
+/// The ways to run a model, best first.
+#[utoipa::path(
+    post,
+    path = "/admin/plan",
+    request_body = Wish,
+    responses((status = 200, description = "The ways.", body = Placements)),
+)]
 async fn plan(app: Shared, request: Request) -> Result<Json<Placements>, Refused> {
     let wish = parse_wish(&body::read(request).await?)?;
     let placements = app.gateway.plan(wish).await?;
@@ -68,11 +110,24 @@ async fn plan(app: Shared, request: Request) -> Result<Json<Placements>, Refused
     Ok(Json(Placements { placements }))
 }
 
+/// The models that are open.
+#[utoipa::path(
+    get,
+    path = "/admin/instances",
+    responses((status = 200, description = "The instances.", body = Instances)),
+)]
 async fn instances(app: Shared) -> Json<Instances> {
     let State { instances, .. } = State::from(&**app.gateway.changes().borrow());
     Json(Instances { instances })
 }
 
+/// Opens a model.
+#[utoipa::path(
+    post,
+    path = "/admin/instances",
+    request_body = Wish,
+    responses((status = 202, description = "It is being opened.", body = Opened)),
+)]
 async fn open(app: Shared, request: Request) -> Result<(StatusCode, Json<Opened>), Refused> {
     let (wish, replicas) = parse_opening(&body::read(request).await?)?;
     let ids = open_all(&app, wish, replicas).await?;
@@ -108,26 +163,29 @@ async fn open_all(
     Ok(opened)
 }
 
-async fn instance(
-    app: Shared,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Instance>, Refused> {
-    let id = parse_instance_id(&text(id))?;
+/// An instance.
+#[utoipa::path(
+    get,
+    path = "/admin/instances/{id}",
+    params(("id" = String, Path, description = "The instance.")),
+    responses((status = 200, description = "The instance.", body = Instance)),
+)]
+async fn instance(app: Shared, id: Named) -> Result<Json<Instance>, Refused> {
+    let id = parse_instance_id(&name(id))?;
     let view = app.gateway.changes().borrow().clone();
     let found = view.instances.iter().find(|instance| instance.id == id);
     let instance = found.ok_or_else(|| no_instance(&id.to_string()))?;
     Ok(Json(instance.into()))
 }
 
-async fn close(
-    app: Shared,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, Refused> {
-    app.gateway.close(parse_instance_id(&text(id))?).await?;
+/// Closes an instance.
+#[utoipa::path(
+    delete,
+    path = "/admin/instances/{id}",
+    params(("id" = String, Path, description = "The instance.")),
+    responses((status = 204, description = "It is closed.")),
+)]
+async fn close(app: Shared, id: Named) -> Result<StatusCode, Refused> {
+    app.gateway.close(parse_instance_id(&name(id))?).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// What is no text names nothing either.
-fn text(id: Result<Path<String>, PathRejection>) -> String {
-    id.map_or_else(|_| String::new(), |Path(id)| id)
 }

@@ -3,37 +3,61 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::routing::get;
-use axum::{Json, Router, extract};
+use axum::{Json, extract};
+use base::{ErrorCode, Failure};
 use serde::{Deserialize, Deserializer, Serialize};
 #[cfg(test)]
 use ts_rs::TS;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::error::Refused;
 use crate::app::App;
+use crate::guard::Caller;
+use crate::openapi::Routes;
 use crate::settings::Lend;
 use crate::{body, json, settings};
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    let all = get(show).patch(change).delete(reset);
-    Router::new().route("/admin/settings", all)
+pub(super) fn routes() -> Routes {
+    Routes::default().routes(routes!(show, change, reset))
 }
 
+/// How the node runs.
+#[utoipa::path(
+    get,
+    path = "/admin/settings",
+    responses((status = 200, description = "The settings.", body = Settings)),
+)]
 async fn show(app: extract::State<Arc<App>>) -> Json<Settings> {
     Json(app.gateway.settings().await.into())
 }
 
 /// Answers with the settings as they are then.
+#[utoipa::path(
+    patch,
+    path = "/admin/settings",
+    request_body = SettingsChange,
+    responses((status = 200, description = "The settings as they are then.", body = Settings)),
+)]
 async fn change(
     app: extract::State<Arc<App>>,
     request: Request,
 ) -> Result<Json<Settings>, Refused> {
+    let came_by_port = request.extensions().get::<Caller>().is_some();
     let change: SettingsChange = json::parse(&body::read(request).await?)?;
+    if came_by_port {
+        change.check_port(&app.gateway.settings().await)?;
+    }
     app.gateway.change_settings(change.into()).await?;
     Ok(show(app).await)
 }
 
 /// Everything is as at the first start; answers with the settings as they are then.
+#[utoipa::path(
+    delete,
+    path = "/admin/settings",
+    responses((status = 200, description = "The settings as they are then.", body = Settings)),
+)]
 async fn reset(app: extract::State<Arc<App>>) -> Result<Json<Settings>, Refused> {
     app.gateway.reset_settings().await?;
     Ok(show(app).await)
@@ -41,7 +65,7 @@ async fn reset(app: extract::State<Arc<App>>) -> Result<Json<Settings>, Refused>
 
 /// How this node runs.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Settings {
     pub(crate) name: String,
@@ -76,7 +100,7 @@ pub(crate) struct Settings {
 }
 
 /// A folder with models.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct ModelFolder {
     pub(crate) path: String,
@@ -85,7 +109,7 @@ pub(crate) struct ModelFolder {
 }
 
 /// What to change. A field that is not known is an error: a typo would leave things as they are in silence.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SettingsChange {
     name: Option<String>,
@@ -93,6 +117,7 @@ struct SettingsChange {
     api: Option<bool>,
     api_port: Option<u16>,
     #[serde(default, deserialize_with = "limit")]
+    #[schema(value_type = Option<u64>)]
     lend_memory_bytes_max: Option<Lend>,
     idle_minutes: Option<u32>,
     api_network: Option<bool>,
@@ -102,6 +127,27 @@ struct SettingsChange {
     /// All of them.
     model_folders: Option<Vec<String>>,
     welcomed: Option<bool>,
+    /// `IP:PORT` of the API, if the request comes by that port and the change closes it: nobody who does not know that
+    /// locks themselves out.
+    closing: Option<String>,
+}
+
+impl SettingsChange {
+    /// Whether this may come by the API's port.
+    fn check_port(&self, now: &settings::Settings) -> Result<(), Failure> {
+        let moves = self.api_port.is_some_and(|port| port != now.api_port);
+        let address = now.api_address.map(|address| address.to_string());
+        let Some(address) = address.filter(|_| moves || self.api == Some(false)) else {
+            return Ok(());
+        };
+        if self.closing.as_ref() == Some(&address) {
+            return Ok(());
+        }
+        let message = "this closes the port by which the request came";
+        let hint = format!("if that is meant, add \"closing\": \"{address}\"");
+        let failure = Failure::new(ErrorCode::InvalidRequest, message);
+        Err(failure.hint(hint).param("closing"))
+    }
 }
 
 /// A null takes the limit away; a field that is not there is never read here.

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request};
-use axum::routing::{delete, get};
-use axum::{Json, Router, extract};
+use axum::extract::Request;
+use axum::{Json, extract};
 use base::{ErrorCode, Failure};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 #[cfg(test)]
 use ts_rs::TS;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::error::Refused;
 use crate::app::App;
+use crate::openapi::Routes;
+use crate::uri::{Named, name};
 use crate::user_data::{self, ConversationId, UserData};
 use crate::{body, json};
 
@@ -26,20 +28,22 @@ const CONTENT_BYTES_MAX: usize = 8 << 20;
 const KEY_NAME_CHARS_MAX: usize = 60;
 
 type Shared = extract::State<Arc<App>>;
-type Id = Result<Path<String>, PathRejection>;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/admin/conversations", get(conversations))
-        .route(
-            "/admin/conversations/{id}",
-            get(conversation).put(keep).delete(forget),
-        )
-        .route("/admin/api-keys", get(keys).post(make_key))
-        .route("/admin/api-keys/{id}", delete(remove_key))
-        .route("/admin/logs", get(log))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(conversations))
+        .routes(routes!(conversation, keep, forget))
+        .routes(routes!(keys, make_key))
+        .routes(routes!(remove_key))
+        .routes(routes!(log))
 }
 
+/// The conversations that the node keeps.
+#[utoipa::path(
+    get,
+    path = "/admin/conversations",
+    responses((status = 200, description = "The conversations, the latest first.", body = Conversations)),
+)]
 async fn conversations(app: Shared) -> Result<Json<Conversations>, Refused> {
     let kept = on_disk(&app, UserData::conversations).await?;
     let conversations = kept.into_iter().map(|kept| ConversationSummary {
@@ -52,7 +56,14 @@ async fn conversations(app: Shared) -> Result<Json<Conversations>, Refused> {
     }))
 }
 
-async fn conversation(app: Shared, id: Id) -> Result<Json<KeptConversation>, Refused> {
+/// A conversation.
+#[utoipa::path(
+    get,
+    path = "/admin/conversations/{id}",
+    params(("id" = String, Path, description = "The conversation.")),
+    responses((status = 200, description = "The conversation.", body = KeptConversation)),
+)]
+async fn conversation(app: Shared, id: Named) -> Result<Json<KeptConversation>, Refused> {
     let id = conversation_id(id)?;
     let kept = on_disk(&app, move |data| data.conversation(&id)).await?;
     Ok(Json(KeptConversation {
@@ -62,25 +73,53 @@ async fn conversation(app: Shared, id: Id) -> Result<Json<KeptConversation>, Ref
     }))
 }
 
-async fn keep(app: Shared, id: Id, request: Request) -> Result<StatusCode, Refused> {
+/// Keeps a conversation.
+#[utoipa::path(
+    put,
+    path = "/admin/conversations/{id}",
+    params(("id" = String, Path, description = "The conversation: 1 to 64 of `a-z`, `0-9` and `-`.")),
+    request_body = KeptConversation,
+    responses((status = 204, description = "It is kept.")),
+)]
+async fn keep(app: Shared, id: Named, request: Request) -> Result<StatusCode, Refused> {
     let id = conversation_id(id)?;
     let kept = parse_conversation(&body::read(request).await?)?;
     on_disk(&app, move |data| data.keep_conversation(&id, &kept)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn forget(app: Shared, id: Id) -> Result<StatusCode, Refused> {
+/// Deletes a conversation.
+#[utoipa::path(
+    delete,
+    path = "/admin/conversations/{id}",
+    params(("id" = String, Path, description = "The conversation.")),
+    responses((status = 204, description = "It is deleted, or was not there.")),
+)]
+async fn forget(app: Shared, id: Named) -> Result<StatusCode, Refused> {
     let id = conversation_id(id)?;
     on_disk(&app, move |data| data.forget_conversation(&id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The keys with which programs on other computers may call.
+#[utoipa::path(
+    get,
+    path = "/admin/api-keys",
+    responses((status = 200, description = "The keys, without what makes them keys.", body = ApiKeys)),
+)]
 async fn keys(app: Shared) -> Result<Json<ApiKeys>, Refused> {
     let keys = on_disk(&app, |data| Ok(data.keys())).await?;
     let keys = keys.into_iter().map(ApiKey::from).collect();
     Ok(Json(ApiKeys { keys }))
 }
 
+/// Makes a key.
+#[utoipa::path(
+    post,
+    path = "/admin/api-keys",
+    request_body = KeyWish,
+    responses((status = 201, description = "The key, this once.", body = NewApiKey)),
+)]
 async fn make_key(app: Shared, request: Request) -> Result<(StatusCode, Json<NewApiKey>), Refused> {
     let KeyWish { name, scope } = json::parse(&body::read(request).await?)?;
     let name = name.trim().to_owned();
@@ -106,12 +145,25 @@ async fn make_key(app: Shared, request: Request) -> Result<(StatusCode, Json<New
     Ok((StatusCode::CREATED, Json(made)))
 }
 
-async fn remove_key(app: Shared, id: Id) -> Result<StatusCode, Refused> {
-    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+/// Makes a key worthless.
+#[utoipa::path(
+    delete,
+    path = "/admin/api-keys/{id}",
+    params(("id" = String, Path, description = "The key.")),
+    responses((status = 204, description = "It is removed.")),
+)]
+async fn remove_key(app: Shared, id: Named) -> Result<StatusCode, Refused> {
+    let id = name(id);
     on_disk(&app, move |data| data.remove_key(&id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The end of the node's log.
+#[utoipa::path(
+    get,
+    path = "/admin/logs",
+    responses((status = 200, description = "Its lines.", body = Logs)),
+)]
 async fn log(app: Shared) -> Result<Json<Logs>, Refused> {
     let user_data::Log { path, lines } = on_disk(&app, UserData::log).await?;
     Ok(Json(Logs { path, lines }))
@@ -128,8 +180,8 @@ async fn on_disk<T: Send + 'static>(
     asking.await.map_err(broken)?
 }
 
-fn conversation_id(id: Id) -> Result<ConversationId, Failure> {
-    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+fn conversation_id(id: Named) -> Result<ConversationId, Failure> {
+    let id = name(id);
     let message = "a conversation's id has 1 to 64 of a-z, 0-9 and -";
     ConversationId::new(&id).ok_or_else(|| invalid(message, "id"))
 }
@@ -156,14 +208,14 @@ fn invalid(message: &str, param: &str) -> Failure {
 }
 
 /// The conversations that this node keeps, the latest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Conversations {
     pub(crate) conversations: Vec<ConversationSummary>,
 }
 
 /// What a list shows of a conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct ConversationSummary {
     pub(crate) id: String,
@@ -173,27 +225,29 @@ pub(crate) struct ConversationSummary {
 }
 
 /// A conversation.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
+#[schema(as = Conversation)]
 pub(crate) struct KeptConversation {
     pub(crate) title: String,
     /// Milliseconds since 1970.
     pub(crate) changed_ms: u64,
     /// Any JSON; the page that wrote it knows what it means.
     #[cfg_attr(test, ts(type = "unknown"))]
+    #[schema(value_type = Value)]
     pub(crate) content: Box<RawValue>,
 }
 
 /// The keys with which programs on other computers may use the API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct ApiKeys {
     pub(crate) keys: Vec<ApiKey>,
 }
 
 /// A key without what makes it one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct ApiKey {
     pub(crate) id: String,
@@ -204,9 +258,10 @@ pub(crate) struct ApiKey {
 }
 
 /// What a key may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(TS))]
+#[schema(as = ApiKeyScope)]
 pub(crate) enum Scope {
     /// The API's dialects.
     Use,
@@ -215,7 +270,7 @@ pub(crate) enum Scope {
 }
 
 /// A key that was just made.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct NewApiKey {
     pub(crate) id: String,
@@ -227,8 +282,9 @@ pub(crate) struct NewApiKey {
     pub(crate) key: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApiKeyWish)]
 struct KeyWish {
     name: String,
     /// For use if it is left out.
@@ -236,7 +292,7 @@ struct KeyWish {
 }
 
 /// The end of the node's log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct Logs {
     /// The file; null if this node writes none.

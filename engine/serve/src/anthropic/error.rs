@@ -5,6 +5,7 @@ use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::status::{say_when_to_retry, status_of};
 
@@ -12,8 +13,9 @@ use crate::status::{say_when_to_retry, status_of};
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// `{"type": "error", "error": {...}}`, as an answer or in the middle of a stream.
-#[derive(Debug, Serialize)]
-pub(super) struct Envelope {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = anthropic::Error)]
+pub(crate) struct Envelope {
     #[serde(rename = "type")]
     kind: &'static str,
     error: ErrorOut,
@@ -22,7 +24,8 @@ pub(super) struct Envelope {
     request_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = anthropic::ErrorBody)]
 struct ErrorOut {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -96,6 +99,7 @@ const fn kind_of(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidRequest
         | ErrorCode::ContextTooLong
         | ErrorCode::ModelUnsupported
+        | ErrorCode::ModelDamaged
         | ErrorCode::PlacementImpossible
         | ErrorCode::MethodNotAllowed => "invalid_request_error",
         ErrorCode::ModelNotFound | ErrorCode::NotFound => "not_found_error",
@@ -104,8 +108,7 @@ const fn kind_of(code: ErrorCode) -> &'static str {
         ErrorCode::Forbidden => "permission_error",
         ErrorCode::Overloaded => "rate_limit_error",
         ErrorCode::TimedOut => "timeout_error",
-        ErrorCode::ModelDamaged
-        | ErrorCode::NotEnoughMemory
+        ErrorCode::NotEnoughMemory
         | ErrorCode::WorkerLost
         | ErrorCode::Cancelled
         | ErrorCode::Internal => "api_error",
@@ -130,15 +133,15 @@ mod tests {
             400 invalid_request_error context_length_exceeded
             404 not_found_error model_not_found
             400 invalid_request_error model_unsupported
-            500 api_error model_damaged
-            503 api_error not_enough_memory
+            422 invalid_request_error model_damaged
+            409 api_error not_enough_memory
             400 invalid_request_error placement_impossible
             403 permission_error forbidden
             404 not_found_error not_found
             405 invalid_request_error method_not_allowed
             413 request_too_large too_large
             429 rate_limit_error overloaded
-            504 timeout_error timed_out
+            408 timeout_error timed_out
             503 api_error worker_lost
             503 api_error cancelled
             500 api_error internal_error

@@ -4,11 +4,12 @@
 //! until its kind is known.
 
 mod answer;
+mod described;
 mod request;
 
-pub(super) use answer::{
-    Block, CountOut, Delta, EventOut, MessageOut, ModelList, ModelObject, StopOut, UsageOut,
-};
+pub(super) use answer::{Block, CountOut, Delta, EventOut, MessageOut, StopOut, UsageOut};
+pub(crate) use answer::{ModelList, ModelObject};
+pub(super) use described::{MessagesRequest, Sent};
 pub(super) use request::{
     CompactionBlock, Content, DocumentBlock, Kind, MessageIn, MessagesFields, OutputConfig,
     OutputFormat, SearchResultBlock, TextBlock, ThinkingBlock, ThinkingIn, ToolChoiceIn, ToolIn,

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base::{ErrorCode, Failure};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::error::error_response;
 use super::model::{ModelList, ModelObject};
@@ -16,8 +17,10 @@ const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 1000;
 
 /// Which part of the list is wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Page {
+    /// Models, from 1 to 1000; 20 if it is left out.
     limit: Option<usize>,
     /// What comes after this model.
     after_id: Option<String>,

@@ -5,35 +5,46 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use base::{ErrorCode, Failure, FinishReason, GenerateEvent, GenerateRequest, Usage};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
+use utoipa_axum::routes;
 
 use super::convert::{Asked, parse_count, parse_messages};
 use super::error::Refused;
-use super::model::CountOut;
+use super::model::{CountOut, MessageOut, MessagesFields, MessagesRequest, Sent};
 use super::stream::{AnswerHead, Frame, Frames, Whole};
 use crate::app::App;
 use crate::body;
 use crate::calls::Noted;
 use crate::generation;
+use crate::openapi::Routes;
 use crate::standing;
 
 /// A ping is sent after so long a silence: a long prompt is read for minutes before the first token, and Claude Code
 /// takes a stream without events for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/messages", post(messages))
-        .route("/v1/messages/count_tokens", post(count_tokens))
+pub(crate) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(messages))
+        .routes(routes!(count_tokens))
 }
 
+/// Answers a conversation.
+#[utoipa::path(
+    post,
+    path = "/v1/messages",
+    request_body = MessagesRequest,
+    responses((status = 200, description = "The answer, or its pieces as they come.", content(
+        (MessageOut = "application/json"),
+        (Sent = "text/event-stream"),
+    ))),
+)]
 async fn messages(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let (json, standing) = standing::read(request).await?;
@@ -49,6 +60,12 @@ async fn messages(State(app): State<Arc<App>>, request: Request) -> Result<Respo
 }
 
 /// Loads the model like any other request: which tokens a text has, only the model's files say.
+#[utoipa::path(
+    post,
+    path = "/v1/messages/count_tokens",
+    request_body = MessagesFields,
+    responses((status = 200, description = "How many there are.", body = CountOut)),
+)]
 async fn count_tokens(
     State(app): State<Arc<App>>,
     request: Request,

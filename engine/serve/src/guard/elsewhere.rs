@@ -26,7 +26,7 @@ fn needed(method: &Method, path: &str) -> Needed {
         Needed::Nothing
     } else if path.starts_with("/admin/") || path == "/metrics" || ollama::manages(path) {
         Needed::Key(Scope::Manage)
-    } else if path.starts_with("/v1/") || path.starts_with("/api/") {
+    } else if path.starts_with("/v1/") || path.starts_with("/api/") || path == "/openapi.json" {
         Needed::Key(Scope::Use)
     } else {
         Needed::ThisComputer
@@ -121,6 +121,7 @@ mod tests {
     fn what_a_key_reaches_is_its_scope() {
         for (method, path) in [
             ("GET", "/v1/models"),
+            ("GET", "/openapi.json"),
             ("POST", "/v1/messages"),
             ("POST", "/api/chat"),
             ("GET", "/api/tags"),

@@ -4,12 +4,14 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::status::{say_when_to_retry, status_of};
 
 /// `{"error": "..."}`, as an answer or as a line of a stream.
-#[derive(Debug, Serialize)]
-pub(super) struct Envelope {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::Error)]
+pub(crate) struct Envelope {
     error: String,
 }
 

@@ -4,22 +4,26 @@
 use base::{Failure, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::convert::{invalid, missing};
 use crate::json::Object;
 
 /// How a custom tool's input is written. Chat has the grammar in an object of its own, Responses has its fields here.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::CustomFormat)]
 pub(super) struct FormatIn {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
+    #[schema(value_type = Option<GrammarIn>)]
     pub(super) grammar: Option<Object<GrammarIn>>,
     #[serde(flatten)]
     pub(super) flat: GrammarIn,
 }
 
 /// A grammar.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::CustomGrammar)]
 pub(super) struct GrammarIn {
     pub(super) syntax: Option<String>,
     pub(super) definition: Option<String>,

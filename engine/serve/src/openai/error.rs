@@ -4,16 +4,19 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::status::{say_when_to_retry, status_of};
 
 /// `{"error": {...}}`, as an answer or in the middle of a stream.
-#[derive(Debug, Serialize)]
-pub(super) struct Envelope {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = openai::Error)]
+pub(crate) struct Envelope {
     error: ErrorOut,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = openai::ErrorBody)]
 struct ErrorOut {
     message: String,
     #[serde(rename = "type")]
@@ -51,6 +54,7 @@ const fn kind_of(code: ErrorCode) -> &'static str {
         | ErrorCode::ContextTooLong
         | ErrorCode::ModelNotFound
         | ErrorCode::ModelUnsupported
+        | ErrorCode::ModelDamaged
         | ErrorCode::PlacementImpossible
         | ErrorCode::NotFound
         | ErrorCode::MethodNotAllowed
@@ -58,8 +62,7 @@ const fn kind_of(code: ErrorCode) -> &'static str {
         ErrorCode::Unauthenticated => "authentication_error",
         ErrorCode::Forbidden => "permission_error",
         ErrorCode::Overloaded => "rate_limit_error",
-        ErrorCode::ModelDamaged
-        | ErrorCode::NotEnoughMemory
+        ErrorCode::NotEnoughMemory
         | ErrorCode::TimedOut
         | ErrorCode::WorkerLost
         | ErrorCode::Cancelled

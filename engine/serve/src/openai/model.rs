@@ -4,16 +4,19 @@
 //! is decided in `convert`.
 
 mod answer;
+mod described;
 mod request;
 mod scalar;
+mod schema;
 mod tool;
 
 pub(super) use answer::{
     Called, ChatAnswer, ChatChoice, ChatChunk, ChatChunkChoice, ChatDelta, ChatLogprobs,
     ChatMessageOut, CompletionAnswer, CompletionChoice, CompletionLogprobs, CustomOut, FunctionOut,
-    Head, ModelList, ModelObject, TokenLogprobOut, ToolCallDelta, ToolCallOut, TopTokens, UsageOut,
-    UsageSlot,
+    Head, TokenLogprobOut, ToolCallDelta, ToolCallOut, TopTokens, UsageOut, UsageSlot,
 };
+pub(crate) use answer::{ModelList, ModelObject};
+pub(super) use described::{ChatRequest, ChatSent, CompletionRequest, CompletionSent};
 pub(super) use request::{
     ChatFields, CompletionFields, Content, MessageIn, Part, SharedFields, StructuredOutputs,
 };

@@ -2,6 +2,7 @@
 //! later request goes on from one. They are kept in memory, the newest only, and gone when the node ends.
 
 mod convert;
+mod described;
 mod events;
 mod input;
 mod kept;

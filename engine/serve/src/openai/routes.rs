@@ -4,17 +4,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use base::{ErrorCode, Failure, GenerateRequest};
 use futures::{StreamExt, stream};
+use utoipa_axum::routes;
 
 use super::convert::{parse_chat, parse_completion};
 use super::error::error_response;
-use super::model::{ModelList, ModelObject};
+use super::model::{
+    ChatAnswer, ChatRequest, ChatSent, CompletionAnswer, CompletionRequest, CompletionSent,
+    ModelList, ModelObject,
+};
 use super::stream::{
     AnswerHead, ChatExtras, ChatStream, ChatWhole, Chunks, CompletionStream, CompletionWhole,
     Extras, Frames, Whole,
@@ -23,16 +26,17 @@ use crate::app::App;
 use crate::calls::Noted;
 use crate::gateway::ModelInfo;
 use crate::generation::{Events, events};
+use crate::openapi::Routes;
 use crate::standing;
 
 /// A comment is sent after so long a silence, so that nothing between client and server takes the line for dead:
 /// a long prompt is read for minutes before the first token. Proxies and SDKs wait 30 s and more.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/chat/completions", post(chat))
-        .route("/v1/completions", post(completion))
+pub(crate) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(chat))
+        .routes(routes!(completion))
         .merge(super::embeddings::routes())
         .merge(super::responses::routes())
 }
@@ -79,6 +83,16 @@ fn object(model: ModelInfo) -> ModelObject {
     }
 }
 
+/// Answers a conversation.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    request_body = ChatRequest,
+    responses((status = 200, description = "The answer, or its pieces as they come.", content(
+        (ChatAnswer = "application/json"),
+        (ChatSent = "text/event-stream"),
+    ))),
+)]
 async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let (json, standing) = standing::read(request).await?;
@@ -99,6 +113,16 @@ async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response,
     }
 }
 
+/// Goes on with texts.
+#[utoipa::path(
+    post,
+    path = "/v1/completions",
+    request_body = CompletionRequest,
+    responses((status = 200, description = "The answer, or its pieces as they come.", content(
+        (CompletionAnswer = "application/json"),
+        (CompletionSent = "text/event-stream"),
+    ))),
+)]
 async fn completion(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let (json, standing) = standing::read(request).await?;

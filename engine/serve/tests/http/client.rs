@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::described;
+
 /// What takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -28,8 +30,21 @@ impl Client {
         Self { address }
     }
 
-    /// Sends one request on a connection of its own. `Host` and `Content-Length` are added unless given.
+    /// Sends one request on a connection of its own, and holds it and its answer against the `OpenAPI` document. `Host` and `Content-Length` are added unless given.
     pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let answer = self.exchange(method, path, headers, body).await;
+        let document = self.exchange("GET", "/openapi.json", &[], b"").await;
+        described::check(&document.json(200), method, path, body, &answer);
+        answer
+    }
+
+    async fn exchange(
         &self,
         method: &str,
         path: &str,

@@ -5,6 +5,7 @@
 mod admin;
 mod anthropic;
 mod client;
+mod described;
 mod door;
 mod embeddings;
 mod gateway;

@@ -3,9 +3,11 @@
 use base::Usage;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// A message: the whole answer, or what is known of it as a stream begins.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = anthropic::Answer)]
 pub(crate) struct MessageOut {
     pub(crate) id: String,
     #[serde(rename = "type")]
@@ -19,8 +21,9 @@ pub(crate) struct MessageOut {
 }
 
 /// A block of a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schema(as = anthropic::AnswerBlock)]
 pub(crate) enum Block {
     /// What the model thought before.
     Thinking {
@@ -34,19 +37,22 @@ pub(crate) enum Block {
         id: String,
         name: String,
         /// An object. Not `Value`: the order of its fields is the model's.
+        #[schema(value_type = Object)]
         input: Box<RawValue>,
     },
 }
 
 /// Why it ended; nothing as long as it has not.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = anthropic::AnswerEnd)]
 pub(crate) struct StopOut {
     pub(crate) stop_reason: Option<&'static str>,
     pub(crate) stop_sequence: Option<String>,
 }
 
 /// What it took. Tokens of the prompt that did not have to be computed are told apart, as they cost less.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+#[schema(as = anthropic::Usage)]
 pub(crate) struct UsageOut {
     pub(crate) input_tokens: u32,
     pub(crate) cache_creation_input_tokens: u32,
@@ -58,7 +64,8 @@ pub(crate) struct UsageOut {
 }
 
 /// What of the answer was not said.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = anthropic::OutputTokensDetails)]
 pub(crate) struct OutputTokensDetails {
     pub(crate) thinking_tokens: u32,
 }
@@ -79,8 +86,9 @@ impl From<Usage> for UsageOut {
 }
 
 /// A server-sent event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schema(as = anthropic::Event)]
 pub(crate) enum EventOut {
     /// First.
     MessageStart { message: MessageOut },
@@ -99,8 +107,9 @@ pub(crate) enum EventOut {
 }
 
 /// What comes to a block.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type")]
+#[schema(as = anthropic::Delta)]
 pub(crate) enum Delta {
     #[serde(rename = "text_delta")]
     Text { text: String },
@@ -128,13 +137,15 @@ impl EventOut {
 }
 
 /// How long a prompt is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = anthropic::TokenCount)]
 pub(crate) struct CountOut {
     pub(crate) input_tokens: u32,
 }
 
 /// A page of the models there are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = anthropic::ModelList)]
 pub(crate) struct ModelList {
     pub(crate) data: Vec<ModelObject>,
     pub(crate) has_more: bool,
@@ -143,7 +154,8 @@ pub(crate) struct ModelList {
 }
 
 /// A model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = anthropic::Model)]
 pub(crate) struct ModelObject {
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,

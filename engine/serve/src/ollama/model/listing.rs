@@ -4,22 +4,26 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// Of `/api/version`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::Version)]
 pub(in crate::ollama) struct Version {
     pub(in crate::ollama) version: &'static str,
 }
 
 /// Of `/api/tags`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::ModelList)]
 pub(in crate::ollama) struct ModelList {
     pub(in crate::ollama) models: Vec<Model>,
 }
 
 /// A model that requests may name.
 #[expect(clippy::struct_field_names, reason = "Ollama's own names")]
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::Model)]
 pub(in crate::ollama) struct Model {
     pub(in crate::ollama) name: String,
     pub(in crate::ollama) model: String,
@@ -30,7 +34,8 @@ pub(in crate::ollama) struct Model {
 }
 
 /// What a model is, in short.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ollama::ModelDetails)]
 pub(in crate::ollama) struct Details {
     pub(in crate::ollama) parent_model: String,
     pub(in crate::ollama) format: &'static str,
@@ -45,13 +50,15 @@ pub(in crate::ollama) struct Details {
 }
 
 /// Of `/api/ps`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::LoadedModelList)]
 pub(in crate::ollama) struct LoadedList {
     pub(in crate::ollama) models: Vec<Loaded>,
 }
 
 /// A model that is loaded.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::LoadedModel)]
 pub(in crate::ollama) struct Loaded {
     pub(in crate::ollama) name: String,
     pub(in crate::ollama) model: String,
@@ -64,7 +71,8 @@ pub(in crate::ollama) struct Loaded {
 }
 
 /// Of `/api/show`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::ModelShown)]
 pub(in crate::ollama) struct Show {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(in crate::ollama) license: String,
@@ -86,14 +94,16 @@ pub(in crate::ollama) struct Show {
 }
 
 /// A turn that comes before those of each conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::ShownMessage)]
 pub(in crate::ollama) struct ShownMessage {
     pub(in crate::ollama) role: &'static str,
     pub(in crate::ollama) content: String,
 }
 
 /// A tensor of a model's weights.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ollama::Tensor)]
 pub(in crate::ollama) struct Tensor {
     pub(in crate::ollama) name: String,
     #[serde(rename = "type")]
@@ -102,7 +112,8 @@ pub(in crate::ollama) struct Tensor {
 }
 
 /// A step of what takes several.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ollama::Progress)]
 pub(in crate::ollama) struct Progress {
     pub(in crate::ollama) status: String,
 }

@@ -4,12 +4,14 @@ use base::{Embedded, Failure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::convert::Encoding;
 use crate::openai::convert::invalid;
 
 /// `OpenAI`'s list of embeddings.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = openai::Embeddings)]
 pub(super) struct Answer {
     object: &'static str,
     data: Vec<EmbeddingOut>,
@@ -17,21 +19,24 @@ pub(super) struct Answer {
     usage: Usage,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = openai::Embedding)]
 struct EmbeddingOut {
     object: &'static str,
     index: usize,
     embedding: Vector,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = openai::EmbeddingVector)]
 enum Vector {
     Float(Vec<f32>),
     Base64(String),
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = openai::EmbeddingsUsage)]
 struct Usage {
     prompt_tokens: u32,
     total_tokens: u32,

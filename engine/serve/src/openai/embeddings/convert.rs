@@ -2,9 +2,11 @@
 
 use base::{EmbedInput, EmbedRequest, Failure, RequestId, Standing};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::openai::convert::{invalid, missing, model};
 use crate::openai::model::{Count, Prompts};
+use crate::standing;
 
 /// A request as it was understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,12 +27,26 @@ pub(super) enum Encoding {
 }
 
 /// The fields of a request. `user` says nothing to this server.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::EmbeddingsFields)]
 struct Fields {
+    #[schema(value_type = String, required, min_length = 1, example = "sprout")]
     model: Option<String>,
+    #[schema(value_type = Prompts, required)]
     input: Option<Prompts>,
     encoding_format: Option<String>,
     dimensions: Option<Count>,
+}
+
+/// Texts or tokens to make vectors of. Fields that are not known are passed over.
+#[expect(dead_code, reason = "described, and read in parts")]
+#[derive(ToSchema)]
+#[schema(as = openai::EmbeddingsRequest)]
+pub(super) struct EmbeddingsRequest {
+    #[serde(flatten)]
+    fields: Fields,
+    #[serde(flatten)]
+    standing: standing::Fields,
 }
 
 /// Understands the body of `POST /v1/embeddings`.

@@ -2,23 +2,31 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use base::Usage;
+use utoipa_axum::routes;
 
 use super::answer::Answer;
-use super::convert::parse;
+use super::convert::{EmbeddingsRequest, parse};
 use crate::app::App;
 use crate::calls::Noted;
 use crate::openai::routes::Refused;
+use crate::openapi::Routes;
 use crate::standing;
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/v1/embeddings", post(embed))
+pub(crate) fn routes() -> Routes {
+    Routes::default().routes(routes!(embed))
 }
 
+/// Texts or tokens to vectors.
+#[utoipa::path(
+    post,
+    path = "/v1/embeddings",
+    request_body = EmbeddingsRequest,
+    responses((status = 200, description = "The vectors.", body = Answer)),
+)]
 async fn embed(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let (json, standing) = standing::read(request).await?;

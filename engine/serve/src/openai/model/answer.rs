@@ -2,9 +2,11 @@
 
 use base::Usage;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use utoipa::ToSchema;
 
 /// What every answer and every chunk of one begins with.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, ToSchema)]
+#[schema(as = openai::AnswerHead)]
 pub(crate) struct Head {
     pub(crate) id: String,
     pub(crate) object: &'static str,
@@ -15,7 +17,8 @@ pub(crate) struct Head {
 }
 
 /// A whole chat answer.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::ChatAnswer)]
 pub(crate) struct ChatAnswer {
     #[serde(flatten)]
     pub(crate) head: Head,
@@ -24,7 +27,8 @@ pub(crate) struct ChatAnswer {
 }
 
 /// The choice of a whole chat answer.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::ChatChoice)]
 pub(crate) struct ChatChoice {
     pub(crate) index: usize,
     pub(crate) message: ChatMessageOut,
@@ -33,7 +37,8 @@ pub(crate) struct ChatChoice {
 }
 
 /// What the model said.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::AnswerMessage)]
 pub(crate) struct ChatMessageOut {
     pub(crate) role: &'static str,
     /// Null if it said nothing and called tools.
@@ -53,7 +58,8 @@ pub(crate) struct ChatMessageOut {
 }
 
 /// A call of a whole answer.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::ToolCall)]
 pub(crate) struct ToolCallOut {
     pub(crate) id: String,
     #[serde(rename = "type")]
@@ -63,8 +69,9 @@ pub(crate) struct ToolCallOut {
 }
 
 /// What is called.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = openai::Called)]
 pub(crate) enum Called {
     /// With JSON.
     Function(FunctionOut),
@@ -83,7 +90,8 @@ impl Called {
 }
 
 /// A function.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::CalledFunction)]
 pub(crate) struct FunctionOut {
     /// In a stream only where the call begins.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +101,8 @@ pub(crate) struct FunctionOut {
 }
 
 /// A tool that takes text.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::CalledCustom)]
 pub(crate) struct CustomOut {
     /// In a stream only where the call begins.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +112,8 @@ pub(crate) struct CustomOut {
 }
 
 /// A piece of a call: `id`, `type` and the name once, then pieces of what it is called with.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::ToolCallDelta)]
 pub(crate) struct ToolCallDelta {
     pub(crate) index: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +125,8 @@ pub(crate) struct ToolCallDelta {
 }
 
 /// A piece of a streamed chat answer.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::ChatChunk)]
 pub(crate) struct ChatChunk {
     #[serde(flatten)]
     pub(crate) head: Head,
@@ -123,11 +134,13 @@ pub(crate) struct ChatChunk {
     pub(crate) choices: Vec<ChatChunkChoice>,
     /// Absent unless asked for; then null in all chunks but the last.
     #[serde(skip_serializing_if = "UsageSlot::is_absent")]
+    #[schema(value_type = Option<UsageOut>)]
     pub(crate) usage: UsageSlot,
 }
 
 /// The choice of a chunk.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::ChatChunkChoice)]
 pub(crate) struct ChatChunkChoice {
     pub(crate) index: usize,
     pub(crate) delta: ChatDelta,
@@ -136,7 +149,8 @@ pub(crate) struct ChatChunkChoice {
 }
 
 /// What a chunk adds. `content` is there unless something else is: clients read it without looking.
-#[derive(Debug, Default, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize, ToSchema)]
+#[schema(as = openai::ChatDelta)]
 pub(crate) struct ChatDelta {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) role: Option<&'static str>,
@@ -156,36 +170,42 @@ pub(crate) struct ChatDelta {
 }
 
 /// Log-probabilities of the tokens behind a piece of a chat answer.
-#[derive(Debug, Default, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize, ToSchema)]
+#[schema(as = openai::ChatLogprobs)]
 pub(crate) struct ChatLogprobs {
     pub(crate) content: Vec<TokenLogprobOut>,
     pub(crate) refusal: Option<Vec<TokenLogprobOut>>,
 }
 
 /// A token of a chat answer.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::TokenLogprob)]
 pub(crate) struct TokenLogprobOut {
     pub(crate) token: String,
     pub(crate) logprob: f32,
     pub(crate) bytes: Vec<u8>,
     /// Absent in the alternatives themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
     pub(crate) top_logprobs: Option<Vec<TokenLogprobOut>>,
 }
 
 /// A plain completion, whole or a chunk of one.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::CompletionAnswer)]
 pub(crate) struct CompletionAnswer {
     #[serde(flatten)]
     pub(crate) head: Head,
     pub(crate) choices: Vec<CompletionChoice>,
     /// As in [`ChatChunk`]; whole answers always have it.
     #[serde(skip_serializing_if = "UsageSlot::is_absent")]
+    #[schema(value_type = Option<UsageOut>)]
     pub(crate) usage: UsageSlot,
 }
 
 /// The answer to one prompt, or a piece of it.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::CompletionChoice)]
 pub(crate) struct CompletionChoice {
     pub(crate) text: String,
     pub(crate) index: usize,
@@ -194,12 +214,14 @@ pub(crate) struct CompletionChoice {
 }
 
 /// Log-probabilities of a plain completion: parallel lists, one entry for each token.
-#[derive(Debug, Default, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize, ToSchema)]
+#[schema(as = openai::CompletionLogprobs)]
 pub(crate) struct CompletionLogprobs {
     pub(crate) tokens: Vec<String>,
     /// Null for a prompt's first token.
     pub(crate) token_logprobs: Vec<Option<f32>>,
     /// Null as a whole if no alternatives were asked for.
+    #[schema(value_type = Option<Vec<Option<BTreeMap<String, f32>>>>)]
     pub(crate) top_logprobs: Option<Vec<Option<TopTokens>>>,
     /// Where each token begins in `text`, in characters.
     pub(crate) text_offset: Vec<usize>,
@@ -220,8 +242,9 @@ impl Serialize for TopTokens {
 }
 
 /// The place of the usage in an answer.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, Copy, serde::Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = openai::UsageSlot)]
 pub(crate) enum UsageSlot {
     /// Not asked for: the field is not there.
     Absent,
@@ -243,7 +266,8 @@ impl UsageSlot {
 }
 
 /// What an answer took, in tokens.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, ToSchema)]
+#[schema(as = openai::Usage)]
 pub(crate) struct UsageOut {
     pub(crate) prompt_tokens: u32,
     pub(crate) completion_tokens: u32,
@@ -253,13 +277,15 @@ pub(crate) struct UsageOut {
 }
 
 /// What of a prompt came cheaper.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, ToSchema)]
+#[schema(as = openai::PromptTokensDetails)]
 pub(crate) struct PromptDetails {
     pub(crate) cached_tokens: u32,
 }
 
 /// What of an answer nobody reads.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, ToSchema)]
+#[schema(as = openai::CompletionTokensDetails)]
 pub(crate) struct CompletionDetails {
     pub(crate) reasoning_tokens: u32,
 }
@@ -290,14 +316,16 @@ impl UsageOut {
 }
 
 /// The models there are.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::ModelList)]
 pub(crate) struct ModelList {
     pub(crate) object: &'static str,
     pub(crate) data: Vec<ModelObject>,
 }
 
 /// A model.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = openai::Model)]
 pub(crate) struct ModelObject {
     pub(crate) id: String,
     pub(crate) object: &'static str,

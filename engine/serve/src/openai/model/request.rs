@@ -6,24 +6,31 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::json::Object;
 
+use super::described::Role;
 use super::scalar::{Count, Number, Prompts, Seed, Shallow, Strings};
 use super::tool::{
     CalledFunction, FunctionChoice, FunctionIn, ResponseFormat, ToolCallIn, ToolChoiceIn, ToolIn,
 };
 
 /// What chat and plain completions have in common.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::GenerationFields)]
 pub(crate) struct SharedFields {
+    #[schema(value_type = String, required, min_length = 1, example = "sprout")]
     pub(crate) model: Option<String>,
     pub(crate) max_tokens: Option<Count>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 2)]
     pub(crate) temperature: Option<Number>,
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 1)]
     pub(crate) top_p: Option<Number>,
     /// As other servers have it: 0 and -1 keep all tokens.
     pub(crate) top_k: Option<Number>,
     /// As other servers have it.
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 1)]
     pub(crate) min_p: Option<Number>,
     pub(crate) seed: Option<Seed>,
     pub(crate) stop: Option<Strings>,
@@ -32,21 +39,28 @@ pub(crate) struct SharedFields {
     /// As other servers have it: for benchmarks.
     pub(crate) ignore_eos: Option<bool>,
     pub(crate) stream: Option<bool>,
+    #[schema(value_type = Option<StreamOptions>)]
     pub(crate) stream_options: Option<Object<StreamOptions>>,
     pub(crate) n: Option<Count>,
+    #[schema(value_type = Option<f64>, minimum = -2, maximum = 2)]
     pub(crate) frequency_penalty: Option<Number>,
+    #[schema(value_type = Option<f64>, minimum = -2, maximum = 2)]
     pub(crate) presence_penalty: Option<Number>,
     /// As other servers have it.
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 10)]
     pub(crate) repetition_penalty: Option<Number>,
     /// By token id, written as text.
     pub(crate) logit_bias: Option<BTreeMap<String, Number>>,
     /// As vLLM has it.
+    #[schema(value_type = Option<StructuredOutputs>)]
     pub(crate) structured_outputs: Option<Object<StructuredOutputs>>,
 }
 
 /// What the answer must be, besides `response_format`. One of them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::StructuredOutputs)]
 pub(crate) struct StructuredOutputs {
+    #[schema(value_type = Option<Value>)]
     pub(crate) json: Option<Box<RawValue>>,
     pub(crate) regex: Option<String>,
     pub(crate) choice: Option<Vec<String>>,
@@ -54,34 +68,43 @@ pub(crate) struct StructuredOutputs {
 }
 
 /// How to stream.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::StreamOptions)]
 pub(crate) struct StreamOptions {
     pub(crate) include_usage: Option<bool>,
 }
 
 /// What only chat has.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ChatFields)]
 pub(crate) struct ChatFields {
+    #[schema(value_type = Vec<MessageIn>, required, min_items = 1)]
     pub(crate) messages: Option<Vec<Object<MessageIn>>>,
     pub(crate) max_completion_tokens: Option<Count>,
     pub(crate) logprobs: Option<bool>,
     pub(crate) top_logprobs: Option<Count>,
+    #[schema(value_type = Option<Vec<ToolIn>>)]
     pub(crate) tools: Option<Vec<Object<ToolIn>>>,
     pub(crate) tool_choice: Option<ToolChoiceIn>,
     pub(crate) parallel_tool_calls: Option<bool>,
     /// As tools were called before.
+    #[schema(value_type = Option<Vec<FunctionIn>>)]
     pub(crate) functions: Option<Vec<Object<FunctionIn>>>,
     /// As `tool_choice` was called before.
     pub(crate) function_call: Option<FunctionChoice>,
+    #[schema(value_type = Option<ResponseFormat>)]
     pub(crate) response_format: Option<Object<ResponseFormat>>,
     pub(crate) reasoning_effort: Option<String>,
     pub(crate) modalities: Option<Strings>,
+    #[schema(value_type = Option<Value>)]
     pub(crate) audio: Option<Shallow>,
+    #[schema(value_type = Option<Value>)]
     pub(crate) web_search_options: Option<Shallow>,
 }
 
 /// What only plain completions have.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::CompletionFields)]
 pub(crate) struct CompletionFields {
     pub(crate) prompt: Option<Prompts>,
     pub(crate) echo: Option<bool>,
@@ -91,19 +114,25 @@ pub(crate) struct CompletionFields {
 }
 
 /// One turn of a conversation.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::Message)]
 pub(crate) struct MessageIn {
+    #[schema(value_type = Role, required)]
     pub(crate) role: Option<String>,
     pub(crate) content: Option<Content>,
     pub(crate) name: Option<String>,
+    #[schema(value_type = Option<Vec<ToolCallIn>>)]
     pub(crate) tool_calls: Option<Vec<Object<ToolCallIn>>>,
     pub(crate) tool_call_id: Option<String>,
     /// As other servers have it.
     pub(crate) reasoning_content: Option<String>,
     /// The same, as yet others have it; some have something else of that name.
+    #[schema(value_type = Option<Value>)]
     pub(crate) reasoning: Option<Shallow>,
     /// A call in the form that came before tools.
+    #[schema(value_type = Option<CalledFunction>)]
     pub(crate) function_call: Option<Object<CalledFunction>>,
+    #[schema(value_type = Option<Value>)]
     pub(crate) audio: Option<Shallow>,
 }
 
@@ -117,7 +146,8 @@ pub(crate) enum Content {
 }
 
 /// A piece of a message.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ContentPart)]
 pub(crate) struct Part {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,

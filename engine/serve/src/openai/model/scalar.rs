@@ -4,12 +4,15 @@ use std::fmt;
 
 use base::TokenId;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
 /// Prompts of one request: as many as `OpenAI` takes texts to embed. No evaluation harness sends more in a batch.
 const PROMPTS_MAX: usize = 2048;
 /// More than a stop list may have, so that the limit's own message is given, not this one's.
 const STRINGS_MAX: usize = 1024;
+
+/// Beyond it a number with a point is not known to the last digit.
+const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
 
 /// A count that is not negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,12 @@ impl<'de> Deserialize<'de> for Count {
                 // What is too large for any context is as good as the largest.
                 Ok(Count(u32::try_from(value).unwrap_or(u32::MAX)))
             }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Count, E> {
+                // JSON has one kind of number: 2.0 is as whole as 2.
+                let whole = value >= 0.0 && value.fract() == 0.0;
+                let wrong = || E::invalid_type(Unexpected::Float(value), &self);
+                whole.then_some(Count(value as u32)).ok_or_else(wrong)
+            }
         }
         json.deserialize_u64(OfCount)
     }
@@ -113,6 +122,11 @@ impl<'de> Deserialize<'de> for Seed {
             }
             fn visit_i64<E: Error>(self, value: i64) -> Result<Seed, E> {
                 Ok(Seed(value as u64))
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Seed, E> {
+                let whole = value.abs() <= WHOLE_MAX && value.fract() == 0.0;
+                let wrong = || E::invalid_type(Unexpected::Float(value), &self);
+                whole.then_some(Seed(value as i64 as u64)).ok_or_else(wrong)
             }
         }
         json.deserialize_any(OfSeed)

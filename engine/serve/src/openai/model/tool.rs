@@ -7,32 +7,42 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::json::Object;
 use crate::openai::custom::FormatIn;
 
 /// Something that the model may call.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::Tool)]
 pub(crate) struct ToolIn {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
+    #[schema(value_type = Option<FunctionIn>)]
     pub(crate) function: Option<Object<FunctionIn>>,
+    #[schema(value_type = Option<CustomIn>)]
     pub(crate) custom: Option<Object<CustomIn>>,
 }
 
 /// A tool that takes text.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::CustomTool)]
 pub(crate) struct CustomIn {
+    #[schema(value_type = String, required)]
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
+    #[schema(value_type = Option<FormatIn>)]
     pub(crate) format: Option<Object<FormatIn>>,
 }
 
 /// A function.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::FunctionTool)]
 pub(crate) struct FunctionIn {
+    #[schema(value_type = String, required)]
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
+    #[schema(value_type = Option<Object>)]
     pub(crate) parameters: Option<Box<RawValue>>,
     pub(crate) strict: Option<bool>,
 }
@@ -47,25 +57,32 @@ pub(crate) enum ToolChoiceIn {
 }
 
 /// `{"type": "function", "function": {"name": …}}`, the same with `custom`, or `allowed_tools`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ToolNamed)]
 pub(crate) struct NamedChoice {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
+    #[schema(value_type = Option<Named>)]
     pub(crate) function: Option<Object<Named>>,
+    #[schema(value_type = Option<Named>)]
     pub(crate) custom: Option<Object<Named>>,
+    #[schema(value_type = Option<AllowedTools>)]
     pub(crate) allowed_tools: Option<Object<AllowedTools>>,
 }
 
 /// A tool's name. In `function_call` it stands alone.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ToolName)]
 pub(crate) struct Named {
     pub(crate) name: Option<String>,
 }
 
 /// Only these may be called.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::AllowedTools)]
 pub(crate) struct AllowedTools {
     pub(crate) mode: Option<String>,
+    #[schema(value_type = Option<Vec<NamedChoice>>, no_recursion)]
     pub(crate) tools: Option<Vec<Object<NamedChoice>>>,
 }
 
@@ -79,24 +96,29 @@ pub(crate) enum FunctionChoice {
 }
 
 /// A call that the model made before.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ToolCallBefore)]
 pub(crate) struct ToolCallIn {
     pub(crate) id: Option<String>,
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
+    #[schema(value_type = Option<CalledFunction>)]
     pub(crate) function: Option<Object<CalledFunction>>,
+    #[schema(value_type = Option<CalledCustom>)]
     pub(crate) custom: Option<Object<CalledCustom>>,
 }
 
 /// A tool that was called with text.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::CalledCustomBefore)]
 pub(crate) struct CalledCustom {
     pub(crate) name: Option<String>,
     pub(crate) input: Option<String>,
 }
 
 /// What it called.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::CalledFunctionBefore)]
 pub(crate) struct CalledFunction {
     pub(crate) name: Option<String>,
     /// The text of a JSON object.
@@ -104,18 +126,23 @@ pub(crate) struct CalledFunction {
 }
 
 /// How the answer is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseFormat)]
 pub(crate) struct ResponseFormat {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
+    #[schema(value_type = Option<NamedSchema>)]
     pub(crate) json_schema: Option<Object<NamedSchema>>,
     /// As llama.cpp has it, beside `json_object`.
+    #[schema(value_type = Option<Object>)]
     pub(crate) schema: Option<Box<RawValue>>,
 }
 
 /// A schema and what it is called.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::NamedSchema)]
 pub(crate) struct NamedSchema {
+    #[schema(value_type = Option<Object>)]
     pub(crate) schema: Option<Box<RawValue>>,
 }
 

@@ -6,15 +6,19 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::json::Object;
 use crate::openai::custom::FormatIn as CustomFormat;
 use crate::openai::model::{Content, Count, Number, Part, word_or_object};
 
 /// The fields of `POST /v1/responses` that mean something here; others are tolerated.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseFields)]
 pub(super) struct Fields {
+    #[schema(value_type = String, required, min_length = 1, example = "sprout")]
     pub(super) model: Option<String>,
+    #[schema(value_type = Input, required)]
     pub(super) input: Option<Input>,
     pub(super) instructions: Option<String>,
     pub(super) previous_response_id: Option<String>,
@@ -28,16 +32,21 @@ pub(super) struct Fields {
     pub(super) frequency_penalty: Option<Number>,
     /// As Open Responses has it.
     pub(super) presence_penalty: Option<Number>,
+    #[schema(value_type = Option<Vec<ToolIn>>)]
     pub(super) tools: Option<Vec<Object<ToolIn>>>,
     pub(super) tool_choice: Option<ToolChoiceIn>,
     pub(super) parallel_tool_calls: Option<bool>,
+    #[schema(value_type = Option<ReasoningIn>)]
     pub(super) reasoning: Option<Object<ReasoningIn>>,
+    #[schema(value_type = Option<TextIn>)]
     pub(super) text: Option<Object<TextIn>>,
     pub(super) include: Option<Vec<String>>,
     pub(super) top_logprobs: Option<Count>,
     pub(super) truncation: Option<String>,
     pub(super) metadata: Option<BTreeMap<String, String>>,
+    #[schema(value_type = Option<Value>)]
     pub(super) conversation: Option<Box<RawValue>>,
+    #[schema(value_type = Option<Value>)]
     pub(super) prompt: Option<Box<RawValue>>,
 }
 
@@ -49,7 +58,8 @@ pub(super) enum Input {
 }
 
 /// A message, a call, what came of it, or what was thought; which of them `type` says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseItemBefore)]
 pub(super) struct Item {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
@@ -62,20 +72,25 @@ pub(super) struct Item {
     /// Of a tool that takes text.
     pub(super) input: Option<String>,
     pub(super) output: Option<Content>,
+    #[schema(value_type = Option<Vec<Part>>)]
     pub(super) summary: Option<Vec<Object<Part>>>,
     pub(super) encrypted_content: Option<String>,
 }
 
 /// Something that the model may call.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseTool)]
 pub(super) struct ToolIn {
     #[serde(rename = "type")]
+    #[schema(value_type = String, required)]
     pub(super) kind: Option<String>,
     pub(super) name: Option<String>,
     pub(super) description: Option<String>,
+    #[schema(value_type = Option<Object>)]
     pub(super) parameters: Option<Box<RawValue>>,
     pub(super) strict: Option<bool>,
     /// Of a tool that takes text.
+    #[schema(value_type = Option<CustomFormat>)]
     pub(super) format: Option<Object<CustomFormat>>,
 }
 
@@ -87,33 +102,40 @@ pub(super) enum ToolChoiceIn {
 }
 
 /// A tool by its kind and name, or some of them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseToolNamed)]
 pub(super) struct ToolNamed {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) name: Option<String>,
     pub(super) mode: Option<String>,
+    #[schema(value_type = Option<Vec<ToolNamed>>, no_recursion)]
     pub(super) tools: Option<Vec<Object<Self>>>,
 }
 
 /// How much the model thinks.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseReasoning)]
 pub(super) struct ReasoningIn {
     pub(super) effort: Option<String>,
     pub(super) summary: Option<String>,
 }
 
 /// How the answer is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseText)]
 pub(super) struct TextIn {
+    #[schema(value_type = Option<FormatIn>)]
     pub(super) format: Option<Object<FormatIn>>,
 }
 
 /// A format; here the schema stands beside its type.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::ResponseTextFormat)]
 pub(super) struct FormatIn {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
+    #[schema(value_type = Option<Object>)]
     pub(super) schema: Option<Box<RawValue>>,
 }
 

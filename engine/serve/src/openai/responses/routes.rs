@@ -3,40 +3,55 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use base::{ErrorCode, Failure, GenerateEvent, Message};
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa_axum::routes;
 
-use super::convert::{Asked, parse};
+use super::convert::{self, parse};
+use super::described;
 use super::kept::Kept;
 use super::record::Record;
 use super::run::{Running, follow, in_background, shortened};
 use crate::app::App;
 use crate::calls::Noted;
 use crate::generation::events;
+use crate::openai::error::Envelope;
 use crate::openai::routes::{KEEP_ALIVE, Refused};
+use crate::openapi::Routes;
 use crate::standing;
+use crate::uri::{self, Named, name};
 
 /// Items of one page, at most and unless asked otherwise.
 const PAGE_MAX: usize = 100;
 const PAGE: usize = 20;
 
-pub(in crate::openai) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/responses", post(create))
-        .route("/v1/responses/input_tokens", post(input_tokens))
-        .route("/v1/responses/compact", post(compact))
-        .route("/v1/responses/{id}", get(show).delete(forget))
-        .route("/v1/responses/{id}/cancel", post(cancel))
-        .route("/v1/responses/{id}/input_items", get(input_items))
+pub(in crate::openai) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(create))
+        .routes(routes!(input_tokens))
+        .routes(routes!(compact))
+        .routes(routes!(show, forget))
+        .routes(routes!(cancel))
+        .routes(routes!(input_items))
 }
 
+/// Answers a conversation, and keeps the answer so that another goes on from it.
+#[utoipa::path(
+    post,
+    path = "/v1/responses",
+    request_body = described::Request,
+    responses((status = 200, description = "The response, or its events as they come.", content(
+        (described::Response = "application/json"),
+        (described::Sent = "text/event-stream"),
+    ))),
+)]
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let asked = asked(&app, request).await?;
@@ -86,7 +101,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     }
 }
 
-async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
+async fn asked(app: &App, request: Request) -> Result<convert::Asked, Refused> {
     let (json, standing) = standing::read(request).await?;
     let kept = |id: &str| app.responses.item(id);
     let mut asked = parse(&json, app.fresh()?, &kept)?;
@@ -95,7 +110,7 @@ async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
 }
 
 /// What was said before, if a request goes on from a response.
-fn before(app: &App, asked: &Asked) -> Result<Vec<Message>, Failure> {
+fn before(app: &App, asked: &convert::Asked) -> Result<Vec<Message>, Failure> {
     match &asked.previous {
         None => Ok(Vec::new()),
         Some(id) => Ok(previous(app, id)?.turns()),
@@ -103,6 +118,12 @@ fn before(app: &App, asked: &Asked) -> Result<Vec<Message>, Failure> {
 }
 
 /// How many tokens a request's input has. The generation that finds it out is dropped before it computes anything.
+#[utoipa::path(
+    post,
+    path = "/v1/responses/input_tokens",
+    request_body = described::Request,
+    responses((status = 200, description = "How many there are.", body = described::InputTokens)),
+)]
 async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let asked = asked(&app, request).await?;
@@ -119,6 +140,11 @@ async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<R
 }
 
 /// Clients that are told so shorten a conversation themselves.
+#[utoipa::path(
+    post,
+    path = "/v1/responses/compact",
+    responses((status = 404, description = "Always.", body = Envelope)),
+)]
 async fn compact() -> Refused {
     let message = "conversations are not made shorter here";
     let failure = Failure::new(ErrorCode::NotFound, message);
@@ -127,7 +153,7 @@ async fn compact() -> Refused {
         .into()
 }
 
-fn kept(app: &App, asked: &Asked, before: Vec<Message>) -> Arc<Kept> {
+fn kept(app: &App, asked: &convert::Asked, before: Vec<Message>) -> Arc<Kept> {
     let created = app.gateway.unix_milliseconds() / 1000;
     let record = Record::new(
         asked.request.id.to_string(),
@@ -181,19 +207,33 @@ fn find(app: &App, id: &str) -> Result<Arc<Kept>, Failure> {
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Shown {
+    /// Its events, if it is one in the background.
     #[serde(default)]
     stream: bool,
+    /// The number of the last event that is known.
     starting_after: Option<u64>,
 }
 
+/// A response that is kept, or its events again.
+#[utoipa::path(
+    get,
+    path = "/v1/responses/{id}",
+    params(("id" = String, Path, description = "The response."), Shown),
+    responses((status = 200, description = "The response, or its events.", content(
+        (described::Response = "application/json"),
+        (described::Sent = "text/event-stream"),
+    ))),
+)]
 async fn show(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Query(shown): Query<Shown>,
+    id: Named,
+    shown: uri::Asked<Shown>,
 ) -> Result<Response, Refused> {
-    let kept = find(&app, &id)?;
+    let kept = find(&app, &name(id))?;
+    let shown = uri::query(shown)?;
     if !shown.stream {
         return Ok(Json(kept.response()).into_response());
     }
@@ -210,15 +250,30 @@ async fn show(
     Ok(told(follow(kept, from, app.stopping.clone())))
 }
 
-async fn forget(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refused> {
+/// Deletes a response.
+#[utoipa::path(
+    delete,
+    path = "/v1/responses/{id}",
+    params(("id" = String, Path, description = "The response.")),
+    responses((status = 200, description = "It is deleted.", body = described::Deleted)),
+)]
+async fn forget(State(app): State<Arc<App>>, id: Named) -> Result<Response, Refused> {
+    let id = name(id);
     find(&app, &id)?;
     app.responses.remove(&id);
     let gone = json!({"id": id, "object": "response", "deleted": true});
     Ok(Json(gone).into_response())
 }
 
-async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refused> {
-    let kept = find(&app, &id)?;
+/// Ends a response in the background.
+#[utoipa::path(
+    post,
+    path = "/v1/responses/{id}/cancel",
+    params(("id" = String, Path, description = "The response.")),
+    responses((status = 200, description = "The response as it ended.", body = described::Response)),
+)]
+async fn cancel(State(app): State<Arc<App>>, id: Named) -> Result<Response, Refused> {
+    let kept = find(&app, &name(id))?;
     if !kept.background {
         let message = "only a response in the background can be cancelled";
         let failure = Failure::new(ErrorCode::InvalidRequest, message);
@@ -228,19 +283,31 @@ async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<R
     Ok(Json(kept.response()).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Page {
+    /// Items, at most 100.
     limit: Option<usize>,
+    /// `asc` or `desc`.
     order: Option<String>,
+    /// What comes after this item.
     after: Option<String>,
 }
 
+/// What was said to a response.
+#[utoipa::path(
+    get,
+    path = "/v1/responses/{id}/input_items",
+    params(("id" = String, Path, description = "The response."), Page),
+    responses((status = 200, description = "A page of it.", body = described::InputItems)),
+)]
 async fn input_items(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Query(page): Query<Page>,
+    id: Named,
+    page: uri::Asked<Page>,
 ) -> Result<Response, Refused> {
-    let kept = find(&app, &id)?;
+    let kept = find(&app, &name(id))?;
+    let page = uri::query(page)?;
     let mut items = kept.input_items.clone();
     if page.order.as_deref() != Some("asc") {
         items.reverse();
