@@ -585,6 +585,13 @@ fn malformed_settings_are_refused_by_their_name() {
             "invalid_request | mcp_servers | mcp_servers are not called from here (hint: let the client call them, and name their tools in tools)"
         ],
     );
+    refused_with(
+        r#""thread": {"type": "create"}"#,
+        &expect![
+            "invalid_request | thread | thread is not kept here (hint: send the whole conversation, without it)"
+        ],
+    );
+    assert!(with(r#""thread": null"#).is_ok());
 }
 
 #[test]

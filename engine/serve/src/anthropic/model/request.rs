@@ -24,6 +24,8 @@ pub(crate) struct MessagesFields {
     pub(crate) thinking: Option<Object<ThinkingIn>>,
     /// Servers of tools that Anthropic would call.
     pub(crate) mcp_servers: Option<Vec<IgnoredAny>>,
+    /// That the server is to keep the conversation, or goes on from what it kept.
+    pub(crate) thread: Option<IgnoredAny>,
     pub(crate) tools: Option<Vec<Box<RawValue>>>,
     pub(crate) tool_choice: Option<Object<ToolChoiceIn>>,
     pub(crate) output_config: Option<Object<OutputConfig>>,
