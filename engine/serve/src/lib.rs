@@ -24,6 +24,7 @@ mod places;
 mod router;
 pub mod server;
 pub mod settings;
+mod shorten;
 mod standing;
 mod status;
 pub mod user_data;

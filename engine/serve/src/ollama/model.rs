@@ -6,8 +6,8 @@ mod request;
 mod scalar;
 
 pub(super) use answer::{
-    AnswerOut, CalledFunctionOut, EmbedOut, EmbeddingOut, LogprobOut, MessageOut, MetricsOut,
-    SaidOut, TokenOut, ToolCallOut,
+    AnswerOut, CalledFunctionOut, EmbedMetricsOut, EmbedOut, EmbeddingOut, LogprobOut, MessageOut,
+    MetricsOut, SaidOut, TokenOut, ToolCallOut,
 };
 pub(super) use listing::{
     Details, Loaded, LoadedList, Model, ModelList, Progress, Show, ShownMessage, Tensor, Version,

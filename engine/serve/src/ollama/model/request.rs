@@ -16,6 +16,7 @@ pub(in crate::ollama) struct ChatFields {
     pub(in crate::ollama) format: Option<Box<RawValue>>,
     pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) stream: Option<bool>,
+    pub(in crate::ollama) truncate: Option<bool>,
     pub(in crate::ollama) think: Option<ThinkIn>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
     pub(in crate::ollama) logprobs: Option<bool>,
@@ -36,6 +37,7 @@ pub(in crate::ollama) struct GenerateFields {
     pub(in crate::ollama) format: Option<Box<RawValue>>,
     pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) stream: Option<bool>,
+    pub(in crate::ollama) truncate: Option<bool>,
     pub(in crate::ollama) think: Option<ThinkIn>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
     pub(in crate::ollama) logprobs: Option<bool>,
@@ -109,6 +111,7 @@ pub(in crate::ollama) struct EmbedFields {
     pub(in crate::ollama) input: Option<Strings>,
     pub(in crate::ollama) truncate: Option<bool>,
     pub(in crate::ollama) dimensions: Option<Count>,
+    pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
 }
 
@@ -117,6 +120,7 @@ pub(in crate::ollama) struct EmbedFields {
 pub(in crate::ollama) struct EmbeddingFields {
     pub(in crate::ollama) model: Option<String>,
     pub(in crate::ollama) prompt: Option<String>,
+    pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
 }
 

@@ -110,6 +110,7 @@ fn a_chat_request_with_everything() {
                                 tool_choice: None,
                                 parallel_tool_calls: true,
                                 effort: None,
+                                must_think: false,
                             },
                         ),
                         sampling: AskedSampling {
@@ -125,7 +126,10 @@ fn a_chat_request_with_everything() {
                             min_p: Some(
                                 0.1,
                             ),
-                            seed: 18446744073709551615,
+                            seed: Some(
+                                18446744073709551615,
+                            ),
+                            drawn_seed: 7191089600892374487,
                             repetition_penalty: None,
                             frequency_penalty: Some(
                                 0.0,
@@ -137,6 +141,7 @@ fn a_chat_request_with_everything() {
                         max_tokens: Some(
                             9,
                         ),
+                        context_tokens: None,
                         stop: [
                             "a",
                             "b",
@@ -197,7 +202,10 @@ fn a_completion_request_with_everything() {
                             top_p: None,
                             top_k: None,
                             min_p: None,
-                            seed: 18446744073709551615,
+                            seed: Some(
+                                18446744073709551615,
+                            ),
+                            drawn_seed: 7191089600892374487,
                             repetition_penalty: None,
                             frequency_penalty: None,
                             presence_penalty: None,
@@ -205,6 +213,7 @@ fn a_completion_request_with_everything() {
                         max_tokens: Some(
                             0,
                         ),
+                        context_tokens: None,
                         stop: [
                             "x",
                         ],
@@ -238,7 +247,10 @@ fn a_completion_request_with_everything() {
                             top_p: None,
                             top_k: None,
                             min_p: None,
-                            seed: 18446744073709551615,
+                            seed: Some(
+                                18446744073709551615,
+                            ),
+                            drawn_seed: 7191089600892374487,
                             repetition_penalty: None,
                             frequency_penalty: None,
                             presence_penalty: None,
@@ -246,6 +258,7 @@ fn a_completion_request_with_everything() {
                         max_tokens: Some(
                             0,
                         ),
+                        context_tokens: None,
                         stop: [
                             "x",
                         ],
@@ -294,11 +307,8 @@ fn prompts_come_in_four_shapes() {
 fn what_a_request_leaves_open_is_random() {
     let seed = |fields: &str, random: u64| {
         let body = format!("{{{USER}, {fields}}}");
-        parse_chat(body.as_bytes(), Fresh::new(random))
-            .unwrap()
-            .requests[0]
-            .sampling
-            .seed
+        let asked = parse_chat(body.as_bytes(), Fresh::new(random)).unwrap();
+        asked.requests[0].sampling.or(&base::Sampling::PLAIN).seed
     };
     assert_ne!(seed(r#""seed": null"#, 1), seed(r#""seed": null"#, 2));
     assert_eq!(seed(r#""seed": 5"#, 1), 5);

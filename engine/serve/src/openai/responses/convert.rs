@@ -91,6 +91,7 @@ pub(super) fn parse(
         tool_choice,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
         effort: convert::effort(reasoning.effort.as_deref(), "reasoning.effort")?,
+        must_think: false,
     };
     Ok(Asked {
         repeated: repeat::fields(&again, &model, max_tokens, store, background),
@@ -102,6 +103,7 @@ pub(super) fn parse(
             prompt: Prompt::Chat(conversation),
             sampling,
             max_tokens,
+            context_tokens: None,
             stop: Vec::new(),
             stop_tokens: Vec::new(),
             logprobs: top_logprobs(fields.top_logprobs, telling.logprobs)?,
@@ -192,7 +194,8 @@ fn sampling(fields: &Fields, fresh: &mut Fresh) -> Result<AskedSampling, Failure
         top_p: convert::top_p(fields.top_p)?,
         top_k: None,
         min_p: None,
-        seed: fresh.draw(),
+        seed: None,
+        drawn_seed: fresh.draw(),
         repetition_penalty: None,
         frequency_penalty: convert::penalty(fields.frequency_penalty, "frequency_penalty")?,
         presence_penalty: convert::penalty(fields.presence_penalty, "presence_penalty")?,

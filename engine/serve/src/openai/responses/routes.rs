@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 use super::convert::{Asked, parse};
 use super::kept::Kept;
 use super::record::Record;
-use super::run::{Running, follow, in_background, shortened};
+use super::run::{Running, follow, in_background};
 use crate::app::App;
 use crate::calls::Noted;
 use crate::generation::events;
 use crate::openai::routes::{KEEP_ALIVE, Refused};
+use crate::shorten::shortened;
 use crate::standing;
 
 /// Items of one page, at most and unless asked otherwise.
