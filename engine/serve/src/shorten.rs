@@ -9,6 +9,45 @@ use crate::app::App;
 use crate::calls::Noted;
 use crate::generation::{Events, events};
 
+/// Starts a generation and waits for its first event. An answer never passes the end of the context, the model's or that
+/// of the request: if more is asked for, it is what still fits. With `cuts`, the oldest turns are left out, but only if
+/// there is no room for all of them and a single word.
+pub(crate) async fn fitting(
+    app: &Arc<App>,
+    request: GenerateRequest,
+    cuts: bool,
+    noted: Option<Noted>,
+) -> Result<Events, Failure> {
+    let asked = request.max_tokens;
+    let to_the_end = asked.map(|_| GenerateRequest::TO_THE_END);
+    let ways = [
+        (false, asked),
+        (false, to_the_end),
+        (true, asked),
+        (true, to_the_end),
+    ];
+    let mut refused = None;
+    for (cut, max_tokens) in ways.into_iter().filter(|(cut, _)| !cut || cuts) {
+        if refused.is_some() {
+            noted.iter().for_each(Noted::forgiven);
+        }
+        let request = GenerateRequest {
+            max_tokens,
+            ..request.clone()
+        };
+        let mut events = if cut {
+            shortened(app, request, noted.clone())
+        } else {
+            events(app, vec![request], noted.clone())
+        };
+        match events.next().await.transpose() {
+            Err(failure) if is_too_long(&failure) => refused = Some(failure),
+            first => return Ok(stream::iter(first?.map(Ok)).chain(events).boxed()),
+        }
+    }
+    Err(refused.unwrap_or_else(|| Failure::new(ErrorCode::Internal, "nothing was asked")))
+}
+
 /// The events of a generation from which the oldest turns are left out until it fits the model's context.
 pub(crate) fn shortened(
     app: &Arc<App>,
@@ -31,8 +70,7 @@ pub(crate) fn shortened(
     stream::once(beginning).flatten().boxed()
 }
 
-/// Whether it is for want of room that something failed.
-pub(crate) fn is_too_long(failure: &Failure) -> bool {
+fn is_too_long(failure: &Failure) -> bool {
     failure.code == ErrorCode::ContextTooLong
 }
 

@@ -12,6 +12,7 @@ mod ollama;
 mod openai_calls;
 mod responses;
 mod responses_told;
+mod socket;
 mod user_data;
 
 use std::sync::Arc;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use base::{Embedded, ErrorCode, Failure, GenerateEvent, GenerateRequest, RequestId, Usage};
-use futures::stream::{self, BoxStream};
+use base::{Embedded, Failure, GenerateEvent, GenerateRequest, RequestId, Usage};
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
 use super::{LINES, since_1970};
@@ -19,7 +19,7 @@ use crate::ollama::convert::{Asked, Embed, EmbedWork, Generation, Idle, Work};
 use crate::ollama::error::Refused;
 use crate::ollama::model::{EmbedMetricsOut, EmbedOut, EmbeddingOut};
 use crate::ollama::stream::{AnswerHead, Kind, Lines, Whole};
-use crate::shorten::{is_too_long, shortened};
+use crate::shorten::fitting;
 
 type Events = BoxStream<'static, Result<GenerateEvent, Failure>>;
 
@@ -68,42 +68,14 @@ pub(super) async fn answer(
     }
 }
 
-/// Starts a generation and waits for its first event: what fails until then is an error with its own status. An answer
-/// never passes the end of the context, the model's or that of the request: if more is asked for, it is what still fits.
-/// The oldest turns are left out only if there is no room for all of them and a single word.
+/// Starts a generation and waits for its first event: what fails until then is an error with its own status.
 async fn begin(
     app: &Arc<App>,
     wanted: Generation,
     noted: Option<Noted>,
 ) -> Result<Events, Failure> {
-    let asked = wanted.request.max_tokens;
-    let to_the_end = asked.map(|_| GenerateRequest::TO_THE_END);
-    let cuts = [false, true];
-    let cuts = cuts.into_iter().filter(|cut| !cut || wanted.truncates);
-    let ways = cuts.flat_map(|cut| [(cut, asked), (cut, to_the_end)]);
-    let mut refused = None;
-    for (cut, max_tokens) in ways {
-        if refused.is_some() {
-            noted.iter().for_each(Noted::forgiven);
-        }
-        let request = GenerateRequest {
-            max_tokens,
-            ..wanted.request.clone()
-        };
-        let mut events = if cut {
-            shortened(app, request, noted.clone())
-        } else {
-            generation::events(app, vec![request], noted.clone())
-        };
-        match events.next().await.transpose() {
-            Err(failure) if is_too_long(&failure) => refused = Some(failure),
-            first => {
-                let events = stream::iter(first?.map(Ok)).chain(events);
-                return Ok(events.map_ok(|(_, event)| event).boxed());
-            }
-        }
-    }
-    Err(refused.unwrap_or_else(|| Failure::new(ErrorCode::Internal, "nothing was asked")))
+    let events = fitting(app, wanted.request, wanted.truncates, noted).await?;
+    Ok(events.map_ok(|(_, event)| event).boxed())
 }
 
 async fn whole(head: AnswerHead, mut events: Events, began: Instant) -> Result<Response, Refused> {

@@ -1,6 +1,6 @@
 //! From a body to a request and to what the response repeats of it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{
     AskedSampling, Conversation, Failure, GenerateRequest, Grammar, Message, Prompt, Role, Standing,
@@ -45,7 +45,8 @@ pub(super) struct Asked {
 
 impl Asked {
     /// The request, with the turns before it.
-    pub(super) fn after(&self, before: &[Message]) -> GenerateRequest {
+    pub(super) fn after(&self, before: &[Message]) -> Result<GenerateRequest, Failure> {
+        called(before, &self.turns)?;
         let mut request = self.request.clone();
         if let Prompt::Chat(conversation) = &mut request.prompt {
             let instructions = self.instructions.iter();
@@ -55,8 +56,24 @@ impl Asked {
                 .chain(self.turns.iter().cloned());
             conversation.messages = convert::with_one_system(turns.collect());
         }
-        request
+        Ok(request)
     }
+}
+
+/// Refuses what came of a call that nobody has made.
+fn called(before: &[Message], turns: &[Message]) -> Result<(), Failure> {
+    let mut calls = BTreeSet::new();
+    for turn in before.iter().chain(turns) {
+        calls.extend(turn.tool_calls.iter().map(|call| call.id.as_str()));
+        let id = turn.tool_call_id.as_deref();
+        if let Some(id) = id.filter(|id| !calls.contains(id)) {
+            let message = format!("No tool call found for function call output with call_id {id}.");
+            let hint =
+                "send the call before what came of it, or go on from the response that made it";
+            return Err(invalid(message, "input").hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// Understands the body of `POST /v1/responses`. `kept` has the items that a client may name.

@@ -13,13 +13,16 @@ use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::compact::compact;
 use super::convert::{Asked, parse};
 use super::kept::Kept;
 use super::record::Record;
 use super::run::{Running, follow, in_background};
+use super::socket;
 use crate::app::App;
 use crate::calls::Noted;
-use crate::generation::events;
+use crate::generation::{Events, events};
+use crate::openai::error::PREVIOUS;
 use crate::openai::routes::{KEEP_ALIVE, Refused};
 use crate::shorten::shortened;
 use crate::standing;
@@ -30,7 +33,7 @@ const PAGE: usize = 20;
 
 pub(in crate::openai) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/v1/responses", post(create))
+        .route("/v1/responses", post(create).get(socket::open))
         .route("/v1/responses/input_tokens", post(input_tokens))
         .route("/v1/responses/compact", post(compact))
         .route("/v1/responses/{id}", get(show).delete(forget))
@@ -42,20 +45,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let noted = Noted::of(&request);
     let asked = asked(&app, request).await?;
     let before = before(&app, &asked)?;
-    let request = asked.after(&before);
-    let kept = kept(&app, &asked, before);
-    let id = kept.id();
-    if asked.background {
-        kept.change(false, Record::queue);
-    }
-    if asked.store {
-        app.responses.keep(&id, Arc::clone(&kept))?;
-    }
-    let generation = if asked.truncates {
-        shortened(&app, request, noted)
-    } else {
-        events(&app, vec![request], noted)
-    };
+    let (kept, generation) = start(&app, &asked, before, noted)?;
     if asked.background {
         in_background(Arc::clone(&app), generation, Arc::clone(&kept));
         if asked.stream {
@@ -73,7 +63,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
             return Ok(self::told(stream::iter(told)));
         }
         Err(failure) => {
-            app.responses.remove(&id);
+            app.responses.remove(&kept.id());
             return Err(failure.into());
         }
     };
@@ -87,7 +77,30 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     }
 }
 
-async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
+/// Keeps a response if it is to be kept, and starts its generation. `before` is what was said before.
+pub(super) fn start(
+    app: &Arc<App>,
+    asked: &Asked,
+    before: Vec<Message>,
+    noted: Option<Noted>,
+) -> Result<(Arc<Kept>, Events), Failure> {
+    let request = asked.after(&before)?;
+    let kept = kept(app, asked, before);
+    if asked.background {
+        kept.change(false, Record::queue);
+    }
+    if asked.store {
+        app.responses.keep(&kept.id(), Arc::clone(&kept))?;
+    }
+    let generation = if asked.truncates {
+        shortened(app, request, noted)
+    } else {
+        events(app, vec![request], noted)
+    };
+    Ok((kept, generation))
+}
+
+pub(super) async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
     let (json, standing) = standing::read(request).await?;
     let kept = |id: &str| app.responses.item(id);
     let mut asked = parse(&json, app.fresh()?, &kept)?;
@@ -96,7 +109,7 @@ async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
 }
 
 /// What was said before, if a request goes on from a response.
-fn before(app: &App, asked: &Asked) -> Result<Vec<Message>, Failure> {
+pub(super) fn before(app: &App, asked: &Asked) -> Result<Vec<Message>, Failure> {
     match &asked.previous {
         None => Ok(Vec::new()),
         Some(id) => Ok(previous(app, id)?.turns()),
@@ -107,7 +120,7 @@ fn before(app: &App, asked: &Asked) -> Result<Vec<Message>, Failure> {
 async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let asked = asked(&app, request).await?;
-    let request = asked.after(&before(&app, &asked)?);
+    let request = asked.after(&before(&app, &asked)?)?;
     let mut events = events(&app, vec![request], noted);
     while let Some(event) = events.next().await {
         if let (_, GenerateEvent::Started { prompt_tokens, .. }) = event? {
@@ -117,15 +130,6 @@ async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<R
     }
     let message = "the model said nothing of the prompt";
     Err(Failure::new(ErrorCode::Internal, message).into())
-}
-
-/// Clients that are told so shorten a conversation themselves.
-async fn compact() -> Refused {
-    let message = "conversations are not made shorter here";
-    let failure = Failure::new(ErrorCode::NotFound, message);
-    failure
-        .hint("send truncation: auto, or ask the model for a summary")
-        .into()
 }
 
 fn kept(app: &App, asked: &Asked, before: Vec<Message>) -> Arc<Kept> {
@@ -146,12 +150,11 @@ fn kept(app: &App, asked: &Asked, before: Vec<Message>) -> Arc<Kept> {
 }
 
 fn previous(app: &App, id: &str) -> Result<Arc<Kept>, Failure> {
-    let param = "previous_response_id";
     let kept = app.responses.get(id).ok_or_else(|| {
         let message = format!("Previous response with id '{id}' not found.");
-        Failure::new(ErrorCode::InvalidRequest, message)
+        Failure::new(ErrorCode::NotFound, message)
             .hint("the newest responses are kept until the node ends; send the whole conversation")
-            .param(param)
+            .param(PREVIOUS)
     })?;
     if kept.is_over() {
         return Ok(kept);
@@ -160,7 +163,7 @@ fn previous(app: &App, id: &str) -> Result<Arc<Kept>, Failure> {
         ErrorCode::InvalidRequest,
         format!("{id} is still under way"),
     );
-    Err(failure.hint("wait for its end").param(param))
+    Err(failure.hint("wait for its end").param(PREVIOUS))
 }
 
 fn told(events: impl Stream<Item = Value> + Send + 'static) -> Response {
