@@ -119,7 +119,7 @@ impl TestGateway {
         self.requests.lock().unwrap().push(request.clone());
         let model = request.model.clone();
         match model.as_str() {
-            "short" if matches!(request.max_tokens, Some(101..=5000)) => {
+            "short" if matches!(request.max_tokens, Some(101..=100_000)) => {
                 let message = "the prompt has 9 tokens and more are asked for than fit";
                 return Err(Failure::new(ErrorCode::ContextTooLong, message));
             }
