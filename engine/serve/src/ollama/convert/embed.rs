@@ -24,7 +24,7 @@ pub(in crate::ollama) enum EmbedWork {
     /// The vectors of texts.
     Embed(EmbedRequest),
     /// None.
-    Idle(Idle),
+    Idle(Box<Idle>),
 }
 
 impl Embed {
@@ -83,7 +83,7 @@ struct Own {
 fn work(model: &str, inputs: Vec<String>, own: Own, fresh: &mut Fresh) -> EmbedWork {
     let keep_alive = own.keep_alive.map(|KeepAliveIn(kept)| kept);
     if inputs.is_empty() {
-        return EmbedWork::Idle(Idle::of(model, keep_alive, fresh));
+        return EmbedWork::Idle(Box::new(Idle::of(model, keep_alive, fresh)));
     }
     let asked = own.options.and_then(|Object(options)| options.num_ctx);
     EmbedWork::Embed(EmbedRequest {

@@ -182,7 +182,7 @@ async fn vectors(
 ) -> Result<Option<Embedded>, Failure> {
     let request = match work {
         EmbedWork::Embed(request) => request,
-        EmbedWork::Idle(nothing) => return idle(app, nothing, noted).await.map(|_| None),
+        EmbedWork::Idle(nothing) => return idle(app, *nothing, noted).await.map(|_| None),
     };
     if let Some(noted) = &noted {
         noted.model(&request.model);

@@ -171,7 +171,7 @@ fn a_chat_request_with_everything() {
     );
 }
 
-const EVERYTHING_TO_COMPLETE: &str = r#"{"model": "sprout", "prompt": ["a", ""], "max_tokens": 0, "echo": true, "logprobs": 0, "temperature": 0,
+const EVERYTHING_TO_COMPLETE: &str = r#"{"model": "sprout", "prompt": ["a"], "max_tokens": 0, "echo": true, "logprobs": 0, "temperature": 0,
         "seed": 18446744073709551615, "stop": "x", "suffix": "", "best_of": 1, "ignore_eos": true}"#;
 
 #[test]
@@ -194,51 +194,6 @@ fn a_completion_request_with_everything() {
                         model: "sprout",
                         prompt: Text(
                             "a",
-                        ),
-                        sampling: AskedSampling {
-                            temperature: Some(
-                                0.0,
-                            ),
-                            top_p: None,
-                            top_k: None,
-                            min_p: None,
-                            seed: Some(
-                                18446744073709551615,
-                            ),
-                            drawn_seed: 7191089600892374487,
-                            repetition_penalty: None,
-                            frequency_penalty: None,
-                            presence_penalty: None,
-                        },
-                        max_tokens: Some(
-                            0,
-                        ),
-                        context_tokens: None,
-                        stop: [
-                            "x",
-                        ],
-                        stop_tokens: [],
-                        logprobs: Some(
-                            0,
-                        ),
-                        echo: true,
-                        ignore_eos: true,
-                        grammar: None,
-                        logit_bias: [],
-                        keep_alive: None,
-                    },
-                    GenerateRequest {
-                        id: RequestId(e6984080bab12a02),
-                        standing: Standing {
-                            client: ClientId(
-                                0,
-                            ),
-                            priority: Usual,
-                            time_limit: None,
-                        },
-                        model: "sprout",
-                        prompt: Text(
-                            "",
                         ),
                         sampling: AskedSampling {
                             temperature: Some(

@@ -170,7 +170,7 @@ impl Talk {
         begun.inspect_err(|failure| noted.failed(failure))
     }
 
-    fn asked(&self, said: &str, asker: Asker) -> Result<Asked, Failure> {
+    fn asked(&self, said: &str, who: Asker) -> Result<Asked, Failure> {
         let Kind { kind } = crate::json::parse(said.as_bytes())?;
         if kind.as_deref() != Some("response.create") {
             let failure = invalid("type must be response.create", "type");
@@ -183,7 +183,7 @@ impl Talk {
             let failure = invalid("background is not for a WebSocket", "background");
             return Err(failure.hint("POST /v1/responses runs a response in the background"));
         }
-        asked.request.standing = asker.standing(said.as_bytes())?;
+        asked.request.standing = who.standing(said.as_bytes())?;
         Ok(asked)
     }
 
