@@ -21,6 +21,7 @@ MODELS = {
     "test_agent_loop": "weather",
     "test_unicode_tool_call_integration": "customers",
     "test_structured_few_shot_examples": "adder",
+    "test_json_mode": "jokes",
     "test_structured_output": "jokes",
     "test_structured_output_async": "jokes",
     "test_structured_output_pydantic_2_v1": "jokes",
