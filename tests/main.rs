@@ -1,6 +1,7 @@
 //! Everything that needs more than one crate, in one binary so that it links once.
 
 mod answers;
+mod beginnings;
 mod browser;
 mod churn;
 mod clients;

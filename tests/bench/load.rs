@@ -95,6 +95,15 @@ fn letters(name: &str, count: usize) -> String {
     std::iter::repeat_with(next).take(count).collect()
 }
 
+/// What is counted of an answer.
+struct Answer {
+    /// When its first piece came.
+    first: Duration,
+    tokens: u64,
+    /// Of the prompt.
+    cached_tokens: u64,
+}
+
 /// One of the servers that are compared.
 #[derive(Debug)]
 pub struct Server {
@@ -151,19 +160,29 @@ impl Server {
 
     /// Seconds to the first token of an answer.
     pub fn first_token(&self, request: &Request) -> Result<f64> {
-        let (first, _) = self.answer(request)?;
-        Ok(first.as_secs_f64())
+        Ok(self.answer(request)?.first.as_secs_f64())
+    }
+
+    /// The same, of an answer whose prompt was found to begin as an earlier one, or was not.
+    pub fn first_token_if(&self, request: &Request, is_hit: bool) -> Result<f64> {
+        let answer = self.answer(request)?;
+        ensure!(
+            is_hit == (answer.cached_tokens > 0),
+            "{} tokens of the prompt were cached",
+            answer.cached_tokens
+        );
+        Ok(answer.first.as_secs_f64())
     }
 
     fn answer_all(&self, requests: &[Request]) -> Result<u64> {
         requests
             .iter()
-            .map(|request| Ok(self.answer(request)?.1))
+            .map(|request| Ok(self.answer(request)?.tokens))
             .sum()
     }
 
-    /// When the first piece came, and how many tokens in all; an answer of any other length is an error.
-    fn answer(&self, request: &Request) -> Result<(Duration, u64)> {
+    /// An answer; one of any other length than asked for is an error.
+    fn answer(&self, request: &Request) -> Result<Answer> {
         let body = json!({
             "model": self.model, "prompt": request.prompt, "max_tokens": request.answer_tokens, "temperature": 0,
             "stream": true, "stream_options": {"include_usage": true}, "ignore_eos": true,
@@ -178,7 +197,11 @@ impl Server {
             self.name,
             request.answer_tokens
         );
-        Ok((first.unwrap_or_else(|| start.elapsed()), tokens))
+        Ok(Answer {
+            first: first.unwrap_or_else(|| start.elapsed()),
+            tokens,
+            cached_tokens: answer.cached_tokens.unwrap_or_default(),
+        })
     }
 
     /// A streamed answer, and how long its connection was refused.

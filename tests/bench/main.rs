@@ -4,6 +4,7 @@
 //! ratios and medians, not single times. Programs built without optimization are slower on the host's side: for speeds,
 //! `cargo build --release -p node -p worker` and `cargo run --release -p tests --bin measure -- WHAT`.
 
+mod beginnings;
 mod churn;
 mod first_token;
 mod idle;
@@ -88,6 +89,15 @@ enum What {
         /// How long to watch the processor.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// Time to the first token of a prompt: never seen, in memory, and on disk after a restart; with their ratios.
+    Beginnings {
+        /// Tokens of the prompt.
+        #[arg(long, default_value_t = 2048)]
+        tokens: usize,
+        /// How often.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
     },
     /// A long prompt is read while others answer: how long these wait for their tokens, in steps of their own.
     Interference {
@@ -208,6 +218,7 @@ fn main() -> anyhow::Result<()> {
             nodes,
             sharding: &sharding,
         }),
+        What::Beginnings { tokens, runs } => beginnings::measure(tokens, runs),
         What::Interference {
             prompt,
             streams,

@@ -34,6 +34,8 @@ pub struct StreamedAnswer {
     pub finish_reason: Option<String>,
     /// Tokens of the answer as the server counted them, if `stream_options` asked for that.
     pub completion_tokens: Option<u64>,
+    /// Tokens of the prompt that need not be computed, counted likewise.
+    pub cached_tokens: Option<u64>,
 }
 
 impl StreamedAnswer {
@@ -313,6 +315,7 @@ impl Api {
             arrivals: Vec::new(),
             finish_reason: None,
             completion_tokens: None,
+            cached_tokens: None,
         };
         for line in BufReader::new(response.body_mut().as_reader()).lines() {
             let line = line?;
@@ -328,6 +331,8 @@ impl Api {
             }
             if let Some(tokens) = chunk["usage"]["completion_tokens"].as_u64() {
                 answer.completion_tokens = Some(tokens);
+                let details = &chunk["usage"]["prompt_tokens_details"];
+                answer.cached_tokens = details["cached_tokens"].as_u64();
             }
             let choice = &chunk["choices"][0];
             if let Some(reason) = choice["finish_reason"].as_str() {

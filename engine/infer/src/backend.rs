@@ -89,8 +89,9 @@ pub struct StepOutput {
     pub logits: Vec<Logits>,
     /// One for each row whose outputs are hidden states, in the order of the rows. Empty on ranks other than 0.
     pub hidden: Vec<Vec<f32>>,
-    /// How many tokens each recall found, in their order. Empty on ranks other than 0.
-    pub recalled: Vec<u32>,
+    /// How many tokens each recall found, in their order; `None` if it is still looking, so that it is to be asked for
+    /// again. Empty on ranks other than 0.
+    pub recalled: Vec<Option<u32>>,
 }
 
 /// Logits of one or more positions of one row.

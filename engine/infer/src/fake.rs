@@ -3,7 +3,7 @@
 //! Its logits depend on all tokens of the sequence up to the position, so a token that is lost, repeated or read from
 //! another sequence's cache changes everything after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use base::TokenId;
@@ -19,6 +19,8 @@ pub struct FakeBackend {
     caches: BTreeMap<SlotId, Cache>,
     /// The hashes of the prefixes that end in each block.
     kept: PrefixCache<Vec<u64>>,
+    /// Recalls that found something and have not said so yet: each is asked for twice.
+    looking: BTreeSet<SlotId>,
     steps: u64,
 }
 
@@ -44,6 +46,7 @@ impl FakeBackend {
             vocabulary,
             caches: BTreeMap::new(),
             kept: PrefixCache::default(),
+            looking: BTreeSet::new(),
             steps: 0,
         }
     }
@@ -125,14 +128,18 @@ impl FakeBackend {
         Ok(())
     }
 
-    fn recall(&mut self, recall: &Recall) -> Result<u32, BackendError> {
+    fn recall(&mut self, recall: &Recall) -> Result<Option<u32>, BackendError> {
         if self.caches.contains_key(&recall.slot) || recall.tokens.len() < BLOCK_TOKENS {
             return Err(BackendError::Plan(format!("{recall:?}")));
         }
         let blocks = self.kept.recall(&BlockKey::chain(b"", &recall.tokens));
         if blocks.is_empty() {
-            return Ok(0);
+            return Ok(Some(0));
         }
+        if self.looking.insert(recall.slot) {
+            return Ok(None);
+        }
+        self.looking.remove(&recall.slot);
         let mut cache = Cache::new();
         for block in blocks {
             cache.hashes.extend(block);
@@ -140,7 +147,7 @@ impl FakeBackend {
         let tokens = cache.hashes.len() - 1;
         cache.tokens.extend(&recall.tokens[..tokens]);
         self.caches.insert(recall.slot, cache);
-        Ok(tokens as u32)
+        Ok(Some(tokens as u32))
     }
 }
 

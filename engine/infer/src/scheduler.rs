@@ -285,7 +285,9 @@ impl Scheduler {
             match does {
                 Does::Recall => {
                     let found = recalled.next().expect("a number for every recall");
-                    events.extend(self.recalled(stay, *found));
+                    if let Some(found) = *found {
+                        events.extend(self.recalled(stay, found));
+                    }
                 }
                 Does::Row { tokens, outputs } => {
                     let computed = match outputs {

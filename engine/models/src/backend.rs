@@ -15,7 +15,7 @@ use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
 use crate::layers::{Caches, RowSpan};
 use crate::load::Folder;
 use crate::outputs;
-use crate::prefixes::Prefixes;
+use crate::prefixes::{PrefixFolder, Prefixes};
 
 /// One rank of a model, ready to compute.
 pub struct MlxBackend {
@@ -69,8 +69,9 @@ impl Backend for MlxBackend {
     fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError> {
         for &slot in &plan.free {
             self.caches.remove(slot);
+            self.prefixes.forget(slot);
         }
-        let recalled = self.recall(&plan.recalls)?;
+        let recalled = self.recall(&plan.recalls, plan.rows.is_empty())?;
         let mut output = self.compute(&plan.rows)?;
         if self.group.rank() == 0 {
             output.recalled = recalled;
@@ -87,8 +88,14 @@ impl MlxBackend {
         self
     }
 
-    /// Begins slots with what all ranks have kept. Returns how many tokens each has now.
-    fn recall(&mut self, recalls: &[Recall]) -> Result<Vec<u32>, BackendError> {
+    /// Keeps beginnings on disk too, beyond this process's life. `spec` is the one that was loaded.
+    pub fn keep_in(&mut self, place: PrefixFolder, spec: &ShardSpec) -> std::io::Result<()> {
+        self.prefixes.keep_in(place, spec)
+    }
+
+    /// Begins slots with what all ranks have kept. Returns how many tokens each has now; `None` while some rank still
+    /// reads what the others have too.
+    fn recall(&mut self, recalls: &[Recall], idle: bool) -> Result<Vec<Option<u32>>, BackendError> {
         if recalls.is_empty() {
             return Ok(Vec::new());
         }
@@ -101,27 +108,37 @@ impl MlxBackend {
                 "slot {slot} has a cache already"
             )));
         }
-        let chains: Vec<Vec<BlockKey>> = recalls
-            .iter()
+        let recalled = self.begin(recalls, idle);
+        recalled.map_err(|error| self.failure(&error))
+    }
+
+    fn begin(&mut self, recalls: &[Recall], idle: bool) -> Result<Vec<Option<u32>>, Exception> {
+        let chains = recalls.iter();
+        let chains: Vec<_> = chains
             .map(|recall| BlockKey::chain(&[], &recall.tokens))
             .collect();
-        let found: Vec<i32> = chains
-            .iter()
-            .map(|chain| self.prefixes.find(chain).len() as i32)
-            .collect();
-        let found = self
-            .least_of_all(&found)
-            .map_err(|error| self.failure(&error))?;
+        let room = self.room();
+        let mut own = Vec::with_capacity(2 * recalls.len());
+        for (recall, chain) in recalls.iter().zip(&chains) {
+            let found = self.prefixes.look(recall.slot, chain, room, idle)?;
+            own.extend([found.now as i32, found.soon as i32]);
+        }
+        let least = self.least_of_all(&own)?;
         let mut recalled = Vec::with_capacity(recalls.len());
-        for ((recall, chain), blocks) in recalls.iter().zip(&chains).zip(found) {
-            let tokens = blocks * BLOCK_TOKENS;
-            if blocks > 0 {
-                let blocks = self.prefixes.find(&chain[..blocks]);
-                let beginning = &recall.tokens[..tokens];
-                let begun = self.caches.begin(recall.slot, &blocks, beginning);
-                begun.map_err(|error| self.failure(&error))?;
+        for ((recall, chain), least) in recalls.iter().zip(&chains).zip(least.chunks_exact(2)) {
+            let (now, soon) = (least[0], least[1]);
+            if soon > now {
+                self.prefixes.read(recall.slot, chain, soon);
+                recalled.push(None);
+                continue;
             }
-            recalled.push(tokens as u32);
+            let tokens = now * BLOCK_TOKENS;
+            let blocks = self.prefixes.recall(recall.slot, &chain[..now]);
+            if now > 0 {
+                let beginning = &recall.tokens[..tokens];
+                self.caches.begin(recall.slot, &blocks, beginning)?;
+            }
+            recalled.push(Some(tokens as u32));
         }
         Ok(recalled)
     }
@@ -157,13 +174,18 @@ impl MlxBackend {
 
     /// Keeps what these rows have completed, in the room that running sequences leave.
     fn keep(&mut self, rows: &[Row]) -> Result<(), Exception> {
-        let running = self.caches.tokens() as u64;
-        let room = self.cache_tokens_max.saturating_sub(running);
+        let room = self.room();
         for row in rows {
             self.prefixes.keep(&mut self.caches, row.slot, room)?;
             self.prefixes.shrink_to(room);
         }
         Ok(())
+    }
+
+    /// Tokens that may be kept besides those of the sequences that run.
+    fn room(&self) -> u64 {
+        let running = self.caches.tokens() as u64;
+        self.cache_tokens_max.saturating_sub(running)
     }
 
     /// Where each row lies in the step, if the plan fits the caches.

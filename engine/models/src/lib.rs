@@ -25,3 +25,4 @@ pub use backend::{MlxBackend, load};
 pub use distributed::Group;
 pub use error::{GroupError, LoadError};
 pub use family::{inspect, supported};
+pub use prefixes::PrefixFolder;

@@ -1,23 +1,77 @@
-//! Beginnings of sequences that this rank has computed: the keys and values of its own layers, block by block.
+//! Beginnings of sequences that this rank has computed: the keys and values of its own layers, block by block, in memory
+//! and on disk.
 //!
-//! Every rank keeps and gives up on its own; what a new sequence begins with is what all of them have.
+//! Every rank keeps and gives up on its own; what a new sequence begins with is what all of them have. Blocks on disk come
+//! into memory first, while other sequences go on: until then a rank says that it may soon have more.
 
+mod bytes;
+mod disk;
+mod file;
+mod room;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use base::ShardSpec;
 use infer::SlotId;
 use infer::prefix::{BLOCK_TOKENS, BlockKey, PrefixCache};
-use mlx_rs::error::Result;
+use mlx_rs::error::{Exception, Result};
 
 use crate::layers::{Caches, KeysValues};
+use disk::{Disk, ReadBlock};
+use file::Form;
+
+pub use disk::PrefixFolder;
 
 /// What all layers of this rank hold of a block.
 type Block = Vec<KeysValues>;
 
-/// The beginnings in memory.
+/// Bytes that are copied from a file to the device in one step: some milliseconds.
+const STEP_BYTES_MAX: usize = 64 << 20;
+/// While nothing else can be computed, a step waits so long for a file.
+const IDLE_WAIT: Duration = Duration::from_millis(5);
+
+/// The beginnings that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Prefixes {
     kept: PrefixCache<Block>,
+    disk: Option<Disk>,
+    /// What is read for slots that are to begin.
+    reading: HashMap<SlotId, Reading>,
+    /// What the arrays of a block are, once one was seen.
+    forms: Option<Vec<Form>>,
+}
+
+/// What there is of a beginning, in blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// In memory.
+    pub(crate) now: usize,
+    /// In memory before long, at least as many.
+    pub(crate) soon: usize,
+}
+
+/// A beginning that is read from disk.
+#[derive(Debug)]
+struct Reading {
+    chain: Vec<BlockKey>,
+    /// How many blocks of it are in memory in the end.
+    aim: usize,
+    /// Of the next block.
+    next: usize,
+    /// `None` when all is read that can be.
+    blocks: Option<Receiver<ReadBlock>>,
 }
 
 impl Prefixes {
+    /// Keeps beginnings on disk too.
+    pub(crate) fn keep_in(&mut self, place: PrefixFolder, spec: &ShardSpec) -> io::Result<()> {
+        self.disk = Some(Disk::start(place, spec)?);
+        Ok(())
+    }
+
     /// Keeps the whole blocks of a sequence, as far as there is `room`: tokens that the cache may hold besides those of the
     /// sequences that run. Their memory is their own, so that MLX goes on writing to the sequence's in place.
     pub(crate) fn keep(&mut self, caches: &mut Caches, slot: SlotId, room: u64) -> Result<()> {
@@ -25,16 +79,43 @@ impl Prefixes {
             return Ok(());
         };
         let blocks = held.tokens.len() / BLOCK_TOKENS;
-        if blocks <= held.kept_blocks {
+        if blocks > held.kept_blocks {
+            held.kept_blocks = blocks;
+            let mut chain = BlockKey::chain(&[], &held.tokens);
+            chain.truncate(in_blocks(room));
+            self.kept.keep(&chain, |depth| {
+                let from = (depth * BLOCK_TOKENS) as i32;
+                caches.block(slot, from..from + BLOCK_TOKENS as i32)
+            })?;
+            self.write(&chain)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the disk does not have of a beginning that is in memory.
+    fn write(&mut self, chain: &[BlockKey]) -> Result<()> {
+        let Some(disk) = &self.disk else {
+            return Ok(());
+        };
+        let lacking = disk.lacks(chain);
+        if lacking.is_empty() {
             return Ok(());
         }
-        held.kept_blocks = blocks;
-        let mut chain = BlockKey::chain(&[], &held.tokens);
-        chain.truncate(usize::try_from(room).unwrap_or(usize::MAX) / BLOCK_TOKENS);
-        self.kept.keep(&chain, |depth| {
-            let from = (depth * BLOCK_TOKENS) as i32;
-            caches.block(slot, from..from + BLOCK_TOKENS as i32)
-        })
+        let blocks = self.kept.recall(chain);
+        for at in lacking {
+            let Some(block) = blocks
+                .get(at)
+                .filter(|block| disk.takes(bytes::count(block)))
+            else {
+                break;
+            };
+            let Some(arrays) = bytes::of(block)? else {
+                break;
+            };
+            self.forms.get_or_insert_with(|| arrays.forms.clone());
+            disk.write(chain[at], arrays);
+        }
+        Ok(())
     }
 
     /// Gives up what there is no room for.
@@ -42,8 +123,112 @@ impl Prefixes {
         self.kept.shrink_to(room);
     }
 
-    /// The blocks that are kept of a beginning, the first ones.
-    pub(crate) fn find(&mut self, chain: &[BlockKey]) -> Vec<&Block> {
+    /// How much of a beginning there is in memory, and how much soon as far as there is `room`. A step that has nothing
+    /// else to do waits a little for what is read.
+    pub(crate) fn look(
+        &mut self,
+        slot: SlotId,
+        chain: &[BlockKey],
+        room: u64,
+        idle: bool,
+    ) -> Result<Found> {
+        // The slot may have been another's that was cancelled.
+        let reading = self.reading.remove(&slot);
+        let mut reading = reading.filter(|reading| reading.chain == chain);
+        if let Some(reading) = &mut reading {
+            self.take_in(reading, idle)?;
+        }
+        let now = self.kept.recall(chain).len();
+        let more = match (&reading, &self.disk) {
+            (Some(reading), _) if reading.blocks.is_some() => reading.aim,
+            (Some(_), _) | (None, None) => 0,
+            (None, Some(disk)) => {
+                let more = disk.has(&chain[now..]);
+                (now + more).min(in_blocks(room))
+            }
+        };
+        if let Some(reading) = reading {
+            self.reading.insert(slot, reading);
+        }
+        let soon = more.max(now);
+        Ok(Found { now, soon })
+    }
+
+    /// Begins to read a beginning up to `aim` blocks, unless that is being done or this rank has them.
+    pub(crate) fn read(&mut self, slot: SlotId, chain: &[BlockKey], aim: usize) {
+        if self.reading.contains_key(&slot) {
+            return;
+        }
+        let now = self.kept.recall(&chain[..aim]).len();
+        let disk = self.disk.as_ref().filter(|_| aim > now);
+        let blocks = disk.map(|disk| disk.read(&chain[now..aim], bytes::of_element));
+        self.reading.insert(
+            slot,
+            Reading {
+                chain: chain.to_vec(),
+                aim,
+                next: now,
+                blocks,
+            },
+        );
+    }
+
+    /// The first `count` blocks of a beginning, with which a slot begins now.
+    pub(crate) fn recall(&mut self, slot: SlotId, chain: &[BlockKey]) -> Vec<&Block> {
+        self.forget(slot);
+        if let Some(disk) = self.disk.as_ref().filter(|_| !chain.is_empty()) {
+            disk.note(chain);
+        }
         self.kept.recall(chain)
     }
+
+    /// A slot is no longer to begin.
+    pub(crate) fn forget(&mut self, slot: SlotId) {
+        self.reading.remove(&slot);
+    }
+
+    /// Takes what has been read into memory, some of it.
+    fn take_in(&mut self, reading: &mut Reading, idle: bool) -> Result<()> {
+        let mut taken = 0;
+        while let Some(blocks) = reading.blocks.as_ref().filter(|_| taken < STEP_BYTES_MAX) {
+            let read = if idle && taken == 0 {
+                blocks.recv_timeout(IDLE_WAIT).map_err(|error| match error {
+                    RecvTimeoutError::Timeout => TryRecvError::Empty,
+                    RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+                })
+            } else {
+                blocks.try_recv()
+            };
+            let arrays = match read {
+                Ok(Some(arrays)) => arrays,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Ok(None) | Err(TryRecvError::Disconnected) => {
+                    reading.blocks = None;
+                    return Ok(());
+                }
+            };
+            taken += arrays.bytes.len();
+            if *self.forms.get_or_insert_with(|| arrays.forms.clone()) != arrays.forms {
+                reading.blocks = None;
+                return Ok(());
+            }
+            let mut block = Some(bytes::to_block(&arrays)?);
+            reading.next += 1;
+            // What was before it may have been given up meanwhile: then the rest is of no use.
+            let chain = &reading.chain[..reading.next];
+            if self.kept.recall(chain).len() + 1 < reading.next {
+                reading.blocks = None;
+                return Ok(());
+            }
+            self.kept.keep(chain, |_| {
+                let once = block.take();
+                once.ok_or_else(|| Exception::custom("two blocks at once"))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn in_blocks(tokens: u64) -> usize {
+    usize::try_from(tokens).unwrap_or(usize::MAX) / BLOCK_TOKENS
 }

@@ -79,6 +79,11 @@ impl NodeConfig {
         self.data.join("conversations")
     }
 
+    /// Where beginnings of prompts are kept, computed.
+    pub(crate) fn prefixes_folder(&self) -> PathBuf {
+        self.data.join("prefixes")
+    }
+
     /// Where the hashes of the API's keys are kept.
     pub(crate) fn api_keys_file(&self) -> PathBuf {
         self.data.join("api_keys.toml")

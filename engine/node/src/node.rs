@@ -27,7 +27,7 @@ use crate::network::Network;
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
-use crate::supervisor::{Activity, Running, Supervisor, WorkerSettings};
+use crate::supervisor::{Activity, KeptPrefixes, Running, Supervisor, WorkerSettings};
 use crate::user_data::UserFiles;
 
 /// A model named at the start is ready within this, or the start fails: reading hundreds of gigabytes from a slow disk.
@@ -91,7 +91,7 @@ impl NodeHandle {
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let metrics = Metrics::new();
         let running = Running::new(&metrics);
-        let worker = worker_settings(&config);
+        let worker = worker_settings(&config, &kept.settings);
         let supervisor = Supervisor::new(worker, models.clone(), worker_sender, running.clone());
         let members = kept.membership.changes();
         let cluster = ClusterActor {
@@ -319,10 +319,15 @@ fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
 }
 
-fn worker_settings(config: &NodeConfig) -> WorkerSettings {
+fn worker_settings(config: &NodeConfig, settings: &Settings) -> WorkerSettings {
+    let bytes_max = settings.prefix_disk_bytes_max;
     WorkerSettings {
         program: config.worker.clone(),
         run_folder: config.run_folder(),
+        prefixes: (bytes_max > 0).then(|| KeptPrefixes {
+            root: config.prefixes_folder(),
+            bytes_max,
+        }),
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Settings {
     pub lend_memory_bytes_max: Option<u64>,
     /// A model that nobody asked anything for so many minutes is unloaded; 0 never does.
     pub idle_minutes: u32,
+    /// Beginnings of prompts that were computed take so many bytes of the disk at most; 0 keeps none there. Counts from the
+    /// node's next start.
+    pub prefix_disk_bytes_max: u64,
     /// Whether programs on other computers may use the API, each with a key.
     pub api_network: bool,
     /// Whether the API is also at Ollama's port, 11434 on 127.0.0.1, where programs made for Ollama look.
@@ -71,6 +74,9 @@ pub struct SomeSettings {
     /// See [`Settings::idle_minutes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_minutes: Option<u32>,
+    /// See [`Settings::prefix_disk_bytes_max`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_disk_bytes_max: Option<u64>,
     /// See [`Settings::api_network`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_network: Option<bool>,
@@ -129,6 +135,7 @@ impl Settings {
             api_port: API_PORT,
             lend_memory_bytes_max: None,
             idle_minutes: 0,
+            prefix_disk_bytes_max: 10_000_000_000,
             api_network: false,
             ollama_port: false,
             allowed_origins: Vec::new(),
@@ -173,6 +180,8 @@ impl Settings {
             check_origins(origins)?;
             self.allowed_origins.clone_from(origins);
         }
+        let prefix_bytes = some.prefix_disk_bytes_max;
+        self.prefix_disk_bytes_max = prefix_bytes.unwrap_or(self.prefix_disk_bytes_max);
         self.api_network = some.api_network.unwrap_or(self.api_network);
         self.ollama_port = some.ollama_port.unwrap_or(self.ollama_port);
         self.welcomed = some.welcomed.unwrap_or(self.welcomed);
@@ -200,6 +209,7 @@ impl SomeSettings {
             api_port: others.api_port.or(self.api_port),
             lend_memory_bytes_max: others.lend_memory_bytes_max.or(self.lend_memory_bytes_max),
             idle_minutes: others.idle_minutes.or(self.idle_minutes),
+            prefix_disk_bytes_max: others.prefix_disk_bytes_max.or(self.prefix_disk_bytes_max),
             api_network: others.api_network.or(self.api_network),
             ollama_port: others.ollama_port.or(self.ollama_port),
             allowed_origins: others.allowed_origins.or(self.allowed_origins),

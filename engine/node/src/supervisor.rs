@@ -41,6 +41,15 @@ pub(crate) struct WorkerSettings {
     pub(crate) program: PathBuf,
     /// Where files for running workers go.
     pub(crate) run_folder: PathBuf,
+    /// Where they keep beginnings of prompts beyond their lives, if they do.
+    pub(crate) prefixes: Option<KeptPrefixes>,
+}
+
+/// Where beginnings of prompts are kept, and how much of the disk they take.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptPrefixes {
+    pub(crate) root: PathBuf,
+    pub(crate) bytes_max: u64,
 }
 
 /// The workers of this node, by shard.
@@ -120,6 +129,7 @@ impl Supervisor {
             ports,
             program: self.settings.program.clone(),
             run_folder: self.settings.run_folder.clone(),
+            prefixes: self.settings.prefixes.clone(),
             models: self.models.clone(),
             events: self.events.clone(),
             running: self.running.clone(),

@@ -25,7 +25,7 @@ const OWN: [&str; 10] = [
 const CONVERSATIONS: &str = "conversations";
 /// Words and settings under names of their own, without weights: they mean nothing without the node.
 const DERIVED: &str = "derived-models";
-const CACHES: [&str; 2] = ["logs", "run"];
+const CACHES: [&str; 3] = ["logs", "run", "prefixes"];
 const MODELS: &str = "models";
 
 /// What goes besides what always goes: settings, membership, keys.
@@ -33,7 +33,7 @@ const MODELS: &str = "models";
 pub struct Besides {
     /// What was said with models.
     pub conversations: bool,
-    /// Logs, and what means nothing once a node has ended.
+    /// Logs, beginnings of prompts, and what means nothing once a node has ended.
     pub caches: bool,
     /// The models, which may be hundreds of gigabytes to download again.
     pub models: bool,

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use base::{Failure, ModelCard, RequestId, Secret, ShardSpec, TokenEvent, TokenRequest};
+use base::{
+    Failure, Fingerprint, ModelCard, RequestId, Secret, ShardSpec, TokenEvent, TokenRequest,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Frame, Invalid};
@@ -79,6 +81,19 @@ pub struct ShardStart {
     pub plan_link: Option<PlanLink>,
     /// How much it may take on.
     pub limits: Limits,
+    /// Where it keeps beginnings of sequences beyond its own life; `None` keeps them in memory alone.
+    pub prefixes: Option<PrefixFolder>,
+}
+
+/// Where beginnings of sequences are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixFolder {
+    /// One for all models and shards of a node, and nobody else's to read.
+    pub root: PathBuf,
+    /// The weights.
+    pub model: Fingerprint,
+    /// Of everything under `root`.
+    pub bytes_max: u64,
 }
 
 /// The direct connection that carries step plans.
@@ -162,6 +177,7 @@ pub struct ShardStartBody {
     spec: shard::ShardSpec,
     plan_link: Option<(SocketAddr, [u8; 32])>,
     limits: LimitsBody,
+    prefixes: Option<(Text<PATH_BYTES_MAX>, [u8; 32], u64)>,
 }
 
 /// [`Limits`], serialized.
@@ -270,6 +286,14 @@ impl From<&ShardStart> for ShardStartBody {
             spec: shard::ShardSpec::from(&start.spec),
             plan_link: start.plan_link.map(|link| (link.address, link.secret.0)),
             limits: start.limits.into(),
+            prefixes: start.prefixes.as_ref().map(|prefixes| {
+                let PrefixFolder {
+                    root,
+                    model,
+                    bytes_max,
+                } = prefixes;
+                (path(root), model.0, *bytes_max)
+            }),
         }
     }
 }
@@ -290,6 +314,11 @@ impl TryFrom<ShardStartBody> for ShardStart {
                 secret: Secret(secret),
             }),
             limits: body.limits.try_into()?,
+            prefixes: body.prefixes.map(|(root, model, bytes_max)| PrefixFolder {
+                root: root.0.into(),
+                model: Fingerprint(model),
+                bytes_max,
+            }),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{ErrorCode, Failure};
-use models::{Group, MlxBackend};
+use models::{Group, MlxBackend, PrefixFolder};
 use text::Tokenizer;
 use wire::step::PlanFrame;
 use wire::worker::{FromWorker, PlanLink, ShardStart};
@@ -112,7 +112,19 @@ fn load(start: &ShardStart, outbox: &Outbox) -> Result<MlxBackend, Failure> {
     };
     let backend = models::load(&start.folder, spec, group, progress);
     let backend = backend.map_err(|error| failure::load(&error))?;
-    Ok(backend.with_cache_tokens(start.limits.cache_tokens_max))
+    let mut backend = backend.with_cache_tokens(start.limits.cache_tokens_max);
+    if let Some(prefixes) = &start.prefixes {
+        let place = PrefixFolder {
+            root: prefixes.root.clone(),
+            model: prefixes.model,
+            bytes_max: prefixes.bytes_max,
+        };
+        if let Err(error) = backend.keep_in(place, spec) {
+            // The model answers as well without.
+            tracing::warn!(%error, "beginnings of prompts are not kept on disk");
+        }
+    }
+    Ok(backend)
 }
 
 fn ready(started: Instant, outbox: &Outbox) {

@@ -13,6 +13,8 @@ mod embedding;
 mod grammar;
 #[path = "worker/hostile.rs"]
 mod hostile;
+#[path = "worker/kept.rs"]
+mod kept;
 #[path = "worker/process.rs"]
 mod process;
 

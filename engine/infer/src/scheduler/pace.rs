@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-/// Fewer tokens are not read at once, however slow that is: a prompt has to come to its end.
-const TOKENS_MIN: u32 = 8;
+/// Fewer tokens are not read at once, however slow that is: a prompt has to come to its end. Where attention over a long
+/// prompt is what takes the time, two of them may be too many already.
+const TOKENS_MIN: u32 = 1;
 
 /// After so many steps in a row that read, one is of answers alone: a hundredth of the time, and what is known of the
 /// answers' own pace stays fresh.

@@ -100,7 +100,8 @@ fn what_is_kept_yields_to_what_runs() {
             recalls: vec![(slot, tokens.to_vec())],
             ..Step::default()
         };
-        backend.step(&recall.plan()).unwrap().recalled[0]
+        let recalled = backend.step(&recall.plan()).unwrap().recalled;
+        recalled[0].expect("what is in memory is found at once")
     };
     let text = tokens(96);
     run(
@@ -123,6 +124,37 @@ fn what_is_kept_yields_to_what_runs() {
     assert_eq!(recalled(&mut backend, 1, &text), 32);
     backend.step(&free.plan()).unwrap();
     assert_eq!(recalled(&mut backend, 1, &other), 32);
+}
+
+/// A block that is a view of a shelf keeps all of the shelf alive.
+#[test]
+fn test_reproduce_blocks_that_are_kept_pin_no_shelves() {
+    const ROUNDS: u32 = 8;
+    const SLOTS: u32 = 8;
+    let shape = Shape::tiny("llama");
+    let token_bytes = 2 * shape.layers * shape.kv_heads * shape.head_dim * size_of::<f32>();
+    let folder = shape.write();
+    let mut backend = alone(folder.path(), 3).with_cache_tokens(10_000);
+    let free = Step {
+        free: (0..SLOTS).collect(),
+        ..Step::default()
+    };
+    let before = mlx_rs::memory::active_memory().unwrap();
+    for round in 0..ROUNDS {
+        let text = |slot: u32| -> Vec<u32> {
+            let first = [round, slot].into_iter();
+            first.chain(tokens(38)).collect()
+        };
+        let rows = (0..SLOTS).map(|slot| piece(slot, 0, &text(slot), Wanted::Last));
+        run(&mut backend, &[step(rows.collect())]);
+        backend.step(&free.plan()).unwrap();
+    }
+    let grown = mlx_rs::memory::active_memory().unwrap() - before;
+    let kept = (ROUNDS * SLOTS) as usize * 32 * token_bytes;
+    assert!(
+        (kept..kept * 3 / 2).contains(&grown),
+        "{grown} bytes for {kept}"
+    );
 }
 
 #[test]

@@ -69,6 +69,7 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         api_port: change.api_port,
         lend_memory_bytes_max: lend,
         idle_minutes: change.idle_minutes,
+        prefix_disk_bytes_max: None,
         api_network: change.api_network,
         ollama_port: change.ollama_port,
         allowed_origins: change.allowed_origins,

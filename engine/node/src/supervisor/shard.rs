@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use wire::worker::{FromWorker, ToWorker};
 
+use super::KeptPrefixes;
 use super::mlx::MlxVariables;
 use super::ports::HeldPorts;
 use super::process::Process;
@@ -31,6 +32,7 @@ pub(super) struct ShardTask {
     pub(super) ports: Option<HeldPorts>,
     pub(super) program: PathBuf,
     pub(super) run_folder: PathBuf,
+    pub(super) prefixes: Option<KeptPrefixes>,
     pub(super) models: LocalModels,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) running: Running,
@@ -71,7 +73,7 @@ impl ShardTask {
             _ = stop => return Ok(None),
             folder = self.models.locate(&self.start.model, &self.start.folder, self.start.fingerprint) => folder?,
         };
-        let frame = start_frame(&self.start, &folder);
+        let frame = start_frame(&self.start, &folder, self.prefixes.as_ref());
         let variables = MlxVariables::prepare(&self.start, &self.run_folder).map_err(|error| {
             let folder = self.run_folder.display();
             Failure::new(

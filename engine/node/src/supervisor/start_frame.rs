@@ -4,7 +4,9 @@ use std::path::Path;
 
 use base::ShardSpec;
 use cluster::StartShard;
-use wire::worker::{Limits, PlanLink, ShardStart, Start};
+use wire::worker::{Limits, PlanLink, PrefixFolder, ShardStart, Start};
+
+use super::KeptPrefixes;
 
 /// Answers computed side by side. A step of twice as many takes less than twice as long, but with more each would be too
 /// slow to read along on the machines this is for.
@@ -17,7 +19,7 @@ const PREFILL_CHUNK_TOKENS: u32 = 512;
 const SCORING_CHUNK_TOKENS: u32 = 64;
 
 /// What to tell the worker of a shard whose model lies in `folder` here.
-pub(super) fn start_frame(start: &StartShard, folder: &Path) -> Start {
+pub(super) fn start_frame(start: &StartShard, folder: &Path, kept: Option<&KeptPrefixes>) -> Start {
     Start::Shard(ShardStart {
         folder: folder.to_path_buf(),
         spec: ShardSpec {
@@ -38,5 +40,10 @@ pub(super) fn start_frame(start: &StartShard, folder: &Path) -> Start {
             prefill_chunk_tokens: PREFILL_CHUNK_TOKENS,
             scoring_chunk_tokens: SCORING_CHUNK_TOKENS,
         },
+        prefixes: kept.map(|kept| PrefixFolder {
+            root: kept.root.clone(),
+            model: start.fingerprint,
+            bytes_max: kept.bytes_max,
+        }),
     })
 }

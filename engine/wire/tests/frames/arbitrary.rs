@@ -15,7 +15,9 @@ use proptest::option;
 use proptest::prelude::*;
 use wire::peer::{Generate, PeerFrame};
 use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
-use wire::worker::{FromWorker, Limits, PlanLink, ShardStart, Start, Stats, ToWorker};
+use wire::worker::{
+    FromWorker, Limits, PlanLink, PrefixFolder, ShardStart, Start, Stats, ToWorker,
+};
 
 pub fn failure() -> impl Strategy<Value = Failure> {
     let code = proptest::sample::select(&ErrorCode::ALL[..]);
@@ -492,13 +494,23 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
             secret: Secret(secret),
         }
     });
-    let shard =
-        ("[ -~]{1,30}", spec(), link, limits).prop_map(|(folder, spec, link, limits)| ShardStart {
+    let prefixes =
+        ("[ -~]{1,30}", any::<[u8; 32]>(), any::<u64>()).prop_map(|(root, model, bytes_max)| {
+            PrefixFolder {
+                root: root.into(),
+                model: Fingerprint(model),
+                bytes_max,
+            }
+        });
+    let shard = ("[ -~]{1,30}", spec(), link, limits, option::of(prefixes)).prop_map(
+        |(folder, spec, link, limits, prefixes)| ShardStart {
             folder: folder.into(),
             plan_link: (spec.world > 1).then_some(link),
             spec,
             limits,
-        });
+            prefixes,
+        },
+    );
     prop_oneof![
         1 => "[ -~]{1,30}".prop_map(|folder| ToWorker::Start(Start::Inspect { folder: folder.into() })),
         3 => shard.prop_map(|start| ToWorker::Start(Start::Shard(start))),

@@ -8,11 +8,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use base::{
-    Failure, RequestId, Secret, ShardSpec, Sharding, TensorSlice, TokenEvent, TokenRequest,
+    Failure, Fingerprint, RequestId, Secret, ShardSpec, Sharding, TensorSlice, TokenEvent,
+    TokenRequest,
 };
 use tempfile::TempDir;
 use wire::worker::{
-    FRAME_BYTES_MAX, FromWorker, Limits, PlanLink, ShardStart, Start, Stats, ToWorker,
+    FRAME_BYTES_MAX, FromWorker, Limits, PlanLink, PrefixFolder, ShardStart, Start, Stats, ToWorker,
 };
 use wire::{Decoder, encode};
 
@@ -177,14 +178,28 @@ impl Cluster {
     /// The same for a model with another number of layers.
     pub fn of_layers(layers: u32, folder: &Path, world: u32, sharding: Sharding) -> Self {
         let secrets = vec![Secret([9; 32]); world as usize];
-        let mut cluster = Self::with_secrets(layers, folder, sharding, &secrets);
-        for worker in &mut cluster.workers {
+        Self::with_secrets(layers, folder, sharding, &secrets, None).ready()
+    }
+
+    /// The same with ranks that keep beginnings under `root`.
+    pub fn keeping(folder: &Path, world: u32, sharding: Sharding, root: &Path) -> Self {
+        let prefixes = PrefixFolder {
+            root: root.into(),
+            model: Fingerprint([5; 32]),
+            bytes_max: 1 << 30,
+        };
+        let secrets = vec![Secret([9; 32]); world as usize];
+        Self::with_secrets(LAYERS, folder, sharding, &secrets, Some(&prefixes)).ready()
+    }
+
+    fn ready(mut self) -> Self {
+        for worker in &mut self.workers {
             match worker.frame(READY_TIMEOUT) {
                 FromWorker::Ready { .. } => {}
                 frame => panic!("{frame:?}"),
             }
         }
-        cluster
+        self
     }
 
     /// Two ranks that do not belong together.
@@ -194,10 +209,17 @@ impl Cluster {
             folder,
             Sharding::Pipeline,
             &[Secret([1; 32]), Secret([2; 32])],
+            None,
         )
     }
 
-    fn with_secrets(layers: u32, folder: &Path, sharding: Sharding, secrets: &[Secret]) -> Self {
+    fn with_secrets(
+        layers: u32,
+        folder: &Path,
+        sharding: Sharding,
+        secrets: &[Secret],
+        prefixes: Option<&PrefixFolder>,
+    ) -> Self {
         let world = secrets.len() as u32;
         let hosts = tempfile::tempdir().unwrap();
         let file = hosts.path().join("hosts.json");
@@ -220,6 +242,7 @@ impl Cluster {
                     secret: *secret,
                 }),
                 limits: LIMITS,
+                prefixes: prefixes.cloned(),
             })));
             worker
         };
