@@ -128,6 +128,11 @@ fn the_official_anthropic_sdk_for_javascript_calls_tools() -> Result<()> {
 
 #[test]
 fn langchains_standard_tests_pass_for_anthropic() -> Result<()> {
+    langchain("clients/anthropic_langchain.py")
+}
+
+/// Runs `LangChain`'s tests against a node with the models that say what they look for.
+fn langchain(scenario: &str) -> Result<()> {
     let node = Node::start(&NodeOptions {
         model: Some("sprout".into()),
         ..NodeOptions::default()
@@ -140,7 +145,7 @@ fn langchains_standard_tests_pass_for_anthropic() -> Result<()> {
         node.api().wait_ready(&id, Duration::from_secs(30))?;
     }
     let address = format!("http://127.0.0.1:{}", node.port);
-    let printed = python("clients/anthropic_langchain.py", &[&address])?;
+    let printed = python(scenario, &[&address])?;
     assert_eq!(printed.trim(), "ok");
     Ok(())
 }
@@ -148,4 +153,14 @@ fn langchains_standard_tests_pass_for_anthropic() -> Result<()> {
 #[test]
 fn the_official_ollama_sdk_works() -> Result<()> {
     replay("ollama_sdk.py", "")
+}
+
+#[test]
+fn the_official_ollama_sdk_for_javascript_works() -> Result<()> {
+    replay("ollama_sdk.mjs", "")
+}
+
+#[test]
+fn langchains_standard_tests_pass_for_ollama() -> Result<()> {
+    langchain("clients/ollama_langchain.py")
 }

@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 
 const client = new Anthropic({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0, timeout: 60_000 });
 const question = { role: "user", content: "How warm is it in Paris?" };
@@ -40,5 +41,14 @@ const result = { type: "tool_result", tool_use_id: call.id, content: "21 degrees
 const talk = [question, { role: "assistant", content: answer.content }, { role: "user", content: [result] }];
 const told = await client.messages.create({ ...asked, messages: talk, max_tokens: 20 });
 assert(told.content.length > 0);
+
+// The SDK's own loop runs the tool. It asks the server to keep the conversation, and keeps it itself when that is refused.
+const ran = [];
+const run = (input) => { ran.push(input); return "21 degrees"; };
+const { description } = weather;
+const tool = betaTool({ name: weather.name, description, inputSchema: input_schema, run });
+const last = await client.beta.messages.toolRunner({ ...must, tools: [tool], max_iterations: 2 });
+assert.deepEqual(ran.at(-1), checked(last.content[0]).input);
+assert.equal(ran.length, 2);
 
 console.log("ok");

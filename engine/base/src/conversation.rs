@@ -13,6 +13,8 @@ pub struct Conversation {
     pub parallel_tool_calls: bool,
     /// How much it thinks before it answers; `None` leaves it to the model. Models that cannot be told ignore it.
     pub effort: Option<Effort>,
+    /// Whether a model that does not think refuses.
+    pub must_think: bool,
 }
 
 impl Conversation {

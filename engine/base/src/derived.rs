@@ -82,6 +82,7 @@ impl DerivedModel {
         asked.min_p = asked.min_p.or(own.min_p);
         asked.repetition_penalty = asked.repetition_penalty.or(own.repetition_penalty);
         asked.frequency_penalty = asked.frequency_penalty.or(own.frequency_penalty);
+        asked.seed = asked.seed.or(own.seed);
         asked.presence_penalty = asked.presence_penalty.or(own.presence_penalty);
         request.max_tokens = request.max_tokens.or(own.max_tokens);
         if request.stop.is_empty() {
@@ -109,12 +110,14 @@ mod tests {
                 top_p: None,
                 top_k: None,
                 min_p: None,
-                seed: 7,
+                seed: None,
+                drawn_seed: 7,
                 repetition_penalty: None,
                 frequency_penalty: None,
                 presence_penalty: None,
             },
             max_tokens: None,
+            context_tokens: None,
             stop: Vec::new(),
             stop_tokens: Vec::new(),
             logprobs: None,
@@ -137,6 +140,7 @@ mod tests {
             parameters: Parameters {
                 temperature: Some(1.0),
                 top_k: Some(3),
+                seed: Some(5),
                 max_tokens: Some(9),
                 stop: vec!["END".into()],
                 ..Parameters::default()
@@ -164,6 +168,7 @@ mod tests {
         );
         assert_eq!(asked.sampling.temperature, Some(0.5));
         assert_eq!(asked.sampling.top_k, Some(3));
+        assert_eq!(asked.sampling.seed, Some(5));
         assert_eq!(asked.max_tokens, Some(9));
         assert_eq!(asked.stop, ["END"]);
     }
@@ -175,6 +180,7 @@ mod tests {
             Message::new(Role::User, "Hello"),
         ]);
         asked.stop = vec!["x".into()];
+        asked.sampling.seed = Some(0);
         let templated = DerivedModel {
             template: Some("{{ messages }}".into()),
             ..mario()
@@ -188,5 +194,6 @@ mod tests {
             ["You are Luigi.", "Who are you?", "Mario!", "Hello"]
         );
         assert_eq!(asked.stop, ["x"]);
+        assert_eq!(asked.sampling.seed, Some(0));
     }
 }

@@ -1,5 +1,7 @@
 //! What a model makes of texts as vectors.
 
+use std::time::Duration;
+
 use crate::{KeepAlive, RequestId, Standing, TokenId};
 
 /// A validated request for the vectors of some texts.
@@ -15,6 +17,8 @@ pub struct EmbedRequest {
     pub inputs: Vec<EmbedInput>,
     /// Whether an input that is longer than the model's context is cut at its end; otherwise it is refused.
     pub truncate: bool,
+    /// No input has more tokens than that; `None` is all that the model has room for.
+    pub context_tokens: Option<u32>,
     /// How long the model stays loaded after this; `None` leaves it to the node.
     pub keep_alive: Option<KeepAlive>,
 }
@@ -46,4 +50,6 @@ pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
     /// Tokens of all inputs together, special tokens included.
     pub prompt_tokens: u32,
+    /// Time until the model was there.
+    pub loading: Duration,
 }

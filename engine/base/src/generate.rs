@@ -17,8 +17,11 @@ pub struct GenerateRequest {
     pub prompt: Prompt,
     /// How to choose tokens.
     pub sampling: AskedSampling,
-    /// Tokens to generate at most; `None` means up to the end of the context. Zero only scores the prompt.
+    /// Tokens to generate at most; `None` leaves it to the model, which goes up to the end of the context. Zero only scores
+    /// the prompt; [`GenerateRequest::TO_THE_END`] is as many as there is room for.
     pub max_tokens: Option<u32>,
+    /// Prompt and answer together may have so many tokens; `None` is all that the model has room for.
+    pub context_tokens: Option<u32>,
     /// Strings that end the answer and are not part of it. At most 16, none empty.
     pub stop: Vec<String>,
     /// Tokens that end the answer, besides the model's own.
@@ -35,6 +38,11 @@ pub struct GenerateRequest {
     pub logit_bias: Vec<(TokenId, f32)>,
     /// How long the model stays loaded after this; `None` leaves it to the node.
     pub keep_alive: Option<KeepAlive>,
+}
+
+impl GenerateRequest {
+    /// For `max_tokens`: all that the context has room for, whatever a derived model has for requests that say nothing.
+    pub const TO_THE_END: u32 = u32::MAX;
 }
 
 /// How long a model stays loaded after a request. The last request to say so decides.
@@ -131,7 +139,9 @@ pub struct AskedSampling {
     /// See [`Sampling::min_p`].
     pub min_p: Option<f32>,
     /// See [`Sampling::seed`].
-    pub seed: u64,
+    pub seed: Option<u64>,
+    /// The seed if nobody asks for one.
+    pub drawn_seed: u64,
     /// See [`Penalties::repetition`].
     pub repetition_penalty: Option<f32>,
     /// See [`Penalties::frequency`].
@@ -148,7 +158,7 @@ impl AskedSampling {
             top_p: self.top_p.unwrap_or(recommended.top_p),
             top_k: self.top_k.unwrap_or(recommended.top_k),
             min_p: self.min_p.unwrap_or(recommended.min_p),
-            seed: self.seed,
+            seed: self.seed.unwrap_or(self.drawn_seed),
             penalties: Penalties {
                 repetition: self
                     .repetition_penalty

@@ -73,6 +73,17 @@ impl LocalModels {
             .map(local)
     }
 
+    /// The same for whoever opens it, after which requests may name it.
+    pub(crate) async fn to_open(&self, name_or_path: &str) -> Result<LocalModel, Failure> {
+        let wanted = name_or_path.to_string();
+        let found = self.ask(move |catalogue| {
+            let model = catalogue.resolve(&wanted)?;
+            catalogue.remember(&model);
+            Ok(model)
+        });
+        found.await.map(local)
+    }
+
     /// Where the files of a model are that a node of the cluster placed.
     pub(crate) async fn locate(
         &self,

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 /// A prompt of a million tokens, as ids and as text, is about 8 MB of JSON.
-const BODY_BYTES_MAX: usize = 16 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// Programs send from memory on the same machine; a person's slow link would still manage half a megabyte a second.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
 /// Of a body that is too large so much is read and thrown away: a client that is still sending does not see the

@@ -126,6 +126,10 @@ pub struct ModelDescription {
     pub template: String,
     /// Whether it thinks before it answers.
     pub thinks: bool,
+    /// Whether it can fill in what belongs before a suffix.
+    pub infills: bool,
+    /// Whether it was made for vectors, and not for words.
+    pub embeds: bool,
     /// The text of its licence; empty if its files do not have it.
     pub licence_text: String,
     /// Its weights.

@@ -25,6 +25,7 @@ mod places;
 mod router;
 pub mod server;
 pub mod settings;
+mod shorten;
 mod standing;
 mod status;
 mod uri;

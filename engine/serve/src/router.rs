@@ -104,11 +104,14 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let Some(door) = &app.door else {
         return finished(&app, is_anthropics, next.run(request).await);
     };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let known_key = |key: &str| app.gateway.user_data().known_key(key);
     let checked = door.check(&parts, &app.gateway.allowed_origins(), known_key);
     let (page, mut response) = match checked {
         Ok(Entry { page, admitted }) => {
+            let admitted = admitted.map(Arc::new);
+            // For a conversation that goes on after the answer.
+            parts.extensions.insert(admitted.clone());
             let preflight = page.as_ref().filter(|_| is_preflight(&parts));
             let mut response = match preflight {
                 Some(_) => {
@@ -118,7 +121,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
                 None => in_time(Request::from_parts(parts, body), next).await,
             };
             // Its answer counts until it is sent.
-            response.extensions_mut().insert(admitted.map(Arc::new));
+            response.extensions_mut().insert(admitted);
             (page, response)
         }
         Err(refusal) => {

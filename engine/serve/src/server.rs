@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -101,7 +100,6 @@ impl Server {
     /// Serves until `stop` completes, then gives answers under way a moment to end. Dropping the future ends
     /// everything at once.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Places::new();
         tokio::pin!(stop);
@@ -117,20 +115,31 @@ impl Server {
                 .header_read_timeout(HEADER_LIMIT)
                 .serve_connection(
                     TokioIo::new(Patient::new(stream)),
-                    TowerToHyperService::new(caller.asks(self.router.clone())),
-                );
-            let connection = graceful.watch(connection);
+                    TowerToHyperService::new(caller.asks(self.router.clone(), place)),
+                )
+                .with_upgrades();
+            let mut stopping = self.stopping.subscribe();
             connections.spawn(async move {
-                if let Err(error) = connection.await {
+                tokio::pin!(connection);
+                // Its sender outlives all connections.
+                let stopping = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
+                let ended = tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    _ = stopping => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                };
+                if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 }
-                drop(place);
             });
         }
         // New connections are refused from here on.
         drop(self.listener);
         self.stopping.send_replace(true);
-        if timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await.is_err() {
+        let all = async { while connections.join_next().await.is_some() {} };
+        if timeout(SHUTDOWN_LIMIT, all).await.is_err() {
             tracing::info!(
                 open = connections.len(),
                 "ending answers that were under way"

@@ -38,7 +38,8 @@ pub(crate) async fn read_any(request: Request) -> Result<(Bytes, Standing), Fail
 }
 
 /// Who sent a request, as far as its headers say.
-struct Asker {
+#[derive(Clone)]
+pub(crate) struct Asker {
     hash: DefaultHasher,
     is_here: bool,
 }
@@ -66,7 +67,7 @@ pub(crate) struct Fields {
 
 impl Asker {
     /// Of a request.
-    fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         let caller: Option<&Caller> = request.extensions().get();
         let elsewhere = caller.and_then(Caller::elsewhere);
         let headers = request.headers();
@@ -86,7 +87,7 @@ impl Asker {
     }
 
     /// The standing of its request, with what the body says.
-    fn standing(mut self, body: &[u8]) -> Result<Standing, Failure> {
+    pub(crate) fn standing(mut self, body: &[u8]) -> Result<Standing, Failure> {
         let fields: Fields = crate::json::parse(body)?;
         if self.is_here {
             let metadata = fields.metadata.as_ref();

@@ -28,6 +28,8 @@ pub struct Model {
 pub struct Catalogue {
     models: PathBuf,
     others: RwLock<Vec<PathBuf>>,
+    /// Folders of models that were opened by their path.
+    opened: RwLock<Vec<PathBuf>>,
     derived: DerivedModels,
 }
 
@@ -69,6 +71,8 @@ pub enum ResolveError {
 
 /// More entries than anybody's models: a folder of something else is not searched to its end.
 const ENTRIES_MAX: usize = 10_000;
+/// Folders that are remembered: more than anybody opens by their paths while a node runs.
+const OPENED_MAX: usize = 1000;
 /// Names an error lists.
 const NAMES_SHOWN: usize = 10;
 
@@ -84,6 +88,7 @@ impl Catalogue {
         Ok(Self {
             models,
             others: RwLock::default(),
+            opened: RwLock::default(),
             derived: DerivedModels::new(data.join("derived-models")),
         })
     }
@@ -140,6 +145,18 @@ impl Catalogue {
         }
     }
 
+    /// Knows a model by its name from now on, if it is one that only its path led to.
+    pub fn remember(&self, model: &Model) {
+        let known = self.entries();
+        if entry(&known, &model.name.0).is_some() {
+            return;
+        }
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.len() < OPENED_MAX {
+            opened.push(model.folder.path.clone());
+        }
+    }
+
     /// The model that another node placed: at the same path, or here under the same name, and the same one.
     pub fn locate(
         &self,
@@ -189,11 +206,21 @@ impl Catalogue {
     }
 
     /// Names and folders, `name` and `organization/name`, sorted. Of two models of one name the data folder's counts, then
-    /// that of the folder named first.
+    /// that of the folder named first, then the one that was opened by its path.
     fn entries(&self) -> Vec<(String, PathBuf)> {
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
         let places = std::iter::once(&self.models).chain(others.iter());
         let mut entries: Vec<_> = places.flat_map(|place| entries_of(place)).collect();
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        entries.extend(
+            opened
+                .iter()
+                .filter(|path| has_config(path))
+                .filter_map(|path| {
+                    let name = path.file_name()?.to_string_lossy().into_owned();
+                    Some((name, path.clone()))
+                }),
+        );
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         entries.dedup_by(|later, first| later.0 == first.0);
         entries
@@ -209,7 +236,6 @@ fn entry<'a>(entries: &'a [(String, PathBuf)], name: &str) -> Option<&'a (String
 
 /// The models in a folder, and in its folders.
 fn entries_of(place: &Path) -> Vec<(String, PathBuf)> {
-    let has_config = |path: &Path| path.join("config.json").is_file();
     let mut entries = Vec::new();
     for (name, path) in folders(place) {
         if has_config(&path) {
@@ -221,6 +247,10 @@ fn entries_of(place: &Path) -> Vec<(String, PathBuf)> {
         entries.extend(inner.map(|(inner, path)| (format!("{name}/{inner}"), path)));
     }
     entries
+}
+
+fn has_config(path: &Path) -> bool {
+    path.join("config.json").is_file()
 }
 
 /// The visible folders in a folder.

@@ -20,7 +20,7 @@ mod utf8;
 
 pub use chat_template::{ChatTemplate, RenderError, TemplateError};
 pub use infill::InfillFormat;
-pub use pooling::pooling;
+pub use pooling::{is_for_embeddings, pooling};
 pub use recommended::recommended_sampling;
 pub use special_tokens::SpecialTokens;
 pub use stop_strings::StopStrings;

@@ -16,11 +16,18 @@ const KNOWN: [(&str, Pooling); 3] = [
     ("pooling_mode_lasttoken", Pooling::Last),
 ];
 
+const FILE: &str = "1_Pooling/config.json";
+
+/// Whether a model's makers say how its vectors are made, as those of models do that were made for them.
+pub fn is_for_embeddings(folder: &Path) -> bool {
+    folder.join(FILE).is_file()
+}
+
 /// Reads what is there; `None` if it is something else. Models that were not made for embeddings have no such file: of
 /// them it is the mean, as in Sentence Transformers (`SentenceTransformer._load_auto_model`). Nothing has taught their last
 /// token to stand for more than what comes next.
 pub fn pooling(folder: &Path) -> Result<Option<Pooling>, TokenizerError> {
-    let config = read_json(&folder.join("1_Pooling/config.json"))?;
+    let config = read_json(&folder.join(FILE))?;
     Ok(config.map_or(Some(Pooling::Mean), |config| parse(&config)))
 }
 

@@ -126,6 +126,12 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// How many tokens a text of its own has besides those of its words.
+    pub fn marks(&self) -> usize {
+        let marks = self.inner.get_post_processor();
+        marks.map_or(0, |processor| processor.added_tokens(false))
+    }
+
     /// The first `tokens_max` tokens of a text of its own, marks included: what is cut off is cut from the text.
     pub fn encode_cut(
         &self,
@@ -133,11 +139,9 @@ impl Tokenizer {
         tokens_max: usize,
     ) -> Result<Vec<TokenId>, TokenizerError> {
         let failed = |error: tokenizers::Error| TokenizerError::Encode(error.to_string());
-        let marks = self.inner.get_post_processor();
-        let marks = marks.map_or(0, |processor| processor.added_tokens(false));
         let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         encoding.truncate(
-            tokens_max.saturating_sub(marks),
+            tokens_max.saturating_sub(self.marks()),
             0,
             TruncationDirection::Right,
         );

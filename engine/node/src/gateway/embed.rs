@@ -1,5 +1,7 @@
 //! Vectors of texts: each text is a request of its own for rank 0, some of them at once.
 
+use std::time::Instant;
+
 use base::{
     EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure, Pooling, RequestId, Sampling, Standing,
     TokenEvent, TokenId, TokenRequest,
@@ -10,7 +12,7 @@ use text::Framing;
 use super::generation::{Asked, Generation, Limit};
 use super::model_text::ModelText;
 use super::prepare::{ModelLimits, check_vocabulary};
-use super::{NodeGateway, REQUEST_LIMIT};
+use super::{NodeGateway, REQUEST_LIMIT, models};
 use crate::words;
 
 /// Texts of one request that are computed at once: enough to fill a batch, few enough to leave others a place in the queue.
@@ -26,14 +28,20 @@ impl NodeGateway {
             ask.model.clone_from(&derived.model.base);
         }
         let _place = self.opening.place(&ask.model)?;
+        let began = Instant::now();
         let instance = self.opening.on_demand(&ask.model).await?;
+        let loading = began.elapsed();
         let asked = Asked {
             instance: instance.id,
             fingerprint: instance.fingerprint,
             keep_alive: ask.keep_alive,
         };
         let text = self.text_of(&instance).await?;
-        let limits = ModelLimits::of(&instance);
+        let own = models::context_tokens(&instance, derived.as_ref());
+        let limits = ModelLimits {
+            context_tokens: ask.context_tokens.map_or(own, |asked| own.min(asked)),
+            ..ModelLimits::of(&instance)
+        };
         let preparing = move || prepare(ask, &text, limits);
         let requests = self.desk.prepare(preparing).await?;
         let prompt_tokens = requests
@@ -46,6 +54,7 @@ impl NodeGateway {
             vectors: each.buffered(INPUTS_AT_ONCE).try_collect().await?,
             model: derived.map_or(instance.model.0, |derived| derived.name),
             prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX),
+            loading,
         })
     }
 }
@@ -115,6 +124,17 @@ fn tokens(
 ) -> Result<Vec<TokenId>, Failure> {
     let max = limits.context_tokens as usize;
     let tokenizer = &text.tokenizer;
+    // Of a text that is cut to its marks nothing is left.
+    let least = match input {
+        EmbedInput::Text(_) => tokenizer.marks(),
+        EmbedInput::Tokens(_) => 0,
+    };
+    if truncate && max <= least {
+        let message = format!(
+            "the input after truncation exceeds maximum context length: of {max} tokens {least} are the model's own marks"
+        );
+        return Err(Failure::new(ErrorCode::ContextTooLong, message).param("input"));
+    }
     let tokens = match input {
         EmbedInput::Text(words) if truncate => tokenizer.encode_cut(&words, max),
         EmbedInput::Text(words) => tokenizer.encode(&words, Framing::Whole),
@@ -133,7 +153,9 @@ fn tokens(
     }
     if tokens.len() > max {
         let length = tokens.len();
-        let message = format!("a text has {length} tokens, but there is room for {max}");
+        let message = format!(
+            "an input exceeds maximum context length: it has {length} tokens, but there is room for {max}"
+        );
         let failure = Failure::new(ErrorCode::ContextTooLong, message).param("input");
         return Err(failure.hint("divide the text into shorter ones"));
     }
@@ -171,6 +193,7 @@ mod tests {
             model: "sprout".into(),
             inputs,
             truncate,
+            context_tokens: None,
             keep_alive: None,
         };
         prepare(ask, &text, LIMITS)
@@ -208,6 +231,23 @@ mod tests {
             assert_eq!(failure.code, ErrorCode::ContextTooLong);
             assert_eq!(failure.param.as_deref(), Some("input"));
         }
+    }
+
+    #[test]
+    fn of_a_text_cut_to_nothing_there_is_no_vector() {
+        let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
+        let text = ModelText::load(sprout.as_ref()).unwrap();
+        let limits = |context_tokens| ModelLimits {
+            context_tokens,
+            ..LIMITS
+        };
+        let cut = |max| {
+            let input = EmbedInput::Text("What is Espalier?".into());
+            tokens(input, true, &text, limits(max))
+        };
+        let marks = text.tokenizer.marks() as u32;
+        assert_eq!(cut(marks + 1).unwrap().len() as u32, marks + 1);
+        assert_eq!(cut(marks).unwrap_err().code, ErrorCode::ContextTooLong);
     }
 
     #[test]

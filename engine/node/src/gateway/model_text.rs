@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base::{ErrorCode, Failure, Fingerprint, Pooling, Sampling};
 use text::answer::AnswerFormat;
-use text::{ChatTemplate, SpecialTokens, TemplateError, Tokenizer, TokenizerError};
+use text::{ChatTemplate, InfillFormat, SpecialTokens, TemplateError, Tokenizer, TokenizerError};
 
 use crate::words;
 
@@ -25,6 +25,10 @@ pub(crate) struct ModelText {
     special: SpecialTokens,
     /// How a text becomes a vector; `None` if that is in a way not known here.
     pub(crate) pooling: Option<Pooling>,
+    /// Whether its makers made it for vectors.
+    pub(crate) embeds: bool,
+    /// How it is asked to fill in; `None` if it was not taught to.
+    pub(crate) infill: Option<InfillFormat>,
 }
 
 /// How a conversation becomes text, and an answer becomes more than that.
@@ -44,6 +48,8 @@ impl ModelText {
             template,
         });
         Ok(Self {
+            infill: InfillFormat::of(&tokenizer),
+            embeds: text::is_for_embeddings(folder),
             tokenizer: Arc::new(tokenizer),
             chat,
             recommended: text::recommended_sampling(folder).map_err(|error| unreadable(&error))?,

@@ -61,6 +61,8 @@ impl NodeGateway {
             derived: derived.map(|derived| derived.model),
             template: String::new(),
             thinks: false,
+            infills: false,
+            embeds: false,
             licence_text: String::new(),
             tensors: Vec::new(),
         };
@@ -71,6 +73,8 @@ impl NodeGateway {
         if let Some(text) = self.text_of_model(base).await? {
             let chat = text.chat.as_ref();
             description.template = chat.map_or_else(String::new, |chat| chat.template.source());
+            description.infills = text.infill.is_some();
+            description.embeds = text.embeds;
             description.thinks = chat.is_some_and(|chat| chat.format.thinks());
         }
         Ok(description)

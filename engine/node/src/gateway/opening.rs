@@ -101,7 +101,7 @@ impl Opening {
 
     /// Opens an instance, whatever else there is.
     pub(crate) async fn open(&self, asked: &Asked) -> Result<InstanceId, Failure> {
-        let local = self.models.resolve(&asked.model).await?;
+        let local = self.models.to_open(&asked.model).await?;
         let _one = self.one_at_a_time.lock().await;
         self.open_local(&local, asked, Asker::User).await
     }

@@ -6,7 +6,7 @@ use base::{
 use cluster::InstanceView;
 use text::answer::AnswerParser;
 use text::grammar::{self, GrammarError};
-use text::{Framing, InfillFormat, RenderError, TextStart, TextStream, Tokenizer, TokenizerError};
+use text::{Framing, RenderError, TextStart, TextStream, Tokenizer, TokenizerError};
 
 use super::answer::{Teller, Wanted};
 use super::model_text::{Chat, ModelText};
@@ -51,6 +51,11 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     let opening = opening(&ask.prompt, ask.grammar, text, unix_seconds)?;
     let prompt = opening.tokens;
+    let context = ask.context_tokens.unwrap_or(u32::MAX);
+    let limits = ModelLimits {
+        context_tokens: limits.context_tokens.min(context),
+        ..limits
+    };
     check_vocabulary(&prompt, "prompt", limits)?;
     check_vocabulary(&ask.stop_tokens, "stop_token_ids", limits)?;
     if let Some(grammar) = &opening.grammar {
@@ -139,7 +144,7 @@ fn opening(
         Prompt::Text(words) => continuation(encode(words, Framing::Whole, text)?, grammar),
         Prompt::Tokens(tokens) => continuation(tokens.clone(), grammar),
         Prompt::Infill { prefix, suffix } => {
-            let format = InfillFormat::of(&text.tokenizer).ok_or_else(no_infill)?;
+            let format = text.infill.as_ref().ok_or_else(no_infill)?;
             let tokens = format.prompt(&text.tokenizer, prefix, suffix);
             Opening {
                 ends: format.ends().to_vec(),
@@ -162,6 +167,9 @@ fn of_conversation(
     unix_seconds: i64,
 ) -> Result<Opening, Failure> {
     let Chat { template, format } = chat;
+    if conversation.must_think && !format.thinks() {
+        return Err(no_thinking());
+    }
     let rendered = template
         .render(&format.told(conversation), unix_seconds)
         .map_err(|error| not_rendered(&error))?;
@@ -247,15 +255,16 @@ fn answer_tokens(
         .ok()
         .and_then(|prompt| context.checked_sub(prompt));
     match (room, asked) {
+        (Some(room), Some(GenerateRequest::TO_THE_END)) if room > 0 => Ok(room),
         (Some(room), Some(asked)) if asked <= room => Ok(asked),
         // Without a wish there must at least be room for one token.
         (Some(room), None) if room > 0 => Ok(room.min(limits.unasked_tokens)),
         (Some(_) | None, _) => {
             let message = match asked {
-                Some(asked) => format!(
+                Some(asked) if asked != GenerateRequest::TO_THE_END => format!(
                     "the prompt has {prompt_tokens} tokens and {asked} are asked for, but prompt and answer together have room for {context}"
                 ),
-                None => format!(
+                Some(_) | None => format!(
                     "the prompt has {prompt_tokens} tokens, but prompt and answer together have room for {context}"
                 ),
             };
@@ -274,8 +283,15 @@ fn no_template() -> Failure {
     .param("messages")
 }
 
+fn no_thinking() -> Failure {
+    let message = "this model does not support thinking";
+    Failure::new(ErrorCode::InvalidRequest, message)
+        .hint("leave out think, or use a model that thinks")
+        .param("think")
+}
+
 fn no_infill() -> Failure {
-    let message = "this model was not taught to fill in what belongs before a suffix";
+    let message = "this model does not support insert: it was not taught to fill in what belongs before a suffix";
     Failure::new(ErrorCode::InvalidRequest, message)
         .hint("leave out suffix, or use a model for code that has the marks for it")
         .param("suffix")
@@ -308,7 +324,10 @@ mod tests {
         assert_eq!(answer_tokens(60, Some(40), LIMITS), Ok(40));
         assert_eq!(answer_tokens(60, Some(0), LIMITS), Ok(0));
         assert_eq!(answer_tokens(100, Some(0), LIMITS), Ok(0));
+        let all = Some(GenerateRequest::TO_THE_END);
+        assert_eq!(answer_tokens(60, all, brief), Ok(40));
         for (prompt, asked) in [
+            (100, all),
             (60, Some(41)),
             (100, None),
             (101, Some(0)),

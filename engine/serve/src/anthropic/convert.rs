@@ -12,6 +12,10 @@ use super::model::{MessagesFields, OutputFormat};
 use crate::json::Object;
 use crate::openai::Fresh;
 
+/// The field of conversations that the server keeps. The SDKs' runners of tools ask for it, and go on without it when they
+/// are refused in the words of [`error`](super::error).
+pub(super) const THREAD: &str = "thread";
+
 /// A request as it was understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
@@ -56,6 +60,10 @@ fn request(
         let failure = invalid("mcp_servers", "are not called from here");
         return Err(failure.hint("let the client call them, and name their tools in tools"));
     }
+    if fields.thread.is_some() {
+        let failure = invalid(THREAD, "is not kept here");
+        return Err(failure.hint("send the whole conversation, without it"));
+    }
     let sampling = sampling::sampling(&fields, fresh)?;
     let effort = sampling::effort(fields.thinking, fields.output_config.as_ref())?;
     let format = fields
@@ -73,9 +81,11 @@ fn request(
             tool_choice: choice.tool,
             parallel_tool_calls: choice.parallel,
             effort,
+            must_think: false,
         }),
         sampling,
         max_tokens: Some(max_tokens),
+        context_tokens: None,
         stop: sampling::stop(fields.stop_sequences)?,
         stop_tokens: Vec::new(),
         logprobs: None,

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::convert::THREAD;
 use crate::status::{say_when_to_retry, status_of};
 
 /// Where clients look for the name of a request.
@@ -30,6 +31,16 @@ struct ErrorOut {
     #[serde(rename = "type")]
     kind: &'static str,
     message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    details: Option<Unthreaded>,
+}
+
+/// By it clients know that they have to keep the conversation themselves.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = anthropic::ErrorDetails)]
+struct Unthreaded {
+    error_code: &'static str,
 }
 
 impl Envelope {
@@ -40,11 +51,15 @@ impl Envelope {
             // Claude Code shortens the conversation and tries again when an error begins with these words.
             message.insert_str(0, "prompt is too long: ");
         }
+        let unthreaded = failure.param.as_deref() == Some(THREAD);
         Self {
             kind: "error",
             error: ErrorOut {
                 kind: kind_of(failure.code),
                 message,
+                details: unthreaded.then_some(Unthreaded {
+                    error_code: "thread_unsupported_request",
+                }),
             },
             request_id: None,
         }
@@ -155,5 +170,12 @@ mod tests {
         let failure = Failure::new(ErrorCode::ContextTooLong, "the prompt has 9 tokens");
         let said = serde_json::to_string(&Envelope::new(&failure.hint("shorten it"))).unwrap();
         expect![[r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: the prompt has 9 tokens (hint: shorten it)"}}"#]].assert_eq(&said);
+    }
+
+    #[test]
+    fn a_thread_is_refused_in_words_that_clients_know() {
+        let failure = Failure::new(ErrorCode::InvalidRequest, "thread is not kept here");
+        let said = serde_json::to_string(&Envelope::new(&failure.param(THREAD))).unwrap();
+        expect![[r#"{"type":"error","error":{"type":"invalid_request_error","message":"thread is not kept here","details":{"error_code":"thread_unsupported_request"}}}"#]].assert_eq(&said);
     }
 }

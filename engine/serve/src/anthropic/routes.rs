@@ -106,7 +106,7 @@ async fn begin(
         omits_thoughts: asked.omits_thoughts,
     };
     let unlimited = GenerateRequest {
-        max_tokens: None,
+        max_tokens: Some(GenerateRequest::TO_THE_END),
         ..request.clone()
     };
     let mut events = self::events(app, request, noted.clone());

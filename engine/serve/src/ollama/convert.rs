@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 pub use chat::parse_chat;
 pub(super) use context::{Turn, encode as encode_context};
 pub(super) use create::{Create, parse_create};
-pub(super) use embed::{Embed, parse_embed, parse_embedding};
+pub(super) use embed::{Embed, EmbedWork, parse_embed, parse_embedding};
 pub use generate::parse_generate;
 pub(super) use name::{Named, canonical, parse_copy, parse_name, shown};
 
@@ -48,7 +48,7 @@ impl Asked {
     pub fn stand(&mut self, standing: Standing) {
         match &mut self.work {
             Work::Generate(generation) => generation.request.standing = standing,
-            Work::Load(request) | Work::Unload(request) => request.standing = standing,
+            Work::Idle(idle) => idle.stand(standing),
         }
     }
 }
@@ -58,10 +58,32 @@ impl Asked {
 pub enum Work {
     /// An answer.
     Generate(Generation),
-    /// The model is to be there: a generation of nothing.
+    /// None.
+    Idle(Idle),
+}
+
+/// What a request is for that has nothing to answer: a generation of nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Idle {
+    /// The model is to be there.
     Load(GenerateRequest),
-    /// The model is to go as soon as nobody uses it: a generation of nothing, for a model that is there.
+    /// The model, if it is there, is to go as soon as nobody uses it.
     Unload(GenerateRequest),
+}
+
+impl Idle {
+    fn of(model: &str, keep_alive: Option<KeepAlive>, fresh: &mut Fresh) -> Self {
+        let request = nothing(model, keep_alive, fresh);
+        match keep_alive {
+            Some(KeepAlive::For(time)) if time.is_zero() => Self::Unload(request),
+            Some(KeepAlive::For(_) | KeepAlive::Forever) | None => Self::Load(request),
+        }
+    }
+
+    fn stand(&mut self, standing: Standing) {
+        let (Self::Load(request) | Self::Unload(request)) = self;
+        request.standing = standing;
+    }
 }
 
 /// An answer that is wanted.
@@ -69,8 +91,8 @@ pub enum Work {
 pub struct Generation {
     /// What to generate.
     pub request: GenerateRequest,
-    /// Prompt and answer together may have so many tokens.
-    pub context_tokens: Option<u32>,
+    /// Whether the oldest turns are left out if there is no room for all of them.
+    pub truncates: bool,
     /// What the next request needs to go on from this answer, but for the answer itself; `None` if it cannot.
     pub turns: Option<Vec<Turn>>,
 }
@@ -84,6 +106,7 @@ fn nothing(model: &str, keep_alive: Option<KeepAlive>, fresh: &mut Fresh) -> Gen
         prompt: Prompt::Tokens(vec![0]),
         sampling: sampling(&Parameters::default(), fresh),
         max_tokens: Some(0),
+        context_tokens: None,
         stop: Vec::new(),
         stop_tokens: Vec::new(),
         logprobs: None,
@@ -95,15 +118,6 @@ fn nothing(model: &str, keep_alive: Option<KeepAlive>, fresh: &mut Fresh) -> Gen
     }
 }
 
-/// What a request that has nothing to answer is for.
-fn without_prompt(model: &str, keep_alive: Option<KeepAlive>, fresh: &mut Fresh) -> Work {
-    let request = nothing(model, keep_alive, fresh);
-    match keep_alive {
-        Some(KeepAlive::For(time)) if time.is_zero() => Work::Unload(request),
-        Some(KeepAlive::For(_) | KeepAlive::Forever) | None => Work::Load(request),
-    }
-}
-
 fn sampling(own: &Parameters, fresh: &mut Fresh) -> AskedSampling {
     // Drawn even if it is not needed, so that ids do not depend on whether a seed was given.
     let drawn = fresh.draw();
@@ -112,7 +126,8 @@ fn sampling(own: &Parameters, fresh: &mut Fresh) -> AskedSampling {
         top_p: own.top_p,
         top_k: own.top_k,
         min_p: own.min_p,
-        seed: own.seed.unwrap_or(drawn),
+        seed: own.seed,
+        drawn_seed: drawn,
         repetition_penalty: own.repetition_penalty,
         frequency_penalty: own.frequency_penalty,
         presence_penalty: own.presence_penalty,

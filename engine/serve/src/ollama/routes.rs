@@ -145,7 +145,7 @@ async fn embed(State(app): State<Arc<App>>, request: Request) -> Result<Response
     let (began, noted) = (Instant::now(), Noted::of(&request));
     let (json, standing) = standing::read_any(request).await?;
     let mut asked = parse_embed(&json, app.fresh()?)?;
-    asked.request.standing = standing;
+    asked.stand(standing);
     answers::embed(&app, asked, began, noted).await
 }
 
@@ -160,7 +160,7 @@ async fn embeddings(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let noted = Noted::of(&request);
     let (json, standing) = standing::read_any(request).await?;
     let mut asked = parse_embedding(&json, app.fresh()?)?;
-    asked.request.standing = standing;
+    asked.stand(standing);
     answers::embedding(&app, asked, noted).await
 }
 

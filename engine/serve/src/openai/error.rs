@@ -3,7 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base::{ErrorCode, Failure};
+use http::StatusCode;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::status::{say_when_to_retry, status_of};
@@ -32,18 +34,49 @@ impl Envelope {
             error: ErrorOut {
                 message: failure.to_string(),
                 kind: kind_of(failure.code),
+                code: if is_missing_response(&failure) {
+                    "previous_response_not_found"
+                } else {
+                    failure.code.name()
+                },
                 param: failure.param,
-                code: failure.code.name(),
             },
         }
     }
+}
+
+/// Where a request names the response that it goes on from.
+pub(super) const PREVIOUS: &str = "previous_response_id";
+
+/// By a code of its own clients know that they have to send the whole conversation.
+fn is_missing_response(failure: &Failure) -> bool {
+    failure.code == ErrorCode::NotFound && failure.param.as_deref() == Some(PREVIOUS)
+}
+
+/// A failure's status. What is wrong with a request is wrong with it, even if it is that something is not found.
+fn status(failure: &Failure) -> StatusCode {
+    if is_missing_response(failure) {
+        StatusCode::BAD_REQUEST
+    } else {
+        status_of(failure.code)
+    }
+}
+
+/// A failure as a message of a WebSocket.
+pub(super) fn message(failure: Failure) -> Value {
+    let status = status(&failure).as_u16();
+    let mut message = json!(Envelope::new(failure));
+    message["type"] = json!("error");
+    message["status"] = json!(status);
+    message
 }
 
 /// A failure as the answer to a request; it is also the answer's extension, for the list of calls.
 pub(crate) fn error_response(failure: Failure) -> Response {
     let (code, retry_after) = (failure.code, failure.retry_after);
     let told = Extension(failure.clone());
-    let mut response = (status_of(code), told, Json(Envelope::new(failure))).into_response();
+    let status = status(&failure);
+    let mut response = (status, told, Json(Envelope::new(failure))).into_response();
     say_when_to_retry(response.headers_mut(), code, retry_after);
     response
 }

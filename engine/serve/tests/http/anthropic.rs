@@ -171,7 +171,7 @@ async fn an_answer_may_take_what_is_left_of_the_context() {
     let body = message(&json!({"model": "short", "max_tokens": 32000}));
     let answer = running.post(PATH, &body).await.json(200);
     assert_eq!(answer["stop_reason"], "end_turn");
-    assert_eq!(running.gateway.last_request().max_tokens, None);
+    assert_eq!(running.gateway.last_request().max_tokens, Some(u32::MAX));
     let full = Failure::new(ErrorCode::ContextTooLong, "the prompt has 9 tokens");
     running.gateway.script(vec![Err(full)]);
     let refused = running

@@ -7,8 +7,8 @@ use std::time::Duration;
 use base::{
     DerivedModel, EchoedPrompt, EmbedInput, EmbedRequest, Embedded, ErrorCode, Failure,
     Fingerprint, FinishReason, GenerateEvent, GenerateRequest, InstanceActivity, InstanceId, Level,
-    LinkKind, ModelId, ModelShape, NodeId, Piece, Pressure, Prompt, RequestId, ScoredToken, Shard,
-    ShardPlan, Sharding, TensorInfo, TensorSlice, Usage,
+    LinkKind, ModelId, ModelShape, NodeId, Piece, Pressure, Prompt, ScoredToken, Shard, ShardPlan,
+    Sharding, TensorInfo, TensorSlice, Usage,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -101,12 +101,6 @@ impl TestGateway {
         self.requests.lock().unwrap().last().unwrap().clone()
     }
 
-    /// The names of all that was asked.
-    pub fn requests(&self) -> Vec<RequestId> {
-        let requests = self.requests.lock().unwrap();
-        requests.iter().map(|request| request.id).collect()
-    }
-
     pub fn last_wish(&self) -> OpenInstance {
         self.wishes.lock().unwrap().last().unwrap().clone()
     }
@@ -125,7 +119,7 @@ impl TestGateway {
         self.requests.lock().unwrap().push(request.clone());
         let model = request.model.clone();
         match model.as_str() {
-            "short" if request.max_tokens.is_some_and(|tokens| tokens > 100) => {
+            "short" if matches!(request.max_tokens, Some(101..=100_000)) => {
                 let message = "the prompt has 9 tokens and more are asked for than fit";
                 return Err(Failure::new(ErrorCode::ContextTooLong, message));
             }
@@ -328,6 +322,8 @@ impl Gateway for TestGateway {
             derived,
             template: "{{ messages }}".to_string(),
             thinks: false,
+            infills: false,
+            embeds: false,
             licence_text: String::new(),
             tensors: vec![TensorInfo {
                 name: "w".to_string(),
@@ -375,6 +371,7 @@ impl Gateway for TestGateway {
             model: request.model,
             vectors: request.inputs.iter().map(vector).collect(),
             prompt_tokens: 3 * request.inputs.len() as u32,
+            loading: Duration::from_millis(2),
         };
         async { Ok(embedded) }.boxed()
     }

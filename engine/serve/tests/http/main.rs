@@ -13,6 +13,7 @@ mod ollama;
 mod openai_calls;
 mod responses;
 mod responses_told;
+mod socket;
 mod user_data;
 
 use std::sync::Arc;
@@ -119,7 +120,7 @@ async fn answers_a_chat() {
     );
     assert_eq!(answer["usage"]["total_tokens"], 4);
     let asked = running.gateway.last_request();
-    assert_eq!(asked.sampling.seed, 4);
+    assert_eq!(asked.sampling.seed, Some(4));
     assert!(matches!(asked.prompt, Prompt::Chat(talk) if talk.messages.len() == 1));
 }
 

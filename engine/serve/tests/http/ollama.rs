@@ -1,7 +1,7 @@
 //! Ollama's dialect over real HTTP.
 
 use super::*;
-use base::{FinishReason, GenerateEvent, KeepAlive, Piece, Usage};
+use base::{FinishReason, GenerateEvent, GenerateRequest, KeepAlive, Piece, Usage};
 
 /// The lines of a stream.
 fn lines(answer: &Answer) -> Vec<Value> {
@@ -112,7 +112,7 @@ async fn a_chat_whole_and_in_lines() {
     ] {
         assert!(whole[number].as_u64().unwrap() > 0, "{number}: {whole}");
     }
-    assert_eq!(running.gateway.last_request().sampling.seed, 4);
+    assert_eq!(running.gateway.last_request().sampling.seed, Some(4));
     assert_eq!(running.gateway.last_request().model, "sprout");
     // Lines are what comes unless something else is asked for, and the body needs no label.
     let body = chat(&json!({})).to_string();
@@ -160,44 +160,46 @@ async fn one_question_goes_on_from_another() {
 }
 
 #[tokio::test]
-async fn the_context_of_a_request_is_a_limit() {
+async fn turns_and_answers_are_what_there_is_room_for() {
     let running = start().await;
-    let limited = |options: Value| {
-        asks(&json!({"prompt": "one two three", "options": options, "stream": false}))
-    };
-    running
-        .post("/api/generate", &limited(json!({"num_ctx": 10})))
-        .await
-        .json(200);
-    assert_eq!(running.gateway.last_request().max_tokens, Some(7));
-    let [.., before, asked] = running.gateway.requests()[..] else {
-        panic!("asked once");
-    };
-    // What is still said under the name of the first must not be heard as the second's.
-    assert_ne!(before, asked);
+    let options = json!({"num_ctx": 10, "num_predict": -1});
     running
         .post(
             "/api/generate",
-            &limited(json!({"num_ctx": 10, "num_predict": 2})),
+            &asks(&json!({"options": options, "stream": false})),
         )
         .await
         .json(200);
-    assert_eq!(running.gateway.last_request().max_tokens, Some(2));
-    let error = running
-        .post("/api/generate", &limited(json!({"num_ctx": 3})))
-        .await
-        .json(400);
-    assert!(
-        error["error"]
-            .as_str()
-            .unwrap()
-            .contains("context length is exceeded"),
-        "{error}"
+    let asked = running.gateway.last_request();
+    assert_eq!(
+        (asked.context_tokens, asked.max_tokens),
+        (Some(10), Some(GenerateRequest::TO_THE_END))
     );
+    let turn = |role: &str, content: &str| json!({"role": role, "content": content});
+    let turns = json!([
+        turn("system", "Be brief."),
+        turn("user", "one"),
+        turn("assistant", "two"),
+        turn("user", "three"),
+        turn("assistant", "four"),
+        turn("user", "five"),
+    ]);
+    let narrow = |truncate: bool| json!({"model": "narrow", "messages": turns, "stream": false, "truncate": truncate});
+    running.post("/api/chat", &narrow(true)).await.json(200);
+    let kept = running.gateway.last_request().prompt;
+    let kept = &kept.conversation().unwrap().messages;
+    let kept: Vec<&str> = kept.iter().map(|turn| turn.content.as_str()).collect();
+    assert_eq!(kept, ["Be brief.", "four", "five"]);
+    let error = running.post("/api/chat", &narrow(false)).await.json(400);
+    let error = error["error"].as_str().unwrap();
+    assert!(error.contains("context length is exceeded"), "{error}");
     // What the model has not, an answer cannot have.
     let roomy = asks(&json!({"model": "short", "options": {"num_predict": 5000}, "stream": false}));
     running.post("/api/generate", &roomy).await.json(200);
-    assert_eq!(running.gateway.last_request().max_tokens, None);
+    assert_eq!(
+        running.gateway.last_request().max_tokens,
+        Some(GenerateRequest::TO_THE_END)
+    );
     running.gateway.wait_for_running(0).await;
 }
 
@@ -362,6 +364,7 @@ async fn vectors_of_one_text_and_of_several() {
         .json(200);
     assert_eq!(one["embeddings"], json!([[4.0, 0.25, -0.5]]));
     assert_eq!(one["prompt_eval_count"], 3);
+    assert_eq!(one["load_duration"], 2_000_000);
     let several = json!({"model": "sprout", "input": ["a", "bb"], "dimensions": 1});
     let several = running.post("/api/embed", &several).await.json(200);
     assert_eq!(several["embeddings"], json!([[1.0], [1.0]]));
@@ -369,7 +372,8 @@ async fn vectors_of_one_text_and_of_several() {
         .post("/api/embed", &json!({"model": "sprout", "input": []}))
         .await
         .json(200);
-    assert_eq!(none["embeddings"], json!([]));
+    assert_eq!(none, json!({"model": "sprout", "embeddings": []}));
+    assert_eq!(running.gateway.last_request().max_tokens, Some(0));
     let legacy = running
         .post(
             "/api/embeddings",

@@ -118,6 +118,19 @@ fn paths_are_for_the_operator() {
     write_model(&folder, b"mine");
     let model = catalogue.resolve(folder.to_str().unwrap()).unwrap();
     assert_eq!(model.name.0, "my-model");
+    // Until then requests know nothing of it.
+    assert!(catalogue.by_name("my-model").is_err());
+    catalogue.remember(&model);
+    catalogue.remember(&model);
+    assert_eq!(catalogue.by_name("My-Model").unwrap(), model);
+    assert_eq!(
+        names(&catalogue),
+        ["Tiny", "my-model", "org/Small-1B", "sprout"]
+    );
+    assert!(matches!(
+        catalogue.remove("my-model"),
+        Err(RemoveError::NotOurs { .. })
+    ));
     let missing = catalogue.resolve(elsewhere.path().join("no").to_str().unwrap());
     assert!(matches!(missing, Err(ResolveError::NotAFolder { .. })));
     let no_model = catalogue.resolve(elsewhere.path().to_str().unwrap());

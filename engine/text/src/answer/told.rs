@@ -32,6 +32,7 @@ pub fn in_words(conversation: &Conversation) -> Cow<'_, Conversation> {
     Cow::Owned(Conversation {
         messages,
         effort: conversation.effort,
+        must_think: conversation.must_think,
         ..Conversation::default()
     })
 }

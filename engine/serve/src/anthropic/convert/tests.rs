@@ -143,6 +143,7 @@ fn a_request_with_everything() {
                     effort: Some(
                         Low,
                     ),
+                    must_think: false,
                 },
             ),
             sampling: AskedSampling {
@@ -156,7 +157,8 @@ fn a_request_with_everything() {
                     5,
                 ),
                 min_p: None,
-                seed: 7191089600892374487,
+                seed: None,
+                drawn_seed: 7191089600892374487,
                 repetition_penalty: None,
                 frequency_penalty: None,
                 presence_penalty: None,
@@ -164,6 +166,7 @@ fn a_request_with_everything() {
             max_tokens: Some(
                 99,
             ),
+            context_tokens: None,
             stop: [
                 "a",
                 "b",
@@ -585,6 +588,13 @@ fn malformed_settings_are_refused_by_their_name() {
             "invalid_request | mcp_servers | mcp_servers are not called from here (hint: let the client call them, and name their tools in tools)"
         ],
     );
+    refused_with(
+        r#""thread": {"type": "create"}"#,
+        &expect![
+            "invalid_request | thread | thread is not kept here (hint: send the whole conversation, without it)"
+        ],
+    );
+    assert!(with(r#""thread": null"#).is_ok());
 }
 
 #[test]

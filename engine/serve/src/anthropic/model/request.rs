@@ -33,6 +33,9 @@ pub(crate) struct MessagesFields {
     /// Servers of tools that Anthropic would call.
     #[schema(value_type = Option<Vec<Value>>)]
     pub(crate) mcp_servers: Option<Vec<IgnoredAny>>,
+    /// That the server is to keep the conversation, or goes on from what it kept.
+    #[schema(value_type = Option<Value>)]
+    pub(crate) thread: Option<IgnoredAny>,
     #[schema(value_type = Option<Vec<ToolIn>>)]
     pub(crate) tools: Option<Vec<Box<RawValue>>>,
     #[schema(value_type = Option<ToolChoiceIn>)]

@@ -2,7 +2,7 @@
 
 use base::{Conversation, Failure, GenerateRequest, Prompt, Standing, ToolChoice};
 
-use super::{Asked, Generation, Work, canonical, messages, name, options, tools};
+use super::{Asked, Generation, Idle, Work, canonical, messages, name, options, tools};
 use crate::json::Object;
 use crate::ollama::model::{ChatFields, KeepAliveIn, ThinkIn};
 use crate::openai::Fresh;
@@ -24,7 +24,7 @@ fn work(model: &str, fields: ChatFields, fresh: &mut Fresh) -> Result<Work, Fail
     let keep_alive = fields.keep_alive.map(|KeepAliveIn(kept)| kept);
     let messages = messages::messages(fields.messages.unwrap_or_default())?;
     if messages.is_empty() {
-        return Ok(super::without_prompt(model, keep_alive, fresh));
+        return Ok(Work::Idle(Idle::of(model, keep_alive, fresh)));
     }
     let options = fields.options.map(|Object(options)| options);
     let own = options::parameters(options.unwrap_or_default(), "options")?;
@@ -33,6 +33,7 @@ fn work(model: &str, fields: ChatFields, fresh: &mut Fresh) -> Result<Work, Fail
         tools: tools::tools(fields.tools)?,
         tool_choice: ToolChoice::Auto,
         parallel_tool_calls: true,
+        must_think: fields.think.is_some_and(ThinkIn::must),
         effort: fields.think.map(|ThinkIn(effort)| effort),
     };
     let request = GenerateRequest {
@@ -42,6 +43,7 @@ fn work(model: &str, fields: ChatFields, fresh: &mut Fresh) -> Result<Work, Fail
         prompt: Prompt::Chat(conversation),
         sampling: super::sampling(&own, fresh),
         max_tokens: own.max_tokens,
+        context_tokens: own.context_tokens,
         stop: own.stop,
         stop_tokens: Vec::new(),
         logprobs: super::logprobs(fields.logprobs, fields.top_logprobs)?,
@@ -53,7 +55,7 @@ fn work(model: &str, fields: ChatFields, fresh: &mut Fresh) -> Result<Work, Fail
     };
     Ok(Work::Generate(Generation {
         request,
-        context_tokens: own.context_tokens,
+        truncates: fields.truncate.unwrap_or(true),
         turns: None,
     }))
 }

@@ -3,7 +3,8 @@
 use base::{Conversation, Failure, GenerateRequest, Message, Prompt, Role, Standing, ToolChoice};
 
 use super::{
-    Asked, Generation, Turn, Work, canonical, context, invalid, name, no_images, options, template,
+    Asked, Generation, Idle, Turn, Work, canonical, context, invalid, name, no_images, options,
+    template,
 };
 use crate::json::Object;
 use crate::ollama::model::{GenerateFields, KeepAliveIn, ThinkIn};
@@ -27,14 +28,15 @@ fn work(model: &str, mut fields: GenerateFields, fresh: &mut Fresh) -> Result<Wo
     if fields.images.is_some_and(|images| images.any) {
         return Err(no_images("images"));
     }
-    if is_empty(fields.prompt.as_deref()) {
-        return Ok(super::without_prompt(model, keep_alive, fresh));
+    if is_empty(fields.prompt.as_deref()) && is_empty(fields.suffix.as_deref()) {
+        return Ok(Work::Idle(Idle::of(model, keep_alive, fresh)));
     }
     let options = fields.options.take().map(|Object(options)| options);
     let own = options::parameters(options.unwrap_or_default(), "options")?;
     let logprobs = super::logprobs(fields.logprobs, fields.top_logprobs)?;
     let grammar = super::format(fields.format.as_deref())?;
-    let prompt = prompt(model, fields)?;
+    let truncates = fields.truncate.unwrap_or(true);
+    let prompt = prompt(fields)?;
     let turns = prompt.conversation().map(|talk| {
         let messages = talk.messages.iter();
         messages.map(Turn::of).collect()
@@ -46,6 +48,7 @@ fn work(model: &str, mut fields: GenerateFields, fresh: &mut Fresh) -> Result<Wo
         prompt,
         sampling: super::sampling(&own, fresh),
         max_tokens: own.max_tokens,
+        context_tokens: own.context_tokens,
         stop: own.stop,
         stop_tokens: Vec::new(),
         logprobs,
@@ -57,20 +60,19 @@ fn work(model: &str, mut fields: GenerateFields, fresh: &mut Fresh) -> Result<Wo
     };
     Ok(Work::Generate(Generation {
         request,
-        context_tokens: own.context_tokens,
+        truncates,
         turns,
     }))
 }
 
-fn prompt(model: &str, fields: GenerateFields) -> Result<Prompt, Failure> {
-    if !is_empty(fields.suffix.as_deref()) {
-        let failure = invalid(
-            "suffix",
-            &format!("cannot be had: {model} does not support insert"),
-        );
-        return Err(failure.hint("send the text before it alone"));
-    }
+fn prompt(fields: GenerateFields) -> Result<Prompt, Failure> {
     let words = fields.prompt.unwrap_or_default();
+    if let Some(suffix) = fields.suffix.filter(|suffix| !suffix.is_empty()) {
+        return Ok(Prompt::Infill {
+            prefix: words,
+            suffix,
+        });
+    }
     let context = fields.context.unwrap_or_default();
     if fields.raw.unwrap_or(false) {
         if !is_empty(fields.system.as_deref())
@@ -94,6 +96,7 @@ fn prompt(model: &str, fields: GenerateFields) -> Result<Prompt, Failure> {
         tools: Vec::new(),
         tool_choice: ToolChoice::Auto,
         parallel_tool_calls: false,
+        must_think: fields.think.is_some_and(ThinkIn::must),
         effort: fields.think.map(|ThinkIn(effort)| effort),
     };
     Ok(match template::template(fields.template)? {

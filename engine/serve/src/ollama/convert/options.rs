@@ -1,6 +1,6 @@
 //! Options, of a request or of a model that is created.
 
-use base::{Failure, Parameters};
+use base::{Failure, GenerateRequest, Parameters};
 
 use super::invalid;
 use crate::ollama::model::OptionsIn;
@@ -48,8 +48,7 @@ pub(super) fn parameters(options: OptionsIn, at: &str) -> Result<Parameters, Fai
         frequency_penalty: penalty(options.frequency_penalty, "frequency_penalty")?,
         presence_penalty: penalty(options.presence_penalty, "presence_penalty")?,
         seed: options.seed.and_then(seed),
-        // Up to the model's end, or to that of the context, which is never passed here.
-        max_tokens: options.num_predict.and_then(positive),
+        max_tokens: options.num_predict.map(max_tokens),
         context_tokens: options.num_ctx.and_then(positive),
         stop: stop(options.stop, &format!("{at}.stop"))?,
     })
@@ -58,6 +57,11 @@ pub(super) fn parameters(options: OptionsIn, at: &str) -> Result<Parameters, Fai
 /// What is not positive sets no limit. Fractions are cut off, and no limit is larger than the largest.
 fn positive(Number(value): Number) -> Option<u32> {
     (value >= 1.0).then_some(value as u32)
+}
+
+/// What is not positive goes on to the end of the context, which is never passed here.
+fn max_tokens(asked: Number) -> u32 {
+    positive(asked).unwrap_or(GenerateRequest::TO_THE_END)
 }
 
 /// Less than nothing asks for a seed that nobody chose.

@@ -22,7 +22,7 @@ fn generate(fields: &str) -> Result<Asked, Failure> {
 fn wanted(asked: Result<Asked, Failure>) -> Generation {
     match asked.unwrap().work {
         Work::Generate(wanted) => wanted,
-        Work::Load(_) | Work::Unload(_) => panic!("no answer"),
+        Work::Idle(_) => panic!("no answer"),
     }
 }
 
@@ -73,6 +73,7 @@ fn a_plain_chat() {
                                 tool_choice: Auto,
                                 parallel_tool_calls: true,
                                 effort: None,
+                                must_think: false,
                             },
                         ),
                         sampling: AskedSampling {
@@ -80,12 +81,14 @@ fn a_plain_chat() {
                             top_p: None,
                             top_k: None,
                             min_p: None,
-                            seed: 309689372594955804,
+                            seed: None,
+                            drawn_seed: 309689372594955804,
                             repetition_penalty: None,
                             frequency_penalty: None,
                             presence_penalty: None,
                         },
                         max_tokens: None,
+                        context_tokens: None,
                         stop: [],
                         stop_tokens: [],
                         logprobs: None,
@@ -95,7 +98,7 @@ fn a_plain_chat() {
                         logit_bias: [],
                         keep_alive: None,
                     },
-                    context_tokens: None,
+                    truncates: true,
                     turns: None,
                 },
             ),
@@ -115,7 +118,8 @@ fn options_and_what_else_shapes_an_answer() {
     );
     assert!(!asked.as_ref().unwrap().stream);
     let wanted = wanted(asked);
-    assert_eq!(wanted.context_tokens, Some(128));
+    assert_eq!(wanted.request.context_tokens, Some(128));
+    assert!(wanted.truncates);
     expect![[r#"
         (
             AskedSampling {
@@ -131,7 +135,10 @@ fn options_and_what_else_shapes_an_answer() {
                 min_p: Some(
                     0.05,
                 ),
-                seed: 42,
+                seed: Some(
+                    42,
+                ),
+                drawn_seed: 309689372594955804,
                 repetition_penalty: Some(
                     1.1,
                 ),
@@ -172,13 +179,15 @@ fn options_and_what_else_shapes_an_answer() {
     ));
     let effort = |fields: &str| {
         let request = self::wanted(chat(fields)).request;
-        request.prompt.conversation().unwrap().effort
+        let talk = request.prompt.conversation().unwrap();
+        (talk.effort, talk.must_think)
     };
-    assert_eq!(effort(""), None);
-    assert_eq!(effort(r#", "think": null"#), None);
-    assert_eq!(effort(r#", "think": true"#), Some(Effort::Medium));
-    assert_eq!(effort(r#", "think": false"#), Some(Effort::Off));
-    assert_eq!(effort(r#", "think": "low""#), Some(Effort::Low));
+    assert_eq!(effort(""), (None, false));
+    assert_eq!(effort(r#", "think": null"#), (None, false));
+    assert_eq!(effort(r#", "think": true"#), (Some(Effort::Medium), true));
+    assert_eq!(effort(r#", "think": false"#), (Some(Effort::Off), false));
+    assert_eq!(effort(r#", "think": "low""#), (Some(Effort::Low), true));
+    assert!(!self::wanted(chat(r#", "truncate": false"#)).truncates);
 }
 
 #[test]
@@ -187,7 +196,12 @@ fn no_limit_is_set_by_what_is_not_positive() {
         r#", "options": {"num_predict": -2, "num_ctx": 0, "top_k": -1, "seed": -1}, "format": """#,
     ));
     let request = wanted.request;
-    assert_eq!((request.max_tokens, wanted.context_tokens), (None, None));
+    let all = GenerateRequest::TO_THE_END;
+    assert_eq!(
+        (request.max_tokens, request.context_tokens),
+        (Some(all), None)
+    );
+    assert_eq!(request.sampling.seed, None);
     assert_eq!((request.sampling.top_k, request.grammar), (Some(0), None));
     // The seed that nobody chose is another for another request.
     let other = parse_chat(
@@ -195,8 +209,8 @@ fn no_limit_is_set_by_what_is_not_positive() {
         Fresh::new(8),
     );
     assert_ne!(
-        self::wanted(other).request.sampling.seed,
-        request.sampling.seed
+        self::wanted(other).request.sampling.drawn_seed,
+        request.sampling.drawn_seed
     );
 }
 
@@ -342,7 +356,8 @@ fn without_a_prompt_the_model_is_loaded_or_unloaded() {
             ),
         ] {
             match (asked.unwrap().work, kind) {
-                (Work::Load(request), "load") | (Work::Unload(request), "unload") => {
+                (Work::Idle(Idle::Load(request)), "load")
+                | (Work::Idle(Idle::Unload(request)), "unload") => {
                     assert_eq!(request.max_tokens, Some(0));
                 }
                 (work, _) => panic!("{fields}: {work:?}"),
@@ -401,6 +416,16 @@ fn raw_text_is_taken_as_it_is() {
 }
 
 #[test]
+fn what_stands_before_a_suffix_is_filled_in() {
+    let wanted = wanted(generate(r#", "suffix": "}""#));
+    let infill = Prompt::Infill {
+        prefix: "Hello".into(),
+        suffix: "}".into(),
+    };
+    assert_eq!((wanted.request.prompt, wanted.turns), (infill, None));
+}
+
+#[test]
 fn templates_are_jinja() {
     let jinja = "{% for m in messages %}{{ m.content }}{% endfor %}";
     let request = wanted(generate(&format!(r#", "template": "{jinja}""#))).request;
@@ -426,12 +451,6 @@ fn what_cannot_be_is_refused_by_its_place() {
         generate(r#", "images": ["aGk="]"#),
         &expect![
             "invalid_request | images | images cannot be had: the models here read text alone (hint: send the request without images)"
-        ],
-    );
-    refused(
-        generate(r#", "suffix": "}""#),
-        &expect![
-            "invalid_request | suffix | suffix cannot be had: sprout does not support insert (hint: send the text before it alone)"
         ],
     );
     refused(
@@ -512,8 +531,14 @@ fn what_cannot_be_is_refused_by_its_place() {
 
 #[test]
 fn texts_to_embed() {
-    let inputs =
-        |body: &str| parse_embed(body.as_bytes(), FRESH).map(|embed| embed.request.inputs.len());
+    let embedded = |embed: Embed| match embed.work {
+        EmbedWork::Embed(request) => Some(request),
+        EmbedWork::Idle(_) => None,
+    };
+    let inputs = |body: &str| {
+        let asked = parse_embed(body.as_bytes(), FRESH).map(embedded);
+        asked.map(|request| request.map_or(0, |request| request.inputs.len()))
+    };
     assert_eq!(inputs(r#"{"model": "m", "input": "a"}"#), Ok(1));
     assert_eq!(inputs(r#"{"model": "m", "input": ["a", "", "c"]}"#), Ok(3));
     assert_eq!(inputs(r#"{"model": "m", "input": ""}"#), Ok(0));
@@ -526,17 +551,27 @@ fn texts_to_embed() {
         ],
     );
     let asked = parse_embed(
-        br#"{"model": "m:latest", "input": "a", "dimensions": 2, "truncate": false}"#,
+        br#"{"model": "m:latest", "input": "a", "dimensions": 2, "truncate": false, "options": {"num_ctx": 3}}"#,
         FRESH,
     )
     .unwrap();
-    assert_eq!((asked.dimensions, asked.request.truncate), (Some(2), false));
     assert_eq!(
-        (asked.model.as_str(), asked.request.model.as_str()),
-        ("m:latest", "m")
+        (asked.model.as_str(), asked.dimensions),
+        ("m:latest", Some(2))
+    );
+    let request = embedded(asked).unwrap();
+    assert_eq!(
+        (
+            request.model.as_str(),
+            request.truncate,
+            request.context_tokens
+        ),
+        ("m", false, Some(3))
     );
     let legacy = parse_embedding(br#"{"model": "m", "prompt": "a"}"#, FRESH).unwrap();
-    assert_eq!(legacy.request.inputs.len(), 1);
+    assert_eq!(embedded(legacy).unwrap().inputs.len(), 1);
+    let gone = parse_embed(br#"{"model": "m", "keep_alive": 0}"#, FRESH).unwrap();
+    assert!(matches!(gone.work, EmbedWork::Idle(nothing) if matches!(*nothing, Idle::Unload(_))));
 }
 
 #[test]

@@ -115,7 +115,16 @@ pub(in crate::ollama) struct MetricsOut {
 pub(in crate::ollama) struct EmbedOut {
     pub(in crate::ollama) model: String,
     pub(in crate::ollama) embeddings: Vec<Vec<f32>>,
+    #[serde(flatten)]
+    pub(in crate::ollama) metrics: Option<EmbedMetricsOut>,
+}
+
+/// What vectors took, in nanoseconds and tokens.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = ollama::EmbedMetrics)]
+pub(in crate::ollama) struct EmbedMetricsOut {
     pub(in crate::ollama) total_duration: u64,
+    pub(in crate::ollama) load_duration: u64,
     pub(in crate::ollama) prompt_eval_count: u32,
 }
 

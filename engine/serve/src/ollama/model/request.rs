@@ -23,6 +23,7 @@ pub(in crate::ollama) struct ChatFields {
     #[schema(value_type = Option<OptionsIn>)]
     pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) stream: Option<bool>,
+    pub(in crate::ollama) truncate: Option<bool>,
     pub(in crate::ollama) think: Option<ThinkIn>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
     pub(in crate::ollama) logprobs: Option<bool>,
@@ -47,6 +48,7 @@ pub(in crate::ollama) struct GenerateFields {
     #[schema(value_type = Option<OptionsIn>)]
     pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) stream: Option<bool>,
+    pub(in crate::ollama) truncate: Option<bool>,
     pub(in crate::ollama) think: Option<ThinkIn>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
     pub(in crate::ollama) logprobs: Option<bool>,
@@ -133,6 +135,7 @@ pub(in crate::ollama) struct EmbedFields {
     pub(in crate::ollama) input: Option<Strings>,
     pub(in crate::ollama) truncate: Option<bool>,
     pub(in crate::ollama) dimensions: Option<Count>,
+    pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
 }
 
@@ -143,6 +146,7 @@ pub(in crate::ollama) struct EmbeddingFields {
     #[schema(example = "sprout")]
     pub(in crate::ollama) model: Option<String>,
     pub(in crate::ollama) prompt: Option<String>,
+    pub(in crate::ollama) options: Option<Object<OptionsIn>>,
     pub(in crate::ollama) keep_alive: Option<KeepAliveIn>,
 }
 

@@ -15,6 +15,14 @@ pub(in crate::ollama) struct KeepAliveIn(pub(in crate::ollama) KeepAlive);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ollama) struct ThinkIn(pub(in crate::ollama) Effort);
 
+impl ThinkIn {
+    /// Whether a model that does not think is to say so.
+    pub(in crate::ollama) fn must(self) -> bool {
+        let Self(effort) = self;
+        effort != Effort::Off
+    }
+}
+
 /// Whether there are pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ollama) struct Images {

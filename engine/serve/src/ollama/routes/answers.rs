@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use base::{ErrorCode, Failure, GenerateEvent, GenerateRequest, KeepAlive, RequestId, Usage};
-use futures::stream::{self, BoxStream};
+use base::{Embedded, Failure, GenerateEvent, GenerateRequest, RequestId, Usage};
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
 use super::{LINES, since_1970};
 use crate::app::App;
 use crate::calls::Noted;
 use crate::generation;
-use crate::ollama::convert::{Asked, Embed, Generation, Work};
+use crate::ollama::convert::{Asked, Embed, EmbedWork, Generation, Idle, Work};
 use crate::ollama::error::Refused;
-use crate::ollama::model::{EmbedOut, EmbeddingOut};
+use crate::ollama::model::{EmbedMetricsOut, EmbedOut, EmbeddingOut};
 use crate::ollama::stream::{AnswerHead, Kind, Lines, Whole};
+use crate::shorten::fitting;
 
 type Events = BoxStream<'static, Result<GenerateEvent, Failure>>;
 
@@ -58,68 +59,23 @@ pub(super) async fn answer(
                 whole(head, events, began).await
             }
         }
-        Work::Load(request) => {
+        Work::Idle(nothing) => {
+            let (Idle::Load(request) | Idle::Unload(request)) = &nothing;
             let head = head(request.id, None);
-            run_to_its_end(app, request, noted).await?;
-            Ok(Json(head.empty(began.elapsed(), "load")).into_response())
-        }
-        Work::Unload(request) => {
-            let head = head(request.id, None);
-            unload(app, request, noted).await?;
-            Ok(Json(head.empty(began.elapsed(), "unload")).into_response())
+            let done = idle(app, nothing, noted).await?;
+            Ok(Json(head.empty(began.elapsed(), done)).into_response())
         }
     }
 }
 
-fn events(app: &Arc<App>, request: GenerateRequest, noted: Option<Noted>) -> Events {
-    let events = generation::events(app, vec![request], noted);
-    events.map_ok(|(_, event)| event).boxed()
-}
-
-/// Starts a generation and waits for its first event: what fails until then is an error with its own status. An answer
-/// never passes the end of the context, the model's or that of the request: if more is asked for, it is what still fits.
+/// Starts a generation and waits for its first event: what fails until then is an error with its own status.
 async fn begin(
     app: &Arc<App>,
     wanted: Generation,
     noted: Option<Noted>,
 ) -> Result<Events, Failure> {
-    let mut request = wanted.request;
-    let mut events = self::events(app, request.clone(), noted.clone());
-    let mut first = events.next().await;
-    if request.max_tokens.is_some() && is_too_long(first.as_ref()) {
-        request.max_tokens = None;
-        events = self::events(app, request.clone(), noted.clone());
-        first = events.next().await;
-    }
-    let mut first = first.transpose()?;
-    if let Some(room) = room(wanted.context_tokens, first.as_ref())?
-        && request.max_tokens.is_none_or(|tokens| tokens > room)
-    {
-        request.max_tokens = Some(room);
-        // The one that is given up may say some words yet, under its own name.
-        request.id = app.fresh()?.request_id();
-        events = self::events(app, request, noted);
-        first = events.next().await.transpose()?;
-    }
-    Ok(stream::iter(first.map(Ok)).chain(events).boxed())
-}
-
-fn is_too_long(first: Option<&Result<GenerateEvent, Failure>>) -> bool {
-    matches!(first, Some(Err(failure)) if failure.code == ErrorCode::ContextTooLong)
-}
-
-/// Tokens that an answer may have if prompt and answer together may have so many.
-fn room(context: Option<u32>, first: Option<&GenerateEvent>) -> Result<Option<u32>, Failure> {
-    let (Some(context), Some(GenerateEvent::Started { prompt_tokens, .. })) = (context, first)
-    else {
-        return Ok(None);
-    };
-    if let Some(room) = context.checked_sub(*prompt_tokens).filter(|room| *room > 0) {
-        return Ok(Some(room));
-    }
-    let message = format!("the prompt has {prompt_tokens} tokens and num_ctx is {context}");
-    let failure = Failure::new(ErrorCode::ContextTooLong, message).param("options.num_ctx");
-    Err(failure.hint("shorten the prompt, or leave num_ctx out to use all that the model has"))
+    let events = fitting(app, wanted.request, wanted.truncates, noted).await?;
+    Ok(events.map_ok(|(_, event)| event).boxed())
 }
 
 async fn whole(head: AnswerHead, mut events: Events, began: Instant) -> Result<Response, Refused> {
@@ -139,12 +95,20 @@ fn streamed(head: AnswerHead, events: Events, began: Instant) -> Response {
     (LINES, Body::from_stream(lines)).into_response()
 }
 
+/// Loads or unloads a model; what was done.
+async fn idle(app: &Arc<App>, idle: Idle, noted: Option<Noted>) -> Result<&'static str, Failure> {
+    match idle {
+        Idle::Load(request) => run_to_its_end(app, request, noted).await.map(|()| "load"),
+        Idle::Unload(request) => unload(app, request, noted).await.map(|()| "unload"),
+    }
+}
+
 async fn run_to_its_end(
     app: &Arc<App>,
     request: GenerateRequest,
     noted: Option<Noted>,
 ) -> Result<(), Failure> {
-    let mut events = events(app, request, noted);
+    let mut events = generation::events(app, vec![request], noted);
     while let Some(event) = events.next().await {
         event?;
     }
@@ -170,14 +134,22 @@ async fn unload(
     Ok(())
 }
 
-/// The vectors of some texts.
+/// The vectors of some texts. Without any the model is loaded, or unloaded.
 pub(super) async fn embed(
     app: &Arc<App>,
     asked: Embed,
     began: Instant,
     noted: Option<Noted>,
 ) -> Result<Response, Refused> {
-    let (mut embeddings, prompt_eval_count) = vectors(app, &asked, noted).await?;
+    let (mut embeddings, mut metrics) = (Vec::new(), None);
+    if let Some(embedded) = vectors(app, asked.work, noted).await? {
+        metrics = Some(EmbedMetricsOut {
+            total_duration: nanoseconds(began.elapsed()),
+            load_duration: nanoseconds(embedded.loading),
+            prompt_eval_count: embedded.prompt_tokens,
+        });
+        embeddings = embedded.vectors;
+    }
     if let Some(dimensions) = asked.dimensions {
         for vector in &mut embeddings {
             shorten(vector, dimensions);
@@ -186,8 +158,7 @@ pub(super) async fn embed(
     let answer = EmbedOut {
         model: asked.model,
         embeddings,
-        total_duration: nanoseconds(began.elapsed()),
-        prompt_eval_count,
+        metrics,
     };
     Ok(Json(answer).into_response())
 }
@@ -198,26 +169,23 @@ pub(super) async fn embedding(
     asked: Embed,
     noted: Option<Noted>,
 ) -> Result<Response, Refused> {
-    let (vectors, _) = vectors(app, &asked, noted).await?;
-    let embedding = vectors.into_iter().next().unwrap_or_default();
+    let embedded = vectors(app, asked.work, noted).await?;
+    let mut vectors = embedded.into_iter().flat_map(|embedded| embedded.vectors);
+    let embedding = vectors.next().unwrap_or_default();
     Ok(Json(EmbeddingOut { embedding }).into_response())
 }
 
 async fn vectors(
     app: &Arc<App>,
-    asked: &Embed,
+    work: EmbedWork,
     noted: Option<Noted>,
-) -> Result<(Vec<Vec<f32>>, u32), Failure> {
-    let request = asked.request.clone();
+) -> Result<Option<Embedded>, Failure> {
+    let request = match work {
+        EmbedWork::Embed(request) => request,
+        EmbedWork::Idle(nothing) => return idle(app, *nothing, noted).await.map(|_| None),
+    };
     if let Some(noted) = &noted {
         noted.model(&request.model);
-    }
-    if request.inputs.is_empty() {
-        let unloads = matches!(request.keep_alive, Some(KeepAlive::For(time)) if time.is_zero());
-        if !unloads {
-            app.gateway.describe(&request.model).await?;
-        }
-        return Ok((Vec::new(), 0));
     }
     let embedded = app.gateway.embed(request).await?;
     let usage = Usage {
@@ -228,7 +196,7 @@ async fn vectors(
     if let Some(noted) = &noted {
         noted.usage(usage);
     }
-    Ok((embedded.vectors, embedded.prompt_tokens))
+    Ok(Some(embedded))
 }
 
 /// The first numbers of a vector, of length 1 again.

@@ -101,10 +101,16 @@ pub(super) fn show(model: &ModelDescription, verbose: bool) -> Show {
 }
 
 fn capabilities(model: &ModelDescription) -> Vec<&'static str> {
+    if model.embeds {
+        return vec!["embedding"];
+    }
     let mut capabilities = vec!["completion"];
     // Any model that chats can be made to call tools.
     if !model.template.is_empty() {
         capabilities.push("tools");
+    }
+    if model.infills {
+        capabilities.push("insert");
     }
     if model.thinks {
         capabilities.push("thinking");

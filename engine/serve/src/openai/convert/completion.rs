@@ -46,6 +46,7 @@ pub(super) fn requests(
             prompt,
             sampling: shared.sampling,
             max_tokens: Some(shared.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)),
+            context_tokens: None,
             stop: shared.stop.clone(),
             stop_tokens: shared.stop_tokens.clone(),
             logprobs,

@@ -83,7 +83,9 @@ pub(super) fn each_answer(
     for answer in 1..answers {
         let mut other = request.clone();
         other.id = fresh.request_id();
-        other.sampling.seed = request.sampling.seed.wrapping_add(u64::from(answer));
+        let sampling = &mut other.sampling;
+        let own = |seed: u64| seed.wrapping_add(u64::from(answer));
+        (sampling.seed, sampling.drawn_seed) = (sampling.seed.map(own), own(sampling.drawn_seed));
         others.push(other);
     }
     std::iter::once(request).chain(others).collect()
@@ -132,7 +134,8 @@ fn sampling(fields: &SharedFields, fresh: &mut Fresh) -> Result<AskedSampling, F
         top_p,
         top_k: fields.top_k.map(top_k).transpose()?,
         min_p,
-        seed: fields.seed.map_or(drawn, |Seed(seed)| seed),
+        seed: fields.seed.map(|Seed(seed)| seed),
+        drawn_seed: drawn,
         repetition_penalty: repetition_penalty(fields.repetition_penalty)?,
         frequency_penalty: penalty(fields.frequency_penalty, "frequency_penalty")?,
         presence_penalty: penalty(fields.presence_penalty, "presence_penalty")?,

@@ -110,6 +110,7 @@ fn a_chat_request_with_everything() {
                                 tool_choice: None,
                                 parallel_tool_calls: true,
                                 effort: None,
+                                must_think: false,
                             },
                         ),
                         sampling: AskedSampling {
@@ -125,7 +126,10 @@ fn a_chat_request_with_everything() {
                             min_p: Some(
                                 0.1,
                             ),
-                            seed: 18446744073709551615,
+                            seed: Some(
+                                18446744073709551615,
+                            ),
+                            drawn_seed: 7191089600892374487,
                             repetition_penalty: None,
                             frequency_penalty: Some(
                                 0.0,
@@ -137,6 +141,7 @@ fn a_chat_request_with_everything() {
                         max_tokens: Some(
                             9,
                         ),
+                        context_tokens: None,
                         stop: [
                             "a",
                             "b",
@@ -166,7 +171,7 @@ fn a_chat_request_with_everything() {
     );
 }
 
-const EVERYTHING_TO_COMPLETE: &str = r#"{"model": "sprout", "prompt": ["a", ""], "max_tokens": 0, "echo": true, "logprobs": 0, "temperature": 0,
+const EVERYTHING_TO_COMPLETE: &str = r#"{"model": "sprout", "prompt": ["a"], "max_tokens": 0, "echo": true, "logprobs": 0, "temperature": 0,
         "seed": 18446744073709551615, "stop": "x", "suffix": "", "best_of": 1, "ignore_eos": true}"#;
 
 #[test]
@@ -197,7 +202,10 @@ fn a_completion_request_with_everything() {
                             top_p: None,
                             top_k: None,
                             min_p: None,
-                            seed: 18446744073709551615,
+                            seed: Some(
+                                18446744073709551615,
+                            ),
+                            drawn_seed: 7191089600892374487,
                             repetition_penalty: None,
                             frequency_penalty: None,
                             presence_penalty: None,
@@ -205,47 +213,7 @@ fn a_completion_request_with_everything() {
                         max_tokens: Some(
                             0,
                         ),
-                        stop: [
-                            "x",
-                        ],
-                        stop_tokens: [],
-                        logprobs: Some(
-                            0,
-                        ),
-                        echo: true,
-                        ignore_eos: true,
-                        grammar: None,
-                        logit_bias: [],
-                        keep_alive: None,
-                    },
-                    GenerateRequest {
-                        id: RequestId(e6984080bab12a02),
-                        standing: Standing {
-                            client: ClientId(
-                                0,
-                            ),
-                            priority: Usual,
-                            time_limit: None,
-                        },
-                        model: "sprout",
-                        prompt: Text(
-                            "",
-                        ),
-                        sampling: AskedSampling {
-                            temperature: Some(
-                                0.0,
-                            ),
-                            top_p: None,
-                            top_k: None,
-                            min_p: None,
-                            seed: 18446744073709551615,
-                            repetition_penalty: None,
-                            frequency_penalty: None,
-                            presence_penalty: None,
-                        },
-                        max_tokens: Some(
-                            0,
-                        ),
+                        context_tokens: None,
                         stop: [
                             "x",
                         ],
@@ -294,11 +262,8 @@ fn prompts_come_in_four_shapes() {
 fn what_a_request_leaves_open_is_random() {
     let seed = |fields: &str, random: u64| {
         let body = format!("{{{USER}, {fields}}}");
-        parse_chat(body.as_bytes(), Fresh::new(random))
-            .unwrap()
-            .requests[0]
-            .sampling
-            .seed
+        let asked = parse_chat(body.as_bytes(), Fresh::new(random)).unwrap();
+        asked.requests[0].sampling.or(&base::Sampling::PLAIN).seed
     };
     assert_ne!(seed(r#""seed": null"#, 1), seed(r#""seed": null"#, 2));
     assert_eq!(seed(r#""seed": 5"#, 1), 5);

@@ -114,6 +114,7 @@ mod tests {
             model: "m".into(),
             vectors: vec![vec![0.6, 0.0, -0.8], vec![0.0, 0.0, 1.0]],
             prompt_tokens: 5,
+            loading: std::time::Duration::ZERO,
         }
     }
 

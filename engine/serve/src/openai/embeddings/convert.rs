@@ -73,6 +73,7 @@ pub(super) fn parse(body: &[u8], id: RequestId) -> Result<Asked, Failure> {
             model,
             inputs,
             truncate: false,
+            context_tokens: None,
             keep_alive: None,
         },
         encoding,

@@ -1,6 +1,6 @@
 //! From a body to a request and to what the response repeats of it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{
     AskedSampling, Conversation, Failure, GenerateRequest, Grammar, Message, Prompt, Role, Standing,
@@ -45,7 +45,8 @@ pub(super) struct Asked {
 
 impl Asked {
     /// The request, with the turns before it.
-    pub(super) fn after(&self, before: &[Message]) -> GenerateRequest {
+    pub(super) fn after(&self, before: &[Message]) -> Result<GenerateRequest, Failure> {
+        called(before, &self.turns)?;
         let mut request = self.request.clone();
         if let Prompt::Chat(conversation) = &mut request.prompt {
             let instructions = self.instructions.iter();
@@ -55,8 +56,24 @@ impl Asked {
                 .chain(self.turns.iter().cloned());
             conversation.messages = convert::with_one_system(turns.collect());
         }
-        request
+        Ok(request)
     }
+}
+
+/// Refuses what came of a call that nobody has made.
+fn called(before: &[Message], turns: &[Message]) -> Result<(), Failure> {
+    let mut calls = BTreeSet::new();
+    for turn in before.iter().chain(turns) {
+        calls.extend(turn.tool_calls.iter().map(|call| call.id.as_str()));
+        let id = turn.tool_call_id.as_deref();
+        if let Some(id) = id.filter(|id| !calls.contains(id)) {
+            let message = format!("No tool call found for function call output with call_id {id}.");
+            let hint =
+                "send the call before what came of it, or go on from the response that made it";
+            return Err(invalid(message, "input").hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// Understands the body of `POST /v1/responses`. `kept` has the items that a client may name.
@@ -91,6 +108,7 @@ pub(super) fn parse(
         tool_choice,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
         effort: convert::effort(reasoning.effort.as_deref(), "reasoning.effort")?,
+        must_think: false,
     };
     Ok(Asked {
         repeated: repeat::fields(&again, &model, max_tokens, store, background),
@@ -102,6 +120,7 @@ pub(super) fn parse(
             prompt: Prompt::Chat(conversation),
             sampling,
             max_tokens,
+            context_tokens: None,
             stop: Vec::new(),
             stop_tokens: Vec::new(),
             logprobs: top_logprobs(fields.top_logprobs, telling.logprobs)?,
@@ -192,7 +211,8 @@ fn sampling(fields: &Fields, fresh: &mut Fresh) -> Result<AskedSampling, Failure
         top_p: convert::top_p(fields.top_p)?,
         top_k: None,
         min_p: None,
-        seed: fresh.draw(),
+        seed: None,
+        drawn_seed: fresh.draw(),
         repetition_penalty: None,
         frequency_penalty: convert::penalty(fields.frequency_penalty, "frequency_penalty")?,
         presence_penalty: convert::penalty(fields.presence_penalty, "presence_penalty")?,

@@ -76,6 +76,28 @@ pub(super) struct Response {
     user: (),
 }
 
+/// A conversation in short.
+#[derive(ToSchema)]
+#[schema(as = openai::Compaction)]
+pub(super) struct Compacted {
+    id: String,
+    object: String,
+    /// Seconds since 1970.
+    created_at: u64,
+    output: Vec<CompactionItem>,
+    usage: Option<ResponseUsage>,
+}
+
+/// What stands for the conversation in later requests.
+#[derive(ToSchema)]
+#[schema(as = openai::CompactionItem)]
+struct CompactionItem {
+    #[schema(rename = "type")]
+    kind: String,
+    id: String,
+    encrypted_content: String,
+}
+
 /// How a response is.
 #[derive(ToSchema)]
 #[schema(as = openai::ResponseStatus)]

@@ -70,6 +70,10 @@ impl Turns {
             "function_call" => self.call(item, at),
             "custom_tool_call" => self.custom_call(item, at),
             "function_call_output" | "custom_tool_call_output" => self.output(item, at),
+            "compaction" => {
+                self.compaction(item);
+                Ok(())
+            }
             // Of tools that nobody here has run: they say nothing to this model.
             _ => Ok(()),
         }
@@ -120,6 +124,16 @@ impl Turns {
         }
         self.begin().reasoning = text;
         Ok(())
+    }
+
+    /// What was said before, in short; one that another server made says nothing here.
+    fn compaction(&mut self, item: Item) {
+        let again = item.encrypted_content.unwrap_or_default();
+        if let Some(summary) = decrypted(&again) {
+            self.close();
+            let told = format!("The conversation before, in short:\n{summary}");
+            self.done.push(Message::new(Role::System, told));
+        }
     }
 
     fn call(&mut self, mut item: Item, at: &str) -> Result<(), Failure> {

@@ -82,7 +82,7 @@ impl Kept {
     }
 
     /// The item of this id, said to it or by it.
-    fn item(&self, id: &str) -> Option<Value> {
+    pub(super) fn item(&self, id: &str) -> Option<Value> {
         let input = self.input_items.iter().find(|item| item["id"] == id);
         input.cloned().or_else(|| self.lock().record.item(id))
     }

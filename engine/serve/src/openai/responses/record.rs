@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::openai::custom::CallForms;
 use item::Items;
-pub(super) use item::decrypted;
+pub(super) use item::{decrypted, encrypted};
 
 /// How a response is to be told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -216,7 +216,7 @@ const fn code_of(code: ErrorCode) -> &'static str {
     }
 }
 
-fn usage_of(usage: Usage) -> Value {
+pub(super) fn usage_of(usage: Usage) -> Value {
     json!({
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens},

@@ -14,17 +14,20 @@ use serde_json::{Value, json};
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 
-use super::convert::{self, parse};
+use super::compact;
+use super::convert::{Asked, parse};
 use super::described;
 use super::kept::Kept;
 use super::record::Record;
-use super::run::{Running, follow, in_background, shortened};
+use super::run::{Running, follow, in_background};
+use super::socket;
 use crate::app::App;
 use crate::calls::Noted;
-use crate::generation::events;
-use crate::openai::error::Envelope;
+use crate::generation::{Events, events};
+use crate::openai::error::PREVIOUS;
 use crate::openai::routes::{KEEP_ALIVE, Refused};
 use crate::openapi::Routes;
+use crate::shorten::shortened;
 use crate::standing;
 use crate::uri::{self, Named, name};
 
@@ -34,9 +37,9 @@ const PAGE: usize = 20;
 
 pub(in crate::openai) fn routes() -> Routes {
     Routes::default()
-        .routes(routes!(create))
+        .routes(routes!(create, socket::open))
         .routes(routes!(input_tokens))
-        .routes(routes!(compact))
+        .routes(routes!(compact::compact))
         .routes(routes!(show, forget))
         .routes(routes!(cancel))
         .routes(routes!(input_items))
@@ -56,20 +59,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let noted = Noted::of(&request);
     let asked = asked(&app, request).await?;
     let before = before(&app, &asked)?;
-    let request = asked.after(&before);
-    let kept = kept(&app, &asked, before);
-    let id = kept.id();
-    if asked.background {
-        kept.change(false, Record::queue);
-    }
-    if asked.store {
-        app.responses.keep(&id, Arc::clone(&kept))?;
-    }
-    let generation = if asked.truncates {
-        shortened(&app, request, noted)
-    } else {
-        events(&app, vec![request], noted)
-    };
+    let (kept, generation) = start(&app, &asked, before, noted)?;
     if asked.background {
         in_background(Arc::clone(&app), generation, Arc::clone(&kept));
         if asked.stream {
@@ -87,7 +77,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
             return Ok(self::told(stream::iter(told)));
         }
         Err(failure) => {
-            app.responses.remove(&id);
+            app.responses.remove(&kept.id());
             return Err(failure.into());
         }
     };
@@ -101,7 +91,30 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     }
 }
 
-async fn asked(app: &App, request: Request) -> Result<convert::Asked, Refused> {
+/// Keeps a response if it is to be kept, and starts its generation. `before` is what was said before.
+pub(super) fn start(
+    app: &Arc<App>,
+    asked: &Asked,
+    before: Vec<Message>,
+    noted: Option<Noted>,
+) -> Result<(Arc<Kept>, Events), Failure> {
+    let request = asked.after(&before)?;
+    let kept = kept(app, asked, before);
+    if asked.background {
+        kept.change(false, Record::queue);
+    }
+    if asked.store {
+        app.responses.keep(&kept.id(), Arc::clone(&kept))?;
+    }
+    let generation = if asked.truncates {
+        shortened(app, request, noted)
+    } else {
+        events(app, vec![request], noted)
+    };
+    Ok((kept, generation))
+}
+
+pub(super) async fn asked(app: &App, request: Request) -> Result<Asked, Refused> {
     let (json, standing) = standing::read(request).await?;
     let kept = |id: &str| app.responses.item(id);
     let mut asked = parse(&json, app.fresh()?, &kept)?;
@@ -110,7 +123,7 @@ async fn asked(app: &App, request: Request) -> Result<convert::Asked, Refused> {
 }
 
 /// What was said before, if a request goes on from a response.
-fn before(app: &App, asked: &convert::Asked) -> Result<Vec<Message>, Failure> {
+pub(super) fn before(app: &App, asked: &Asked) -> Result<Vec<Message>, Failure> {
     match &asked.previous {
         None => Ok(Vec::new()),
         Some(id) => Ok(previous(app, id)?.turns()),
@@ -127,7 +140,7 @@ fn before(app: &App, asked: &convert::Asked) -> Result<Vec<Message>, Failure> {
 async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let noted = Noted::of(&request);
     let asked = asked(&app, request).await?;
-    let request = asked.after(&before(&app, &asked)?);
+    let request = asked.after(&before(&app, &asked)?)?;
     let mut events = events(&app, vec![request], noted);
     while let Some(event) = events.next().await {
         if let (_, GenerateEvent::Started { prompt_tokens, .. }) = event? {
@@ -139,21 +152,7 @@ async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<R
     Err(Failure::new(ErrorCode::Internal, message).into())
 }
 
-/// Clients that are told so shorten a conversation themselves.
-#[utoipa::path(
-    post,
-    path = "/v1/responses/compact",
-    responses((status = 404, description = "Always.", body = Envelope)),
-)]
-async fn compact() -> Refused {
-    let message = "conversations are not made shorter here";
-    let failure = Failure::new(ErrorCode::NotFound, message);
-    failure
-        .hint("send truncation: auto, or ask the model for a summary")
-        .into()
-}
-
-fn kept(app: &App, asked: &convert::Asked, before: Vec<Message>) -> Arc<Kept> {
+fn kept(app: &App, asked: &Asked, before: Vec<Message>) -> Arc<Kept> {
     let created = app.gateway.unix_milliseconds() / 1000;
     let record = Record::new(
         asked.request.id.to_string(),
@@ -171,12 +170,11 @@ fn kept(app: &App, asked: &convert::Asked, before: Vec<Message>) -> Arc<Kept> {
 }
 
 fn previous(app: &App, id: &str) -> Result<Arc<Kept>, Failure> {
-    let param = "previous_response_id";
     let kept = app.responses.get(id).ok_or_else(|| {
         let message = format!("Previous response with id '{id}' not found.");
-        Failure::new(ErrorCode::InvalidRequest, message)
+        Failure::new(ErrorCode::NotFound, message)
             .hint("the newest responses are kept until the node ends; send the whole conversation")
-            .param(param)
+            .param(PREVIOUS)
     })?;
     if kept.is_over() {
         return Ok(kept);
@@ -185,7 +183,7 @@ fn previous(app: &App, id: &str) -> Result<Arc<Kept>, Failure> {
         ErrorCode::InvalidRequest,
         format!("{id} is still under way"),
     );
-    Err(failure.hint("wait for its end").param(param))
+    Err(failure.hint("wait for its end").param(PREVIOUS))
 }
 
 fn told(events: impl Stream<Item = Value> + Send + 'static) -> Response {

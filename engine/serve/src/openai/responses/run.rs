@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{ErrorCode, Failure, GenerateEvent, GenerateRequest, Prompt, Role};
+use base::{Failure, GenerateEvent};
 use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -10,8 +10,7 @@ use tokio::sync::watch;
 use super::kept::Kept;
 use super::record::Record;
 use crate::app::App;
-use crate::calls::Noted;
-use crate::generation::{Events, events};
+use crate::generation::Events;
 
 /// A response under way. Dropped before its end, it is cancelled.
 pub(super) struct Running {
@@ -87,49 +86,6 @@ impl Drop for Running {
             self.kept.cancel();
         }
     }
-}
-
-/// The events of a generation from which the oldest turns are left out until it fits the model's context.
-pub(super) fn shortened(
-    app: &Arc<App>,
-    mut request: GenerateRequest,
-    noted: Option<Noted>,
-) -> Events {
-    let app = Arc::clone(app);
-    let beginning = async move {
-        // Ends: each round leaves out a turn, or gives up.
-        loop {
-            let mut events = events(&app, vec![request.clone()], noted.clone());
-            match events.next().await {
-                Some(Err(failure)) if is_too_long(&failure) && shorten(&mut request) => {
-                    noted.iter().for_each(Noted::forgiven);
-                }
-                first => return stream::iter(first).chain(events),
-            }
-        }
-    };
-    stream::once(beginning).flatten().boxed()
-}
-
-fn is_too_long(failure: &Failure) -> bool {
-    failure.code == ErrorCode::ContextTooLong
-}
-
-/// Leaves out a quarter of the turns, the oldest, but neither what the system says nor the last. Whether there was one.
-fn shorten(request: &mut GenerateRequest) -> bool {
-    let Prompt::Chat(conversation) = &mut request.prompt else {
-        return false;
-    };
-    let turns = &mut conversation.messages;
-    let first = turns.iter().position(|turn| turn.role != Role::System);
-    let first = first.unwrap_or(turns.len());
-    let others = (turns.len() - first).saturating_sub(1);
-    let mut past = first + others.div_ceil(4);
-    // What a tool gave back says nothing without its call.
-    while past + 1 < turns.len() && turns[past].role == Role::Tool {
-        past += 1;
-    }
-    turns.drain(first..past).count() > 0
 }
 
 /// Runs a response to its end, whoever listens.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use base::Parameters;
+use base::{GenerateRequest, Parameters};
 
 use super::role;
 use crate::gateway::ModelDescription;
@@ -56,6 +56,14 @@ pub(super) fn parameters(own: &Parameters) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// As Ollama writes how long an answer may be.
+fn tokens(max: u32) -> String {
+    match max {
+        GenerateRequest::TO_THE_END => "-1".to_owned(),
+        max => max.to_string(),
+    }
+}
+
 fn each(own: &Parameters) -> Vec<(&'static str, String)> {
     let single = |value: Option<f32>| value.map(|value| value.to_string());
     let whole = |value: Option<u32>| value.map(|value| value.to_string());
@@ -63,7 +71,7 @@ fn each(own: &Parameters) -> Vec<(&'static str, String)> {
         ("frequency_penalty", single(own.frequency_penalty)),
         ("min_p", single(own.min_p)),
         ("num_ctx", whole(own.context_tokens)),
-        ("num_predict", whole(own.max_tokens)),
+        ("num_predict", own.max_tokens.map(tokens)),
         ("presence_penalty", single(own.presence_penalty)),
         ("repeat_penalty", single(own.repetition_penalty)),
         ("seed", own.seed.map(|seed| seed.to_string())),

@@ -39,6 +39,8 @@ fn described(id: &str, derived: Option<DerivedModel>) -> ModelDescription {
         derived,
         template: "{{ messages }}".into(),
         thinks: true,
+        infills: false,
+        embeds: false,
         licence_text: String::new(),
         tensors: vec![TensorInfo {
             name: "w".into(),

@@ -1,5 +1,7 @@
 //! Tools, formats and the other things that were added to a plain chat.
 
+use std::collections::BTreeSet;
+
 use super::{Fresh, USER, parse_chat, parsed};
 use expect_test::expect;
 
@@ -77,6 +79,7 @@ fn tools_and_what_came_of_them() {
             effort: Some(
                 Off,
             ),
+            must_think: false,
         }"#]]
     .assert_eq(&format!("{conversation:#?}"));
 }
@@ -177,8 +180,11 @@ fn several_answers_have_seeds_and_ids_of_their_own() {
         r#"{{{USER}, "n": 3, "seed": 5, "logit_bias": {{"9": -100, "3": 1.5}}, "presence_penalty": 0.5}}"#
     );
     let asked = parse_chat(body.as_bytes(), Fresh::new(7)).unwrap();
-    let seeds: Vec<u64> = asked.requests.iter().map(|one| one.sampling.seed).collect();
+    let each = || asked.requests.iter().map(|one| &one.sampling);
+    let seeds: Vec<_> = each().filter_map(|one| one.seed).collect();
     assert_eq!(seeds, [5, 6, 7]);
+    let drawn: BTreeSet<_> = each().map(|one| one.drawn_seed).collect();
+    assert_eq!(drawn.len(), 3);
     assert_ne!(asked.requests[0].id, asked.requests[1].id);
     let first = &asked.requests[0];
     assert_eq!(first.logit_bias, [(3, 1.5), (9, -100.0)]);

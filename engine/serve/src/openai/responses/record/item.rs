@@ -11,6 +11,11 @@ use crate::openai::stream::chat_logprobs;
 /// What marks a text that only this server can have written. It never leaves the machines of its user, so it is the text itself.
 const OWN_MARK: &str = "espalier:";
 
+/// What clients keep and give back, and need not read.
+pub(in crate::openai::responses) fn encrypted(text: &str) -> String {
+    format!("{OWN_MARK}{text}")
+}
+
 /// What the model thought, as it comes back from a client; `None` if another server wrote it.
 pub(in crate::openai::responses) fn decrypted(content: &str) -> Option<&str> {
     content.strip_prefix(OWN_MARK)
@@ -184,7 +189,7 @@ impl Items {
             };
             let item = self.newest();
             let text = item[field][0]["text"].as_str().unwrap_or_default();
-            item["encrypted_content"] = json!(format!("{OWN_MARK}{text}"));
+            item["encrypted_content"] = json!(encrypted(text));
         }
         self.newest()["status"] = json!(status);
         self.open = None;
