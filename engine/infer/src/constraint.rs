@@ -4,10 +4,13 @@
 //! job of a sequence makes its grammar ready, which may take as long as many steps; until it is back the sequence reads
 //! its prompt, but for the last token.
 
+mod haste;
+
 use std::sync::Arc;
 
 use crate::containment::contain;
 use base::{ErrorCode, Failure, Grammar, TokenId, TokenRequest};
+use haste::Haste;
 use text::Tokenizer;
 use text::grammar::{self, GrammarError, Mask, Matcher};
 
@@ -46,6 +49,7 @@ pub struct MaskDone {
 
 struct Work {
     ends: Vec<TokenId>,
+    haste: Haste,
     state: State,
     next: Option<Result<Next, Failure>>,
 }
@@ -81,6 +85,7 @@ impl Constraint {
             ticket,
             work: Some(Box::new(Work {
                 ends,
+                haste: Haste::new(request.max_tokens),
                 state,
                 next: None,
             })),
@@ -134,6 +139,7 @@ impl Constraint {
             unreachable!("a token was allowed by it");
         };
         matcher.push(token).map_err(|error| failure(&error))?;
+        work.haste.push();
         Ok(matcher.is_complete())
     }
 }
@@ -168,7 +174,9 @@ impl Work {
         {
             let mut matcher = grammar::compile(tokenizer, grammar)?;
             for &token in generated {
+                self.haste.is_due(&matcher, &self.ends);
                 matcher.push(token)?;
+                self.haste.push();
             }
             self.state = State::Followed(Box::new(matcher));
         }
@@ -178,7 +186,13 @@ impl Work {
         if matcher.is_complete() {
             return Ok(Next::Nothing);
         }
-        matcher.mask(&self.ends).map(Next::Allowed)
+        let mask = matcher.mask(&self.ends)?;
+        let hastens = self.haste.is_due(matcher, &self.ends);
+        Ok(Next::Allowed(if hastens {
+            matcher.narrow(&mask, &self.ends)
+        } else {
+            mask
+        }))
     }
 }
 

@@ -3,16 +3,19 @@
 //! Over `llguidance`, with each tokenizer's own vocabulary. What a grammar costs is bounded, whatever it says: a request
 //! brings it, and it may be hostile. Never: sampling, a clock.
 
+mod ending;
 mod mask;
 mod source;
 mod vocabulary;
 
+use std::sync::Arc;
 use std::thread;
 
 use base::{Grammar, TokenId};
 use llguidance::api::StopReason;
 
 use crate::Tokenizer;
+use ending::Inside;
 pub use mask::Mask;
 pub(crate) use source::{kept_to, unanchored};
 pub(crate) use vocabulary::Vocabulary;
@@ -50,7 +53,9 @@ pub enum GrammarError {
 /// Where an answer is in its grammar.
 pub struct Matcher {
     inner: llguidance::Matcher,
+    vocabulary: Arc<Vocabulary>,
     token_count: u32,
+    inside: Inside,
 }
 
 /// Stack for compiling. `llguidance` recurses where a grammar goes on and on, as over the properties of an object: some
@@ -79,6 +84,8 @@ pub fn compile(tokenizer: &Tokenizer, grammar: &Grammar) -> Result<Matcher, Gram
     })?;
     Ok(Matcher {
         inner: llguidance::Matcher::new(Ok(parser)),
+        vocabulary,
+        inside: Inside::default(),
         token_count: tokenizer.token_bytes().token_count(),
     })
 }
@@ -86,7 +93,9 @@ pub fn compile(tokenizer: &Tokenizer, grammar: &Grammar) -> Result<Matcher, Gram
 impl Matcher {
     /// Goes on by a token.
     pub fn push(&mut self, token: TokenId) -> Result<(), GrammarError> {
-        self.inner.consume_token(token).map_err(|e| stuck(&e))
+        self.inner.consume_token(token).map_err(|e| stuck(&e))?;
+        self.inside.push(self.vocabulary.text(token));
+        Ok(())
     }
 
     /// Whether the answer is whole and nothing can follow.
@@ -121,6 +130,33 @@ impl Matcher {
             mask.allow(ends);
         }
         Ok(mask)
+    }
+
+    /// Those of the tokens of its `mask` by which the answer ends soonest.
+    pub fn narrow(&self, mask: &Mask, ends: &[TokenId]) -> Mask {
+        let endings = &self.vocabulary.endings;
+        endings.narrow(mask, ends, self.inside.string)
+    }
+
+    /// After how many tokens the answer can be at its end; `None` if not within `most`, as far as one can tell.
+    pub fn tokens_to_end(&self, ends: &[TokenId], most: u32) -> Option<u32> {
+        let mut ahead = Self {
+            inner: self.inner.deep_clone(),
+            vocabulary: Arc::clone(&self.vocabulary),
+            ..*self
+        };
+        for tokens in 0..=most {
+            if ahead.is_complete() {
+                return Some(tokens);
+            }
+            let mask = ahead.mask(ends).ok()?;
+            let token = ahead.narrow(&mask, ends).first()?;
+            if ends.contains(&token) {
+                return Some(tokens + 1).filter(|tokens| *tokens <= most);
+            }
+            ahead.push(token).ok()?;
+        }
+        None
     }
 
     /// No token continues it, which is different from work that was too much.

@@ -7,8 +7,8 @@ mod request;
 mod scalar;
 
 pub(super) use answer::{
-    AnswerOut, CalledFunctionOut, EmbedMetricsOut, EmbedOut, EmbeddingOut, LogprobOut, MessageOut,
-    MetricsOut, SaidOut, TokenOut, ToolCallOut,
+    AnswerOut, CalledFunctionOut, EmbedOut, EmbeddingOut, LogprobOut, MessageOut, MetricsOut,
+    SaidOut, TokenOut, ToolCallOut,
 };
 pub(super) use described::{
     AnswerLine, ChatRequest, EmbedRequest, EmbeddingRequest, GenerateRequest, ProgressLine,

@@ -9,43 +9,32 @@ use super::Mask;
 
 /// Which tokens to prefer, for one vocabulary.
 pub(super) struct Endings {
-    /// `}`, `]`, and a quote with such after it.
-    closing: Mask,
-    /// A quote.
-    quote: Mask,
-    /// `,` and `:`. Where nothing can be closed, something is still to come.
-    next: Mask,
-    /// Values of one token or little more.
-    short: Mask,
-    /// All that opens no object and no array.
-    flat: Mask,
+    /// In a string: a quote, perhaps with `}` and `]` after it.
+    in_string: Mask,
+    /// Elsewhere, in this order: `}` and `]`; a quote; `,` and `:`, for where nothing can be closed something is still to
+    /// come; values of one token or little more; all that opens no object and no array.
+    elsewhere: [Mask; 5],
 }
 
 impl Endings {
     pub(super) fn new(words: &[Vec<u8>]) -> Self {
         let those = |is: &dyn Fn(&[u8]) -> bool| {
             let tokens = (0..).zip(words).filter(|(_, word)| !word.is_empty());
-            let tokens: Vec<TokenId> = tokens
-                .filter_map(|(token, word)| is(word).then_some(token))
-                .collect();
+            let tokens = tokens.filter_map(|(token, word)| is(word).then_some(token));
             let mut mask = Mask::none(words.len() as u32);
-            mask.allow(&tokens);
+            mask.allow(&tokens.collect::<Vec<TokenId>>());
             mask
         };
         let closes = |word: &[u8]| word.iter().all(|byte| b"}]".contains(byte));
         Self {
-            closing: those(&|word| {
-                word != b"\"" && closes(word.strip_prefix(b"\"").unwrap_or(word))
-            }),
-            quote: those(&|word| word == b"\""),
-            next: those(&|word| word == b"," || word == b":"),
-            short: those(&|word| {
-                word.iter().all(u8::is_ascii_digit)
-                    || [&b"null"[..], b"true", b"false"]
-                        .iter()
-                        .any(|value| value.starts_with(word))
-            }),
-            flat: those(&|word| !word.iter().any(|byte| b"{[".contains(byte))),
+            in_string: those(&|word| word.strip_prefix(b"\"").is_some_and(closes)),
+            elsewhere: [
+                those(&closes),
+                those(&|word| word == b"\""),
+                those(&|word| word == b"," || word == b":"),
+                those(&is_short),
+                those(&|word| !word.iter().any(|byte| b"{[".contains(byte))),
+            ],
         }
     }
 
@@ -53,15 +42,23 @@ impl Endings {
     pub(super) fn narrow(&self, allowed: &Mask, ends: &[TokenId], in_string: bool) -> Mask {
         let mut ending = Mask::none(0);
         ending.allow(ends);
-        let outside = [&self.next, &self.short, &self.flat];
-        let outside = outside.into_iter().filter(|_| !in_string);
-        [&ending, &self.closing, &self.quote]
-            .into_iter()
-            .chain(outside)
+        let preferred = if in_string {
+            std::slice::from_ref(&self.in_string)
+        } else {
+            &self.elsewhere
+        };
+        std::iter::once(&ending)
+            .chain(preferred)
             .map(|preferred| allowed.and(preferred))
             .find(|both| both.first().is_some())
             .unwrap_or_else(|| allowed.clone())
     }
+}
+
+/// Digits, and what `null`, `true` and `false` begin with.
+fn is_short(word: &[u8]) -> bool {
+    let named = [&b"null"[..], b"true", b"false"];
+    word.iter().all(u8::is_ascii_digit) || named.iter().any(|value| value.starts_with(word))
 }
 
 /// Where a text in JSON is.
@@ -97,7 +94,7 @@ mod tests {
             (br#"\\"#, true),
             (br#"""#, false),
             (br#": \ ""#, true),
-            (br#"","#, true),
+            (br#"",""#, true),
         ] {
             inside.push(text);
             assert_eq!(inside.string, string, "{}", String::from_utf8_lossy(text));
@@ -118,7 +115,8 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(narrowed(&[0, 1, 3, 20], false), [20]);
-        assert_eq!(narrowed(&[0, 1, 2, 3, 7], true), [1, 3]);
+        assert_eq!(narrowed(&[0, 1, 2, 3, 7], true), [2, 3]);
+        assert_eq!(narrowed(&[0, 1, 2, 3, 7], false), [1]);
         assert_eq!(narrowed(&[2, 4, 7], true), [2]);
         assert_eq!(narrowed(&[4, 5, 7], true), [4, 5, 7]);
         assert_eq!(narrowed(&[4, 5, 7], false), [4]);

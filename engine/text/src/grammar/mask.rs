@@ -40,6 +40,21 @@ impl Mask {
         }
     }
 
+    /// What both allow.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        let words = self.words.iter().zip(&other.words);
+        Self {
+            words: words.map(|(a, b)| a & b).collect(),
+        }
+    }
+
+    /// The first token that may come next, if any may.
+    pub(super) fn first(&self) -> Option<TokenId> {
+        let at = self.words.iter().position(|word| *word != 0)?;
+        let bit = self.words[at].trailing_zeros();
+        Some((at * BITS) as TokenId + bit)
+    }
+
     /// Whether a token may come next.
     pub fn allows(&self, token: TokenId) -> bool {
         let word = self.words.get(token as usize / BITS);
@@ -90,5 +105,11 @@ mod tests {
         mask.apply(&mut logits[..5]);
         assert_eq!(logits[..5], [1.0; 5]);
         assert!(!Mask::none(40).allows(3) && !Mask::none(40).allows(1000));
+        assert_eq!(Mask::none(40).first(), None);
+        let mut other = Mask::none(0);
+        other.allow(&[33, 34, 99]);
+        let both = mask.and(&other);
+        assert_eq!(both.first(), Some(33));
+        assert!(both.allows(99) && !both.allows(34));
     }
 }

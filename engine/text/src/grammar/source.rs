@@ -13,6 +13,9 @@ const BYTES_MAX: usize = 256 << 10;
 /// write JSON against its will writes blanks until its tokens are spent.
 const JSON_SPACE: &str = r"(\x20|\x0A[\x20\x09]{0,20})";
 
+/// The lengths of an address.
+const ADDRESS: &str = r"^[^\x01@]{1,64}@[^\x01@]{1,255}$";
+
 /// What is to be compiled.
 pub struct Source {
     /// What it is called.
@@ -58,6 +61,7 @@ pub fn kept_to(mut schema: Value) -> Value {
         schema = json!({});
     }
     exact_patterns(&mut schema);
+    exact_addresses(&mut schema);
     if let Some(schema) = schema.as_object_mut() {
         // The library's own options. One's own would let a schema say that it need not be kept.
         let options = json!({"whitespace_pattern": JSON_SPACE});
@@ -84,6 +88,25 @@ fn exact_patterns(schema: &mut Value) {
                     // Values, not schemas.
                     ("const" | "enum" | "default" | "examples", _) => {}
                     (_, value) => exact_patterns(value),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Before the `@` an address has 64 characters at most, and after it 255 (RFC 5321, 4.5.3.1).
+fn exact_addresses(schema: &mut Value) {
+    match schema {
+        Value::Array(schemas) => schemas.iter_mut().for_each(exact_addresses),
+        Value::Object(fields) => {
+            let is_address = fields.get("format").is_some_and(|format| format == "email");
+            if is_address && !fields.contains_key("pattern") {
+                fields.insert("pattern".to_owned(), Value::from(ADDRESS));
+            }
+            for (name, value) in fields {
+                if !matches!(name.as_str(), "const" | "enum" | "default" | "examples") {
+                    exact_addresses(value);
                 }
             }
         }

@@ -183,3 +183,69 @@ fn what_cannot_be_used_is_explained() {
         );
     }
 }
+
+/// A matcher and the tokens that it was given.
+struct Walk {
+    matcher: Matcher,
+    tokens: Vec<TokenId>,
+}
+
+impl Walk {
+    /// Goes on by one of a mask's tokens; no further where the answer is at its end.
+    fn step(&mut self, mask: &Mask, which: usize) {
+        let allowed: Vec<TokenId> = (0..END).filter(|token| mask.allows(*token)).collect();
+        if let Some(token) = allowed.get(which % allowed.len().max(1)) {
+            self.matcher.push(*token).unwrap();
+            self.tokens.push(*token);
+        }
+    }
+}
+
+#[test]
+fn from_anywhere_there_is_a_short_way_to_the_end() {
+    let tokenizer = byte_level();
+    let list = json!({"$ref": "#/$defs/list", "$defs": {"list": {
+        "type": "object", "required": ["value", "next"], "additionalProperties": false, "properties": {
+            "value": {"type": "string"}, "next": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/list"}]},
+        },
+    }}});
+    let tree = json!({"$ref": "#/$defs/tree", "$defs": {"tree": {
+        "anyOf": [{"type": "array", "items": {"$ref": "#/$defs/tree"}}, {"type": "number"}],
+    }}});
+    let free = json!({"type": "object", "additionalProperties": {"type": ["object", "string", "boolean"]}});
+    for shape in [list, tree, free, json!({"type": "string", "minLength": 4})] {
+        for length in 0..40 {
+            let mut walk = Walk {
+                matcher: compile(&tokenizer, &schema(&shape)).unwrap(),
+                tokens: Vec::new(),
+            };
+            for step in 0..length {
+                let mask = walk.matcher.mask(&[]).unwrap();
+                walk.step(&mask, (step + 1) * (length + 7) * 31);
+            }
+            let needed = walk.matcher.tokens_to_end(&[END], 100);
+            let needed =
+                needed.unwrap_or_else(|| panic!("{shape}: {}", tokenizer.decode(&walk.tokens)));
+            assert_eq!(walk.matcher.tokens_to_end(&[END], needed), Some(needed));
+            for left in (0..needed).rev() {
+                assert_eq!(walk.matcher.tokens_to_end(&[END], left), None);
+                let mask = walk.matcher.mask(&[END]).unwrap();
+                let mask = walk.matcher.narrow(&mask, &[END]);
+                assert!(left == 0 || !mask.allows(END));
+                walk.step(&mask, 0);
+            }
+            let text = tokenizer.decode(&walk.tokens);
+            serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn an_address_is_no_longer_than_one_may_be() {
+    let tokenizer = byte_level();
+    let address = schema(&json!({"type": "string", "format": "email"}));
+    for (local, expected) in [(64, 70), (65, 65)] {
+        let text = format!("\"{}@b.c\"", "a".repeat(local));
+        assert_eq!(follow(&tokenizer, &address, &text).0.len(), expected);
+    }
+}

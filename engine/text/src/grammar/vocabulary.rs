@@ -9,6 +9,7 @@ use llguidance::toktrie::{TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
 use llguidance::{ParserFactory, TokenParser};
 
 use super::GrammarError;
+use super::ending::Endings;
 use crate::TokenBytes;
 
 /// A longer token can not come out under a grammar: the trie of tokens is at most 1024 deep.
@@ -26,6 +27,7 @@ const GRAMMAR_SYMBOLS_MAX: usize = 60_000;
 /// Compiles grammars for one tokenizer.
 pub(crate) struct Vocabulary {
     factory: ParserFactory,
+    pub(super) endings: Endings,
 }
 
 impl Vocabulary {
@@ -59,7 +61,18 @@ impl Vocabulary {
         limits.max_grammar_size = GRAMMAR_SYMBOLS_MAX;
         limits.max_lexer_states = LEXER_STATES_MAX;
         limits.verbose_errors = false;
-        Ok(Self { factory })
+        let endings = Endings::new(&words);
+        Ok(Self { factory, endings })
+    }
+
+    /// The bytes of a token; none for one that no grammar allows.
+    pub(super) fn text(&self, token: TokenId) -> &[u8] {
+        let trie = self.factory.tok_env().tok_trie();
+        if (token as usize) < trie.vocab_size() {
+            trie.token(token)
+        } else {
+            &[]
+        }
     }
 
     /// What follows a grammar from its beginning, or what is wrong with it.

@@ -110,22 +110,22 @@ pub(in crate::ollama) struct MetricsOut {
 }
 
 /// Of `/api/embed`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = ollama::EmbedAnswer)]
 pub(in crate::ollama) struct EmbedOut {
     pub(in crate::ollama) model: String,
     pub(in crate::ollama) embeddings: Vec<Vec<f32>>,
-    #[serde(flatten)]
-    pub(in crate::ollama) metrics: Option<EmbedMetricsOut>,
-}
-
-/// What vectors took, in nanoseconds and tokens.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[schema(as = ollama::EmbedMetrics)]
-pub(in crate::ollama) struct EmbedMetricsOut {
-    pub(in crate::ollama) total_duration: u64,
-    pub(in crate::ollama) load_duration: u64,
-    pub(in crate::ollama) prompt_eval_count: u32,
+    /// What they took, in nanoseconds; nothing where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::ollama) total_duration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::ollama) load_duration: Option<u64>,
+    /// In tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::ollama) prompt_eval_count: Option<u32>,
 }
 
 /// Of `/api/embeddings`.

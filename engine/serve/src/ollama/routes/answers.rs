@@ -17,7 +17,7 @@ use crate::calls::Noted;
 use crate::generation;
 use crate::ollama::convert::{Asked, Embed, EmbedWork, Generation, Idle, Work};
 use crate::ollama::error::Refused;
-use crate::ollama::model::{EmbedMetricsOut, EmbedOut, EmbeddingOut};
+use crate::ollama::model::{EmbedOut, EmbeddingOut};
 use crate::ollama::stream::{AnswerHead, Kind, Lines, Whole};
 use crate::shorten::fitting;
 
@@ -141,25 +141,21 @@ pub(super) async fn embed(
     began: Instant,
     noted: Option<Noted>,
 ) -> Result<Response, Refused> {
-    let (mut embeddings, mut metrics) = (Vec::new(), None);
+    let mut answer = EmbedOut {
+        model: asked.model,
+        ..EmbedOut::default()
+    };
     if let Some(embedded) = vectors(app, asked.work, noted).await? {
-        metrics = Some(EmbedMetricsOut {
-            total_duration: nanoseconds(began.elapsed()),
-            load_duration: nanoseconds(embedded.loading),
-            prompt_eval_count: embedded.prompt_tokens,
-        });
-        embeddings = embedded.vectors;
+        answer.total_duration = Some(nanoseconds(began.elapsed()));
+        answer.load_duration = Some(nanoseconds(embedded.loading));
+        answer.prompt_eval_count = Some(embedded.prompt_tokens);
+        answer.embeddings = embedded.vectors;
     }
     if let Some(dimensions) = asked.dimensions {
-        for vector in &mut embeddings {
+        for vector in &mut answer.embeddings {
             shorten(vector, dimensions);
         }
     }
-    let answer = EmbedOut {
-        model: asked.model,
-        embeddings,
-        metrics,
-    };
     Ok(Json(answer).into_response())
 }
 

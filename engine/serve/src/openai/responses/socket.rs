@@ -26,7 +26,7 @@ use crate::body::BODY_BYTES_MAX;
 use crate::generation::Events;
 use crate::guard::Caller;
 use crate::openai::convert::invalid;
-use crate::openai::error::message;
+use crate::openai::error::{Envelope, message};
 use crate::openai::routes::{KEEP_ALIVE, Refused};
 use crate::standing::Asker;
 
@@ -40,7 +40,10 @@ const QUIET_PINGS_MAX: u32 = 240;
 #[utoipa::path(
     get,
     path = "/v1/responses",
-    responses((status = 101, description = "The WebSocket.")),
+    responses(
+        (status = 101, description = "The WebSocket."),
+        (status = 405, description = "The request asks for no WebSocket.", body = Envelope),
+    ),
 )]
 pub(super) async fn open(
     State(app): State<Arc<App>>,
