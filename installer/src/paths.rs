@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 /// The checkout.
 pub fn workspace() -> PathBuf {
-    // This crate lies directly in it, and cargo says where this crate is.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
-        .to_path_buf()
+    // This crate lies directly in it, and cargo says where this crate is: as it runs it, for this program may have been
+    // built in another checkout that shares the target folder.
+    #[expect(clippy::disallowed_methods, reason = "cargo's own variable")]
+    let runs = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let own = runs.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    own.parent().unwrap_or(Path::new(".")).to_path_buf()
 }
 
 /// Cargo's target folder: this program was built inside of it.
