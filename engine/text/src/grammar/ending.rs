@@ -91,7 +91,7 @@ mod tests {
         for (text, string) in [
             (&br#"{"a"#[..], true),
             (br#"\""#, true),
-            (br#"\\"#, true),
+            (br"\\", true),
             (br#"""#, false),
             (br#": \ ""#, true),
             (br#"",""#, true),
