@@ -93,7 +93,7 @@ fn a_model_nobody_uses_makes_room_for_another() -> Result<()> {
     let answer = busy.stream("/v1/completions", &asked, |_| ())?;
     assert_eq!(answer.finish_reason.as_deref(), Some("length"));
     let (status, error) = refused.join().expect("no panic")?;
-    assert_eq!(status, 503, "{error}");
+    assert_eq!(status, 409, "{error}");
     assert!(error.to_string().contains("sprig"), "{error}");
 
     // What a user opened stays while another user could be told, and goes for a request.
@@ -102,7 +102,7 @@ fn a_model_nobody_uses_makes_room_for_another() -> Result<()> {
     api.wait_ready(&id, READY_LIMIT)?;
     assert_eq!(ready(&api)?, ["sprout"]);
     let (status, error) = api.post("/admin/instances", &json!({"model": "sprig"}))?;
-    assert_eq!(status, 503, "{error}");
+    assert_eq!(status, 409, "{error}");
     wait_until_idle(&api)?;
     api.complete("sprig", &hello, 4)?;
     assert_eq!(ready(&api)?, ["sprig"]);
