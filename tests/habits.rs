@@ -56,7 +56,7 @@ fn metadata() -> Result<Metadata> {
 }
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    tests::folder::of_tests("..")
 }
 
 #[test]

@@ -17,7 +17,7 @@ const ROOM_FOR_ONE: &str = "450000000";
 
 /// A model beside Sprout that is as small: the same weights under another name, and told apart by its files.
 fn make_sprig(folder: &Path) -> Result<()> {
-    let sprout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/store/sprout");
+    let sprout = tests::folder::sprout();
     let sprig = folder.join("sprig");
     fs::create_dir_all(&sprig)?;
     for file in fs::read_dir(sprout)? {

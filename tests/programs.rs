@@ -1,7 +1,6 @@
 //! Whole programs that others wrote, at work with a node: what they ask for is theirs, what the model answers is scripted.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Result, ensure};
@@ -40,7 +39,7 @@ impl Scripted {
 
     /// A program of `tests/programs`, in the working folder.
     fn program(&self, script: &str) -> Result<Command> {
-        let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/node_modules");
+        let packages = tests::folder::of_tests("programs/node_modules");
         let script = packages.join(script);
         ensure!(
             script.is_file(),

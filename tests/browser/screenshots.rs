@@ -1,7 +1,6 @@
 //! `cargo run -p tests --bin screenshots`: pictures of every page, light and dark, into `ui/screenshots`.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -21,7 +20,7 @@ fn main() -> Result<()> {
     api.wait_ready(&id, READY_LIMIT)?;
     let ash = newcomer("ash", Vec::new())?;
     let yew = newcomer("yew", vec![format!("127.0.0.1:{}", ash.peer_port)])?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/screenshots");
+    let folder = tests::folder::of_tests("../ui/screenshots");
     let base = |node: &Node| format!("http://127.0.0.1:{}", node.port);
     let script = Script::start(
         "screenshots.mjs",

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::folder;
 use crate::node_js::node;
 
 /// Debian's Chromium, and what a Mac may have.
@@ -35,7 +36,7 @@ pub struct Script {
 impl Script {
     /// Starts a script of `tests/browser`; its first argument is the browser. It must be over within `limit`.
     pub fn start(name: &str, arguments: &[&str], limit: Duration) -> Result<Self> {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+        let scripts = folder::of_tests("browser");
         ensure!(
             scripts.join("node_modules/playwright-core").is_dir(),
             "the browser tests' packages are missing (hint: cargo xtask test, or npm ci in tests/browser)"

@@ -8,6 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::folder;
+
 /// Where `cargo xtask test` says that Python is.
 const PYTHON_VARIABLE: &str = "ESPALIER_TEST_PYTHON";
 
@@ -24,7 +26,7 @@ pub fn test_python() -> Result<OsString> {
 
 /// Runs a script, named from this folder, and returns what it printed.
 pub fn python(script: &str, arguments: &[&str]) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let path = folder::of_tests(script);
     let output = Command::new(test_python()?)
         .arg(path)
         .args(arguments)
@@ -50,7 +52,7 @@ pub fn python_json(script: &str, arguments: &[&str]) -> Result<Value> {
 
 /// Writes Sprout as another model: with a context of so many tokens, whatever it learned.
 pub fn sprout_with_context(folder: &Path, tokens: u32) -> Result<()> {
-    let sprout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/store/sprout");
+    let sprout = folder::sprout();
     fs::create_dir_all(folder)?;
     for file in fs::read_dir(&sprout)? {
         let file = file?;

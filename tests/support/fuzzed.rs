@@ -2,13 +2,13 @@
 //! are. None may be answered by a 5xx, and every answer must be as the document says.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::checkpoints::test_python;
+use crate::folder;
 use crate::nodes::{Node, NodeOptions};
 
 /// What schemathesis holds answers against.
@@ -48,7 +48,7 @@ pub fn run(fuzzing: Fuzzing, say: impl Fn(&str)) -> Result<u64> {
         schemathesis.args(["--phases", "fuzzing"]);
     }
     // It keeps what it has seen where it runs, and reads there how it is to run.
-    let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/schemathesis_hooks.py");
+    let hooks = folder::of_tests("clients/schemathesis_hooks.py");
     let config = format!("hooks = {}\n", json!(hooks));
     fs::write(folder.path().join("schemathesis.toml"), config)?;
     schemathesis.current_dir(folder.path());

@@ -7,6 +7,7 @@ pub mod api;
 pub mod browser;
 pub mod checkpoints;
 pub mod desktop;
+pub mod folder;
 pub mod footprint;
 pub mod fuzzed;
 pub mod losses;

@@ -1,9 +1,11 @@
 //! Node.js as set-up found or fetched it, and scripts that run in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::folder;
 
 /// Where `cargo xtask test` says that Node.js is.
 const NODE_VARIABLE: &str = "ESPALIER_TEST_NODE";
@@ -23,7 +25,7 @@ pub fn node() -> Result<PathBuf> {
 
 /// Runs a script, named from this folder, with the packages of its own folder, and returns what it printed.
 pub fn run(script: &str, arguments: &[&str]) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let path = folder::of_tests(script);
     let packages = path.with_file_name("node_modules");
     ensure!(
         packages.is_dir(),

@@ -15,6 +15,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::folder;
 use crate::nodes::{Node, NodeOptions};
 
 /// Width of the residual stream. Random signs of this many are so far from each other that a logit of 128 is next to ones
@@ -54,7 +55,7 @@ pub fn node(folder: &Path, answers: &[&str]) -> Result<(Node, String)> {
 /// Makes the model in `folder`. Its answer in turn `n` of a conversation is `answers[n]`, and the last one in every later turn. Calls
 /// are written as Hermes models write them, thoughts between `<think>` and `</think>`.
 pub fn model(folder: &Path, answers: &[&str]) -> Result<()> {
-    let sprout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/store/sprout");
+    let sprout = folder::sprout();
     let tokenizer = fs::read_to_string(sprout.join("tokenizer.json"))?;
     let mut vocabulary = Vocabulary::of(serde_json::from_str(&tokenizer)?)?;
     // From a token to the one after it.

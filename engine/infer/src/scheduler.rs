@@ -213,16 +213,12 @@ impl Scheduler {
     fn fill(&self, plan: &mut StepPlan) -> Vec<Flight> {
         let idle = |running: &&Running| !self.is_under_way(running.stay);
         let reads = |running: &&Running| running.sequence.is_reading();
-        let waits = self.running.iter().any(|running| !reads(&running));
-        let prefill_tokens = self
-            .pace
-            .prompt_tokens(waits, self.limits.prefill_chunk_tokens);
+        let share = self.running.len().div_ceil(self.limits.stages as usize);
         let mut budget = Budget {
             readers: self.running.iter().filter(idle).filter(reads).count(),
-            prefill_tokens: prefill_tokens as usize,
+            prefill_tokens: self.prefill_tokens(share) as usize,
             scoring_tokens: self.limits.scoring_chunk_tokens as usize,
         };
-        let share = self.running.len().div_ceil(self.limits.stages as usize);
         let mut flights = Vec::with_capacity(share);
         for Running {
             slot,
@@ -249,6 +245,24 @@ impl Scheduler {
             flights.push(Flight { stay: *stay, does });
         }
         flights
+    }
+
+    /// How many prompt tokens the next step may read, of which at most `share` sequences are part.
+    fn prefill_tokens(&self, share: usize) -> u32 {
+        let most = self.limits.prefill_chunk_tokens;
+        let answers = || {
+            self.running
+                .iter()
+                .filter(|running| !running.sequence.is_reading())
+        };
+        if answers().next().is_none() {
+            return most;
+        }
+        let with = answers()
+            .filter(|running| !self.is_under_way(running.stay))
+            .count();
+        // Where all of them are in other steps, they wait for this one to make way.
+        self.pace.prompt_tokens(with.clamp(1, share) as u32, most)
     }
 
     fn work_of(&self, flights: &[Flight]) -> Work {

@@ -136,7 +136,10 @@ impl MlxBackend {
             let blocks = self.prefixes.recall(recall.slot, &chain[..now]);
             if now > 0 {
                 let beginning = &recall.tokens[..tokens];
-                self.caches.begin(recall.slot, &blocks, beginning)?;
+                // It goes on with the rest of them, so it need not move for that.
+                let positions = recall.tokens.len() + BLOCK_TOKENS;
+                self.caches
+                    .begin(recall.slot, &blocks, beginning, positions)?;
             }
             recalled.push(Some(tokens as u32));
         }

@@ -14,8 +14,8 @@ use crate::family::{
     CardFacts, CausalModel, Computed, Dimensions, usual_card, usual_tensor_degrees,
 };
 use crate::layers::{
-    AttentionShape, Ends, Linear, PartWeights, Parts, RmsNorm, Rope, RopeConfig, StepCaches,
-    StepLayer, Table, attend,
+    AttentionShape, Ends, Joined, Linear, PartWeights, Parts, RmsNorm, Rope, RopeConfig,
+    StepCaches, StepLayer, Table, attend,
 };
 use crate::load::{Config as ConfigFile, Folder, Weights};
 
@@ -85,9 +85,7 @@ impl Config {
 }
 
 struct Attention {
-    q: Linear,
-    k: Linear,
-    v: Linear,
+    qkv: Joined<3>,
     o: Linear,
     q_norm: RmsNorm,
     k_norm: RmsNorm,
@@ -112,15 +110,16 @@ impl Attention {
             bias: config.attention_bias,
         };
         let of = parts.slice.of as i32;
-        let q = part.linear("q_proj", width, hidden, rows)?;
-        let k = part.linear("k_proj", kv_width, hidden, rows)?;
-        let v = part.linear("v_proj", kv_width, hidden, rows)?;
+        let names = [
+            ("q_proj", width),
+            ("k_proj", kv_width),
+            ("v_proj", kv_width),
+        ];
+        let qkv = Joined::load(&mut part, names, hidden, rows)?;
         let o = part.linear("o_proj", hidden, width, columns)?;
         let eps = config.rms_norm_eps;
         Ok(Self {
-            q,
-            k,
-            v,
+            qkv,
             o,
             q_norm: RmsNorm::load(weights, &format!("{path}.q_norm"), head_dim, eps)?,
             k_norm: RmsNorm::load(weights, &format!("{path}.k_norm"), head_dim, eps)?,
@@ -139,13 +138,12 @@ impl Attention {
             kv_heads,
             head_dim,
         } = self.shape;
-        let q = self
-            .q_norm
-            .forward(&self.q.forward(x)?.reshape(&[-1, heads, head_dim])?)?;
+        let [q, k, v] = self.qkv.forward(x)?;
+        let q = self.q_norm.forward(&q.reshape(&[-1, heads, head_dim])?)?;
         let k = self
             .k_norm
-            .forward(&self.k.forward(x)?.reshape(&[-1, kv_heads, head_dim])?)?;
-        let v = self.v.forward(x)?.reshape(&[-1, kv_heads, head_dim])?;
+            .forward(&k.reshape(&[-1, kv_heads, head_dim])?)?;
+        let v = v.reshape(&[-1, kv_heads, head_dim])?;
         self.o
             .forward(&attend([&q, &k, &v], self.shape, &self.rope, cache)?)
     }
@@ -153,8 +151,7 @@ impl Attention {
 
 /// SwiGLU (Shazeer 2020).
 struct Mlp {
-    gate: Linear,
-    up: Linear,
+    gate_up: Joined<2>,
     down: Linear,
 }
 
@@ -166,21 +163,21 @@ impl Mlp {
         parts: &Parts,
     ) -> Result<Self, LoadError> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let names = [("gate_proj", inner), ("up_proj", inner)];
         let mut part = PartWeights {
             weights,
             path,
             bias: false,
         };
         Ok(Self {
-            gate: part.linear("gate_proj", inner, hidden, parts.rows())?,
-            up: part.linear("up_proj", inner, hidden, parts.rows())?,
+            gate_up: Joined::load(&mut part, names, hidden, parts.rows())?,
             down: part.linear("down_proj", hidden, inner, parts.columns())?,
         })
     }
 
     fn forward(&self, x: &Array) -> Computed {
-        let gated = nn::silu(self.gate.forward(x)?)?.multiply(self.up.forward(x)?)?;
-        self.down.forward(&gated)
+        let [gate, up] = self.gate_up.forward(x)?;
+        self.down.forward(&nn::silu(gate)?.multiply(up)?)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A step that also reads takes about twice as long as one that does not. What a token of a prompt costs depends on the
 //! device, the model and how far the prompt has come, so it is taken from the step before; what a step of answers alone
-//! costs depends on how many there are, so such a step is made now and then.
+//! costs depends on how many there are and how long, so such a step is made when it is not known for about as many, and
+//! now and then.
 
 use std::time::Duration;
 
@@ -14,11 +15,14 @@ const TOKENS_MIN: u32 = 1;
 /// answers' own pace stays fresh.
 const READING_RUN_MAX: u32 = 64;
 
+/// Kinds of steps by the number of their answers, doubling: more than 2^11 are of the last one.
+const KINDS: usize = 12;
+
 /// What the scheduler knows of its own speed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pace {
-    /// Seconds of steps of answers alone.
-    answers_s: Recent,
+    /// Seconds of steps of answers alone: of 1, of 2 to 3, of 4 to 7 and so on.
+    answers_s: [Recent; KINDS],
     /// Seconds that a token of a prompt adds to a step.
     prompt_token_s: Recent,
     /// Steps since the last one of answers alone.
@@ -49,12 +53,13 @@ pub struct Work {
 }
 
 impl Pace {
-    /// How many prompt tokens the next step may read; at most `most`, which is right where nobody `waits` for a token.
-    pub fn prompt_tokens(&self, waits: bool, most: u32) -> u32 {
-        if !waits {
+    /// How many prompt tokens a step with so many `answers` may read; at most `most`, which is right where nobody waits for
+    /// a token.
+    pub fn prompt_tokens(&self, answers: u32, most: u32) -> u32 {
+        if answers == 0 {
             return most;
         }
-        let Some(answers_s) = self.answers_s.middle() else {
+        let Some(answers_s) = self.answers_s[kind(answers)].middle() else {
             return 0;
         };
         if self.reading_run >= READING_RUN_MAX {
@@ -66,14 +71,16 @@ impl Pace {
             Some(_) => f64::from(most),
             None => f64::from(TOKENS_MIN),
         };
-        (tokens as u32).clamp(TOKENS_MIN.min(most), most)
+        // Rounded up: where beginning to read is what takes the time, two tokens cost little more than one.
+        (tokens.ceil() as u32).clamp(TOKENS_MIN.min(most), most)
     }
 
     /// Takes in what a step did, how long it took, and how many requests ended with it.
     pub fn step(&mut self, work: Work, took: Duration, ended: u32) {
         let took_s = took.as_secs_f64();
         self.note_ends(ended, took_s);
-        let answers_s = self.answers_s.middle();
+        let answers = &mut self.answers_s[kind(work.answers)];
+        let answers_s = answers.middle();
         if work.prompt_tokens > 0 {
             self.reading_run += u32::from(work.answers > 0);
             let others_s = if work.answers > 0 {
@@ -90,7 +97,7 @@ impl Pace {
             self.reading_run = 0;
             // A rough idea is better than none.
             if !work.recalls || answers_s.is_none() {
-                self.answers_s.push(took_s);
+                answers.push(took_s);
             }
         }
     }
@@ -113,6 +120,10 @@ impl Pace {
             self.since_end_s = 0.0;
         }
     }
+}
+
+fn kind(answers: u32) -> usize {
+    (answers.max(1).ilog2() as usize).min(KINDS - 1)
 }
 
 impl Recent {
@@ -140,7 +151,7 @@ mod tests {
     fn settle(pace: &mut Pace, each_s: f64, begin_s: f64, steps: usize) -> f64 {
         let mut worst: f64 = 0.0;
         for step in 0..steps {
-            let tokens = pace.prompt_tokens(true, MOST);
+            let tokens = pace.prompt_tokens(4, MOST);
             let reads = f64::from(tokens) * each_s + if tokens > 0 { begin_s } else { 0.0 };
             let took_s = 0.010 + reads;
             if step >= steps / 2 {
@@ -180,8 +191,8 @@ mod tests {
     #[test]
     fn nobody_who_waits_is_a_reason_to_read_on_at_once() {
         let pace = Pace::default();
-        assert_eq!(pace.prompt_tokens(false, MOST), MOST);
-        assert_eq!(pace.prompt_tokens(true, MOST), 0, "first the pace is taken");
+        assert_eq!(pace.prompt_tokens(0, MOST), MOST);
+        assert_eq!(pace.prompt_tokens(4, MOST), 0, "first the pace is taken");
     }
 
     #[test]
@@ -189,9 +200,9 @@ mod tests {
         let mut pace = Pace::default();
         // Reading is hopelessly slow.
         settle(&mut pace, 1.0, 0.0, 10);
-        assert_eq!(pace.prompt_tokens(true, MOST), TOKENS_MIN);
+        assert_eq!(pace.prompt_tokens(4, MOST), TOKENS_MIN);
         let reads = |pace: &mut Pace| {
-            let tokens = pace.prompt_tokens(true, MOST);
+            let tokens = pace.prompt_tokens(4, MOST);
             settle(pace, 1.0, 0.0, 1);
             tokens > 0
         };
@@ -199,17 +210,45 @@ mod tests {
         assert!((980..1000).contains(&read), "{read}");
     }
 
+    /// More answers take longer; what fewer took says too little about them.
+    #[test]
+    fn test_reproduce_a_pace_of_fewer_answers() {
+        let mut pace = Pace::default();
+        let mut answers_s = [0.010, 0.020];
+        for (answers, answers_s) in [2, 8].into_iter().zip(&mut answers_s) {
+            for step in 0..200 {
+                let tokens = pace.prompt_tokens(answers, MOST);
+                let took_s =
+                    *answers_s + if tokens > 0 { 0.005 } else { 0.0 } + f64::from(tokens) * 5e-4;
+                let work = Work {
+                    answers,
+                    prompt_tokens: tokens,
+                    recalls: false,
+                };
+                pace.step(work, Duration::from_secs_f64(took_s), 0);
+                if step == 100 {
+                    *answers_s = took_s / *answers_s;
+                    break;
+                }
+            }
+        }
+        assert!(
+            answers_s.iter().all(|steps| (1.9..2.1).contains(steps)),
+            "{answers_s:?}"
+        );
+    }
+
     #[test]
     fn a_hiccup_changes_little() {
         let mut pace = Pace::default();
         settle(&mut pace, 1e-4, 0.0, 50);
-        let before = pace.prompt_tokens(true, MOST);
+        let before = pace.prompt_tokens(4, MOST);
         let alone = Work {
             answers: 4,
             ..Work::default()
         };
         pace.step(alone, Duration::from_secs(3), 0);
-        let after = pace.prompt_tokens(true, MOST);
+        let after = pace.prompt_tokens(4, MOST);
         assert!(
             after.abs_diff(before) <= before / 10,
             "{before} became {after}"

@@ -7,6 +7,14 @@ use mlx_rs::{Array, ops};
 use super::{Rope, Run, StepLayer};
 use crate::ops::slice;
 
+/// Queries of a sequence that are attended together. MLX's kernel for a GPU passes over what none of them sees; on a CPU
+/// all of it is computed and then masked, so there they are few.
+const QUERY_BLOCK: Option<i32> = if cfg!(target_os = "macos") {
+    None
+} else {
+    Some(64)
+};
+
 /// Heads of this rank.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AttentionShape {
@@ -52,6 +60,25 @@ fn attend_run(q: &Array, run: &Run, cache: &StepLayer<'_>) -> Result<Array> {
         return scaled_dot_product_attention(q, keys, values, scale, mask, None);
     }
     let q = q.transpose_axes(&[2, 1, 0, 3])?;
-    let mask = Some(ScaledDotProductAttentionMask::Causal);
-    scaled_dot_product_attention(q, keys, values, scale, mask, None)?.transpose_axes(&[2, 1, 0, 3])
+    attend_sequence(&q, &keys, &values, scale)?.transpose_axes(&[2, 1, 0, 3])
+}
+
+/// Queries of the last positions of `keys` and `values`, all `[1, heads, positions, head_dim]`.
+fn attend_sequence(q: &Array, keys: &Array, values: &Array, scale: f32) -> Result<Array> {
+    let causal = |q: &Array, keys: &Array, values: &Array| {
+        let mask = Some(ScaledDotProductAttentionMask::Causal);
+        scaled_dot_product_attention(q, keys, values, scale, mask, None)
+    };
+    let (count, end) = (q.dim(2), keys.dim(2));
+    let block = QUERY_BLOCK.unwrap_or(count);
+    if count <= block {
+        return causal(q, keys, values);
+    }
+    let blocks = (0..count).step_by(block as usize).map(|first| {
+        let next = (first + block).min(count);
+        let seen = [(2, 0..end - count + next)];
+        let q = slice(q, &[(2, first..next)])?;
+        causal(&q, &slice(keys, &seen)?, &slice(values, &seen)?)
+    });
+    ops::concatenate(&blocks.collect::<Result<Vec<Array>>>()?, 2)
 }

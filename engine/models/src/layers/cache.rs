@@ -80,14 +80,16 @@ impl Caches {
         }
     }
 
-    /// Begins a sequence with `blocks`, each with what all layers hold of equally many of these tokens.
+    /// Begins a sequence with `blocks`, each with what all layers hold of equally many of these tokens, where there is room
+    /// for so many `positions`.
     pub(crate) fn begin(
         &mut self,
         slot: SlotId,
         blocks: &[&Vec<KeysValues>],
         tokens: &[TokenId],
+        positions: usize,
     ) -> Result<()> {
-        let place = self.enter(slot, tokens.len() as i32)?;
+        let place = self.enter(slot, positions.max(tokens.len()) as i32)?;
         let size = self.shelves.size(place.shelf);
         for (layer, held) in self.layers.iter_mut().enumerate() {
             let of_layer = || blocks.iter().map(|block| &block[layer]);

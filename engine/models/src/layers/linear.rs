@@ -1,5 +1,6 @@
 //! Matrix multiplication by a weight `[out, in]`, dense or quantized, whole or a rank's slice of it.
 
+use mlx_rs::error::Exception;
 use mlx_rs::{Array, ops};
 
 use crate::error::LoadError;
@@ -72,6 +73,26 @@ pub(crate) enum Weight {
 }
 
 impl Linear {
+    pub(super) fn new(weight: Weight, bias: Option<Array>) -> Self {
+        Self { weight, bias }
+    }
+
+    pub(super) fn weight(&self) -> &Weight {
+        &self.weight
+    }
+
+    pub(super) fn bias(&self) -> Option<&Array> {
+        self.bias.as_ref()
+    }
+
+    /// Rows on this rank.
+    pub(super) fn outputs(&self) -> i32 {
+        match &self.weight {
+            Weight::Dense(weight) => weight.dim(1),
+            Weight::Quantized { packed, .. } => packed.dim(0),
+        }
+    }
+
     fn load(weights: &mut Weights<'_>, projection: &Projection<'_>) -> Result<Self, LoadError> {
         let weight = Weight::load(weights, projection)?;
         let bias = if projection.bias {
@@ -126,6 +147,60 @@ impl Weight {
             biases: weights.take(&format!("{path}.biases"), &[outputs, groups], cut)?,
             how,
         })
+    }
+
+    /// The rows of several, one below the other; `None` if they are not all of one kind.
+    pub(super) fn below_each_other(several: &[&Self]) -> Result<Option<Self>, Exception> {
+        let below = |arrays: &[&Array]| ops::concatenate(arrays, 0);
+        let mut dense = Vec::with_capacity(several.len());
+        let mut quantized = (Vec::new(), Vec::new(), Vec::new());
+        let mut ways = Vec::new();
+        for weight in several {
+            match weight {
+                Self::Dense(weight) => dense.push(weight.transpose_axes(&[1, 0])?),
+                Self::Quantized {
+                    packed,
+                    scales,
+                    biases,
+                    how,
+                } => {
+                    quantized.0.push(packed);
+                    quantized.1.push(scales);
+                    quantized.2.push(biases);
+                    ways.push(*how);
+                }
+            }
+        }
+        let same = dense
+            .windows(2)
+            .all(|pair| pair[0].dtype() == pair[1].dtype());
+        if dense.len() == several.len() && same {
+            let whole = below(&dense.iter().collect::<Vec<_>>())?;
+            return Ok(Some(Self::Dense(whole.transpose_axes(&[1, 0])?)));
+        }
+        let same = ways.windows(2).all(|pair| pair[0] == pair[1]);
+        if ways.len() < several.len() || !same {
+            return Ok(None);
+        }
+        Ok(Some(Self::Quantized {
+            packed: below(&quantized.0)?,
+            scales: below(&quantized.1)?,
+            biases: below(&quantized.2)?,
+            how: ways[0],
+        }))
+    }
+
+    /// What it is made of.
+    pub(super) fn arrays(&self) -> Vec<&Array> {
+        match self {
+            Self::Dense(weight) => vec![weight],
+            Self::Quantized {
+                packed,
+                scales,
+                biases,
+                ..
+            } => vec![packed, scales, biases],
+        }
     }
 
     pub(crate) fn multiply(&self, x: &Array) -> Computed {
