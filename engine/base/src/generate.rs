@@ -202,6 +202,11 @@ pub enum GenerateEvent {
         /// Length of the prompt in tokens.
         prompt_tokens: u32,
     },
+    /// It waits for its turn, or no longer. Comes when its place changes.
+    Queued {
+        /// Its place in the queue, from 1; 0 once it runs.
+        position: u32,
+    },
     /// The prompt itself; only with `echo`.
     Prompt(EchoedPrompt),
     /// The next piece of the answer.

@@ -41,9 +41,9 @@ pub struct TokenRequest {
 /// What a worker reports about a request. The last is `Finished` or `Failed`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TokenEvent {
-    /// The worker has taken it on. The first event, at most once for each submission.
+    /// The worker has taken it on. The first event of a submission, and again whenever its place in the queue changes.
     Accepted {
-        /// Its place in the queue as things stand, from 1; 0 if it runs in the next step.
+        /// Its place in the queue as things stand, from 1; 0 if it runs in the next step, or has begun to.
         position: u32,
     },
     /// So much of the prompt's beginning was computed for an earlier request and is not computed again. At most once,

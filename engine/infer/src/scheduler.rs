@@ -15,7 +15,7 @@ mod pace;
 mod queue;
 mod sequence;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Scheduler {
     tokenizer: Arc<Tokenizer>,
     /// At most `queue_max` that never ran, and before them those that were set back.
     waiting: Queue,
+    /// The places in the queue that were told to those who wait for their first turn.
+    told_places: BTreeMap<RequestId, u32>,
     pace: Pace,
     /// In the order of admission; at most `slots_max`.
     running: Vec<Running>,
@@ -101,6 +103,7 @@ impl Scheduler {
             limits,
             tokenizer,
             waiting: Queue::default(),
+            told_places: BTreeMap::new(),
             pace: Pace::default(),
             running: Vec::new(),
             free_slots: (0..limits.slots_max).map(SlotId).collect(),
@@ -136,13 +139,17 @@ impl Scheduler {
         let id = sequence.id();
         self.waiting.push(sequence);
         self.admit();
-        let position = self.waiting.position(id).unwrap_or(0) as u32;
+        let position = self.place(id);
+        if position > 0 {
+            self.told_places.insert(id, position);
+        }
         Ok(Submitted::Waiting { position })
     }
 
     /// Forgets a request; no event follows for it. Its slot is freed by the next plan. Unknown ids are ignored: the
     /// request may just have finished.
     pub fn cancel(&mut self, id: RequestId) {
+        self.told_places.remove(&id);
         if let Some(at) = self.position(id) {
             self.end(at);
         } else {
@@ -294,7 +301,7 @@ impl Scheduler {
         let mut logits = output.logits.iter_mut();
         let mut hidden = output.hidden.into_iter();
         let mut recalled = output.recalled.iter();
-        let mut events = Vec::new();
+        let mut events = self.new_places();
         for Flight { stay, does } in flights {
             match does {
                 Does::Recall => {
@@ -326,6 +333,27 @@ impl Scheduler {
         let ended = events.iter().filter(is_last).count() as u32;
         self.pace.step(work, took, ended);
         events
+    }
+
+    /// Tells those who wait for their first turn what has become of it.
+    fn new_places(&mut self) -> Vec<(RequestId, TokenEvent)> {
+        let told = std::mem::take(&mut self.told_places);
+        let mut events = Vec::new();
+        for (id, before) in told {
+            let position = self.place(id);
+            if position != before {
+                events.push((id, TokenEvent::Accepted { position }));
+            }
+            if position > 0 {
+                self.told_places.insert(id, position);
+            }
+        }
+        events
+    }
+
+    /// A request's place in the queue, from 1; 0 if it runs.
+    fn place(&self, id: RequestId) -> u32 {
+        self.waiting.position(id).unwrap_or(0) as u32
     }
 
     /// A request cancelled meanwhile has no sequence any more.

@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) from: Option<IpAddr>,
     /// As it was asked for; its real name once that is known.
     pub(crate) model: Option<String>,
+    /// Its place in the model's queue, from 1; `None` while it does not wait there.
+    pub(crate) position: Option<u32>,
     /// `None` until the answer begins.
     pub(crate) status: Option<u16>,
     /// `None` until the answer has ended.
@@ -76,6 +78,7 @@ impl Calls {
             client: short(agent.split_whitespace().next().unwrap_or("")),
             from,
             model: None,
+            position: None,
             status: None,
             duration_ms: None,
             usage: None,
@@ -126,6 +129,11 @@ impl Noted {
 
     pub(crate) fn model(&self, name: &str) {
         self.change(|call| call.model = Some(short(name)));
+    }
+
+    /// Its place in the queue; 0 once it runs. Of several prompts, the one heard of last.
+    pub(crate) fn queued(&self, position: u32) {
+        self.change(|call| call.position = (position > 0).then_some(position));
     }
 
     pub(crate) fn status(&self, status: u16) {
@@ -182,7 +190,10 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let took = self.began.elapsed().as_millis() as u64;
-        self.change(|call| call.duration_ms = Some(took));
+        self.change(|call| {
+            call.duration_ms = Some(took);
+            call.position = None;
+        });
     }
 }
 
@@ -216,6 +227,10 @@ mod tests {
         );
         let also = noted.clone();
         also.model("sprout");
+        also.queued(2);
+        assert_eq!(calls.latest()[0].position, Some(2));
+        also.queued(0);
+        assert_eq!(calls.latest()[0].position, None);
         also.status(200);
         for _ in 0..2 {
             also.usage(Usage {

@@ -87,6 +87,9 @@ impl Observed {
             .unwrap_or_else(|| Err(broken_off()));
         match &event {
             Ok(GenerateEvent::Prompt(_)) => {}
+            Ok(GenerateEvent::Queued { position }) => {
+                self.noted.iter().for_each(|noted| noted.queued(*position));
+            }
             Ok(GenerateEvent::Started { model, .. }) => {
                 self.noted.iter().for_each(|noted| noted.model(model));
             }

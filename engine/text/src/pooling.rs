@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_model_without_the_file_has_the_mean() {
-        let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
+        let sprout = concat!(env!("ESPALIER_CHECKOUT"), "/engine/store/sprout");
         assert_eq!(pooling(sprout.as_ref()).unwrap(), Some(Pooling::Mean));
     }
 }

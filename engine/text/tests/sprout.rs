@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use text::{ChatTemplate, Framing, TextStart, TextStream, Tokenizer};
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/sprout")
+    Path::new(env!("ESPALIER_CHECKOUT")).join("engine/store/sprout")
 }
 
 fn tokenizer() -> Tokenizer {

@@ -11,6 +11,7 @@ function call(changes: Partial<Call> = {}): Call {
     client: "curl",
     from: null,
     model: "sprout",
+    position: null,
     status: 200,
     duration_ms: 1250,
     prompt_tokens: 12,
@@ -25,6 +26,10 @@ describe("a call", () => {
     expect(statusText(call({ status: null, duration_ms: null }))).toBe("running");
     expect(statusText(call({ duration_ms: null }))).toBe("running");
     expect(statusText(call())).toBe("200 done");
+  });
+
+  it("that waits for its turn says at which place", () => {
+    expect(statusText(call({ position: 2, status: null, duration_ms: null }))).toBe("waiting, place 2");
   });
 
   it("that did not go well says how", () => {

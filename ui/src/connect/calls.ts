@@ -26,9 +26,10 @@ const STATE_WORDS: Record<CallState, string> = {
   broken: "broken off",
 };
 
-/** `running`, `200 done`, `404 refused`. */
+/** `running`, `waiting, place 2`, `200 done`, `404 refused`. */
 export function statusText(call: Call): string {
   const state = stateOf(call);
+  if (state === "running" && call.position !== null) return `waiting, place ${call.position}`;
   return call.status === null || state === "running" ? STATE_WORDS[state] : `${call.status} ${STATE_WORDS[state]}`;
 }
 

@@ -261,6 +261,10 @@ client: string,
  */
 from: string | null, model: string | null, 
 /**
+ * Its place in the model's queue, from 1; null while it does not wait there.
+ */
+position: number | null, 
+/**
  * Null until the answer begins.
  */
 status: number | null, 

@@ -152,11 +152,16 @@ impl Rig {
         assert_eq!(self.scheduler.load().cache_tokens_reserved, 0);
     }
 
-    /// What was reported of a request, but for what was found computed.
+    /// What was reported of a request, but for what was found computed and its places in the queue.
     fn of(&self, id: u64) -> Vec<TokenEvent> {
-        let events = self.events.iter().filter(|(request, event)| {
-            request.0 == id && !matches!(event, TokenEvent::Recalled { .. })
-        });
+        let aside = |event: &TokenEvent| {
+            matches!(
+                event,
+                TokenEvent::Recalled { .. } | TokenEvent::Accepted { .. }
+            )
+        };
+        let events = self.events.iter();
+        let events = events.filter(|(request, event)| request.0 == id && !aside(event));
         events.map(|(_, event)| event.clone()).collect()
     }
 

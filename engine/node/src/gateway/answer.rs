@@ -109,8 +109,9 @@ impl Teller {
                 Ok(self.echo_if_whole().into_iter().collect())
             }
             TokenEvent::Token { token, logprob } => Ok(self.token(token, logprob)),
+            TokenEvent::Accepted { position } => Ok(vec![GenerateEvent::Queued { position }]),
             // A vector is not asked for here.
-            TokenEvent::Accepted { .. } | TokenEvent::Embedding(_) => Ok(Vec::new()),
+            TokenEvent::Embedding(_) => Ok(Vec::new()),
             TokenEvent::Finished(reason) => Ok(self.finish(reason)),
             TokenEvent::Failed(failure) => Err(failure),
         }

@@ -184,7 +184,7 @@ mod tests {
         truncate: bool,
         pooling: Option<Pooling>,
     ) -> Result<Vec<TokenRequest>, Failure> {
-        let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
+        let sprout = concat!(env!("ESPALIER_CHECKOUT"), "/engine/store/sprout");
         let mut text = ModelText::load(sprout.as_ref()).unwrap();
         text.pooling = pooling;
         let ask = EmbedRequest {
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn of_a_text_cut_to_nothing_there_is_no_vector() {
-        let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
+        let sprout = concat!(env!("ESPALIER_CHECKOUT"), "/engine/store/sprout");
         let text = ModelText::load(sprout.as_ref()).unwrap();
         let limits = |context_tokens| ModelLimits {
             context_tokens,

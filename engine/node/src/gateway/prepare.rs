@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_grammar_that_cannot_be_obeyed_is_refused_with_its_place() {
-        let sprout = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/sprout");
+        let sprout = concat!(env!("ESPALIER_CHECKOUT"), "/engine/store/sprout");
         let tokenizer = Tokenizer::load(sprout.as_ref()).unwrap();
         let good = Grammar::JsonSchema(r#"{"type": "object"}"#.into());
         let prompt = Prompt::Tokens(Vec::new());

@@ -68,6 +68,8 @@ pub(crate) struct Call {
     /// Its address; null for this computer.
     pub(crate) from: Option<String>,
     pub(crate) model: Option<String>,
+    /// Its place in the model's queue, from 1; null while it does not wait there.
+    pub(crate) position: Option<u32>,
     /// Null until the answer begins.
     pub(crate) status: Option<u16>,
     /// Null until the answer has ended.
@@ -87,6 +89,7 @@ impl From<calls::Call> for Call {
             client: call.client,
             from: call.from.map(|from| from.to_string()),
             model: call.model,
+            position: call.position,
             status: call.status,
             duration_ms: call.duration_ms,
             prompt_tokens: call.usage.map(|usage| usage.prompt_tokens),

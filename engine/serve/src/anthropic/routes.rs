@@ -128,7 +128,9 @@ async fn begin(
 /// What is left of the answer if nothing was to be said.
 fn unsaid(event: GenerateEvent) -> Option<GenerateEvent> {
     match event {
-        GenerateEvent::Started { .. } | GenerateEvent::Prompt(_) => Some(event),
+        GenerateEvent::Started { .. } | GenerateEvent::Queued { .. } | GenerateEvent::Prompt(_) => {
+            Some(event)
+        }
         GenerateEvent::Delta { .. } => None,
         GenerateEvent::Finished { usage, .. } => Some(GenerateEvent::Finished {
             reason: FinishReason::Length,

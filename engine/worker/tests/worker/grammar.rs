@@ -15,7 +15,7 @@ use crate::{request, tokens};
 const LAYERS: u32 = 6;
 
 fn sprout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/sprout")
+    Path::new(env!("ESPALIER_CHECKOUT")).join("engine/store/sprout")
 }
 
 fn schema() -> Value {

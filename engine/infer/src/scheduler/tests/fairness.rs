@@ -147,6 +147,31 @@ fn who_is_taken_on_hears_of_its_place() {
     rig.run();
 }
 
+#[test]
+fn who_waits_hears_of_its_new_place_until_it_runs() {
+    let mut rig = Rig::new(one_slot());
+    for id in 1..=4 {
+        rig.submit(of(1, Priority::Usual, request(id, &[1], 9)));
+    }
+    rig.scheduler.cancel(RequestId(2));
+    rig.run();
+    let places = |id: u64| -> Vec<u32> {
+        let places = rig.events.iter().filter_map(|(of, event)| match event {
+            TokenEvent::Accepted { position } if of.0 == id => Some(*position),
+            _ => None,
+        });
+        places.collect()
+    };
+    assert_eq!(places(1), [0; 0], "it ran at once");
+    assert_eq!(places(2), [0; 0], "nobody listens any more");
+    assert_eq!(places(3), [1, 0]);
+    assert_eq!(places(4), [2, 1, 0]);
+    let first = rig.events.iter().find(|(of, _)| of.0 == 4);
+    let last = rig.events.iter().rfind(|(of, _)| of.0 == 4);
+    assert!(matches!(first, Some((_, TokenEvent::Accepted { .. }))));
+    assert!(matches!(last, Some((_, TokenEvent::Finished(_)))));
+}
+
 proptest! {
     #[test]
     fn every_request_ends_and_the_queue_is_bounded(

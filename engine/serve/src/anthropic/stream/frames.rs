@@ -92,7 +92,7 @@ impl Frames {
                 vec![EventOut::MessageStart { message }, EventOut::Ping]
             }
             // Never asked for.
-            GenerateEvent::Prompt(_) => Vec::new(),
+            GenerateEvent::Prompt(_) | GenerateEvent::Queued { .. } => Vec::new(),
             GenerateEvent::Delta { piece, .. } => {
                 let steps = self.blocks.tell(piece);
                 self.steps(steps)

@@ -31,7 +31,7 @@ impl Whole {
         match event {
             GenerateEvent::Started { model, .. } => self.message.model = model,
             // Never asked for.
-            GenerateEvent::Prompt(_) => {}
+            GenerateEvent::Prompt(_) | GenerateEvent::Queued { .. } => {}
             GenerateEvent::Delta { piece, .. } => {
                 let steps = self.blocks.tell(piece);
                 self.take(steps);

@@ -71,7 +71,7 @@ impl Lines {
                 Vec::new()
             }
             // Never asked for.
-            GenerateEvent::Prompt(_) => Vec::new(),
+            GenerateEvent::Prompt(_) | GenerateEvent::Queued { .. } => Vec::new(),
             GenerateEvent::Delta { piece, tokens } => {
                 self.clock.first.get_or_insert(since);
                 let said = self.collect.tell(piece);

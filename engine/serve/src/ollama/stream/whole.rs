@@ -36,7 +36,7 @@ impl Whole {
         match event {
             GenerateEvent::Started { .. } => self.clock.loaded = since,
             // Never asked for.
-            GenerateEvent::Prompt(_) => {}
+            GenerateEvent::Prompt(_) | GenerateEvent::Queued { .. } => {}
             GenerateEvent::Delta { piece, tokens } => {
                 self.clock.first.get_or_insert(since);
                 let more = self.collect.tell(piece);

@@ -63,6 +63,7 @@ pub(super) async fn compact(
             }
             // What it thinks about a summary is no part of it.
             GenerateEvent::Started { .. }
+            | GenerateEvent::Queued { .. }
             | GenerateEvent::Prompt(_)
             | GenerateEvent::Delta { .. } => {}
         }

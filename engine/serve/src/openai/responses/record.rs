@@ -103,7 +103,7 @@ impl Record {
     pub(super) fn hear(&mut self, event: GenerateEvent, now: u64) {
         match event {
             GenerateEvent::Started { model, .. } => self.set("model", json!(model)),
-            GenerateEvent::Prompt(_) => {}
+            GenerateEvent::Prompt(_) | GenerateEvent::Queued { .. } => {}
             GenerateEvent::Delta { piece, tokens } => {
                 self.items.behind(tokens);
                 self.piece(piece);

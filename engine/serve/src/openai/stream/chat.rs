@@ -104,7 +104,7 @@ impl Chunks for ChatStream {
                 vec![self.chunk(index, begin, Vec::new(), None)]
             }
             // Chat never asks for the prompt.
-            GenerateEvent::Prompt(_) => Vec::new(),
+            GenerateEvent::Prompt(_) | GenerateEvent::Queued { .. } => Vec::new(),
             GenerateEvent::Delta { piece, tokens } => {
                 if is_empty(&piece) && tokens.is_empty() {
                     return Vec::new();
@@ -175,7 +175,7 @@ impl Whole for ChatWhole {
         };
         match event {
             GenerateEvent::Started { model, .. } => self.head.model = model,
-            GenerateEvent::Prompt(_) => {}
+            GenerateEvent::Prompt(_) | GenerateEvent::Queued { .. } => {}
             GenerateEvent::Delta { piece, tokens } => {
                 let of = (self.head.id.as_str(), index);
                 call::add_piece(&mut choice.message, piece, of, &self.forms);

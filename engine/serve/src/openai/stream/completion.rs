@@ -97,6 +97,7 @@ impl Chunks for CompletionStream {
                 self.head.model = model;
                 Vec::new()
             }
+            GenerateEvent::Queued { .. } => Vec::new(),
             GenerateEvent::Prompt(prompt) => {
                 vec![self.chunk(index, prompt.text, prompt.tokens, None)]
             }
@@ -162,6 +163,7 @@ impl Whole for CompletionWhole {
         };
         match event {
             GenerateEvent::Started { model, .. } => self.head.model = model,
+            GenerateEvent::Queued { .. } => {}
             GenerateEvent::Prompt(prompt) => add(&prompt.text, prompt.tokens),
             GenerateEvent::Delta { piece, tokens } => add(&plain(piece), tokens),
             GenerateEvent::Finished { reason, usage, .. } => {
