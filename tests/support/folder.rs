@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 /// A file or folder, named from that of the tests.
 pub fn of_tests(path: &str) -> PathBuf {
-    Path::new(env!("ESPALIER_CHECKOUT")).join("tests").join(path)
+    Path::new(env!("ESPALIER_CHECKOUT"))
+        .join("tests")
+        .join(path)
 }
 
 /// The model that comes with the program.
