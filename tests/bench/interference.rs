@@ -1,4 +1,5 @@
-//! What a long prompt does to answers that are under way: the silences between their tokens, in units of what is usual.
+//! What a long prompt does to answers that are under way: the silences between their tokens, in steps of their own. These
+//! become longer with the answers, so they are taken before the prompt comes and after it is read, and in between from both.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +13,7 @@ use tests::nodes::{Node, NodeOptions};
 
 /// Of the model: the prompt and the answers fit.
 const CONTEXT_TOKENS: u32 = 32_768;
-/// Answers alone, before the prompt comes.
+/// Answers alone, before the prompt comes and after it is read.
 const ALONE: Duration = Duration::from_secs(3);
 
 pub fn measure(prompt: usize, streams: usize, runs: usize) -> Result<()> {
@@ -40,30 +41,40 @@ fn one_run(api: &Api, prompt: usize, streams: usize, run: usize) -> Result<()> {
             .collect();
         thread::sleep(ALONE);
         let read = read_prompt(api, prompt, run);
+        thread::sleep(ALONE);
         goes_on.store(false, Ordering::Release);
         let arrivals = streams
             .into_iter()
             .map(|stream| stream.join().expect("a stream's thread"));
         Ok((arrivals.collect::<Result<Vec<_>>>()?, read?))
     })?;
-    let gaps = |from: Option<Instant>, to: Instant| -> Vec<f64> {
-        let pairs = arrivals.iter().flat_map(|times| times.windows(2));
-        let within = pairs.filter(|pair| from.is_none_or(|from| pair[1] > from) && pair[1] <= to);
-        within
-            .map(|pair| (pair[1] - pair[0]).as_secs_f64())
-            .collect()
+    let pairs = || arrivals.iter().flat_map(|times| times.windows(2));
+    let gap = |pair: &[Instant]| (pair[1] - pair[0]).as_secs_f64();
+    let within = |holds: &dyn Fn(Instant) -> bool| -> Vec<f64> {
+        pairs().filter(|pair| holds(pair[1])).map(gap).collect()
     };
-    let before = gaps(None, sent);
-    let during = gaps(Some(sent), answered);
-    let step = quantile(&before, 0.5).context("nobody answered before the prompt came")?;
+    let before = within(&|at| at <= sent);
+    let after = within(&|at| at > answered + ALONE / 6);
+    let usual = |gaps: &[f64]| quantile(gaps, 0.5).context("nobody answered alone");
+    let (first, last) = (usual(&before)?, usual(&after)?);
+    let read_s = (answered - sent).as_secs_f64();
+    let step_at = |at: Instant| first + (last - first) * (at - sent).as_secs_f64() / read_s;
+    let during = pairs().filter(|pair| pair[0] > sent && pair[1] <= answered);
+    let during: Vec<f64> = during.map(|pair| gap(pair) / step_at(pair[1])).collect();
     println!(
-        "{} streams, a step of {:.1} ms; a prompt of {prompt} tokens was read in {:.1} s",
+        "{} streams, a step of {:.1} ms before and {:.1} ms after; a prompt of {prompt} tokens was read in {read_s:.1} s",
         arrivals.len(),
-        step * 1e3,
-        (answered - sent).as_secs_f64()
+        first * 1e3,
+        last * 1e3,
     );
-    for (when, gaps) in [("alone", &before), ("while it is read", &during)] {
-        let of = |share| quantile(gaps, share).map_or(f64::NAN, |gap| gap / step);
+    let in_steps = |gaps: &[f64], step: f64| gaps.iter().map(|gap| gap / step).collect();
+    let phases: [(&str, Vec<f64>); 3] = [
+        ("before", in_steps(&before, first)),
+        ("while it is read", during),
+        ("after", in_steps(&after, last)),
+    ];
+    for (when, gaps) in &phases {
+        let of = |share| quantile(gaps, share).unwrap_or(f64::NAN);
         println!(
             "  {when}: {} gaps, in steps: p50 {:.2}  p99 {:.2}  max {:.2}",
             gaps.len(),
@@ -77,7 +88,7 @@ fn one_run(api: &Api, prompt: usize, streams: usize, run: usize) -> Result<()> {
 
 /// When the tokens of an endless answer came.
 fn arrivals(api: &Api, stream: usize, goes_on: &AtomicBool) -> Result<Vec<Instant>> {
-    let body = json!({"model": "long-sprout", "prompt": [5, 6, 7, stream + 8], "max_tokens": 3000, "seed": stream,
+    let body = json!({"model": "long-sprout", "prompt": [5, 6, 7, stream + 8], "max_tokens": 20_000, "seed": stream,
                       "temperature": 1.0, "stream": true, "ignore_eos": true, "logprobs": 0});
     let chunks = api.begin_stream("/v1/completions", &body)?;
     let chunks = chunks.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;

@@ -42,8 +42,37 @@ pub struct Row {
     pub start: u32,
     /// At least one.
     pub tokens: Vec<TokenId>,
+    /// Where they go through the model in several steps, the layers of this one, which follow on those of the one before.
+    /// Until they have been through all, the row is the same but for this, nothing is needed of it, and no other one
+    /// extends the cache.
+    pub layers: Option<LayerPart>,
     /// What rank 0 needs of these positions.
     pub outputs: Outputs,
+}
+
+impl Row {
+    /// Whether its tokens have not been through all layers after it.
+    pub fn goes_on(&self) -> bool {
+        self.layers.is_some_and(|part| part.to < part.of)
+    }
+}
+
+/// Some of a model's layers: `from..to`, at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerPart {
+    /// The first.
+    pub from: u32,
+    /// The one after the last.
+    pub to: u32,
+    /// All layers of the model, on all ranks of a pipeline together.
+    pub of: u32,
+}
+
+impl LayerPart {
+    /// How much of all that is, between 0 and 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.to - self.from) / f64::from(self.of)
+    }
 }
 
 /// What is needed of a row's positions. A hidden state is what the head would see: that of the last layer, after the final

@@ -8,7 +8,9 @@ use std::convert::Infallible;
 
 use base::TokenId;
 
-use crate::backend::{Backend, BackendError, Logits, Recall, Row, SlotId, StepOutput, StepPlan};
+use crate::backend::{
+    Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan,
+};
 use crate::prefix::{BLOCK_TOKENS, BlockKey, PrefixCache};
 use crate::sampler::mix;
 
@@ -21,6 +23,8 @@ pub struct FakeBackend {
     kept: PrefixCache<Vec<u64>>,
     /// Recalls that found something and have not said so yet: each is asked for twice.
     looking: BTreeSet<SlotId>,
+    /// Tokens on their way through the layers.
+    chunks: BTreeMap<SlotId, Row>,
     steps: u64,
 }
 
@@ -47,6 +51,7 @@ impl FakeBackend {
             caches: BTreeMap::new(),
             kept: PrefixCache::default(),
             looking: BTreeSet::new(),
+            chunks: BTreeMap::new(),
             steps: 0,
         }
     }
@@ -101,6 +106,22 @@ impl FakeBackend {
         let known = known.map_or(0, |cache| cache.tokens.len());
         if known != row.start as usize {
             return unfit(&format!("{known} tokens in the cache"));
+        }
+        let before = self.chunks.remove(&row.slot);
+        let through = before.as_ref().and_then(|before| before.layers);
+        let goes_through = row.layers.map_or(0, |part| part.from);
+        let same = |before: Row| {
+            (before.start, before.tokens) == (row.start, row.tokens.clone()) && row.layers.is_some()
+        };
+        if through.map_or(0, |part| part.to) != goes_through || !before.is_none_or(same) {
+            return unfit("other layers than those that follow");
+        }
+        if row.goes_on() {
+            if row.outputs != Outputs::None {
+                return unfit("outputs before the last layer");
+            }
+            self.chunks.insert(row.slot, row.clone());
+            return Ok(());
         }
         let cache = self.caches.entry(row.slot).or_insert_with(Cache::new);
         for &token in &row.tokens {
@@ -179,6 +200,7 @@ impl Backend for FakeBackend {
     fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError> {
         for slot in &plan.free {
             self.caches.remove(slot);
+            self.chunks.remove(slot);
         }
         let rows = plan.rows.iter().map(|row| row.slot);
         let recalls = plan.recalls.iter().map(|recall| recall.slot);

@@ -14,7 +14,7 @@ pub mod sampler;
 pub mod scheduler;
 
 pub use backend::{
-    Backend, BackendError, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan,
+    Backend, BackendError, LayerPart, Logits, Outputs, Recall, Row, SlotId, StepOutput, StepPlan,
 };
 pub use constraint::{MaskDone, MaskJob};
 pub use containment::is_contained;

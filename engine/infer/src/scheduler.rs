@@ -12,26 +12,32 @@
 mod admission;
 mod load;
 mod pace;
+mod places;
 mod queue;
 mod sequence;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Failure, RequestId, TokenEvent, TokenRequest};
 use text::Tokenizer;
 
-use crate::backend::{Outputs, Recall, SlotId, StepOutput, StepPlan};
+use crate::backend::{LayerPart, Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
 use crate::containment::contain;
 pub use load::{Limits, Load, Submitted};
 use pace::{Pace, Work};
+use places::Places;
 use queue::{LineKey, Queue};
 use sequence::{Budget, Computed, Outcome, Sequence};
 
 /// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
 const GROWTH_TOKENS: u64 = 64;
+
+/// Where attention to all that came before takes much of the time, or a step is long already, few tokens are hardly read
+/// faster than so many.
+const CHUNK_TOKENS_MIN: usize = 32;
 
 /// The batch scheduler of one model instance.
 pub struct Scheduler {
@@ -39,8 +45,7 @@ pub struct Scheduler {
     tokenizer: Arc<Tokenizer>,
     /// At most `queue_max` that never ran, and before them those that were set back.
     waiting: Queue,
-    /// The places in the queue that were told to those who wait for their first turn.
-    told_places: BTreeMap<RequestId, u32>,
+    places: Places,
     pace: Pace,
     /// In the order of admission; at most `slots_max`.
     running: Vec<Running>,
@@ -86,7 +91,12 @@ enum Does {
     /// Looks for its beginning.
     Recall,
     /// Computes tokens.
-    Row { tokens: usize, outputs: Outputs },
+    Row {
+        tokens: usize,
+        /// If not all.
+        layers: Option<LayerPart>,
+        outputs: Outputs,
+    },
 }
 
 impl Scheduler {
@@ -97,13 +107,14 @@ impl Scheduler {
     pub fn new(limits: Limits, tokenizer: Arc<Tokenizer>) -> Self {
         assert!(limits.slots_max > 0, "no sequence could run");
         assert!(limits.stages > 0, "no step could run");
+        assert!(limits.layers > 0, "no step could compute anything");
         assert!(limits.prefill_chunk_tokens > 0, "no prompt could run");
         assert!(limits.scoring_chunk_tokens > 0, "no prompt could be scored");
         Self {
             limits,
             tokenizer,
             waiting: Queue::default(),
-            told_places: BTreeMap::new(),
+            places: Places::default(),
             pace: Pace::default(),
             running: Vec::new(),
             free_slots: (0..limits.slots_max).map(SlotId).collect(),
@@ -139,17 +150,14 @@ impl Scheduler {
         let id = sequence.id();
         self.waiting.push(sequence);
         self.admit();
-        let position = self.place(id);
-        if position > 0 {
-            self.told_places.insert(id, position);
-        }
+        let position = self.places.first(id, &self.waiting);
         Ok(Submitted::Waiting { position })
     }
 
     /// Forgets a request; no event follows for it. Its slot is freed by the next plan. Unknown ids are ignored: the
     /// request may just have finished.
     pub fn cancel(&mut self, id: RequestId) {
-        self.told_places.remove(&id);
+        self.places.forget(id);
         if let Some(at) = self.position(id) {
             self.end(at);
         } else {
@@ -182,7 +190,9 @@ impl Scheduler {
     /// Whether the oldest step under way cannot be completed before more jobs were taken back.
     pub fn awaits_masks(&self) -> bool {
         let awaits = |flight: &Flight| match (&flight.does, self.staying(flight.stay)) {
-            (Does::Row { tokens, .. }, Some(at)) => self.running[at].sequence.awaits_mask(*tokens),
+            (Does::Row { tokens, layers, .. }, Some(at)) if !goes_on(*layers) => {
+                self.running[at].sequence.awaits_mask(*tokens)
+            }
             (Does::Recall | Does::Row { .. }, _) => false,
         };
         let oldest = self.under_way.front();
@@ -221,10 +231,14 @@ impl Scheduler {
         let idle = |running: &&Running| !self.is_under_way(running.stay);
         let reads = |running: &&Running| running.sequence.is_reading();
         let share = self.running.len().div_ceil(self.limits.stages as usize);
+        let readers = self.running.iter().filter(idle).filter(reads).count();
+        let share_most = self.limits.prefill_chunk_tokens as usize / readers.max(1);
         let mut budget = Budget {
-            readers: self.running.iter().filter(idle).filter(reads).count(),
-            prefill_tokens: self.prefill_tokens(share) as usize,
+            readers,
+            chunk_tokens_min: CHUNK_TOKENS_MIN.min(share_most.max(1)),
+            prefill_tokens: self.prefill_tokens(share),
             scoring_tokens: self.limits.scoring_chunk_tokens as usize,
+            layers: self.limits.layers,
         };
         let mut flights = Vec::with_capacity(share);
         for Running {
@@ -243,9 +257,13 @@ impl Scheduler {
                 });
                 Does::Recall
             } else if let Some(row) = sequence.row(*slot, &mut budget) {
-                let (tokens, outputs) = (row.tokens.len(), row.outputs);
+                let does = Does::Row {
+                    tokens: row.tokens.len(),
+                    layers: row.layers,
+                    outputs: row.outputs,
+                };
                 plan.rows.push(row);
-                Does::Row { tokens, outputs }
+                does
             } else {
                 continue;
             };
@@ -255,7 +273,7 @@ impl Scheduler {
     }
 
     /// How many prompt tokens the next step may read, of which at most `share` sequences are part.
-    fn prefill_tokens(&self, share: usize) -> u32 {
+    fn prefill_tokens(&self, share: usize) -> f64 {
         let most = self.limits.prefill_chunk_tokens;
         let answers = || {
             self.running
@@ -263,7 +281,7 @@ impl Scheduler {
                 .filter(|running| !running.sequence.is_reading())
         };
         if answers().next().is_none() {
-            return most;
+            return f64::from(most);
         }
         let with = answers()
             .filter(|running| !self.is_under_way(running.stay))
@@ -280,7 +298,9 @@ impl Scheduler {
                 .is_some_and(|at| self.running[at].sequence.is_reading());
             match does {
                 Does::Recall => work.recalls = true,
-                Does::Row { tokens, .. } if reads => work.prompt_tokens += *tokens as u32,
+                Does::Row { tokens, layers, .. } if reads => {
+                    work.prompt_tokens += *tokens as f64 * layers.map_or(1.0, LayerPart::share);
+                }
                 Does::Row { .. } => work.answers += 1,
             }
         }
@@ -301,7 +321,7 @@ impl Scheduler {
         let mut logits = output.logits.iter_mut();
         let mut hidden = output.hidden.into_iter();
         let mut recalled = output.recalled.iter();
-        let mut events = self.new_places();
+        let mut events = self.places.changes(&self.waiting);
         for Flight { stay, does } in flights {
             match does {
                 Does::Recall => {
@@ -310,7 +330,15 @@ impl Scheduler {
                         events.extend(self.recalled(stay, found));
                     }
                 }
-                Does::Row { tokens, outputs } => {
+                Does::Row { tokens, layers, .. } if goes_on(layers) => {
+                    let through = layers.map_or(0, |part| part.to);
+                    if let Some(at) = self.staying(stay) {
+                        self.running[at].sequence.goes_through(tokens, through);
+                    }
+                }
+                Does::Row {
+                    tokens, outputs, ..
+                } => {
                     let computed = match outputs {
                         Outputs::None => Computed::Nothing,
                         Outputs::Last | Outputs::All => {
@@ -333,27 +361,6 @@ impl Scheduler {
         let ended = events.iter().filter(is_last).count() as u32;
         self.pace.step(work, took, ended);
         events
-    }
-
-    /// Tells those who wait for their first turn what has become of it.
-    fn new_places(&mut self) -> Vec<(RequestId, TokenEvent)> {
-        let told = std::mem::take(&mut self.told_places);
-        let mut events = Vec::new();
-        for (id, before) in told {
-            let position = self.place(id);
-            if position != before {
-                events.push((id, TokenEvent::Accepted { position }));
-            }
-            if position > 0 {
-                self.told_places.insert(id, position);
-            }
-        }
-        events
-    }
-
-    /// A request's place in the queue, from 1; 0 if it runs.
-    fn place(&self, id: RequestId) -> u32 {
-        self.waiting.position(id).unwrap_or(0) as u32
     }
 
     /// A request cancelled meanwhile has no sequence any more.
@@ -499,6 +506,11 @@ impl Scheduler {
     fn knows(&self, id: RequestId) -> bool {
         self.position(id).is_some() || self.waiting.iter().any(|sequence| sequence.id() == id)
     }
+}
+
+/// Whether layers are left after these.
+fn goes_on(layers: Option<LayerPart>) -> bool {
+    layers.is_some_and(|part| part.to < part.of)
 }
 
 #[cfg(test)]

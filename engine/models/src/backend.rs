@@ -1,14 +1,16 @@
 //! Runs step plans: the shard of one model on this rank, with the caches of the sequences in flight.
 
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
 use base::{ShardSpec, Sharding};
 use infer::prefix::{BLOCK_TOKENS, BlockKey};
-use infer::{Backend, BackendError, Recall, Row, SlotId, StepOutput, StepPlan};
+use infer::{Backend, BackendError, Recall, Row, StepOutput, StepPlan};
 use mlx_rs::Array;
 use mlx_rs::error::Exception;
 
+use crate::chunks::{Chunks, Passage};
 use crate::distributed::Group;
 use crate::error::{LoadError, said};
 use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
@@ -22,11 +24,14 @@ pub struct MlxBackend {
     model: Box<dyn CausalModel>,
     dimensions: Dimensions,
     caches: Caches,
+    chunks: Chunks,
     prefixes: Prefixes,
     /// Tokens in all caches together, those of sequences that run and those that are kept.
     cache_tokens_max: u64,
     group: Rc<Group>,
     pipeline: bool,
+    /// Those of the model that this rank has.
+    layers: Range<u32>,
 }
 
 /// Loads the shard `spec` of the model in `folder`. `progress` hears bytes read and bytes to read, the last time equal.
@@ -58,10 +63,12 @@ pub fn load(
         model,
         dimensions,
         caches,
+        chunks: Chunks::default(),
         prefixes: Prefixes::default(),
         cache_tokens_max: 0,
         group,
         pipeline,
+        layers: spec.layers.clone(),
     })
 }
 
@@ -69,6 +76,7 @@ impl Backend for MlxBackend {
     fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError> {
         for &slot in &plan.free {
             self.caches.remove(slot);
+            self.chunks.take(slot);
             self.prefixes.forget(slot);
         }
         let recalled = self.recall(&plan.recalls, plan.rows.is_empty())?;
@@ -166,7 +174,7 @@ impl MlxBackend {
         let spans = self.check(rows)?;
         let output = self.run(rows, &spans);
         let output = output.map_err(|error| self.failure(&error))?;
-        for row in rows {
+        for row in rows.iter().filter(|row| !row.goes_on()) {
             if let Some(slot) = self.caches.get_mut(row.slot) {
                 slot.tokens.extend(&row.tokens);
             }
@@ -178,7 +186,7 @@ impl MlxBackend {
     /// Keeps what these rows have completed, in the room that running sequences leave.
     fn keep(&mut self, rows: &[Row]) -> Result<(), Exception> {
         let room = self.room();
-        for row in rows {
+        for row in rows.iter().filter(|row| !row.goes_on()) {
             self.prefixes.keep(&mut self.caches, row.slot, room)?;
             self.prefixes.shrink_to(room);
         }
@@ -213,23 +221,80 @@ impl MlxBackend {
             }
             let tokens = row.tokens.len() as i32;
             spans.push(RowSpan {
-                first,
+                first: if row.layers.is_some() { 0 } else { first },
                 tokens,
                 position: row.start as i32,
+                goes_on: false,
             });
-            first += tokens;
+            first += if row.layers.is_some() { 0 } else { tokens };
         }
         Ok(spans)
     }
 
+    /// The rows that go through all layers, together; then each of the others.
     fn run(&mut self, rows: &[Row], spans: &[RowSpan]) -> Result<StepOutput, Exception> {
-        let input = self.input(rows)?;
-        let slots = rows.iter().map(|row| row.slot);
-        let placed: Vec<(SlotId, RowSpan)> = slots.zip(spans.iter().copied()).collect();
-        let mut caches = self.caches.step(&placed)?;
+        let (whole, parts): (Vec<_>, Vec<_>) = rows
+            .iter()
+            .zip(spans)
+            .partition(|(row, _)| row.layers.is_none());
+        let mut output = StepOutput::default();
+        if !whole.is_empty() {
+            output = self.run_whole(&whole)?;
+        }
+        for (row, span) in parts {
+            let passage = row.layers.and_then(|part| Passage::of(part, &self.layers));
+            if let Some(passage) = passage {
+                let own = self.run_part(row, *span, &passage)?;
+                let before = rows.iter().take_while(|other| other.slot != row.slot);
+                outputs::insert(&mut output, own, before);
+            }
+        }
+        Ok(output)
+    }
+
+    fn run_whole(&mut self, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput, Exception> {
+        let input = self.input(rows.iter().map(|(row, _)| *row))?;
+        let placed = rows.iter().map(|(row, span)| (row.slot, **span));
+        let mut caches = self.caches.step(&placed.collect::<Vec<_>>())?;
         let hidden = caches.arranged(input)?;
-        let hidden = self.model.layers(hidden, &mut caches)?;
+        let all = 0..self.model.layer_count();
+        let hidden = self.model.layers(hidden, &mut caches, all)?;
         let hidden = caches.restored(hidden)?;
+        self.leave(&hidden, rows)
+    }
+
+    /// A row that goes through some of the layers.
+    fn run_part(
+        &mut self,
+        row: &Row,
+        span: RowSpan,
+        passage: &Passage,
+    ) -> Result<StepOutput, Exception> {
+        let mut hidden = if passage.enters {
+            self.input([row].into_iter())?
+        } else {
+            let known = self.chunks.take(row.slot);
+            known.ok_or_else(|| Exception::custom("a chunk that never came"))?
+        };
+        if !passage.layers.is_empty() {
+            let span = RowSpan {
+                goes_on: passage.goes_on(),
+                ..span
+            };
+            let mut caches = self.caches.step(&[(row.slot, span)])?;
+            let which = passage.layers.clone();
+            hidden = self.model.layers(hidden, &mut caches, which)?;
+        }
+        if passage.leaves {
+            return self.leave(&hidden, &[(row, &span)]);
+        }
+        hidden.eval()?;
+        self.chunks.keep(row.slot, hidden);
+        Ok(StepOutput::default())
+    }
+
+    /// What comes of the hidden states after this rank's last layer.
+    fn leave(&self, hidden: &Array, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput, Exception> {
         if self.group.rank() > 0 {
             if self.pipeline {
                 // The next rank expects this type, whatever mixture of types the layers' weights have.
@@ -240,15 +305,12 @@ impl MlxBackend {
             }
             return Ok(StepOutput::default());
         }
-        outputs::read(self.model.ends(), &hidden, rows, spans)
+        outputs::read(self.model.ends(), hidden, rows)
     }
 
     /// What this rank's first layer sees: the embedded tokens, or what the rank with the layers before sends.
-    fn input(&self, rows: &[Row]) -> Result<Array, Exception> {
-        let tokens: Vec<u32> = rows
-            .iter()
-            .flat_map(|row| row.tokens.iter().copied())
-            .collect();
+    fn input<'a>(&self, rows: impl Iterator<Item = &'a Row>) -> Result<Array, Exception> {
+        let tokens: Vec<u32> = rows.flat_map(|row| row.tokens.iter().copied()).collect();
         let count = tokens.len() as i32;
         if self.pipeline && self.group.rank() + 1 < self.group.size() {
             let Dimensions { hidden, dtype, .. } = self.dimensions;

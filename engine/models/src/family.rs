@@ -1,5 +1,6 @@
 //! The families this build knows, and what they have in common: how to make a card and how to load a shard.
 
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -20,8 +21,8 @@ pub(crate) type Computed = Result<Array, Exception>;
 pub(crate) trait CausalModel {
     /// The embedding, the final norm and the head, as far as this rank has them.
     fn ends(&self) -> &Ends;
-    /// This rank's layers, `[tokens, hidden]` to the same, arranged as `caches` want it.
-    fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>) -> Computed;
+    /// Some of this rank's layers, `[tokens, hidden]` to the same, arranged as `caches` want it.
+    fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed;
     /// Number of layers on this rank.
     fn layer_count(&self) -> usize;
     /// Sizes that the backend needs.

@@ -10,6 +10,7 @@
 )]
 
 pub mod backend;
+mod chunks;
 pub mod distributed;
 pub mod error;
 mod family;

@@ -2,6 +2,7 @@
 //!
 //! Architecture: Touvron et al. 2023 (arXiv 2302.13971); numerics follow mlx-lm's `llama.py`.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use base::{ModelCard, ShardSpec};
@@ -226,8 +227,14 @@ impl CausalModel for Model {
         &self.ends
     }
 
-    fn layers(&self, mut hidden: Array, caches: &mut StepCaches<'_>) -> Computed {
-        for (layer, block) in self.blocks.iter().enumerate() {
+    fn layers(
+        &self,
+        mut hidden: Array,
+        caches: &mut StepCaches<'_>,
+        which: Range<usize>,
+    ) -> Computed {
+        for layer in which {
+            let block = &self.blocks[layer];
             hidden = block.forward(&hidden, &self.tensor_group, &mut caches.layer(layer))?;
         }
         Ok(hidden)

@@ -12,14 +12,9 @@ use crate::layers::{Ends, RowSpan};
 use crate::ops::slice;
 
 /// What the rows want of `hidden`, `[tokens, hidden]`.
-pub(crate) fn read(
-    ends: &Ends,
-    hidden: &Array,
-    rows: &[Row],
-    spans: &[RowSpan],
-) -> Result<StepOutput> {
-    let logits = logits(ends, hidden, rows, spans)?;
-    let pooled = pooled(ends, hidden, rows, spans)?;
+pub(crate) fn read(ends: &Ends, hidden: &Array, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput> {
+    let logits = logits(ends, hidden, rows)?;
+    let pooled = pooled(ends, hidden, rows)?;
     if logits.is_none() && pooled.is_empty() {
         hidden.eval()?;
         return Ok(StepOutput::default());
@@ -35,12 +30,28 @@ pub(crate) fn read(
     Ok(output)
 }
 
+/// Puts what a row has into the output of the others, where its place is: `before` are the rows of the plan before it. Rows
+/// after it that are computed later find their places in the same way.
+pub(crate) fn insert<'a>(
+    output: &mut StepOutput,
+    own: StepOutput,
+    before: impl Iterator<Item = &'a Row>,
+) {
+    let (mut logits, mut hidden) = (0, 0);
+    for row in before {
+        logits += usize::from(row.outputs.logits(1) > 0);
+        hidden += usize::from(row.outputs.hidden(1) > 0);
+    }
+    let at = logits.min(output.logits.len());
+    output.logits.splice(at..at, own.logits);
+    let at = hidden.min(output.hidden.len());
+    output.hidden.splice(at..at, own.hidden);
+}
+
 /// Those of all positions that any row wants logits of, `[positions, vocabulary]`.
-fn logits(ends: &Ends, hidden: &Array, rows: &[Row], spans: &[RowSpan]) -> Result<Option<Array>> {
-    let positions = rows.iter().zip(spans);
-    let positions =
-        positions.flat_map(|(row, span)| last(span, row.outputs.logits(row.tokens.len())));
-    let positions: Vec<i32> = positions.collect();
+fn logits(ends: &Ends, hidden: &Array, rows: &[(&Row, &RowSpan)]) -> Result<Option<Array>> {
+    let wanted = |(row, span): &(&Row, &RowSpan)| last(span, row.outputs.logits(row.tokens.len()));
+    let positions: Vec<i32> = rows.iter().flat_map(wanted).collect();
     let count = positions.len() as i32;
     let wanted = match count {
         0 => return Ok(None),
@@ -52,9 +63,9 @@ fn logits(ends: &Ends, hidden: &Array, rows: &[Row], spans: &[RowSpan]) -> Resul
 }
 
 /// The sum of each row's hidden states, `[hidden]`, for the rows that want any.
-fn pooled(ends: &Ends, hidden: &Array, rows: &[Row], spans: &[RowSpan]) -> Result<Vec<Array>> {
+fn pooled(ends: &Ends, hidden: &Array, rows: &[(&Row, &RowSpan)]) -> Result<Vec<Array>> {
     let mut pooled = Vec::new();
-    for (row, span) in rows.iter().zip(spans) {
+    for (row, span) in rows {
         let wanted = last(span, row.outputs.hidden(row.tokens.len()));
         if !wanted.is_empty() {
             let states = ends.normed(&slice(hidden, &[(0, wanted)])?)?;
@@ -72,9 +83,9 @@ fn last(span: &RowSpan, count: usize) -> Range<i32> {
 }
 
 /// The logits of each row that asked for some.
-fn dealt_out(mut values: &[f32], rows: &[Row], vocabulary: usize) -> Vec<Logits> {
+fn dealt_out(mut values: &[f32], rows: &[(&Row, &RowSpan)], vocabulary: usize) -> Vec<Logits> {
     let mut logits = Vec::new();
-    for row in rows {
+    for (row, _) in rows {
         let positions = row.outputs.logits(row.tokens.len());
         if positions > 0 {
             let (own, rest) = values.split_at(positions * vocabulary);

@@ -73,8 +73,21 @@ pub struct StepRow {
     pub start: u32,
     /// At least one.
     pub tokens: Vec<TokenId>,
+    /// The layers that they go through in this step, if not all.
+    pub layers: Option<StepLayers>,
     /// What of them is needed.
     pub outputs: StepOutputs,
+}
+
+/// Some of a model's layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepLayers {
+    /// The first.
+    pub from: u32,
+    /// The one after the last.
+    pub to: u32,
+    /// All there are.
+    pub of: u32,
 }
 
 /// What of a row's positions is needed.
@@ -133,6 +146,7 @@ pub struct RowBody {
     slot: u32,
     start: u32,
     tokens: List<TokenId, TOKENS_MAX>,
+    layers: Option<StepLayers>,
     outputs: StepOutputs,
 }
 
@@ -195,6 +209,7 @@ impl From<&StepRow> for RowBody {
             slot: row.slot,
             start: row.start,
             tokens: List(row.tokens.clone()),
+            layers: row.layers,
             outputs: row.outputs,
         }
     }
@@ -207,10 +222,15 @@ impl TryFrom<RowBody> for StepRow {
         if body.tokens.0.is_empty() {
             return Err(Invalid("a row without tokens"));
         }
+        let whole = |part: &StepLayers| part.from < part.to && part.to <= part.of;
+        if !body.layers.as_ref().is_none_or(whole) {
+            return Err(Invalid("layers that are none"));
+        }
         Ok(Self {
             slot: body.slot,
             start: body.start,
             tokens: body.tokens.0,
+            layers: body.layers,
             outputs: body.outputs,
         })
     }

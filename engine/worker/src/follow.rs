@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 
 use base::Failure;
-use infer::{Backend, Outputs, Recall, Row, SlotId, StepPlan};
+use infer::{Backend, LayerPart, Outputs, Recall, Row, SlotId, StepPlan};
 use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
 
 use crate::failure;
@@ -37,6 +37,11 @@ fn plan(step: StepFrame) -> StepPlan {
         slot: SlotId(row.slot),
         start: row.start,
         tokens: row.tokens,
+        layers: row.layers.map(|part| LayerPart {
+            from: part.from,
+            to: part.to,
+            of: part.of,
+        }),
         outputs: match row.outputs {
             StepOutputs::None => Outputs::None,
             StepOutputs::Last => Outputs::Last,

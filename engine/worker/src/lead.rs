@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base::{Failure, ModelCard, RequestId, ShardSpec, Sharding, TokenEvent};
 use infer::{Backend, Outputs, Recall, Row, Scheduler, StepPlan, Submitted};
 use text::Tokenizer;
-use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
+use wire::step::{PlanFrame, StepFrame, StepLayers, StepOutputs, StepRecall, StepRow};
 use wire::worker::{FromWorker, Limits, ToWorker};
 
 use crate::failure;
@@ -38,6 +38,7 @@ pub fn scheduler(
         cache_tokens_max: limits.cache_tokens_max,
         context_tokens_max: card.context_tokens_max,
         vocabulary_size: card.vocabulary_size,
+        layers: card.layers.len() as u32,
         stages,
         prefill_chunk_tokens: limits.prefill_chunk_tokens,
         scoring_chunk_tokens: limits.scoring_chunk_tokens,
@@ -125,6 +126,11 @@ fn frame(plan: &StepPlan) -> StepFrame {
         slot: row.slot.0,
         start: row.start,
         tokens: row.tokens.clone(),
+        layers: row.layers.map(|part| StepLayers {
+            from: part.from,
+            to: part.to,
+            of: part.of,
+        }),
         outputs: match row.outputs {
             Outputs::None => StepOutputs::None,
             Outputs::Last => StepOutputs::Last,

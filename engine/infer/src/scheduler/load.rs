@@ -15,6 +15,8 @@ pub struct Limits {
     pub context_tokens_max: u32,
     /// Entries of the model's vocabulary.
     pub vocabulary_size: u32,
+    /// Layers of the model, on all stages together.
+    pub layers: u32,
     /// Steps under way at once: the stages of the pipeline.
     pub stages: u32,
     /// Prompt tokens computed in one step, over all sequences.

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-/// Fewer tokens are not read at once, however slow that is: a prompt has to come to its end. Where attention over a long
-/// prompt is what takes the time, two of them may be too many already.
-const TOKENS_MIN: u32 = 1;
+/// No less is read at once, in tokens, however slow that is: a prompt has to come to its end. Where attention over a long
+/// prompt is what takes the time, that may be one token in one of many layers.
+const TOKENS_MIN: f64 = 1e-3;
 
 /// After so many steps in a row that read, one is of answers alone: a hundredth of the time, and what is known of the
 /// answers' own pace stays fresh.
@@ -42,37 +42,37 @@ struct Recent {
 }
 
 /// What a step did, as far as its time tells something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Work {
     /// Answers that got a token.
     pub answers: u32,
-    /// Prompt tokens that were read.
-    pub prompt_tokens: u32,
+    /// Prompt tokens that were read; of one that went through some of the layers, that part.
+    pub prompt_tokens: f64,
     /// It looked for beginnings, too.
     pub recalls: bool,
 }
 
 impl Pace {
-    /// How many prompt tokens a step with so many `answers` may read; at most `most`, which is right where nobody waits for
-    /// a token.
-    pub fn prompt_tokens(&self, answers: u32, most: u32) -> u32 {
+    /// How many prompt tokens a step with so many `answers` may read, or how much of one: a part of its layers. At most
+    /// `most`, which is right where nobody waits for a token.
+    pub fn prompt_tokens(&self, answers: u32, most: u32) -> f64 {
+        let most = f64::from(most);
         if answers == 0 {
             return most;
         }
         let Some(answers_s) = self.answers_s[kind(answers)].middle() else {
-            return 0;
+            return 0.0;
         };
         if self.reading_run >= READING_RUN_MAX {
-            return 0;
+            return 0.0;
         }
         let tokens = match self.prompt_token_s.middle() {
             Some(each_s) if each_s > 0.0 => answers_s / each_s,
             // Reading is free as far as the clock can tell.
-            Some(_) => f64::from(most),
-            None => f64::from(TOKENS_MIN),
+            Some(_) => most,
+            None => 1.0,
         };
-        // Rounded up: where beginning to read is what takes the time, two tokens cost little more than one.
-        (tokens.ceil() as u32).clamp(TOKENS_MIN.min(most), most)
+        tokens.clamp(TOKENS_MIN, most)
     }
 
     /// Takes in what a step did, how long it took, and how many requests ended with it.
@@ -81,7 +81,7 @@ impl Pace {
         self.note_ends(ended, took_s);
         let answers = &mut self.answers_s[kind(work.answers)];
         let answers_s = answers.middle();
-        if work.prompt_tokens > 0 {
+        if work.prompt_tokens > 0.0 {
             self.reading_run += u32::from(work.answers > 0);
             let others_s = if work.answers > 0 {
                 answers_s
@@ -90,8 +90,7 @@ impl Pace {
             };
             if let Some(others_s) = others_s {
                 let added_s = (took_s - others_s).max(0.0);
-                self.prompt_token_s
-                    .push(added_s / f64::from(work.prompt_tokens));
+                self.prompt_token_s.push(added_s / work.prompt_tokens);
             }
         } else if work.answers > 0 {
             self.reading_run = 0;
@@ -152,7 +151,7 @@ mod tests {
         let mut worst: f64 = 0.0;
         for step in 0..steps {
             let tokens = pace.prompt_tokens(4, MOST);
-            let reads = f64::from(tokens) * each_s + if tokens > 0 { begin_s } else { 0.0 };
+            let reads = tokens * each_s + if tokens > 0.0 { begin_s } else { 0.0 };
             let took_s = 0.010 + reads;
             if step >= steps / 2 {
                 worst = worst.max(took_s / 0.010);
@@ -191,20 +190,23 @@ mod tests {
     #[test]
     fn nobody_who_waits_is_a_reason_to_read_on_at_once() {
         let pace = Pace::default();
-        assert_eq!(pace.prompt_tokens(0, MOST), MOST);
-        assert_eq!(pace.prompt_tokens(4, MOST), 0, "first the pace is taken");
+        assert!(pace.prompt_tokens(0, MOST) >= f64::from(MOST));
+        assert!(
+            pace.prompt_tokens(4, MOST) <= 0.0,
+            "first the pace is taken"
+        );
     }
 
     #[test]
     fn a_prompt_always_goes_on_and_the_pace_is_taken_again() {
         let mut pace = Pace::default();
         // Reading is hopelessly slow.
-        settle(&mut pace, 1.0, 0.0, 10);
-        assert_eq!(pace.prompt_tokens(4, MOST), TOKENS_MIN);
+        settle(&mut pace, 1e3, 0.0, 10);
+        assert!(pace.prompt_tokens(4, MOST) <= TOKENS_MIN);
         let reads = |pace: &mut Pace| {
             let tokens = pace.prompt_tokens(4, MOST);
             settle(pace, 1.0, 0.0, 1);
-            tokens > 0
+            tokens > 0.0
         };
         let read = (0..1000).filter(|_| reads(&mut pace)).count();
         assert!((980..1000).contains(&read), "{read}");
@@ -218,8 +220,7 @@ mod tests {
         for (answers, answers_s) in [2, 8].into_iter().zip(&mut answers_s) {
             for step in 0..200 {
                 let tokens = pace.prompt_tokens(answers, MOST);
-                let took_s =
-                    *answers_s + if tokens > 0 { 0.005 } else { 0.0 } + f64::from(tokens) * 5e-4;
+                let took_s = *answers_s + if tokens > 0.0 { 0.005 } else { 0.0 } + tokens * 5e-4;
                 let work = Work {
                     answers,
                     prompt_tokens: tokens,
@@ -250,7 +251,7 @@ mod tests {
         pace.step(alone, Duration::from_secs(3), 0);
         let after = pace.prompt_tokens(4, MOST);
         assert!(
-            after.abs_diff(before) <= before / 10,
+            (after - before).abs() <= before / 10.0,
             "{before} became {after}"
         );
     }

@@ -10,7 +10,7 @@ use text::{TextStart, TextStream, Tokenizer};
 
 use super::admission;
 use crate::adjustment::Adjustment;
-use crate::backend::{Logits, Outputs, Row, SlotId};
+use crate::backend::{LayerPart, Logits, Outputs, Row, SlotId};
 use crate::constraint::{self, Constraint, MaskJob, Next, Ticket};
 use crate::embedding::Embedding;
 use crate::prefix::BLOCK_TOKENS;
@@ -20,10 +20,15 @@ use crate::{logprobs, sampler};
 pub struct Budget {
     /// Sequences that read theirs.
     pub readers: usize,
-    /// Tokens of prompts.
-    pub prefill_tokens: usize,
+    /// Tokens of prompts; of one that goes through some of the layers, that part.
+    pub prefill_tokens: f64,
     /// Of these, tokens whose log-probabilities are asked for.
     pub scoring_tokens: usize,
+    /// A prompt is begun with no fewer tokens at once, but for its last: what a step has no time for is left for the next
+    /// ones by layers.
+    pub chunk_tokens_min: usize,
+    /// Layers of the model.
+    pub layers: u32,
 }
 
 /// A request that waits or runs.
@@ -33,6 +38,8 @@ pub struct Sequence {
     tokens: Vec<TokenId>,
     /// How many of them are in the cache.
     computed: usize,
+    /// The next of them, where they are on their way through the layers.
+    chunk: Option<Chunk>,
     /// Nobody has looked yet whether its beginning is kept.
     looks_back: bool,
     /// How many of them were there when it began: they are computed in chunks, those that follow one by one.
@@ -47,6 +54,15 @@ pub struct Sequence {
     adjustment: Option<Adjustment>,
     /// The prompt's vector as far as it is computed; `None` if an answer is wanted.
     embedding: Option<Embedding>,
+}
+
+/// Tokens that go through the layers in several steps: where attention to all that came before takes much of the time,
+/// few at once are hardly faster than more.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    tokens: usize,
+    /// Layers they have been through.
+    through: u32,
 }
 
 /// What a step computed of a sequence.
@@ -129,6 +145,7 @@ impl Sequence {
             given: tokens.len(),
             tokens,
             computed: 0,
+            chunk: None,
             scored: 0,
             text,
         }
@@ -157,6 +174,7 @@ impl Sequence {
     /// Its cache is gone. What it has computed so far will be computed again, in chunks; nothing is reported twice.
     pub fn lose_cache(&mut self) {
         self.computed = 0;
+        self.chunk = None;
         self.given = self.tokens.len();
         self.looks_back = looks_back(&self.request);
         self.embedding = self.request.pooling.map(Embedding::new);
@@ -185,7 +203,7 @@ impl Sequence {
 
     /// Whether a completed step has put something into the slot.
     pub fn has_cache(&self) -> bool {
-        self.computed > 0
+        self.computed > 0 || self.chunk.is_some()
     }
 
     /// Its grammar.
@@ -208,31 +226,26 @@ impl Sequence {
 
     /// Its part of the next step, or `None` if the step's budget for prompts is spent.
     pub fn row(&self, slot: SlotId, budget: &mut Budget) -> Option<Row> {
-        let left = self.to_compute() - self.computed;
         let scores = self.scores_next();
-        let count = if self.is_reading() {
-            let share = budget.prefill_tokens.div_ceil(budget.readers.max(1));
+        let (count, layers) = if self.is_reading() {
+            let share = budget.prefill_tokens / budget.readers.max(1) as f64;
             budget.readers = budget.readers.saturating_sub(1);
-            let wanted = if self.computed < self.scored {
-                self.scored - self.computed
-            } else if scores {
-                left.min(budget.scoring_tokens)
-            } else {
-                left
-            };
-            wanted.min(share)
+            self.reads(share, budget)
         } else {
-            left
+            (self.to_compute() - self.computed, None)
         };
         if count == 0 {
             return None;
         }
         if self.is_reading() {
-            budget.prefill_tokens -= count;
+            let part = layers.map_or(1.0, LayerPart::share);
+            budget.prefill_tokens = (budget.prefill_tokens - count as f64 * part).max(0.0);
             budget.scoring_tokens -= if scores { count } else { 0 };
         }
         let end = self.computed + count;
-        let outputs = if let Some(embedding) = &self.embedding {
+        let outputs = if layers.is_some_and(|part| part.to < part.of) {
+            Outputs::None
+        } else if let Some(embedding) = &self.embedding {
             embedding.outputs(end == self.tokens.len())
         } else if scores {
             Outputs::All
@@ -245,14 +258,56 @@ impl Sequence {
             slot,
             start: self.computed as u32,
             tokens: self.tokens[self.computed..end].to_vec(),
+            layers,
             outputs,
         })
+    }
+
+    /// How many tokens to read next, and through which layers if not all, where a step has time for `share` tokens.
+    fn reads(&self, share: f64, budget: &Budget) -> (usize, Option<LayerPart>) {
+        if share <= 0.0 {
+            return (0, None);
+        }
+        let of = budget.layers;
+        let in_layers = share * f64::from(of);
+        let (count, from) = if let Some(chunk) = self.chunk {
+            (chunk.tokens, chunk.through)
+        } else {
+            // As many as can go through one layer, up to where more are no faster.
+            let few = (in_layers as usize).clamp(1, budget.chunk_tokens_min);
+            (self.wanted(budget).min(few.max(share as usize)), 0)
+        };
+        if count == 0 {
+            return (0, None);
+        }
+        let layers = (in_layers / count as f64).round() as u32;
+        let to = from.saturating_add(layers.max(1)).min(of);
+        let part = LayerPart { from, to, of };
+        (count, (to - from < of).then_some(part))
+    }
+
+    /// How many tokens could be read next.
+    fn wanted(&self, budget: &Budget) -> usize {
+        let left = self.to_compute() - self.computed;
+        if self.computed < self.scored {
+            self.scored - self.computed
+        } else if self.scores_next() {
+            left.min(budget.scoring_tokens)
+        } else {
+            left
+        }
+    }
+
+    /// Takes in a step in which `tokens` went through the layers before `through`, which are not all.
+    pub fn goes_through(&mut self, tokens: usize, through: u32) {
+        self.chunk = Some(Chunk { tokens, through });
     }
 
     /// Takes in a step that computed `count` tokens.
     pub fn advance(&mut self, count: usize, computed: Computed<'_>) -> Outcome {
         let start = self.computed;
         let scored = self.scores_next();
+        self.chunk = None;
         self.computed += count;
         let mut outcome = Outcome {
             prompt_tokens: self.computed.min(self.given).saturating_sub(start) as u64,

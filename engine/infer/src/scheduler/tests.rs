@@ -1,5 +1,5 @@
 use super::*;
-use crate::backend::{Backend, Logits};
+use crate::backend::{Backend, LayerPart, Logits, Row};
 use crate::fake::FakeBackend;
 use crate::{logprobs, sampler};
 use base::{ClientId, ErrorCode, FinishReason, Penalties, Pooling, Priority, Sampling, TokenId};
@@ -22,6 +22,7 @@ const LIMITS: Limits = Limits {
     cache_tokens_max: 1000,
     context_tokens_max: 200,
     vocabulary_size: VOCABULARY,
+    layers: 6,
     stages: 1,
     prefill_chunk_tokens: 16,
     scoring_chunk_tokens: 4,
@@ -76,6 +77,8 @@ struct Rig {
     late: bool,
     /// How long a step takes, and a token in it.
     speed: (Duration, Duration),
+    /// How long the last one took.
+    took: Duration,
 }
 
 impl Rig {
@@ -92,6 +95,7 @@ impl Rig {
             jobs: Vec::new(),
             late: false,
             speed: (Duration::ZERO, Duration::ZERO),
+            took: Duration::ZERO,
         }
     }
 
@@ -138,9 +142,14 @@ impl Rig {
             self.take_back();
         }
         assert!(!self.scheduler.awaits_masks());
-        let tokens: usize = plan.rows.iter().map(|row| row.tokens.len()).sum();
-        let took = self.speed.0 + self.speed.1 * tokens as u32;
-        self.events.extend(self.scheduler.complete(output, took));
+        let part = |row: &Row| row.layers.map_or(1.0, LayerPart::share);
+        let tokens = plan
+            .rows
+            .iter()
+            .map(|row| row.tokens.len() as f64 * part(row));
+        self.took = self.speed.0 + self.speed.1.mul_f64(tokens.sum());
+        self.events
+            .extend(self.scheduler.complete(output, self.took));
         true
     }
 
@@ -178,9 +187,12 @@ impl Rig {
 }
 
 fn check_limits(plan: &StepPlan, limits: &Limits) {
-    let prompts = plan.rows.iter().map(|row| row.tokens.len());
-    let prompts: usize = prompts.filter(|&tokens| tokens > 1).sum();
-    assert!(prompts <= limits.prefill_chunk_tokens as usize);
+    let prompts = plan.rows.iter().filter(|row| row.tokens.len() > 1);
+    let part = |row: &Row| row.layers.map_or(1.0, LayerPart::share);
+    let tokens: f64 = prompts.map(|row| row.tokens.len() as f64 * part(row)).sum();
+    // Each goes through one layer at least.
+    let most = f64::from(limits.prefill_chunk_tokens) + plan.rows.len() as f64 * 16.0 / 6.0;
+    assert!(tokens <= most, "{tokens}");
     let scored = plan.rows.iter().filter(|row| row.outputs == Outputs::All);
     let scored: usize = scored.map(|row| row.tokens.len()).sum();
     assert!(scored <= limits.scoring_chunk_tokens as usize);

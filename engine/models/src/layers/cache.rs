@@ -130,7 +130,8 @@ impl Caches {
         Ok(copies)
     }
 
-    /// Makes room for the rows of a step, and says what it does where. A row at position 0 begins its sequence.
+    /// Makes room for the rows of a step, and says what it does where. A row at position 0 begins its sequence, in the first
+    /// layers that it goes through.
     pub(crate) fn step(&mut self, rows: &[(SlotId, RowSpan)]) -> Result<StepCaches<'_>> {
         let mut places = Vec::with_capacity(rows.len());
         for (slot, span) in rows {
@@ -144,7 +145,7 @@ impl Caches {
 
     fn place(&mut self, slot: SlotId, span: &RowSpan) -> Result<Place> {
         let positions = span.position + span.tokens;
-        if span.position == 0 {
+        if span.position == 0 && !span.goes_on {
             self.remove(slot);
             let place = self.enter(slot, positions)?;
             let empty = Slot {

@@ -1,6 +1,6 @@
 //! Step plans as data, so that they can be handed to another process, and what came out of them.
 
-use infer::{Backend, Outputs, Recall, Row, SlotId, StepPlan};
+use infer::{Backend, LayerPart, Outputs, Recall, Row, SlotId, StepPlan};
 use models::MlxBackend;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub struct Piece {
     pub start: u32,
     pub tokens: Vec<u32>,
     pub wanted: Wanted,
+    /// From which layer to which, of how many; all if there is nothing.
+    pub layers: Option<[u32; 3]>,
 }
 
 /// Its outputs.
@@ -44,7 +46,20 @@ pub fn piece(slot: u32, start: usize, tokens: &[u32], wanted: Wanted) -> Piece {
         start: start as u32,
         tokens: tokens.to_vec(),
         wanted,
+        layers: None,
     }
+}
+
+/// The same in several steps, through so many layers in each, of so many.
+pub fn through(piece: &Piece, each: u32, of: u32) -> impl Iterator<Item = Piece> {
+    (0..of).step_by(each as usize).map(move |from| {
+        let to = (from + each).min(of);
+        Piece {
+            wanted: if to < of { Wanted::None } else { piece.wanted },
+            layers: Some([from, to, of]),
+            ..piece.clone()
+        }
+    })
 }
 
 /// A step of these rows.
@@ -77,6 +92,9 @@ impl Step {
             slot: SlotId(piece.slot),
             start: piece.start,
             tokens: piece.tokens.clone(),
+            layers: piece
+                .layers
+                .map(|[from, to, of]| LayerPart { from, to, of }),
             outputs: match piece.wanted {
                 Wanted::None => Outputs::None,
                 Wanted::Last => Outputs::Last,

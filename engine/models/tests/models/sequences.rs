@@ -7,7 +7,7 @@ use models::{Group, MlxBackend};
 use crate::checkpoint::Shape;
 use crate::ranks::{alone, spec};
 use crate::script::{
-    Logits, Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, tokens,
+    Logits, Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, through, tokens,
 };
 
 /// Of logits of about 5, in float32.
@@ -217,6 +217,47 @@ fn a_batch_equals_each_sequence_alone() {
         assert_close(&batch[3][1], &alone[18 * width..19 * width], tolerance);
         assert_close(&batch[4][0], &alone[17 * width..18 * width], tolerance);
         assert_close(&batch[4][1], &alone[19 * width..], tolerance);
+    }
+}
+
+/// A prompt in two chunks beside a sequence that goes on; whether each goes through the three layers in several steps, or in
+/// the last of these.
+pub fn slow_script(slow: bool) -> Script {
+    let text = tokens(50);
+    let mut script = vec![step(vec![piece(30, 0, &text[..3], Wanted::Last)])];
+    let mut at = 3;
+    for (start, end, each, wanted) in [(0, 40, 2, Wanted::None), (40, 50, 1, Wanted::All)] {
+        let whole = piece(31, start, &text[start..end], wanted);
+        let parts = through(&whole, each, 3).collect::<Vec<_>>();
+        let last = parts.len() - 1;
+        for (index, part) in parts.into_iter().enumerate() {
+            let own = if slow { Some(part) } else { None };
+            let own = own.or_else(|| (index == last).then(|| whole.clone()));
+            let other = piece(30, at, &[at as u32], Wanted::Last);
+            at += 1;
+            script.push(step(own.into_iter().chain([other]).collect()));
+        }
+    }
+    // One that is given up half-way, and its slot used again.
+    let given_up = piece(32, 0, &text[..9], Wanted::Last);
+    if slow {
+        script.push(step(through(&given_up, 2, 3).take(1).collect()));
+    }
+    script.push(Step {
+        free: vec![32],
+        rows: vec![piece(32, 0, &text[9..20], Wanted::Last)],
+        ..Step::default()
+    });
+    script
+}
+
+#[test]
+fn layer_by_layer_equals_all_at_once() {
+    for (shape, tolerance) in variants() {
+        let folder = shape.write();
+        let slow = run(&mut alone(folder.path(), 3), &slow_script(true));
+        let fast = run(&mut alone(folder.path(), 3), &slow_script(false));
+        assert_close(&flat(&slow), &flat(&fast), tolerance);
     }
 }
 

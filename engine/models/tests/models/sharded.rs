@@ -6,14 +6,26 @@ use tempfile::TempDir;
 use crate::checkpoint::Shape;
 use crate::ranks::{alone, bereaved, together};
 use crate::script::{Wanted, assert_close, flat, in_chunks, piece, run, step, tokens};
-use crate::sequences::{TOLERANCE, busy_script, pooled_script, remembering_script};
+use crate::sequences::{TOLERANCE, busy_script, pooled_script, remembering_script, slow_script};
 
 /// From the step in which another rank is missing to its error.
 const NOTICED_MS_MAX: f64 = 1000.0;
 
 fn check(folder: &TempDir, ways: &[(u32, Sharding)], tolerance: f32) {
-    let script = [busy_script(), pooled_script(), remembering_script(true)].concat();
-    let expected = [busy_script(), pooled_script(), remembering_script(false)].concat();
+    let script = [
+        busy_script(),
+        pooled_script(),
+        slow_script(true),
+        remembering_script(true),
+    ];
+    let script = script.concat();
+    let expected = [
+        busy_script(),
+        pooled_script(),
+        slow_script(false),
+        remembering_script(false),
+    ];
+    let expected = expected.concat();
     let expected = flat(&run(&mut alone(folder.path(), 3), &expected));
     for &(world, sharding) in ways {
         let (ours, _) = together(folder.path(), 3, world, sharding, &script);

@@ -14,7 +14,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use wire::peer::{Generate, PeerFrame};
-use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
+use wire::step::{PlanFrame, StepFrame, StepLayers, StepOutputs, StepRecall, StepRow};
 use wire::worker::{
     FromWorker, Limits, PlanLink, PrefixFolder, ShardStart, Start, Stats, ToWorker,
 };
@@ -553,16 +553,24 @@ pub fn plan_frame() -> impl Strategy<Value = PlanFrame> {
         Just(StepOutputs::HiddenLast),
         Just(StepOutputs::HiddenSum),
     ];
+    let layers =
+        (0..1000_u32, 1..1000_u32, 0..1000_u32).prop_map(|(from, more, rest)| StepLayers {
+            from,
+            to: from + more,
+            of: from + more + rest,
+        });
     let row = (
         any::<u32>(),
         any::<u32>(),
         vec(any::<u32>(), 1..20),
+        option::of(layers),
         outputs,
     )
-        .prop_map(|(slot, start, tokens, outputs)| StepRow {
+        .prop_map(|(slot, start, tokens, layers, outputs)| StepRow {
             slot,
             start,
             tokens,
+            layers,
             outputs,
         });
     let recall = (any::<u32>(), vec(any::<u32>(), 1..20))

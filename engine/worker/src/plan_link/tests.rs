@@ -22,6 +22,7 @@ fn step(tokens: Vec<u32>) -> PlanFrame {
         slot: 0,
         start: 0,
         tokens,
+        layers: None,
         outputs: StepOutputs::Last,
     };
     PlanFrame::Step(StepFrame {

@@ -30,12 +30,10 @@ fn a_long_prompt_slows_answers_by_half_and_is_read() {
         rig.submit(request(9, &[7; 3000], 1));
         let mut read = 0;
         while rig.of(9).is_empty() {
-            let before = rig.scheduler.load().prompt_tokens;
             let answered = rig.of(0).len();
             rig.step();
             assert_eq!(rig.of(0).len(), answered + 1, "a token in every step");
-            let tokens = (rig.scheduler.load().prompt_tokens - before) as u32;
-            assert!(token * tokens <= STEP * 5 / 4, "{tokens} tokens at once");
+            assert!(rig.took <= STEP * 9 / 4, "{:?}", rig.took);
             read += 1;
         }
         // Half of the time is the prompt's.

@@ -21,6 +21,8 @@ pub(crate) struct RowSpan {
     pub(crate) tokens: i32,
     /// Position of its first token in the sequence, which is what the cache holds already.
     pub(crate) position: i32,
+    /// It has been through layers before this step.
+    pub(crate) goes_on: bool,
 }
 
 /// The caches, for one step.
