@@ -12,7 +12,7 @@ use ureq::middleware::MiddlewareNext;
 use ureq::typestate::AgentScope;
 
 /// An answer is waited for this long: far beyond what it takes, so that a busy machine is slow and not wrong.
-const REQUEST_LIMIT: Duration = Duration::from_mins(4);
+const REQUEST_LIMIT: Duration = Duration::from_mins(10);
 /// How often a condition is looked at again.
 const POLL: Duration = Duration::from_millis(10);
 
