@@ -1,8 +1,9 @@
 """Writes a random checkpoint of a tiny model, made and saved by mlx-lm's own model classes.
 
 Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override the defaults below; besides those of
-`config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `endless` (the end-of-text token is
-never the likeliest).
+`config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `mode` (of quantization: affine, mxfp4,
+mxfp8, nvfp4), `endless` (the end-of-text token is never the likeliest), `original` (tensors as the model's makers lay them
+out: every expert by itself, keys and values of a latent in one).
 """
 
 import importlib
@@ -20,10 +21,10 @@ settings = {
     "model_type": "llama", "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 6,
     "num_attention_heads": 6, "num_key_value_heads": 6, "head_dim": 16, "rms_norm_eps": 1e-5, "vocab_size": 512,
     "max_position_embeddings": 1024, "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": 0,
-    "seed": 1, "dtype": "float32", "quantize": 0, "endless": False,
+    "seed": 1, "dtype": "float32", "quantize": 0, "mode": "affine", "endless": False, "original": False,
 } | overrides
 seed, dtype, bits = settings.pop("seed"), settings.pop("dtype"), settings.pop("quantize")
-endless = settings.pop("endless")
+endless, mode, original = settings.pop("endless"), settings.pop("mode"), settings.pop("original")
 
 mx.random.seed(seed)
 module = importlib.import_module(f"mlx_lm.models.{settings['model_type']}")
@@ -38,11 +39,29 @@ if endless:
     # A logit of exactly 0, below the largest of thousands of random ones.
     model.lm_head.weight[settings["eos_token_id"]] = 0.0
 if bits:
-    nn.quantize(model, group_size=32, bits=bits)
-    settings["quantization"] = {"group_size": 32, "bits": bits}
+    group_size = 16 if mode == "nvfp4" else 32
+    nn.quantize(model, group_size=group_size, bits=bits, mode=mode)
+    settings["quantization"] = {"group_size": group_size, "bits": bits, "mode": mode}
+
+
+def as_made(weights):
+    """The tensors by the names and in the shapes that the model's makers give them."""
+    for name in list(weights):
+        if ".switch_mlp." in name:
+            for expert, matrix in enumerate(weights.pop(name)):
+                weights[name.replace(".switch_mlp.", f".experts.{expert}.")] = matrix
+        elif name.endswith(".embed_q.weight"):
+            keys = weights.pop(name).swapaxes(-1, -2)
+            values = weights.pop(name.replace("embed_q", "unembed_out"))
+            both = mx.concatenate([keys, values], axis=1)
+            weights[name.replace("embed_q", "kv_b_proj")] = both.reshape(-1, both.shape[-1])
+    return weights
+
 
 folder.mkdir(parents=True, exist_ok=True)
-mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+weights = dict(tree_flatten(model.parameters()))
+mx.save_safetensors(
+    str(folder / "model.safetensors"), as_made(weights) if original else weights, {"format": "mlx"})
 (folder / "config.json").write_text(json.dumps(settings, indent=2))
 # Token ids are all that parity needs: a byte-level tokenizer whose vocabulary is filled up with made-up words.
 alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())

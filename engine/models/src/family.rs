@@ -1,4 +1,19 @@
-//! The families this build knows, and what they have in common: how to make a card and how to load a shard.
+//! The families this build knows: one line for each, and a file.
+
+mod deepseek_v3;
+mod gemma3_text;
+mod glm4_moe;
+mod gpt_oss;
+mod granite;
+mod llama;
+mod minimax;
+mod olmo3;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod qwen3_moe;
+mod sigmoid_experts;
+mod smollm3;
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,11 +23,11 @@ use base::{LayerCost, ModelCard, ShardSpec};
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, Dtype};
 
+use crate::decoder::{self, Architecture};
 use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::layers::{Ends, StepCaches};
-use crate::load::{Config, Folder, Weights};
-use crate::{llama, qwen3};
+use crate::load::{Folder, Weights};
 
 /// An array, or why MLX refused.
 pub(crate) type Computed = Result<Array, Exception>;
@@ -50,19 +65,36 @@ struct Family {
     load: LoadFunction,
 }
 
-/// One line for each family.
-const FAMILIES: [Family; 2] = [
-    Family {
-        model_type: "llama",
-        card: llama::card,
-        load: llama::load,
-    },
-    Family {
-        model_type: "qwen3",
-        card: qwen3::card,
-        load: qwen3::load,
-    },
+/// Alphabetical.
+const FAMILIES: [Family; 19] = [
+    family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
+    family::<gemma3_text::Gemma3Text>("gemma3_text"),
+    family::<glm4_moe::Glm4Moe>("glm4_moe"),
+    family::<deepseek_v3::DeepseekV3>("glm4_moe_lite"),
+    family::<gpt_oss::GptOss>("gpt_oss"),
+    family::<granite::Granite>("granite"),
+    family::<deepseek_v3::DeepseekV3>("kimi_k2"),
+    family::<llama::Llama>("llama"),
+    family::<minimax::MiniMax>("minimax"),
+    family::<minimax::MiniMax>("minimax_m2"),
+    family::<llama::Llama>("mistral"),
+    family::<olmo3::Olmo3>("olmo3"),
+    family::<phi3::Phi3>("phi3"),
+    family::<qwen2::Qwen2>("qwen2"),
+    family::<qwen3::Qwen3>("qwen3"),
+    family::<qwen3_moe::Qwen3Moe>("qwen3_moe"),
+    family::<llama::Llama>("seed_oss"),
+    family::<smollm3::SmolLm3>("smollm3"),
+    family::<llama::Llama>("xverse"),
 ];
+
+const fn family<A: Architecture>(model_type: &'static str) -> Family {
+    Family {
+        model_type,
+        card: decoder::card::<A>,
+        load: decoder::load::<A>,
+    }
+}
 
 /// The values of `model_type` that this build can run.
 pub fn supported() -> impl Iterator<Item = &'static str> {
@@ -102,105 +134,28 @@ pub(crate) fn shard_bytes(folder: &Folder, spec: &ShardSpec) -> Result<u64, Load
 
 fn of(folder: &Folder) -> Result<&'static Family, LoadError> {
     let model_type = folder.config.model_type()?;
-    FAMILIES
+    let found = FAMILIES
         .iter()
-        .find(|family| family.model_type == model_type)
-        .ok_or_else(|| {
-            let known: Vec<&str> = supported().collect();
-            LoadError::Unsupported(format!(
-                "model_type {model_type} is not supported (supported: {})",
-                known.join(", ")
-            ))
-        })
+        .find(|family| family.model_type == model_type);
+    found.ok_or_else(|| unknown(model_type))
 }
 
-/// What of a card a family knows and a folder does not say.
-pub(crate) struct CardFacts {
-    pub(crate) layers: i32,
-    pub(crate) hidden: i32,
-    pub(crate) vocabulary: i32,
-    pub(crate) context_tokens_max: u32,
-    pub(crate) tied: bool,
-    /// Elements of keys and values together, for one token and layer.
-    pub(crate) cache_elements: i32,
-    /// Elements of a layer that every tensor rank holds whole.
-    pub(crate) replicated_elements: i32,
-    pub(crate) tensor_degrees: Vec<u32>,
-}
-
-/// The card of a model whose weights have the usual names. Every layer's own tensors must be there.
-pub(crate) fn usual_card(folder: &Folder, facts: &CardFacts) -> Result<ModelCard, LoadError> {
-    const NORM: &str = "model.norm.weight";
-    let (_, norm) = folder.tensor(NORM)?;
-    let element_bytes = norm.element(NORM)?.bytes();
-    let mut layers = Vec::new();
-    for layer in 0..facts.layers {
-        let weights_bytes = folder.bytes_under(&format!("model.layers.{layer}."));
-        if weights_bytes == 0 {
-            return Err(folder.config.problem(&format!(
-                "says {} layers, but layer {layer} is in no file",
-                facts.layers
-            )));
-        }
-        layers.push(LayerCost {
-            weights_bytes,
-            active_bytes: weights_bytes,
-            replicated_bytes: facts.replicated_elements as u64 * element_bytes,
-            cache_bytes_per_token: facts.cache_elements as u64 * element_bytes,
-        });
-    }
-    let embedding_bytes = folder.bytes_under("model.embed_tokens.");
-    let head = if facts.tied {
-        embedding_bytes
-    } else {
-        folder.bytes_under("lm_head.")
+/// Names those that are close: with the same beginning, then all.
+fn unknown(model_type: &str) -> LoadError {
+    let begin = |name: &str| {
+        let end = name.find(|letter: char| !letter.is_ascii_alphabetic());
+        name[..end.unwrap_or(name.len())].to_string()
     };
-    Ok(ModelCard {
-        model_type: folder.config.model_type()?.to_string(),
-        layers,
-        embedding_bytes,
-        head_bytes: head + norm.bytes,
-        tied: facts.tied,
-        context_tokens_max: facts.context_tokens_max,
-        vocabulary_size: facts.vocabulary as u32,
-        hidden_size: facts.hidden as u32,
-        activation_bytes: element_bytes as u32,
-        tensor_degrees: facts.tensor_degrees.clone(),
-    })
-}
-
-/// The tensor splits of a model cut by `sizes` (heads, columns), whose second matrices of a pair, `cut` with their
-/// columns, are cut along what quantization groups.
-pub(crate) fn usual_tensor_degrees(
-    file: &Config,
-    sizes: &[i32],
-    cut: &[(&str, i32)],
-) -> Result<Vec<u32>, LoadError> {
-    let mut sizes = sizes.to_vec();
-    for (path, columns) in cut {
-        if let Some(how) = file.quantization(path)? {
-            sizes.push(columns / how.group_size);
-        }
-    }
-    Ok(common_degrees(&sizes))
-}
-
-/// The numbers of ranks by which all of `sizes` divide.
-fn common_degrees(sizes: &[i32]) -> Vec<u32> {
-    let largest = sizes.iter().copied().min().unwrap_or(1).max(1);
-    (1..=largest)
-        .filter(|degree| sizes.iter().all(|size| size % degree == 0))
-        .map(|degree| degree as u32)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn degrees_divide_everything() {
-        assert_eq!(common_degrees(&[12, 6, 528]), [1, 2, 3, 6]);
-        assert_eq!(common_degrees(&[8, 2, 1000]), [1, 2]);
-    }
+    let own = begin(model_type);
+    let close: Vec<&str> = supported().filter(|name| begin(name) == own).collect();
+    let close = if close.is_empty() || own.is_empty() {
+        String::new()
+    } else {
+        format!("; close to it: {}", close.join(", "))
+    };
+    let known: Vec<&str> = supported().collect();
+    LoadError::Unsupported(format!(
+        "model_type {model_type} is not supported (supported: {}{close})",
+        known.join(", ")
+    ))
 }

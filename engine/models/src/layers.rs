@@ -1,23 +1,39 @@
-//! Parts that families share: projections, norms, rotary embedding, KV caches, attention.
+//! Parts that families share: projections, norms, rotary embedding, KV caches, attention, experts.
 //!
 //! Activations are `[tokens, width]`: all rows of a step side by side, whatever sequence they belong to.
 
+mod activation;
 mod attention;
+mod block;
 mod cache;
+mod cut;
 mod embedding;
 mod ends;
+mod experts;
+mod grouped;
 mod joined;
 mod linear;
+mod mla;
+mod mlp;
 mod norm;
-mod parts;
 mod rope;
+mod router;
+mod weight;
 
-pub(crate) use attention::{AttentionShape, attend};
+pub(crate) use activation::Activation;
+pub(crate) use attention::{Scoring, attend};
+pub(crate) use block::{Block, BlockParts, Residual};
 pub(crate) use cache::{Caches, KeysValues, RowSpan, Run, StepCaches, StepLayer};
+pub(crate) use cut::Cut;
 pub(crate) use embedding::Embedding;
 pub(crate) use ends::{Ends, Table};
-pub(crate) use joined::Joined;
-pub(crate) use linear::{Linear, PartWeights};
-pub(crate) use norm::RmsNorm;
-pub(crate) use parts::Parts;
+pub(crate) use experts::{Experts, ExpertsShape};
+pub(crate) use grouped::{GroupedAttention, GroupedShape, QueryKeyNorms};
+pub(crate) use joined::{Joined, Stored};
+pub(crate) use linear::{Linear, PartWeights, Projection};
+pub(crate) use mla::{LatentAttention, LatentShape};
+pub(crate) use mlp::{Mlp, MlpShape};
+pub(crate) use norm::{NormKind, RmsNorm};
 pub(crate) use rope::{Rope, RopeConfig};
+pub(crate) use router::{Router, Routing, Score};
+pub(crate) use weight::{Quantized, Weight};

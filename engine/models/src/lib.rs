@@ -1,7 +1,7 @@
 //! The models: the only crate that links MLX, and the only one with `unsafe` code.
 //!
-//! One file for each `model_type` ([`llama`], [`qwen3`]), on shared [`layers`]; [`load`] reads the byte ranges that a
-//! rank needs; [`distributed`] is the group of ranks; [`MlxBackend`] runs `infer`'s step plans. MLX arrays never leave
+//! One file for each [`family`], on what they share: [`decoder`], and the [`layers`] it is made of; [`load`] reads the byte
+//! ranges that a rank needs; [`distributed`] is the group of ranks; [`MlxBackend`] runs `infer`'s step plans. MLX arrays never leave
 //! the thread that made them, and no name of a user, a request or a node is known here.
 
 #![expect(
@@ -11,16 +11,15 @@
 
 pub mod backend;
 mod chunks;
+mod decoder;
 pub mod distributed;
 pub mod error;
 mod family;
 mod layers;
-mod llama;
 pub mod load;
 mod ops;
 mod outputs;
 mod prefixes;
-mod qwen3;
 
 pub use backend::{MlxBackend, load};
 pub use distributed::Group;

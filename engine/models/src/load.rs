@@ -4,5 +4,5 @@ mod folder;
 mod header;
 mod weights;
 
-pub(crate) use folder::{Config, Folder, Quantization};
-pub(crate) use weights::{Cut, Weights};
+pub(crate) use folder::{Config, Folder, Quantization, QuantizationMode};
+pub(crate) use weights::{Along, Weights};

@@ -2,83 +2,143 @@
 
 use mlx_rs::error::Result;
 use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
-use mlx_rs::{Array, ops};
+use mlx_rs::{Array, Dtype, ops};
 
-use super::{Rope, Run, StepLayer};
+use super::{Run, StepLayer};
 use crate::ops::slice;
 
 /// Queries of a sequence that are attended together. MLX's kernel for a GPU passes over what none of them sees; on a CPU
 /// all of it is computed and then masked, so there they are few.
-const QUERY_BLOCK: Option<i32> = if cfg!(target_os = "macos") {
+pub(super) const QUERY_BLOCK: Option<i32> = if cfg!(target_os = "macos") {
     None
 } else {
     Some(64)
 };
 
-/// Heads of this rank.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AttentionShape {
-    /// Query heads.
-    pub(crate) heads: i32,
-    /// Key and value heads, a divisor of `heads`.
-    pub(crate) kv_heads: i32,
-    /// Elements of a head.
-    pub(crate) head_dim: i32,
+/// How queries score keys.
+#[derive(Debug)]
+pub(crate) struct Scoring {
+    /// Multiplies their products.
+    pub(crate) scale: f32,
+    /// Positions that a query sees, its own included; all before it if there is no number.
+    pub(crate) window: Option<i32>,
+    /// What each head adds to the sum of its softmax, `[heads]` (Xiao et al. 2023, arXiv 2309.17453).
+    pub(crate) sinks: Option<Array>,
 }
 
-/// Attention of all tokens: `q [tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`, not yet rotated, to
-/// `[tokens, heads * head_dim]`.
-pub(crate) fn attend(
-    [q, k, v]: [&Array; 3],
-    shape: AttentionShape,
-    rope: &Rope,
-    cache: &mut StepLayer<'_>,
-) -> Result<Array> {
-    // Each token is a batch of its own, so that each is rotated by its own position.
-    let q = rope.rotate(&q.expand_dims(2)?, cache.positions())?;
-    let k = rope.rotate(&k.expand_dims(2)?, cache.positions())?;
-    cache.write(&k, &v.expand_dims(2)?)?;
-    let outputs = cache.runs().iter().map(|run| attend_run(&q, run, cache));
+/// Attention of all tokens over what the cache holds of their sequences, their own keys and values included:
+/// `q [tokens, heads, 1, head_dim]` to `[tokens, heads, 1, value_dim]`.
+pub(crate) fn attend(q: &Array, scoring: &Scoring, cache: &StepLayer<'_>) -> Result<Array> {
+    let outputs = cache.runs().iter().map(|run| scoring.of_run(q, run, cache));
     let outputs = outputs.collect::<Result<Vec<Array>>>()?;
-    let all = match outputs.as_slice() {
-        [only] => only.clone(),
-        several => ops::concatenate(several, 0)?,
-    };
-    all.reshape(&[-1, shape.heads * shape.head_dim])
+    match outputs.as_slice() {
+        [only] => Ok(only.clone()),
+        several => ops::concatenate(several, 0),
+    }
 }
 
-/// A run's part of `q [tokens, heads, 1, head_dim]`, to the same shape.
-fn attend_run(q: &Array, run: &Run, cache: &StepLayer<'_>) -> Result<Array> {
-    let scale = (q.dim(3) as f32).powf(-0.5);
-    let q = slice(q, &[(0, run.tokens.clone())])?;
-    let (keys, values) = cache.read(run)?;
-    // Several tokens of one sequence are positions; one each of several sequences are a batch.
-    let is_sequence = run.tokens.len() > 1 && keys.dim(0) == 1;
-    if !is_sequence {
-        let mask = run.mask.as_ref();
+impl Scoring {
+    /// A run's part of the queries.
+    fn of_run(&self, q: &Array, run: &Run, cache: &StepLayer<'_>) -> Result<Array> {
+        let q = slice(q, &[(0, run.tokens.clone())])?;
+        let (keys, values) = cache.read(run)?;
+        if !run.is_sequence() {
+            let mask = run.mask(self.window);
+            // One query of one sequence needs no mask where it sees only what is given.
+            let seen = match (&mask, self.window) {
+                (None, Some(window)) => window,
+                _ => keys.dim(2),
+            };
+            let (keys, values) = (last(&keys, seen)?, last(&values, seen)?);
+            return self.masked(&q, &keys, &values, mask.as_ref());
+        }
+        let q = q.transpose_axes(&[2, 1, 0, 3])?;
+        let attended = self.sequence(&q, &keys, &values)?;
+        attended.transpose_axes(&[2, 1, 0, 3])
+    }
+
+    /// Queries of the last positions of `keys` and `values`, all `[1, heads, positions, dimensions]`.
+    fn sequence(&self, q: &Array, keys: &Array, values: &Array) -> Result<Array> {
+        let (count, end) = (q.dim(2), keys.dim(2));
+        let block = QUERY_BLOCK.unwrap_or(count);
+        if count <= block {
+            return self.block(q, keys, values);
+        }
+        let blocks = (0..count).step_by(block as usize).map(|first| {
+            let next = (first + block).min(count);
+            let seen = [(2, 0..end - count + next)];
+            let q = slice(q, &[(2, first..next)])?;
+            self.block(&q, &slice(keys, &seen)?, &slice(values, &seen)?)
+        });
+        ops::concatenate(&blocks.collect::<Result<Vec<Array>>>()?, 2)
+    }
+
+    /// The same at once.
+    fn block(&self, q: &Array, keys: &Array, values: &Array) -> Result<Array> {
+        let (count, end) = (q.dim(2), keys.dim(2));
+        let Some(window) = self.window.filter(|window| end > *window) else {
+            let mask = ScaledDotProductAttentionMask::Causal;
+            return self.attention(q, keys, values, Some(mask));
+        };
+        // What the first of them sees and all after it.
+        let seen = end.min(window + count - 1);
+        let mask = causal_mask(count, seen, Some(window))?;
+        self.masked(q, &last(keys, seen)?, &last(values, seen)?, Some(&mask))
+    }
+
+    fn masked(
+        &self,
+        q: &Array,
+        keys: &Array,
+        values: &Array,
+        mask: Option<&Array>,
+    ) -> Result<Array> {
         let mask = mask.map(ScaledDotProductAttentionMask::Array);
-        return scaled_dot_product_attention(q, keys, values, scale, mask, None);
+        self.attention(q, keys, values, mask)
     }
-    let q = q.transpose_axes(&[2, 1, 0, 3])?;
-    attend_sequence(&q, &keys, &values, scale)?.transpose_axes(&[2, 1, 0, 3])
+
+    fn attention(
+        &self,
+        q: &Array,
+        keys: &Array,
+        values: &Array,
+        mask: Option<ScaledDotProductAttentionMask<'_>>,
+    ) -> Result<Array> {
+        scaled_dot_product_attention(q, keys, values, self.scale, mask, self.sinks.as_ref())
+    }
 }
 
-/// Queries of the last positions of `keys` and `values`, all `[1, heads, positions, head_dim]`.
-fn attend_sequence(q: &Array, keys: &Array, values: &Array, scale: f32) -> Result<Array> {
-    let causal = |q: &Array, keys: &Array, values: &Array| {
-        let mask = Some(ScaledDotProductAttentionMask::Causal);
-        scaled_dot_product_attention(q, keys, values, scale, mask, None)
-    };
-    let (count, end) = (q.dim(2), keys.dim(2));
-    let block = QUERY_BLOCK.unwrap_or(count);
-    if count <= block {
-        return causal(q, keys, values);
+/// The last `count` positions, or all where there are no more.
+fn last(array: &Array, count: i32) -> Result<Array> {
+    let end = array.dim(2);
+    if count >= end {
+        return Ok(array.clone());
     }
-    let blocks = (0..count).step_by(block as usize).map(|first| {
-        let next = (first + block).min(count);
-        let seen = [(2, 0..end - count + next)];
-        let q = slice(q, &[(2, first..next)])?;
-        causal(&q, &slice(keys, &seen)?, &slice(values, &seen)?)
-    });
-    ops::concatenate(&blocks.collect::<Result<Vec<Array>>>()?, 2)
+    slice(array, &[(2, end - count..end)])
+}
+
+/// What each of the last `queries` of so many `positions` sees, `[queries, positions]`: itself and those before it, at most
+/// `window` in all.
+pub(super) fn causal_mask(queries: i32, positions: i32, window: Option<i32>) -> Result<Array> {
+    let own = ops::arange::<_, i32>(positions - queries, positions, None)?.expand_dims(1)?;
+    let at = ops::arange::<_, i32>(0, positions, None)?;
+    let seen = own.ge(&at)?;
+    match window {
+        Some(window) => {
+            let first = own.subtract(Array::from_int(window))?;
+            seen.logical_and(at.gt(first)?)
+        }
+        None => Ok(seen),
+    }
+}
+
+/// Scores with what is not seen at the least number.
+pub(super) fn where_seen(mask: &Array, scores: &Array) -> Result<Array> {
+    let least = match scores.dtype() {
+        Dtype::Float16 => -65504.0,
+        Dtype::Bfloat16 => -3.3e38,
+        _ => f32::MIN,
+    };
+    let least = Array::from_f32(least).as_dtype(scores.dtype())?;
+    ops::select(mask, scores, least)
 }

@@ -2,10 +2,10 @@
 
 use mlx_rs::Array;
 
-use super::linear::{Projection, Weight};
+use super::{Cut, Projection, Weight};
 use crate::error::LoadError;
 use crate::family::Computed;
-use crate::load::{Cut, Weights};
+use crate::load::Weights;
 
 /// A table from token to vector, or from vector to logits.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ impl Embedding {
     ) -> Result<Self, LoadError> {
         let projection = Projection {
             path,
+            experts: None,
             outputs: vocabulary,
             inputs: hidden,
             bias: false,

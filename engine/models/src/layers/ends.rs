@@ -6,7 +6,7 @@ use base::ShardSpec;
 use mlx_rs::Array;
 use mlx_rs::error::Exception;
 
-use super::{Embedding, RmsNorm};
+use super::{Embedding, NormKind, RmsNorm};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::load::Weights;
@@ -18,10 +18,11 @@ pub(crate) struct Table {
     pub(crate) vocabulary: i32,
     /// Columns.
     pub(crate) hidden: i32,
-    /// Of the final norm.
-    pub(crate) eps: f32,
+    pub(crate) norms: NormKind,
     /// Whether the head is the embedding.
     pub(crate) tied: bool,
+    /// What multiplies the embeddings, and the logits.
+    pub(crate) scales: [Option<f32>; 2],
 }
 
 /// Whichever ends this rank holds.
@@ -29,6 +30,7 @@ pub(crate) struct Table {
 pub(crate) struct Ends {
     embedding: Option<Rc<Embedding>>,
     head: Option<(RmsNorm, Rc<Embedding>)>,
+    scales: [Option<f32>; 2],
 }
 
 impl Ends {
@@ -49,6 +51,7 @@ impl Ends {
             return Ok(Self {
                 embedding,
                 head: None,
+                scales: table.scales,
             });
         }
         let head = match &embedding {
@@ -56,17 +59,18 @@ impl Ends {
             _ if table.tied => read("model.embed_tokens")?,
             _ => read("lm_head")?,
         };
-        let norm = RmsNorm::load(weights, "model.norm", table.hidden, table.eps)?;
+        let norm = RmsNorm::load(weights, "model.norm", table.hidden, table.norms)?;
         Ok(Self {
             embedding,
             head: Some((norm, head)),
+            scales: table.scales,
         })
     }
 
     /// `[tokens]` to `[tokens, hidden]`. Only on the rank with the first layer.
     pub(crate) fn embed(&self, tokens: &Array) -> Computed {
         match &self.embedding {
-            Some(embedding) => embedding.embed(tokens),
+            Some(embedding) => scaled(embedding.embed(tokens)?, self.scales[0]),
             None => Err("this rank does not hold the embedding".into()),
         }
     }
@@ -79,11 +83,18 @@ impl Ends {
     /// Norm and head, `[positions, hidden]` to `[positions, vocabulary]`. Only on rank 0.
     pub(crate) fn logits(&self, hidden: &Array) -> Computed {
         let (norm, head) = self.head()?;
-        head.logits(&norm.forward(hidden)?)
+        scaled(head.logits(&norm.forward(hidden)?)?, self.scales[1])
     }
 
     fn head(&self) -> Result<&(RmsNorm, Rc<Embedding>), Exception> {
         let head = self.head.as_ref();
         head.ok_or_else(|| "this rank does not hold the output head".into())
+    }
+}
+
+fn scaled(array: Array, scale: Option<f32>) -> Computed {
+    match scale {
+        Some(scale) => array.multiply(Array::from_f32(scale).as_dtype(array.dtype())?),
+        None => Ok(array),
     }
 }

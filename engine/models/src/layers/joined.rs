@@ -1,13 +1,22 @@
 //! Matrices that multiply the same input, as one: one product instead of several, and its parts.
 
+use mlx_rs::Array;
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::transforms::eval;
-use mlx_rs::{Array, ops};
 
-use super::linear::{Linear, PartWeights, Weight};
+use super::{Cut, Linear, PartWeights};
 use crate::error::LoadError;
-use crate::load::Cut;
 use crate::ops::slice;
+
+/// How a checkpoint has matrices that multiply the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Stored {
+    /// Each by its name.
+    #[default]
+    Apart,
+    /// In one. Only where one rank has all of them.
+    Together,
+}
 
 /// `N` matrices with the same number of columns.
 #[derive(Debug)]
@@ -33,9 +42,23 @@ impl<const N: usize> Joined<N> {
         Ok(Self::of(loaded)?)
     }
 
-    fn of(loaded: Vec<Linear>) -> Result<Self> {
+    /// Loads matrices that lie in one, called `name`, all of their rows.
+    pub(crate) fn load_together(
+        part: &mut PartWeights<'_, '_>,
+        name: &str,
+        outputs: [i32; N],
+        inputs: i32,
+    ) -> std::result::Result<Self, LoadError> {
+        let ends = std::array::from_fn(|at| outputs[..=at].iter().sum());
+        let linear = part.linear(name, ends[N - 1], inputs, Cut::Whole)?;
+        Ok(Self::One { linear, ends })
+    }
+
+    /// The same of matrices that were loaded. Computed here and now, so that the single ones do not stay in memory.
+    pub(crate) fn of(loaded: Vec<Linear>) -> Result<Self> {
         let own: Vec<i32> = loaded.iter().map(Linear::outputs).collect();
-        if let Some(linear) = join(&loaded)? {
+        if let Some(linear) = Linear::below_each_other(&loaded)? {
+            eval(linear.arrays())?;
             let ends = std::array::from_fn(|at| own[..=at].iter().sum());
             return Ok(Self::One { linear, ends });
         }
@@ -46,18 +69,33 @@ impl<const N: usize> Joined<N> {
 
     /// `[tokens, in]` to the `[tokens, out]` of each.
     pub(crate) fn forward(&self, x: &Array) -> Result<[Array; N]> {
+        self.each(|linear| linear.forward(x))
+    }
+
+    /// The same where each row is for one of several matrices, as [`Linear::forward_chosen`].
+    pub(crate) fn forward_chosen(
+        &self,
+        x: &Array,
+        indices: &Array,
+        sorted: bool,
+    ) -> Result<[Array; N]> {
+        self.each(|linear| linear.forward_chosen(x, indices, sorted))
+    }
+
+    fn each(&self, multiply: impl Fn(&Linear) -> Result<Array>) -> Result<[Array; N]> {
         let mut parts = Vec::with_capacity(N);
         match self {
             Self::Apart(linears) => {
                 for linear in linears {
-                    parts.push(linear.forward(x)?);
+                    parts.push(multiply(linear)?);
                 }
             }
             Self::One { linear, ends } => {
-                let whole = linear.forward(x)?;
+                let whole = multiply(linear)?;
+                let last = whole.ndim() - 1;
                 let mut start = 0;
                 for &end in ends {
-                    parts.push(slice(&whole, &[(1, start..end)])?);
+                    parts.push(slice(&whole, &[(last, start..end)])?);
                     start = end;
                 }
             }
@@ -65,21 +103,4 @@ impl<const N: usize> Joined<N> {
         let parts = parts.try_into();
         parts.map_err(|_| Exception::custom("a part for each matrix"))
     }
-}
-
-/// All rows one below the other; `None` if the matrices are not of one kind. Computed here and now, so that the single ones
-/// do not stay in memory.
-fn join(linears: &[Linear]) -> Result<Option<Linear>> {
-    let biases: Vec<&Array> = linears.iter().filter_map(Linear::bias).collect();
-    let bias = match biases.len() {
-        0 => None,
-        some if some == linears.len() => Some(ops::concatenate(&biases, 0)?),
-        _ => return Ok(None),
-    };
-    let weights: Vec<&Weight> = linears.iter().map(Linear::weight).collect();
-    let Some(weight) = Weight::below_each_other(&weights)? else {
-        return Ok(None);
-    };
-    eval(weight.arrays().into_iter().chain(&bias))?;
-    Ok(Some(Linear::new(weight, bias)))
 }

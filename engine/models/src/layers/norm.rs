@@ -4,7 +4,7 @@ use mlx_rs::{Array, fast};
 
 use crate::error::LoadError;
 use crate::family::Computed;
-use crate::load::{Cut, Weights};
+use crate::load::Weights;
 
 /// `x / sqrt(mean(x²) + eps) * weight` over the last dimension.
 #[derive(Debug)]
@@ -13,16 +13,31 @@ pub(crate) struct RmsNorm {
     eps: f32,
 }
 
+/// What a family's norms have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NormKind {
+    pub(crate) eps: f32,
+    /// Added to the weights as they are stored: 1 where they say how far they are from that.
+    pub(crate) offset: f32,
+}
+
 impl RmsNorm {
     pub(crate) fn load(
         weights: &mut Weights<'_>,
         path: &str,
         width: i32,
-        eps: f32,
+        kind: NormKind,
     ) -> Result<Self, LoadError> {
+        let stored = weights.take(&format!("{path}.weight"), &[width], None)?;
+        let weight = if kind.offset == 0.0 {
+            stored
+        } else {
+            let offset = Array::from_f32(kind.offset).as_dtype(stored.dtype())?;
+            stored.add(offset)?
+        };
         Ok(Self {
-            weight: weights.take(&format!("{path}.weight"), &[width], Cut::Whole)?,
-            eps,
+            weight,
+            eps: kind.eps,
         })
     }
 

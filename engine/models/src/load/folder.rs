@@ -43,13 +43,34 @@ pub(crate) struct Config {
     json: serde_json::Value,
 }
 
-/// How a matrix is quantized: MLX's affine mode.
+/// How a matrix is quantized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quantization {
-    /// Elements that share a scale and a bias.
+    pub(crate) mode: QuantizationMode,
+    /// Elements that share a scale.
     pub(crate) group_size: i32,
     /// Bits of an element.
     pub(crate) bits: i32,
+}
+
+/// What a quantized element means, in MLX's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QuantizationMode {
+    /// An integer, times the group's scale, plus the group's bias.
+    Affine,
+    /// E2M1 floats with E8M0 scales (OCP Microscaling Formats 1.0).
+    Mxfp4,
+    /// E4M3 floats with E8M0 scales (the same).
+    Mxfp8,
+    /// E2M1 floats with E4M3 scales.
+    Nvfp4,
+}
+
+impl QuantizationMode {
+    /// Whether each group has a bias beside its scale.
+    pub(crate) const fn has_biases(self) -> bool {
+        matches!(self, Self::Affine)
+    }
 }
 
 impl Folder {
@@ -79,13 +100,15 @@ impl Folder {
         })
     }
 
-    /// Bytes of all tensors whose name begins with `prefix`.
+    /// All tensors whose name begins with `prefix`: the rest of the name, and the bytes.
+    pub(crate) fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
+        let from = self.tensors.range(prefix.to_string()..);
+        from.map_while(move |(name, (_, entry))| Some((name.strip_prefix(prefix)?, entry.bytes)))
+    }
+
+    /// Bytes of all of them.
     pub(crate) fn bytes_under(&self, prefix: &str) -> u64 {
-        let tensors = self
-            .tensors
-            .iter()
-            .filter(|(name, _)| name.starts_with(prefix));
-        tensors.map(|(_, (_, entry))| entry.bytes).sum()
+        self.under(prefix).map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -206,17 +229,28 @@ impl Config {
         }
         let mode = settings["mode"].as_str().unwrap_or("affine");
         let number = |name: &str| {
-            settings[name]
-                .as_i64()
-                .and_then(|value| i32::try_from(value).ok())
+            let value = settings[name].as_i64();
+            value.and_then(|value| i32::try_from(value).ok())
         };
-        match (mode, number("group_size"), number("bits")) {
-            ("affine", Some(group_size @ (32 | 64 | 128)), Some(bits @ (4 | 8))) => {
-                Ok(Some(Quantization { group_size, bits }))
+        // The groups and bits of the others are what their formats say.
+        let how = match (mode, number("group_size"), number("bits")) {
+            ("affine", Some(group_size @ (32 | 64 | 128)), Some(bits @ (2..=6 | 8))) => {
+                Some((QuantizationMode::Affine, group_size, bits))
             }
-            _ => Err(LoadError::Unsupported(format!(
-                "quantization {settings} of {path} is not supported (hint: affine, 4 or 8 bits, groups of 32, 64 or 128)"
-            ))),
-        }
+            ("mxfp4", None | Some(32), None | Some(4)) => Some((QuantizationMode::Mxfp4, 32, 4)),
+            ("mxfp8", None | Some(32), None | Some(8)) => Some((QuantizationMode::Mxfp8, 32, 8)),
+            ("nvfp4", None | Some(16), None | Some(4)) => Some((QuantizationMode::Nvfp4, 16, 4)),
+            _ => None,
+        };
+        let Some((mode, group_size, bits)) = how else {
+            return Err(LoadError::Unsupported(format!(
+                "quantization {settings} of {path} is not supported (hint: affine with 2, 3, 4, 5, 6 or 8 bits and groups of 32, 64 or 128; mxfp4, mxfp8, nvfp4)"
+            )));
+        };
+        Ok(Some(Quantization {
+            mode,
+            group_size,
+            bits,
+        }))
     }
 }

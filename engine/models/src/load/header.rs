@@ -49,6 +49,7 @@ pub(crate) enum ElementType {
     F16,
     Bf16,
     U32,
+    U8,
 }
 
 impl ElementType {
@@ -58,6 +59,7 @@ impl ElementType {
             "F16" => Some(Self::F16),
             "BF16" => Some(Self::Bf16),
             "U32" => Some(Self::U32),
+            "U8" => Some(Self::U8),
             _ => None,
         }
     }
@@ -67,6 +69,7 @@ impl ElementType {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::F16 | Self::Bf16 => 2,
+            Self::U8 => 1,
         }
     }
 
@@ -77,6 +80,7 @@ impl ElementType {
             Self::F16 => Dtype::Float16,
             Self::Bf16 => Dtype::Bfloat16,
             Self::U32 => Dtype::Uint32,
+            Self::U8 => Dtype::Uint8,
         }
     }
 }

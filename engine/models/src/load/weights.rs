@@ -11,15 +11,12 @@ use super::folder::{Config, Folder};
 use super::header::TensorEntry;
 use crate::error::LoadError;
 
-/// Which part of a tensor a rank takes.
+/// A rank's slice of a tensor along one of its dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// All of it.
-    Whole,
-    /// A slice of the first dimension: one contiguous range of the file.
-    Rows(TensorSlice),
-    /// A slice of the second dimension: one range in each row.
-    Columns(TensorSlice),
+pub(crate) struct Along {
+    /// The dimension: 0 is one contiguous range of the file, others are one range in each of those before.
+    pub(crate) axis: usize,
+    pub(crate) slice: TensorSlice,
 }
 
 /// A model's tensors on their way into memory.
@@ -56,12 +53,12 @@ impl<'a> Weights<'a> {
         Ok(norm.element(NORM)?.dtype())
     }
 
-    /// Reads a tensor of one or two dimensions that must have the shape `expected` before it is cut.
+    /// Reads a tensor that must have the shape `expected` before it is cut; all of it if there is no `cut`.
     pub(crate) fn take(
         &mut self,
         name: &str,
         expected: &[i32],
-        cut: Cut,
+        cut: Option<Along>,
     ) -> Result<Array, LoadError> {
         let (file, entry) = self.folder.tensor(name)?;
         let wrong = |problem: String| LoadError::Tensor {
@@ -106,14 +103,17 @@ impl From<std::io::Error> for ReadProblem {
 }
 
 /// The bytes of the cut and its shape.
-fn read(path: &Path, entry: &TensorEntry, cut: Cut) -> Result<(Vec<u8>, Vec<i32>), ReadProblem> {
+fn read(
+    path: &Path,
+    entry: &TensorEntry,
+    cut: Option<Along>,
+) -> Result<(Vec<u8>, Vec<i32>), ReadProblem> {
     let file = File::open(path)?;
     let mut shape: Vec<i32> = entry.shape.iter().map(|&size| size as i32).collect();
-    let (axis, slice) = match cut {
-        Cut::Whole => (0, TensorSlice::WHOLE),
-        Cut::Rows(slice) => (0, slice),
-        Cut::Columns(slice) => (1, slice),
-    };
+    let Along { axis, slice } = cut.unwrap_or(Along {
+        axis: 0,
+        slice: TensorSlice::WHOLE,
+    });
     let Some(&length) = entry.shape.get(axis) else {
         return Err(ReadProblem::Cut(format!(
             "has the shape {:?}, too few dimensions to divide",
@@ -128,7 +128,7 @@ fn read(path: &Path, entry: &TensorEntry, cut: Cut) -> Result<(Vec<u8>, Vec<i32>
     }
     shape[axis] = (length / of) as i32;
     let mut bytes = vec![0; (entry.bytes / of) as usize];
-    // Rows before the cut axis: one for a row cut, every row for a column cut.
+    // Every part before the cut axis: one if that is the first, every row if it is the second.
     let runs: u64 = entry.shape[..axis].iter().product();
     if runs == 0 || bytes.is_empty() {
         return Ok((bytes, shape));
@@ -146,18 +146,19 @@ mod tests {
     use super::*;
     use crate::load::header::ElementType;
 
-    fn cut(cut: Cut) -> (Vec<u8>, Vec<i32>) {
-        let path =
-            std::env::temp_dir().join(format!("espalier-cut-{}-{cut:?}", std::process::id()));
+    fn cut(shape: &[u64], axis: Option<usize>) -> (Vec<u8>, Vec<i32>) {
+        let path = format!("espalier-cut-{}-{shape:?}-{axis:?}", std::process::id());
+        let path = std::env::temp_dir().join(path);
         let numbers: Vec<u8> = (0..24u32).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&path, [vec![9; 16], numbers].concat()).unwrap();
         let entry = TensorEntry {
             element: Ok(ElementType::U32),
-            shape: vec![4, 6],
+            shape: shape.to_vec(),
             start: 16,
             bytes: 96,
         };
-        let result = read(&path, &entry, cut);
+        let slice = TensorSlice { index: 1, of: 2 };
+        let result = read(&path, &entry, axis.map(|axis| Along { axis, slice }));
         std::fs::remove_file(&path).unwrap();
         result.ok().unwrap()
     }
@@ -168,13 +169,13 @@ mod tests {
 
     #[test]
     fn cuts_are_the_parts_of_the_whole() {
-        let second = TensorSlice { index: 1, of: 2 };
-        assert_eq!(numbers(cut(Cut::Whole)).0, (0..24).collect::<Vec<u8>>());
-        assert_eq!(
-            numbers(cut(Cut::Rows(second))),
-            ((12..24).collect(), vec![2, 6])
-        );
+        let whole = cut(&[4, 6], None);
+        assert_eq!(numbers(whole).0, (0..24).collect::<Vec<u8>>());
+        let rows = cut(&[4, 6], Some(0));
+        assert_eq!(numbers(rows), ((12..24).collect(), vec![2, 6]));
         let columns = vec![3, 4, 5, 9, 10, 11, 15, 16, 17, 21, 22, 23];
-        assert_eq!(numbers(cut(Cut::Columns(second))), (columns, vec![4, 3]));
+        assert_eq!(numbers(cut(&[4, 6], Some(1))), (columns, vec![4, 3]));
+        let middle = vec![6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 22, 23];
+        assert_eq!(numbers(cut(&[2, 4, 3], Some(1))), (middle, vec![2, 2, 3]));
     }
 }

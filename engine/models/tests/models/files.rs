@@ -119,7 +119,10 @@ fn configurations_that_do_not_fit_the_weights_are_refused() {
         ("intermediate_size", json!(1u64 << 40)),
         ("vocab_size", json!(97)),
         ("rms_norm_eps", json!("small")),
-        ("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0})),
+        (
+            "rope_scaling",
+            json!({"rope_type": "dynamic", "factor": 4.0}),
+        ),
         ("quantization", json!({"group_size": 0, "bits": 4})),
         ("attention_bias", json!(true)),
     ];

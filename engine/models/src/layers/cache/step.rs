@@ -3,6 +3,8 @@
 //! The rows of a step are arranged so that single tokens of neighbours on a shelf are next to each other: a run of them is
 //! written and read at once. Rows of several tokens are read one by one.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use mlx_rs::Array;
@@ -50,8 +52,10 @@ struct Layout {
 pub(crate) struct Run {
     /// Where they are among the arranged tokens.
     pub(crate) tokens: Range<i32>,
-    /// Which of the positions that are read each of several sequences sees, `[sequences, 1, 1, positions]`, if not all do.
-    pub(crate) mask: Option<Array>,
+    /// The position of each token, where they are of several sequences.
+    starts: Vec<i32>,
+    /// What `mask` has made, by its window.
+    masks: RefCell<BTreeMap<Option<i32>, Array>>,
     shelf: ShelfId,
     size: Size,
     rows: Range<i32>,
@@ -162,13 +166,31 @@ impl Run {
         let index = |values: &[i32]| Array::from_slice(values, &[count]);
         Self {
             tokens: first..first + tokens,
-            mask: (count > 1 && positions.len() > 1).then(|| mask(&starts, positions.end)),
+            masks: RefCell::default(),
             shelf: rows[0].0.shelf,
             size,
             rows: places[0]..places[0] + count,
             at: (count > 1).then(|| [index(&places), index(&starts)]),
+            starts,
             positions,
         }
+    }
+
+    /// Whether it is several tokens of one sequence.
+    pub(crate) const fn is_sequence(&self) -> bool {
+        self.starts.len() == 1 && self.tokens.end - self.tokens.start > 1
+    }
+
+    /// Which of the positions that are read each of several sequences sees, `[sequences, 1, 1, positions]`, or the last
+    /// `window` of them. `None` if all see the same.
+    pub(crate) fn mask(&self, window: Option<i32>) -> Option<Array> {
+        if self.positions.len() <= 1 || self.starts.len() <= 1 {
+            return None;
+        }
+        let mut masks = self.masks.borrow_mut();
+        let made = masks.entry(window);
+        let made = made.or_insert_with(|| mask(&self.starts, self.positions.end, window));
+        Some(made.clone())
     }
 
     /// Writes this run's part of `[tokens, heads, 1, dimensions]`.
@@ -193,11 +215,12 @@ fn are_neighbours((a, span_a): &(Place, RowSpan), (b, span_b): &(Place, RowSpan)
     span_a.tokens == 1 && span_b.tokens == 1 && a.shelf == b.shelf && a.row + 1 == b.row
 }
 
-/// Positions up to and with each of `last`, among `count`.
-fn mask(last: &[i32], count: i32) -> Array {
-    let seen = last
-        .iter()
-        .flat_map(|&last| (0..count).map(move |at| at <= last));
+/// Positions up to and with each of `last`, among `count`; at most `window` of them.
+fn mask(last: &[i32], count: i32, window: Option<i32>) -> Array {
+    let seen = last.iter().flat_map(|&last| {
+        let first = window.map_or(0, |window| last - window + 1);
+        (0..count).map(move |at| (first..=last).contains(&at))
+    });
     let seen: Vec<bool> = seen.collect();
     Array::from_slice(&seen, &[last.len() as i32, 1, 1, count])
 }

@@ -1,0 +1,374 @@
+//! A causal language model made of blocks, whatever is in them: what families have in common.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use base::{LayerCost, ModelCard, ShardSpec};
+use mlx_rs::Array;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::distributed::Group;
+use crate::error::LoadError;
+use crate::family::{CausalModel, Computed, Dimensions};
+use crate::layers::{
+    Block, BlockParts, Ends, GroupedShape, NormKind, Rope, RopeConfig, StepCaches, Table,
+};
+use crate::load::{Config, Folder, Weights};
+
+/// Name of the final norm.
+const NORM: &str = "model.norm.weight";
+
+/// What a family's file says of it.
+pub(crate) trait Architecture: DeserializeOwned {
+    /// What all configurations have.
+    fn core(&self) -> &Core;
+
+    /// Refuses what this build would compute wrongly. The core is checked already.
+    fn check(&self, _file: &Config) -> Result<(), LoadError> {
+        Ok(())
+    }
+
+    /// The rotary embeddings that blocks share.
+    fn ropes(&self) -> Result<Vec<Rope>, LoadError> {
+        let core = self.core();
+        Ok(vec![Rope::new(&core.rope, core.head_dim())?])
+    }
+
+    /// Loads a block.
+    fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError>;
+
+    /// How it divides.
+    fn layout(&self) -> Layout;
+
+    /// What its norms have in common.
+    fn norms(&self) -> NormKind {
+        NormKind {
+            eps: self.core().rms_norm_eps,
+            offset: 0.0,
+        }
+    }
+
+    /// What multiplies the embeddings, and the logits.
+    fn end_scales(&self) -> [Option<f32>; 2] {
+        [None, None]
+    }
+}
+
+/// The fields of `config.json` that all decoders have.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Core {
+    pub(crate) hidden_size: i32,
+    pub(crate) intermediate_size: i32,
+    pub(crate) num_hidden_layers: i32,
+    pub(crate) num_attention_heads: i32,
+    num_key_value_heads: Option<i32>,
+    head_dim: Option<i32>,
+    pub(crate) rms_norm_eps: f32,
+    pub(crate) vocab_size: i32,
+    tie_word_embeddings: Option<bool>,
+    #[serde(flatten)]
+    pub(crate) rope: RopeConfig,
+}
+
+impl Core {
+    fn check(&self, file: &Config) -> Result<(), LoadError> {
+        file.check_sizes(&[
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.kv_heads()),
+            ("head_dim", self.head_dim()),
+            ("head_dim of all heads", self.attention_width()),
+            ("vocab_size", self.vocab_size),
+        ])?;
+        if self.num_attention_heads % self.kv_heads() != 0 {
+            return Err(file.problem("num_attention_heads is no multiple of num_key_value_heads"));
+        }
+        Ok(())
+    }
+
+    /// Heads of keys and values.
+    pub(crate) fn kv_heads(&self) -> i32 {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// Elements of a head.
+    pub(crate) fn head_dim(&self) -> i32 {
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// Elements of all heads together; 0, which is refused, for what does not fit an `i32`.
+    pub(crate) fn attention_width(&self) -> i32 {
+        self.num_attention_heads
+            .checked_mul(self.head_dim())
+            .unwrap_or(0)
+    }
+
+    /// Stated, or seen from the absence of a head of its own.
+    fn tied(&self, has_head: bool) -> bool {
+        self.tie_word_embeddings.unwrap_or(!has_head)
+    }
+
+    /// Its attention, if that is grouped-query attention without anything else.
+    pub(crate) fn attention(&self) -> GroupedShape {
+        GroupedShape {
+            heads: self.num_attention_heads,
+            kv_heads: self.kv_heads(),
+            head_dim: self.head_dim(),
+            rope: Some(0),
+            ..GroupedShape::default()
+        }
+    }
+
+    /// How grouped-query attention and a gated feed-forward part divide.
+    pub(crate) fn layout(&self) -> Layout {
+        let width = self.attention_width();
+        Layout {
+            divided: vec![
+                self.num_attention_heads,
+                self.kv_heads(),
+                self.intermediate_size,
+            ],
+            by_columns: vec![
+                ("self_attn.o_proj", width),
+                ("mlp.down_proj", self.intermediate_size),
+            ],
+            whole: vec![
+                "input_layernorm.",
+                "post_attention_layernorm.",
+                "self_attn.q_norm.",
+                "self_attn.k_norm.",
+            ],
+            experts: None,
+            cache_elements: 2 * self.kv_heads() * self.head_dim(),
+        }
+    }
+}
+
+/// How a model's layers divide between tensor ranks, and what of them a token needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// Heads and columns, which the number of ranks divides.
+    pub(crate) divided: Vec<i32>,
+    /// Matrices of a layer that are cut by their columns, with the number of these: it may be quantization groups that are
+    /// divided.
+    pub(crate) by_columns: Vec<(&'static str, i32)>,
+    /// How the names of tensors begin that every rank holds whole.
+    pub(crate) whole: Vec<&'static str>,
+    pub(crate) experts: Option<ExpertsUse>,
+    /// Elements of keys and values together, for one token and layer.
+    pub(crate) cache_elements: i32,
+}
+
+/// How much of a layer's experts a token needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExpertsUse {
+    /// How the names of their tensors begin.
+    pub(crate) names: [&'static str; 2],
+    pub(crate) count: i32,
+    /// Of each token.
+    pub(crate) each: i32,
+}
+
+impl Layout {
+    /// The numbers of ranks by which a model can be divided.
+    fn tensor_degrees(&self, file: &Config, layers: i32) -> Result<Vec<u32>, LoadError> {
+        let mut sizes = self.divided.clone();
+        for (name, columns) in &self.by_columns {
+            for layer in 0..layers {
+                let path = format!("model.layers.{layer}.{name}");
+                if let Some(how) = file.quantization(&path)? {
+                    sizes.push(columns / how.group_size);
+                }
+            }
+        }
+        Ok(common_degrees(&sizes))
+    }
+}
+
+/// The numbers of ranks by which all of `sizes` divide.
+fn common_degrees(sizes: &[i32]) -> Vec<u32> {
+    let largest = sizes.iter().copied().min().unwrap_or(1).max(1);
+    (1..=largest)
+        .filter(|degree| sizes.iter().all(|size| size % degree == 0))
+        .map(|degree| degree as u32)
+        .collect()
+}
+
+fn parse<A: Architecture>(file: &Config) -> Result<A, LoadError> {
+    let architecture: A = file.parse()?;
+    architecture.core().check(file)?;
+    architecture.check(file)?;
+    Ok(architecture)
+}
+
+/// The model in numbers. Every layer's own tensors must be there.
+pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadError> {
+    let file = &folder.config;
+    let architecture: A = parse(file)?;
+    let (core, layout) = (architecture.core(), architecture.layout());
+    let (_, norm) = folder.tensor(NORM)?;
+    let element_bytes = norm.element(NORM)?.bytes();
+    let cache_bytes = layout.cache_elements as u64 * element_bytes;
+    let layers = (0..core.num_hidden_layers).map(|layer| {
+        let cost = layer_cost(folder, &layout, layer, cache_bytes);
+        if cost.weights_bytes > 0 {
+            return Ok(cost);
+        }
+        Err(file.problem(&format!(
+            "says {} layers, but layer {layer} is in no file",
+            core.num_hidden_layers
+        )))
+    });
+    let layers = layers.collect::<Result<_, _>>()?;
+    let tied = core.tied(folder.tensors.contains_key("lm_head.weight"));
+    let embedding_bytes = folder.bytes_under("model.embed_tokens.");
+    let head = if tied {
+        embedding_bytes
+    } else {
+        folder.bytes_under("lm_head.")
+    };
+    Ok(ModelCard {
+        model_type: file.model_type()?.to_string(),
+        layers,
+        embedding_bytes,
+        head_bytes: head + norm.bytes,
+        tied,
+        context_tokens_max: core.rope.context_tokens_max(),
+        vocabulary_size: core.vocab_size as u32,
+        hidden_size: core.hidden_size as u32,
+        activation_bytes: element_bytes as u32,
+        tensor_degrees: layout.tensor_degrees(file, core.num_hidden_layers)?,
+    })
+}
+
+fn layer_cost(folder: &Folder, layout: &Layout, layer: i32, cache_bytes: u64) -> LayerCost {
+    let path = format!("model.layers.{layer}.");
+    let mut cost = LayerCost {
+        weights_bytes: 0,
+        active_bytes: 0,
+        replicated_bytes: 0,
+        cache_bytes_per_token: cache_bytes,
+    };
+    for (name, bytes) in folder.under(&path) {
+        cost.weights_bytes += bytes;
+        let begins = |begin: &&str| name.starts_with(*begin);
+        if layout.whole.iter().any(&begins) {
+            cost.replicated_bytes += bytes;
+        }
+        let experts = layout
+            .experts
+            .filter(|experts| experts.names.iter().any(begins));
+        cost.active_bytes += experts.map_or(bytes, |experts| {
+            bytes * experts.each as u64 / experts.count.max(1) as u64
+        });
+    }
+    cost
+}
+
+/// Loads this rank's layers or slices. What else lies in the files (`rotary_emb.inv_freq` of old ones, a head beside tied
+/// embeddings) is never asked for.
+pub(crate) fn load<A: Architecture>(
+    weights: &mut Weights<'_>,
+    spec: &ShardSpec,
+    group: Rc<Group>,
+) -> Result<Box<dyn CausalModel>, LoadError> {
+    let file = weights.config();
+    let architecture: A = parse(file)?;
+    let core = architecture.core();
+    let degrees = architecture
+        .layout()
+        .tensor_degrees(file, core.num_hidden_layers)?;
+    if spec.layers.end > core.num_hidden_layers as u32 || !degrees.contains(&spec.tensor.of) {
+        return Err(LoadError::Shard(format!(
+            "this model has {} layers and tensor splits by {degrees:?}",
+            core.num_hidden_layers
+        )));
+    }
+    let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
+    let mut blocks = Vec::with_capacity(spec.layers.len());
+    for layer in spec.layers.clone() {
+        blocks.push(architecture.block(&mut BlockParts {
+            weights,
+            layer,
+            hidden: core.hidden_size,
+            norms: architecture.norms(),
+            slice: spec.tensor,
+            ropes: &ropes,
+        })?);
+    }
+    let table = Table {
+        vocabulary: core.vocab_size,
+        hidden: core.hidden_size,
+        norms: architecture.norms(),
+        tied: core.tied(weights.has("lm_head.weight")),
+        scales: architecture.end_scales(),
+    };
+    let ends = Ends::load(weights, spec, &table)?;
+    let dimensions = Dimensions {
+        hidden: core.hidden_size,
+        vocabulary: core.vocab_size,
+        dtype: weights.activation_dtype()?,
+    };
+    let tensor_group = if spec.tensor.of > 1 {
+        group
+    } else {
+        Rc::new(Group::single())
+    };
+    Ok(Box::new(Decoder {
+        ends,
+        blocks,
+        tensor_group,
+        dimensions,
+    }))
+}
+
+/// This rank's part.
+struct Decoder {
+    ends: Ends,
+    blocks: Vec<Block>,
+    /// The ranks that sum their slices: all in a tensor split, this one alone in a pipeline.
+    tensor_group: Rc<Group>,
+    dimensions: Dimensions,
+}
+
+impl CausalModel for Decoder {
+    fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    fn layers(
+        &self,
+        mut hidden: Array,
+        caches: &mut StepCaches<'_>,
+        which: Range<usize>,
+    ) -> Computed {
+        for layer in which {
+            let block = &self.blocks[layer];
+            hidden = block.forward(&hidden, &self.tensor_group, &mut caches.layer(layer))?;
+        }
+        Ok(hidden)
+    }
+
+    fn layer_count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn dimensions(&self) -> Dimensions {
+        self.dimensions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn degrees_divide_everything() {
+        assert_eq!(common_degrees(&[12, 6, 528]), [1, 2, 3, 6]);
+        assert_eq!(common_degrees(&[8, 2, 1000]), [1, 2]);
+    }
+}

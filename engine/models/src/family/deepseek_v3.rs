@@ -1,0 +1,118 @@
+//! `deepseek_v3`: DeepSeek V3, V3.1 and R1, Kimi K2 (`kimi_k2`), JoyAI Flash; and `glm4_moe_lite`: GLM-4.7 Flash, which has
+//! the same parts.
+//!
+//! Architecture: DeepSeek-V3 Technical Report 2024 (arXiv 2412.19437); numerics follow mlx-lm's `deepseek_v3.py`.
+
+use serde::Deserialize;
+
+use super::sigmoid_experts::SigmoidExperts;
+use crate::decoder::{Architecture, Core, Layout};
+use crate::error::LoadError;
+use crate::layers::{Block, BlockParts, LatentAttention, LatentShape, Mlp, MlpShape, Rope};
+use crate::load::Config;
+
+/// The norms inside of attention; DeepSeek's configuration does not say it.
+const LATENT_EPS: f32 = 1e-6;
+
+/// Its fields of `config.json`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct DeepseekV3 {
+    #[serde(flatten)]
+    core: Core,
+    #[serde(flatten)]
+    experts: SigmoidExperts,
+    model_type: String,
+    kv_lora_rank: i32,
+    q_lora_rank: Option<i32>,
+    qk_rope_head_dim: i32,
+    qk_nope_head_dim: i32,
+    v_head_dim: i32,
+    #[serde(default)]
+    attention_bias: bool,
+}
+
+impl DeepseekV3 {
+    fn attention(&self) -> LatentShape {
+        let width = (self.qk_nope_head_dim + self.qk_rope_head_dim) as f32;
+        LatentShape {
+            heads: self.core.num_attention_heads,
+            latent: self.kv_lora_rank,
+            query_latent: self.q_lora_rank,
+            plain: self.qk_nope_head_dim,
+            rotated: self.qk_rope_head_dim,
+            value: self.v_head_dim,
+            bias: self.attention_bias,
+            scale: width.powf(-0.5) * self.core.rope.score_factor(),
+            eps: match self.model_type.as_str() {
+                "glm4_moe_lite" => self.core.rms_norm_eps,
+                _ => LATENT_EPS,
+            },
+        }
+    }
+}
+
+impl Architecture for DeepseekV3 {
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn check(&self, file: &Config) -> Result<(), LoadError> {
+        self.experts.check(file)?;
+        let heads = self.core.num_attention_heads;
+        let of_all = |size: i32| size.checked_mul(heads).unwrap_or(0);
+        file.check_sizes(&[
+            ("kv_lora_rank", self.kv_lora_rank),
+            ("q_lora_rank", self.q_lora_rank.unwrap_or(1)),
+            ("qk_rope_head_dim", self.qk_rope_head_dim),
+            ("qk_nope_head_dim", self.qk_nope_head_dim),
+            ("v_head_dim", self.v_head_dim),
+            (
+                "qk_nope_head_dim of all heads",
+                of_all(self.qk_nope_head_dim),
+            ),
+            (
+                "qk_rope_head_dim of all heads",
+                of_all(self.qk_rope_head_dim),
+            ),
+            ("v_head_dim of all heads", of_all(self.v_head_dim)),
+        ])
+    }
+
+    fn ropes(&self) -> Result<Vec<Rope>, LoadError> {
+        let mut config = self.core.rope.clone();
+        config.rope_traditional = true;
+        Ok(vec![Rope::new(&config, self.qk_rope_head_dim)?])
+    }
+
+    fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
+        let attention = LatentAttention::load(parts, "self_attn", self.attention())?;
+        if self.experts.are_in(parts.layer) {
+            let experts = self.experts.load(parts)?;
+            return Block::usual(parts, attention, experts);
+        }
+        let mlp = Mlp::load(parts, &MlpShape::silu(self.core.intermediate_size))?;
+        Block::usual(parts, attention, mlp)
+    }
+
+    fn layout(&self) -> Layout {
+        let heads = self.core.num_attention_heads;
+        let inner = self.core.intermediate_size;
+        let mut layout = Layout {
+            divided: vec![heads, inner],
+            by_columns: vec![
+                ("self_attn.o_proj", heads * self.v_head_dim),
+                ("mlp.down_proj", inner),
+            ],
+            whole: vec![
+                "input_layernorm.",
+                "post_attention_layernorm.",
+                "self_attn.q_a_",
+                "self_attn.kv_a_",
+            ],
+            experts: None,
+            cache_elements: self.kv_lora_rank + self.qk_rope_head_dim,
+        };
+        self.experts.lay_out(&mut layout);
+        layout
+    }
+}

@@ -1,0 +1,177 @@
+//! A layer: attention or what stands in its place, then a feed-forward part, each added to what came in.
+
+use std::rc::Rc;
+
+use base::TensorSlice;
+use mlx_rs::Array;
+
+use super::linear::{PartWeights, Projection};
+use super::{Cut, Linear, NormKind, RmsNorm, Rope, StepLayer};
+use crate::distributed::Group;
+use crate::error::LoadError;
+use crate::family::Computed;
+use crate::load::Weights;
+
+/// Mixes the tokens of each sequence: `[tokens, hidden]` to the same, or to this rank's part of a sum.
+pub(crate) trait Mixer {
+    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed;
+}
+
+/// Works on each token alone: `[tokens, hidden]` to the same, or to this rank's part of a sum.
+pub(crate) trait FeedForward {
+    fn forward(&self, x: &Array) -> Computed;
+}
+
+/// A layer.
+pub(crate) struct Block {
+    pub(crate) mixer: Residual<Box<dyn Mixer>>,
+    pub(crate) feed_forward: Residual<Box<dyn FeedForward>>,
+}
+
+/// A part whose result is added to what it was given.
+pub(crate) struct Residual<P> {
+    /// Of what the part sees.
+    pub(crate) before: Option<RmsNorm>,
+    pub(crate) part: P,
+    /// Of what it says.
+    pub(crate) after: Option<RmsNorm>,
+    /// By which it is multiplied before it is added.
+    pub(crate) scale: Option<f32>,
+}
+
+impl Block {
+    /// With a norm before each part, by the usual names.
+    pub(crate) fn usual(
+        parts: &mut BlockParts<'_, '_>,
+        mixer: impl Mixer + 'static,
+        feed_forward: impl FeedForward + 'static,
+    ) -> Result<Self, LoadError> {
+        Ok(Self {
+            mixer: Residual::new(parts.norm("input_layernorm")?, Box::new(mixer)),
+            feed_forward: Residual::new(
+                parts.norm("post_attention_layernorm")?,
+                Box::new(feed_forward),
+            ),
+        })
+    }
+
+    pub(crate) fn forward(&self, x: &Array, group: &Group, cache: &mut StepLayer<'_>) -> Computed {
+        let x = self
+            .mixer
+            .forward(x, group, |part, x| part.forward(x, cache))?;
+        self.feed_forward
+            .forward(&x, group, |part, x| part.forward(x))
+    }
+}
+
+impl<P> Residual<P> {
+    /// With a norm before it alone.
+    pub(crate) fn new(before: RmsNorm, part: P) -> Self {
+        Self {
+            before: Some(before),
+            part,
+            after: None,
+            scale: None,
+        }
+    }
+
+    fn forward(
+        &self,
+        x: &Array,
+        group: &Group,
+        run: impl FnOnce(&P, &Array) -> Computed,
+    ) -> Computed {
+        let seen = match &self.before {
+            Some(norm) => norm.forward(x)?,
+            None => x.clone(),
+        };
+        let mut said = group.all_sum(&run(&self.part, &seen)?)?;
+        if let Some(norm) = &self.after {
+            said = norm.forward(&said)?;
+        }
+        if let Some(scale) = self.scale {
+            said = said.multiply(Array::from_f32(scale).as_dtype(said.dtype())?)?;
+        }
+        x.add(said)
+    }
+}
+
+/// Loads the parts of one block.
+pub(crate) struct BlockParts<'a, 'folder> {
+    pub(crate) weights: &'a mut Weights<'folder>,
+    pub(crate) layer: u32,
+    /// Width of what goes from layer to layer.
+    pub(crate) hidden: i32,
+    pub(crate) norms: NormKind,
+    /// This rank's slice of each matrix.
+    pub(crate) slice: TensorSlice,
+    /// Of all layers.
+    pub(crate) ropes: &'a [Rc<Rope>],
+}
+
+impl<'folder> BlockParts<'_, 'folder> {
+    /// The full name of a part: `mlp` is `model.layers.0.mlp`.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("model.layers.{}.{name}", self.layer)
+    }
+
+    /// Whole heads, or columns of the MLP: rows of the first matrix of a pair.
+    pub(crate) fn rows(&self) -> Cut {
+        match self.slice {
+            TensorSlice::WHOLE => Cut::Whole,
+            slice => Cut::Rows(slice),
+        }
+    }
+
+    /// The columns of the second matrix of a pair that belong to those rows.
+    pub(crate) fn columns(&self) -> Cut {
+        match self.slice {
+            TensorSlice::WHOLE => Cut::Whole,
+            slice => Cut::Columns(slice),
+        }
+    }
+
+    /// This rank's share of `count` heads.
+    pub(crate) fn share(&self, count: i32) -> i32 {
+        count / self.slice.of as i32
+    }
+
+    /// The matrices of a part, whose names begin alike.
+    pub(crate) fn part(&mut self, name: &str, bias: bool) -> PartWeights<'_, 'folder> {
+        PartWeights {
+            path: self.path(name),
+            weights: self.weights,
+            bias,
+            experts: None,
+        }
+    }
+
+    /// A norm of the block.
+    pub(crate) fn norm(&mut self, name: &str) -> Result<RmsNorm, LoadError> {
+        self.norm_of(name, self.hidden)
+    }
+
+    /// A norm over so many elements.
+    pub(crate) fn norm_of(&mut self, name: &str, width: i32) -> Result<RmsNorm, LoadError> {
+        RmsNorm::load(self.weights, &self.path(name), width, self.norms)
+    }
+
+    /// A matrix that every rank holds whole.
+    pub(crate) fn whole(
+        &mut self,
+        name: &str,
+        [outputs, inputs]: [i32; 2],
+        bias: bool,
+    ) -> Result<Linear, LoadError> {
+        let path = self.path(name);
+        let projection = Projection {
+            path: &path,
+            experts: None,
+            outputs,
+            inputs,
+            bias,
+            cut: Cut::Whole,
+        };
+        Linear::load(self.weights, &projection)
+    }
+}

@@ -1,0 +1,305 @@
+//! Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): of each position one vector is kept, which all heads' keys
+//! and values are made of, and one key that is rotated.
+//!
+//! For few queries the matrices that make keys and values are applied to the queries and to what comes out instead, so that
+//! they never meet what is kept ("absorbed").
+
+use std::rc::Rc;
+
+use mlx_rs::error::Result;
+use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
+use mlx_rs::{Array, ops};
+
+use super::attention::{QUERY_BLOCK, causal_mask, where_seen};
+use super::block::{BlockParts, Mixer};
+use super::linear::Projection;
+use super::weight::Quantized;
+use super::{Cut, Linear, NormKind, RmsNorm, Rope, Run, StepLayer, Weight};
+use crate::error::LoadError;
+use crate::family::Computed;
+use crate::ops::slice;
+
+/// For so many queries of a sequence its keys and values are made: from there on that takes less than absorbing.
+const EXPANDED_QUERIES_MIN: i32 = 128;
+
+/// What it looks like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LatentShape {
+    /// Of all ranks.
+    pub(crate) heads: i32,
+    /// Elements of what is kept, but for the rotated key.
+    pub(crate) latent: i32,
+    /// Elements of a query that are made from fewer, if they are.
+    pub(crate) query_latent: Option<i32>,
+    /// Elements of a head's query and key that are not rotated.
+    pub(crate) plain: i32,
+    /// Those that are.
+    pub(crate) rotated: i32,
+    /// Elements of a head's value.
+    pub(crate) value: i32,
+    pub(crate) bias: bool,
+    /// Multiplies the scores.
+    pub(crate) scale: f32,
+    /// Of the norms inside.
+    pub(crate) eps: f32,
+}
+
+impl LatentShape {
+    const fn norms(&self) -> NormKind {
+        NormKind {
+            eps: self.eps,
+            offset: 0.0,
+        }
+    }
+}
+
+/// The attention part of a block.
+#[derive(Debug)]
+pub(crate) struct LatentAttention {
+    queries: Queries,
+    kept: Linear,
+    kept_norm: RmsNorm,
+    /// From a plain query to one that meets what is kept: `[heads, latent, plain]`.
+    key: Weight,
+    /// From what is kept to a value: `[heads, value, latent]`.
+    value: Weight,
+    output: Linear,
+    rope: Rc<Rope>,
+    shape: LatentShape,
+    /// Of this rank.
+    heads: i32,
+}
+
+#[derive(Debug)]
+enum Queries {
+    Direct(Linear),
+    FromFewer {
+        down: Linear,
+        norm: RmsNorm,
+        up: Linear,
+    },
+}
+
+impl LatentAttention {
+    pub(crate) fn load(
+        parts: &mut BlockParts<'_, '_>,
+        name: &str,
+        shape: LatentShape,
+    ) -> std::result::Result<Self, LoadError> {
+        let (hidden, columns) = (parts.hidden, parts.columns());
+        let kept_width = shape.latent + shape.rotated;
+        let below = |part: &str| format!("{name}.{part}");
+        let queries = Queries::load(parts, name, &shape)?;
+        let kept = parts.whole(
+            &below("kv_a_proj_with_mqa"),
+            [kept_width, hidden],
+            shape.bias,
+        )?;
+        let path = parts.path(&below("kv_a_layernorm"));
+        let kept_norm = RmsNorm::load(parts.weights, &path, shape.latent, shape.norms())?;
+        let [key, value] = key_and_value(parts, name, &shape)?;
+        let output = parts.part(name, shape.bias).linear(
+            "o_proj",
+            hidden,
+            shape.heads * shape.value,
+            columns,
+        )?;
+        Ok(Self {
+            queries,
+            kept,
+            kept_norm,
+            key,
+            value,
+            output,
+            rope: Rc::clone(&parts.ropes[0]),
+            shape,
+            heads: parts.share(shape.heads),
+        })
+    }
+
+    /// Attention of a run's queries, `[tokens, heads, 1, ..]` both, to `[tokens, heads, 1, value]`.
+    fn of_run(&self, [plain, rotated]: [&Array; 2], run: &Run, cache: &StepLayer<'_>) -> Computed {
+        let of_run = |all: &Array| slice(all, &[(0, run.tokens.clone())]);
+        let (plain, rotated) = (of_run(plain)?, of_run(rotated)?);
+        let (latents, keys) = cache.read(run)?;
+        if !run.is_sequence() {
+            let scores = self.rotated_scores(&rotated, &keys)?;
+            let scores = match run.mask(None) {
+                Some(mask) => where_seen(&mask, &scores)?,
+                None => scores,
+            };
+            return self.absorbed(&plain, &latents, &scores);
+        }
+        let turned = |array: &Array| array.transpose_axes(&[2, 1, 0, 3]);
+        let attended = self.sequence(&turned(&plain)?, &turned(&rotated)?, &latents, &keys)?;
+        turned(&attended)
+    }
+
+    /// Queries of the last positions of a sequence, `[1, heads, queries, ..]`.
+    fn sequence(&self, plain: &Array, rotated: &Array, latents: &Array, keys: &Array) -> Computed {
+        let (count, end) = (plain.dim(2), latents.dim(2));
+        let expanded = if count < EXPANDED_QUERIES_MIN {
+            None
+        } else {
+            // In the other direction: from what is kept to plain keys.
+            let plain_keys = self.key.multiply_back(latents)?;
+            Some((plain_keys, self.value.multiply(latents)?))
+        };
+        let block = QUERY_BLOCK.unwrap_or(count);
+        let blocks = (0..count).step_by(block as usize).map(|first| {
+            let next = (first + block).min(count);
+            let seen = end - count + next;
+            let queries = |all: &Array| slice(all, &[(2, first..next)]);
+            let known = |all: &Array| slice(all, &[(2, 0..seen)]);
+            let scores = self.rotated_scores(&queries(rotated)?, &known(keys)?)?;
+            let scores = where_seen(&causal_mask(next - first, seen, None)?, &scores)?;
+            let plain = queries(plain)?;
+            match &expanded {
+                None => self.absorbed(&plain, &known(latents)?, &scores),
+                Some((keys, values)) => {
+                    self.scored(&plain, &known(keys)?, &known(values)?, &scores)
+                }
+            }
+        });
+        let blocks = blocks.collect::<Result<Vec<Array>>>()?;
+        ops::concatenate(&blocks, 2)
+    }
+
+    fn rotated_scores(&self, rotated: &Array, keys: &Array) -> Computed {
+        let scale = Array::from_f32(self.shape.scale).as_dtype(rotated.dtype())?;
+        ops::matmul(rotated.multiply(scale)?, keys.swap_axes(-1, -2)?)
+    }
+
+    fn absorbed(&self, plain: &Array, latents: &Array, scores: &Array) -> Computed {
+        let q = self.key.multiply(plain)?;
+        self.value
+            .multiply(&self.scored(&q, latents, latents, scores)?)
+    }
+
+    fn scored(&self, q: &Array, keys: &Array, values: &Array, scores: &Array) -> Computed {
+        let mask = Some(ScaledDotProductAttentionMask::Array(scores));
+        scaled_dot_product_attention(q, keys, values, self.shape.scale, mask, None)
+    }
+}
+
+impl Mixer for LatentAttention {
+    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
+        let LatentShape {
+            latent,
+            plain,
+            rotated,
+            value,
+            ..
+        } = self.shape;
+        let q = self.queries.forward(x)?;
+        let q = q.reshape(&[-1, self.heads, 1, plain + rotated])?;
+        let q_plain = slice(&q, &[(3, 0..plain)])?;
+        let q_rotated = slice(&q, &[(3, plain..plain + rotated)])?;
+        let q_rotated = self.rope.rotate(&q_rotated, cache.positions())?;
+        let kept = self.kept.forward(x)?;
+        let latents = self.kept_norm.forward(&slice(&kept, &[(1, 0..latent)])?)?;
+        let key = slice(&kept, &[(1, latent..latent + rotated)])?;
+        let key = key.reshape(&[-1, 1, 1, rotated])?;
+        let key = self.rope.rotate(&key, cache.positions())?;
+        cache.write(&latents.reshape(&[-1, 1, 1, latent])?, &key)?;
+        let runs = cache.runs().iter();
+        let outputs = runs.map(|run| self.of_run([&q_plain, &q_rotated], run, cache));
+        let outputs = outputs.collect::<Result<Vec<Array>>>()?;
+        let attended = ops::concatenate(&outputs, 0)?;
+        self.output
+            .forward(&attended.reshape(&[-1, self.heads * value])?)
+    }
+}
+
+impl Queries {
+    fn load(
+        parts: &mut BlockParts<'_, '_>,
+        name: &str,
+        shape: &LatentShape,
+    ) -> std::result::Result<Self, LoadError> {
+        let width = shape.heads * (shape.plain + shape.rotated);
+        let (hidden, rows) = (parts.hidden, parts.rows());
+        let Some(fewer) = shape.query_latent else {
+            let direct = parts.part(name, false);
+            return Ok(Self::Direct(
+                { direct }.linear("q_proj", width, hidden, rows)?,
+            ));
+        };
+        let down = parts.whole(&format!("{name}.q_a_proj"), [fewer, hidden], shape.bias)?;
+        let path = parts.path(&format!("{name}.q_a_layernorm"));
+        Ok(Self::FromFewer {
+            down,
+            norm: RmsNorm::load(parts.weights, &path, fewer, shape.norms())?,
+            up: parts
+                .part(name, false)
+                .linear("q_b_proj", width, fewer, rows)?,
+        })
+    }
+
+    fn forward(&self, x: &Array) -> Computed {
+        match self {
+            Self::Direct(linear) => linear.forward(x),
+            Self::FromFewer { down, norm, up } => up.forward(&norm.forward(&down.forward(x)?)?),
+        }
+    }
+}
+
+/// The two matrices of each head: apart as mlx-lm writes them, or as the original has them, in one.
+fn key_and_value(
+    parts: &mut BlockParts<'_, '_>,
+    name: &str,
+    shape: &LatentShape,
+) -> std::result::Result<[Weight; 2], LoadError> {
+    let heads = match parts.rows() {
+        Cut::Rows(slice) => Cut::Matrices(slice),
+        whole => whole,
+    };
+    let together = parts.path(&format!("{name}.kv_b_proj"));
+    if parts.weights.has(&format!("{together}.weight")) {
+        let projection = Projection {
+            path: &together,
+            experts: None,
+            outputs: shape.heads * (shape.plain + shape.value),
+            inputs: shape.latent,
+            bias: false,
+            cut: parts.rows(),
+        };
+        let weight = Weight::load(parts.weights, &projection)?;
+        return Ok(taken_apart(&weight, shape)?);
+    }
+    let mut apart = |part: &str, outputs, inputs| {
+        let path = parts.path(&format!("{name}.{part}"));
+        let projection = Projection {
+            path: &path,
+            experts: Some(shape.heads),
+            outputs,
+            inputs,
+            bias: false,
+            cut: heads,
+        };
+        Weight::load(parts.weights, &projection)
+    };
+    let key = apart("embed_q", shape.latent, shape.plain)?;
+    Ok([key, apart("unembed_out", shape.value, shape.latent)?])
+}
+
+/// Of each head's keys and values, `[heads * (plain + value), latent]`, both matrices, quantized as it was.
+fn taken_apart(weight: &Weight, shape: &LatentShape) -> Result<[Weight; 2]> {
+    let (plain, both) = (shape.plain, shape.plain + shape.value);
+    let whole = weight.dense()?.reshape(&[-1, both, shape.latent])?;
+    let key = slice(&whole, &[(1, 0..plain)])?.swap_axes(-1, -2)?;
+    let value = slice(&whole, &[(1, plain..both)])?;
+    let same_kind = |matrix: &Array| -> Result<Weight> {
+        let made = match weight {
+            Weight::Quantized(Quantized { how, .. }) if matrix.dim(-1) % how.group_size == 0 => {
+                Weight::quantized(matrix, *how)?
+            }
+            Weight::Quantized(_) | Weight::Dense(_) => {
+                Weight::Dense(matrix.contiguous()?.swap_axes(-1, -2)?)
+            }
+        };
+        mlx_rs::transforms::eval(made.arrays())?;
+        Ok(made)
+    };
+    Ok([same_kind(&key)?, same_kind(&value)?])
+}

@@ -1,0 +1,117 @@
+//! Which experts a token goes through, and how much each counts.
+
+use mlx_rs::error::Result;
+use mlx_rs::{Array, Dtype, ops};
+
+use super::Linear;
+use crate::ops::slice;
+
+/// Chooses experts by a score that a matrix gives each of them.
+#[derive(Debug)]
+pub(crate) struct Router {
+    gate: Linear,
+    how: Routing,
+}
+
+/// How experts are chosen and weighed.
+#[derive(Debug)]
+pub(crate) struct Routing {
+    /// Experts of each token.
+    pub(crate) each: i32,
+    pub(crate) score: Score,
+    /// Added to the scores for the choice alone, `[experts]` (Wang et al. 2024, arXiv 2408.15664).
+    pub(crate) correction: Option<Array>,
+    /// Of so many groups of experts only the best so many are chosen from: those whose two best experts score most together
+    /// (DeepSeek-V3, arXiv 2412.19437).
+    pub(crate) groups: Option<[i32; 2]>,
+    /// Whether the matrix multiplies what comes in as float32, whatever it is.
+    pub(crate) wide: bool,
+    /// Whether the chosen ones' weights become 1 together.
+    pub(crate) normalize: bool,
+    /// Multiplies the weights in the end.
+    pub(crate) scale: f32,
+}
+
+/// How what the matrix says becomes a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Score {
+    /// All together are 1.
+    Softmax,
+    /// Each is between 0 and 1.
+    Sigmoid,
+}
+
+impl Routing {
+    /// By all experts' softmax.
+    pub(crate) const fn softmax(each: i32, normalize: bool) -> Self {
+        Self {
+            each,
+            score: Score::Softmax,
+            correction: None,
+            groups: None,
+            wide: false,
+            normalize,
+            scale: 1.0,
+        }
+    }
+}
+
+impl Router {
+    pub(crate) const fn new(gate: Linear, how: Routing) -> Self {
+        Self { gate, how }
+    }
+
+    /// Of `[tokens, hidden]`: the experts of each token, `[tokens, each]` of u32, and their weights, the same of f32.
+    pub(crate) fn choose(&self, x: &Array) -> Result<(Array, Array)> {
+        let said = if self.how.wide {
+            self.gate.forward(&x.as_dtype(Dtype::Float32)?)?
+        } else {
+            self.gate.forward(x)?.as_dtype(Dtype::Float32)?
+        };
+        let scores = match self.how.score {
+            Score::Softmax => ops::softmax_axis(&said, -1, true)?,
+            Score::Sigmoid => ops::sigmoid(&said)?,
+        };
+        let ranked = match &self.how.correction {
+            Some(correction) => scores.add(correction)?,
+            None => scores.clone(),
+        };
+        let ranked = match self.how.groups {
+            Some([groups, best]) if best < groups => in_best_groups(&ranked, groups, best)?,
+            _ => ranked,
+        };
+        let chosen = best(&ranked, self.how.each)?;
+        let mut weights = scores.take_along_axis(&chosen, -1)?;
+        if self.how.normalize {
+            // What is no more than nothing stays nothing.
+            let sum = weights.sum_axis(-1, true)?.add(Array::from_f32(1e-20))?;
+            weights = weights.divide(sum)?;
+        }
+        if self.how.scale.to_bits() != 1.0_f32.to_bits() {
+            weights = weights.multiply(Array::from_f32(self.how.scale))?;
+        }
+        Ok((chosen, weights))
+    }
+}
+
+/// The indices of the `count` largest of each row, in any order.
+fn best(scores: &Array, count: i32) -> Result<Array> {
+    let all = scores.dim(1);
+    let order = ops::argpartition_axis(scores, all - count, -1)?;
+    slice(&order, &[(1, all - count..all)])
+}
+
+/// `[tokens, experts]` with the scores of all experts outside each token's `best` groups at 0.
+fn in_best_groups(scores: &Array, groups: i32, best: i32) -> Result<Array> {
+    let (tokens, experts) = (scores.dim(0), scores.dim(1));
+    let grouped = scores.reshape(&[tokens, groups, -1])?;
+    let size = experts / groups;
+    let two = 2.min(size);
+    let order = ops::partition_axis(&grouped, size - two, -1)?;
+    let two = slice(&order, &[(2, size - two..size)])?.sum_axis(-1, true)?;
+    let worst = ops::argpartition_axis(&two, groups - best - 1, 1)?;
+    let worst = slice(&worst, &[(1, 0..groups - best)])?;
+    let nothing = Array::from_f32(0.0).as_dtype(scores.dtype())?;
+    let masked = grouped.put_along_axis(worst, nothing, 1)?;
+    masked.reshape(&[tokens, experts])
+}

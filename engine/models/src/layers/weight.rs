@@ -1,0 +1,224 @@
+//! The numbers of a matrix `[out, in]`, or of several `[matrices, out, in]`: dense or quantized.
+
+use mlx_rs::error::Exception;
+use mlx_rs::{Array, ops};
+
+use super::{Cut, Projection};
+use crate::error::LoadError;
+use crate::family::Computed;
+use crate::load::{Quantization, Weights};
+use crate::ops::quantized;
+
+/// A matrix or several, as MLX multiplies by them.
+#[derive(Debug)]
+pub(crate) enum Weight {
+    /// `[.., in, out]`: transposed as it is loaded, which costs nothing (a view).
+    Dense(Array),
+    /// Packed `[.., out, in * bits / 32]`, with a scale for each group of a row.
+    Quantized(Quantized),
+}
+
+/// A quantized matrix.
+#[derive(Debug)]
+pub(crate) struct Quantized {
+    /// `[.., out, in * bits / 32]` of u32.
+    pub(crate) packed: Array,
+    /// `[.., out, in / group_size]`.
+    pub(crate) scales: Array,
+    /// The same; only of affine ones.
+    pub(crate) biases: Option<Array>,
+    pub(crate) how: Quantization,
+}
+
+impl Weight {
+    pub(crate) fn load(
+        weights: &mut Weights<'_>,
+        projection: &Projection<'_>,
+    ) -> Result<Self, LoadError> {
+        let &Projection {
+            path,
+            outputs,
+            inputs,
+            cut,
+            experts,
+            ..
+        } = projection;
+        let rows = usize::from(experts.is_some());
+        let along = cut.along(rows, rows + 1);
+        let name = format!("{path}.weight");
+        let is_quantized = weights.has(&format!("{path}.scales"));
+        let Some(how) = weights
+            .config()
+            .quantization(path)?
+            .filter(|_| is_quantized)
+        else {
+            let weight = weights.take(&name, &projection.shape(&[outputs, inputs]), along)?;
+            return Ok(Self::Dense(transposed(&weight)?));
+        };
+        let groups = inputs / how.group_size;
+        if let Cut::Columns(slice) = cut
+            && groups % slice.of as i32 != 0
+        {
+            let problem = format!("{groups} quantization groups do not divide by {}", slice.of);
+            return Err(LoadError::Tensor {
+                tensor: name,
+                problem,
+            });
+        }
+        let grouped = projection.shape(&[outputs, groups]);
+        let packed = projection.shape(&[outputs, inputs / 32 * how.bits]);
+        let biases = if how.mode.has_biases() {
+            Some(weights.take(&format!("{path}.biases"), &grouped, along)?)
+        } else {
+            None
+        };
+        Ok(Self::Quantized(Quantized {
+            packed: weights.take(&name, &packed, along)?,
+            scales: weights.take(&format!("{path}.scales"), &grouped, along)?,
+            biases,
+            how,
+        }))
+    }
+
+    /// A matrix `[.., out, in]`, quantized here.
+    pub(super) fn quantized(matrix: &Array, how: Quantization) -> Result<Self, Exception> {
+        let [packed, scales, biases] = quantized::quantize(matrix, how)?;
+        Ok(Self::Quantized(Quantized {
+            packed,
+            scales,
+            biases: how.mode.has_biases().then_some(biases),
+            how,
+        }))
+    }
+
+    /// Rows on this rank.
+    pub(super) fn outputs(&self) -> i32 {
+        match self {
+            Self::Dense(weight) => weight.dim(-1),
+            Self::Quantized(weight) => weight.packed.dim(-2),
+        }
+    }
+
+    /// `[.., in]` to `[.., out]`.
+    pub(crate) fn multiply(&self, x: &Array) -> Computed {
+        match self {
+            Self::Dense(weight) => ops::matmul(x, weight),
+            Self::Quantized(weight) => quantized::matmul(x, weight, true),
+        }
+    }
+
+    /// By the matrices' transposes: `[.., out]` to `[.., in]`.
+    pub(crate) fn multiply_back(&self, x: &Array) -> Computed {
+        match self {
+            Self::Dense(weight) => ops::matmul(x, transposed(weight)?),
+            Self::Quantized(weight) => quantized::matmul(x, weight, false),
+        }
+    }
+
+    /// As [`Linear::forward_chosen`](super::Linear::forward_chosen).
+    pub(super) fn multiply_chosen(&self, x: &Array, indices: &Array, sorted: bool) -> Computed {
+        match self {
+            Self::Dense(weight) => ops::gather_mm(x, weight, None, indices, sorted),
+            Self::Quantized(weight) => quantized::gather_matmul(x, weight, indices, sorted),
+        }
+    }
+
+    /// The rows at `indices`, as an embedding table gives them.
+    pub(crate) fn rows(&self, indices: &Array) -> Computed {
+        match self {
+            Self::Dense(weight) => transposed(weight)?.take_axis(indices, 0),
+            Self::Quantized(weight) => {
+                quantized::dequantize(&weight.mapped(|array| array.take_axis(indices, 0))?)
+            }
+        }
+    }
+
+    /// `[.., out, in]`, whatever it is made of.
+    pub(crate) fn dense(&self) -> Computed {
+        match self {
+            Self::Dense(weight) => transposed(weight),
+            Self::Quantized(weight) => quantized::dequantize(weight),
+        }
+    }
+
+    /// The rows of several, one below the other; `None` if they are not all of one kind.
+    pub(super) fn below_each_other(several: &[&Self]) -> Result<Option<Self>, Exception> {
+        Self::together(several, &|arrays| ops::concatenate(arrays, -2))
+    }
+
+    /// Several matrices one behind the other, `[matrices, out, in]`; `None` if they are not all of one kind.
+    pub(super) fn stacked(several: &[&Self]) -> Result<Option<Self>, Exception> {
+        Self::together(several, &|arrays| ops::stack(arrays, 0))
+    }
+
+    fn together(
+        several: &[&Self],
+        join: &dyn Fn(&[&Array]) -> Computed,
+    ) -> Result<Option<Self>, Exception> {
+        let mut dense = Vec::with_capacity(several.len());
+        let mut quantized = Vec::new();
+        for weight in several {
+            match weight {
+                Self::Dense(weight) => dense.push(transposed(weight)?),
+                Self::Quantized(weight) => quantized.push(weight),
+            }
+        }
+        let same = |pair: &[Array]| pair[0].dtype() == pair[1].dtype();
+        if quantized.is_empty() && dense.windows(2).all(same) {
+            let whole = join(&dense.iter().collect::<Vec<_>>())?;
+            return Ok(Some(Self::Dense(transposed(&whole)?)));
+        }
+        let same = |pair: &[&Quantized]| pair[0].how == pair[1].how;
+        if !dense.is_empty() || !quantized.windows(2).all(same) {
+            return Ok(None);
+        }
+        let part = |of: fn(&Quantized) -> Option<&Array>| -> Result<Option<Array>, Exception> {
+            let arrays: Vec<&Array> = quantized.iter().filter_map(|weight| of(weight)).collect();
+            if arrays.is_empty() {
+                return Ok(None);
+            }
+            join(&arrays).map(Some)
+        };
+        let (packed, scales) = (
+            part(|weight| Some(&weight.packed))?,
+            part(|weight| Some(&weight.scales))?,
+        );
+        let (Some(packed), Some(scales)) = (packed, scales) else {
+            return Ok(None);
+        };
+        Ok(Some(Self::Quantized(Quantized {
+            packed,
+            scales,
+            biases: part(|weight| weight.biases.as_ref())?,
+            how: quantized[0].how,
+        })))
+    }
+
+    /// What it is made of.
+    pub(super) fn arrays(&self) -> Vec<&Array> {
+        match self {
+            Self::Dense(weight) => vec![weight],
+            Self::Quantized(weight) => [&weight.packed, &weight.scales]
+                .into_iter()
+                .chain(&weight.biases)
+                .collect(),
+        }
+    }
+}
+
+impl Quantized {
+    /// The same of each of its arrays.
+    fn mapped(&self, map: impl Fn(&Array) -> Computed) -> Result<Self, Exception> {
+        Ok(Self {
+            packed: map(&self.packed)?,
+            scales: map(&self.scales)?,
+            biases: self.biases.as_ref().map(&map).transpose()?,
+            how: self.how,
+        })
+    }
+}
+
+/// With the last two dimensions in each other's place.
+fn transposed(matrix: &Array) -> Computed {
+    matrix.swap_axes(-1, -2)
+}

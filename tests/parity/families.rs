@@ -1,0 +1,190 @@
+//! Each family, with what is peculiar to it: windows shorter than the prompt, groups of experts, every kind of rope.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use tests::nodes::start_cluster;
+
+use super::{ALL_WAYS, TOLERANCE, check};
+
+/// Where tensor ranks cannot share the work.
+const PIPELINES: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("pipeline", 3)];
+/// Where three heads are shared by several.
+const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("tensor", 3)];
+
+fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
+    let cluster = start_cluster(3)?;
+    for settings in settings {
+        check(&cluster, settings, ways, TOLERANCE)?;
+    }
+    Ok(())
+}
+
+fn yarn() -> Value {
+    json!({"rope_type": "yarn", "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
+           "beta_fast": 32, "beta_slow": 1})
+}
+
+#[test]
+fn every_quantization_equals_mlx_lm() -> Result<()> {
+    let sizes = json!({"hidden_size": 128, "num_attention_heads": 8, "num_key_value_heads": 4});
+    let settings = [
+        ("affine", 2),
+        ("affine", 3),
+        ("affine", 5),
+        ("affine", 6),
+        ("mxfp4", 4),
+        ("mxfp8", 8),
+        ("nvfp4", 4),
+    ];
+    let settings = settings.map(|(mode, bits)| {
+        let mut settings = json!({"quantize": bits, "mode": mode});
+        merge(&mut settings, &sizes);
+        settings
+    });
+    check_all(&settings, &[("auto", 1), ("tensor", 2)])
+}
+
+#[test]
+fn quantized_experts_equal_mlx_lm() -> Result<()> {
+    let sizes = json!({"hidden_size": 128, "num_attention_heads": 4, "num_key_value_heads": 4,
+                       "moe_intermediate_size": 64, "intermediate_size": 128, "quantize": 4});
+    let mut qwen = json!({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 3,
+                          "decoder_sparse_step": 1, "mlp_only_layers": [2], "norm_topk_prob": false});
+    merge(&mut qwen, &sizes);
+    let mut gpt = json!({"model_type": "gpt_oss", "num_local_experts": 8, "num_experts_per_tok": 2,
+                         "sliding_window": 16, "mode": "mxfp4"});
+    merge(&mut gpt, &sizes);
+    let mut deepseek = latent(
+        "deepseek_v3",
+        &json!({"q_lora_rank": 32, "qk_nope_head_dim": 32, "v_head_dim": 32, "kv_lora_rank": 64}),
+    );
+    merge(&mut deepseek, &sizes);
+    check_all(
+        &[qwen, gpt, deepseek],
+        &[("auto", 1), ("pipeline", 2), ("tensor", 2)],
+    )
+}
+
+#[test]
+fn as_its_makers_lay_it_out_it_is_the_same() -> Result<()> {
+    let settings = [
+        latent("deepseek_v3", &json!({"original": true})),
+        json!({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 48,
+               "decoder_sparse_step": 1, "mlp_only_layers": [], "norm_topk_prob": true, "original": true}),
+    ];
+    check_all(&settings, &[("auto", 1), ("tensor", 2)])
+}
+
+#[test]
+fn qwen2_equals_mlx_lm() -> Result<()> {
+    check_all(&[json!({"model_type": "qwen2", "seed": 3})], &ALL_WAYS)?;
+    let grouped = json!({"model_type": "qwen2", "num_key_value_heads": 3, "tie_word_embeddings": true,
+                         "rope_scaling": yarn()});
+    check_all(&[grouped], &BY_THREE)
+}
+
+#[test]
+fn qwen3_moe_equals_mlx_lm() -> Result<()> {
+    let settings = |layers: Value| {
+        json!({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 48,
+               "decoder_sparse_step": 1, "mlp_only_layers": layers, "norm_topk_prob": true})
+    };
+    check_all(&[settings(json!([])), settings(json!([1, 4]))], &ALL_WAYS)
+}
+
+fn latent(model_type: &str, more: &Value) -> Value {
+    let mut settings = json!({
+        "model_type": model_type, "kv_lora_rank": 32, "q_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
+        "v_head_dim": 12, "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 48, "first_k_dense_replace": 1, "routed_scaling_factor": 2.5, "norm_topk_prob": true,
+        "n_group": 1, "topk_group": 1, "head_dim": null});
+    merge(&mut settings, more);
+    settings
+}
+
+fn merge(settings: &mut Value, more: &Value) {
+    let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) else {
+        return;
+    };
+    settings.extend(more.clone());
+}
+
+#[test]
+fn deepseek_v3_equals_mlx_lm() -> Result<()> {
+    let mut scaled = yarn();
+    merge(&mut scaled, &json!({"mscale": 1.0, "mscale_all_dim": 0.7}));
+    let settings = [
+        latent(
+            "deepseek_v3",
+            &json!({"n_group": 4, "topk_group": 2, "rope_scaling": scaled}),
+        ),
+        latent(
+            "deepseek_v3",
+            &json!({"q_lora_rank": null, "n_shared_experts": null, "num_experts_per_tok": 1}),
+        ),
+        latent("glm4_moe_lite", &json!({"n_shared_experts": 2})),
+    ];
+    check_all(&settings, &ALL_WAYS)
+}
+
+#[test]
+fn glm4_moe_equals_mlx_lm() -> Result<()> {
+    let settings = |more: &Value| {
+        let mut settings = json!({
+            "model_type": "glm4_moe", "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2,
+            "moe_intermediate_size": 48, "first_k_dense_replace": 1, "routed_scaling_factor": 1.5, "n_group": 1,
+            "topk_group": 1, "norm_topk_prob": true, "use_qk_norm": true, "attention_bias": true, "rope_scaling": null,
+            "partial_rotary_factor": 0.5});
+        merge(&mut settings, more);
+        settings
+    };
+    let plain = json!({"use_qk_norm": false, "attention_bias": false, "num_key_value_heads": 3});
+    check_all(&[settings(&json!({}))], &ALL_WAYS)?;
+    check_all(&[settings(&plain)], &BY_THREE)
+}
+
+#[test]
+fn gpt_oss_equals_mlx_lm() -> Result<()> {
+    let settings = |rope: Value| {
+        json!({"model_type": "gpt_oss", "num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": 16,
+               "rope_scaling": rope, "layer_types": null})
+    };
+    check_all(&[settings(Value::Null), settings(yarn())], &ALL_WAYS)
+}
+
+#[test]
+fn minimax_equals_mlx_lm() -> Result<()> {
+    let settings = |normalizes: bool| {
+        json!({"model_type": "minimax", "num_local_experts": 8, "num_experts_per_tok": 2, "rotary_dim": 8,
+               "shared_intermediate_size": 0, "num_key_value_heads": 3, "use_qk_norm": normalizes})
+    };
+    check_all(&[settings(true)], &PIPELINES)?;
+    check_all(&[settings(false)], &BY_THREE)
+}
+
+#[test]
+fn gemma3_text_equals_mlx_lm() -> Result<()> {
+    let settings = json!({
+        "model_type": "gemma3_text", "num_key_value_heads": 3, "query_pre_attn_scalar": 24, "sliding_window": 16,
+        "sliding_window_pattern": 3, "rope_theta": 1e6, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+    check_all(&[settings], &BY_THREE)
+}
+
+#[test]
+fn other_dense_families_equal_mlx_lm() -> Result<()> {
+    let settings = [
+        json!({"model_type": "granite", "logits_scaling": 3.0, "attention_multiplier": 0.2, "embedding_multiplier": 6.0,
+               "residual_multiplier": 0.4, "attention_bias": true, "mlp_bias": true, "tie_word_embeddings": true}),
+        json!({"model_type": "smollm3"}),
+        json!({"model_type": "seed_oss", "attention_bias": true, "attention_out_bias": false, "head_dim": 24}),
+    ];
+    check_all(&settings, &ALL_WAYS)?;
+    let factors: Vec<f64> = (0..8).map(|pair| 1.0 + f64::from(pair) * 0.4).collect();
+    let settings = [
+        json!({"model_type": "olmo3", "sliding_window": 16, "rope_scaling": yarn(), "num_key_value_heads": 3}),
+        json!({"model_type": "phi3", "num_key_value_heads": 3}),
+        json!({"model_type": "phi3", "original_max_position_embeddings": 64, "max_position_embeddings": 1024,
+               "rope_scaling": {"type": "longrope", "long_factor": factors, "short_factor": factors}}),
+    ];
+    check_all(&settings, &PIPELINES)
+}
