@@ -10,6 +10,7 @@
 //! When the cache is full, the sequence that came last gives its slot back and waits to be computed again.
 
 mod admission;
+mod flight;
 mod load;
 mod pace;
 mod places;
@@ -23,9 +24,10 @@ use std::time::Duration;
 use base::{Failure, RequestId, TokenEvent, TokenRequest};
 use text::Tokenizer;
 
-use crate::backend::{LayerPart, Outputs, Recall, SlotId, StepOutput, StepPlan};
+use crate::backend::{Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
 use crate::containment::contain;
+use flight::{Does, Flight, Stay, Step};
 pub use load::{Limits, Load, Submitted};
 use pace::{Pace, Work};
 use places::Places;
@@ -68,35 +70,6 @@ struct Running {
     slot: SlotId,
     stay: Stay,
     sequence: Sequence,
-}
-
-/// Names the time that a sequence has a slot: the slot may be another's, and the sequence in another, before a step that
-/// is under way comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stay(u64);
-
-/// A step under way.
-struct Step {
-    flights: Vec<Flight>,
-    work: Work,
-}
-
-/// What a step does for a sequence.
-struct Flight {
-    stay: Stay,
-    does: Does,
-}
-
-enum Does {
-    /// Looks for its beginning.
-    Recall,
-    /// Computes tokens.
-    Row {
-        tokens: usize,
-        /// If not all.
-        layers: Option<LayerPart>,
-        outputs: Outputs,
-    },
 }
 
 impl Scheduler {
@@ -190,7 +163,7 @@ impl Scheduler {
     /// Whether the oldest step under way cannot be completed before more jobs were taken back.
     pub fn awaits_masks(&self) -> bool {
         let awaits = |flight: &Flight| match (&flight.does, self.staying(flight.stay)) {
-            (Does::Row { tokens, layers, .. }, Some(at)) if !goes_on(*layers) => {
+            (Does::Row { tokens, .. }, Some(at)) if !flight.does.goes_on() => {
                 self.running[at].sequence.awaits_mask(*tokens)
             }
             (Does::Recall | Does::Row { .. }, _) => false,
@@ -298,9 +271,7 @@ impl Scheduler {
                 .is_some_and(|at| self.running[at].sequence.is_reading());
             match does {
                 Does::Recall => work.recalls = true,
-                Does::Row { tokens, layers, .. } if reads => {
-                    work.prompt_tokens += *tokens as f64 * layers.map_or(1.0, LayerPart::share);
-                }
+                Does::Row { .. } if reads => work.prompt_tokens += does.tokens(),
                 Does::Row { .. } => work.answers += 1,
             }
         }
@@ -330,7 +301,7 @@ impl Scheduler {
                         events.extend(self.recalled(stay, found));
                     }
                 }
-                Does::Row { tokens, layers, .. } if goes_on(layers) => {
+                Does::Row { tokens, layers, .. } if does.goes_on() => {
                     let through = layers.map_or(0, |part| part.to);
                     if let Some(at) = self.staying(stay) {
                         self.running[at].sequence.goes_through(tokens, through);
@@ -506,11 +477,6 @@ impl Scheduler {
     fn knows(&self, id: RequestId) -> bool {
         self.position(id).is_some() || self.waiting.iter().any(|sequence| sequence.id() == id)
     }
-}
-
-/// Whether layers are left after these.
-fn goes_on(layers: Option<LayerPart>) -> bool {
-    layers.is_some_and(|part| part.to < part.of)
 }
 
 #[cfg(test)]
