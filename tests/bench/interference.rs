@@ -16,6 +16,9 @@ const CONTEXT_TOKENS: u32 = 32_768;
 /// Answers alone, before the prompt comes and after it is read.
 const ALONE: Duration = Duration::from_secs(3);
 
+/// Of an answer.
+const ANSWER_TOKENS: u32 = 400;
+
 pub fn measure(prompt: usize, streams: usize, runs: usize) -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("espalier-long-")
@@ -36,17 +39,18 @@ fn one_run(api: &Api, prompt: usize, streams: usize, run: usize) -> Result<()> {
     let goes_on = AtomicBool::new(true);
     let (arrivals, (sent, answered)) = thread::scope(|scope| -> Result<_> {
         let goes_on = &goes_on;
-        let streams: Vec<_> = (0..streams)
+        let running: Vec<_> = (0..streams)
             .map(|stream| scope.spawn(move || arrivals(api, stream, goes_on)))
             .collect();
         thread::sleep(ALONE);
         let read = read_prompt(api, prompt, run);
         thread::sleep(ALONE);
         goes_on.store(false, Ordering::Release);
-        let arrivals = streams
+        let arrivals = running
             .into_iter()
             .map(|stream| stream.join().expect("a stream's thread"));
-        Ok((arrivals.collect::<Result<Vec<_>>>()?, read?))
+        let answers: Vec<Vec<_>> = arrivals.collect::<Result<_>>()?;
+        Ok((answers.concat(), read?))
     })?;
     let pairs = || arrivals.iter().flat_map(|times| times.windows(2));
     let gap = |pair: &[Instant]| (pair[1] - pair[0]).as_secs_f64();
@@ -62,8 +66,7 @@ fn one_run(api: &Api, prompt: usize, streams: usize, run: usize) -> Result<()> {
     let during = pairs().filter(|pair| pair[0] > sent && pair[1] <= answered);
     let during: Vec<f64> = during.map(|pair| gap(pair) / step_at(pair[1])).collect();
     println!(
-        "{} streams, a step of {:.1} ms before and {:.1} ms after; a prompt of {prompt} tokens was read in {read_s:.1} s",
-        arrivals.len(),
+        "{streams} streams, a step of {:.1} ms before and {:.1} ms after; a prompt of {prompt} tokens was read in {read_s:.1} s",
         first * 1e3,
         last * 1e3,
     );
@@ -86,9 +89,17 @@ fn one_run(api: &Api, prompt: usize, streams: usize, run: usize) -> Result<()> {
     Ok(())
 }
 
-/// When the tokens of an endless answer came.
-fn arrivals(api: &Api, stream: usize, goes_on: &AtomicBool) -> Result<Vec<Instant>> {
-    let body = json!({"model": "long-sprout", "prompt": [5, 6, 7, stream + 8], "max_tokens": 20_000, "seed": stream,
+/// When the tokens of one answer after the other came: none of them becomes long.
+fn arrivals(api: &Api, stream: usize, goes_on: &AtomicBool) -> Result<Vec<Vec<Instant>>> {
+    let mut answers = Vec::new();
+    while goes_on.load(Ordering::Acquire) {
+        answers.push(answer(api, stream, goes_on)?);
+    }
+    Ok(answers)
+}
+
+fn answer(api: &Api, stream: usize, goes_on: &AtomicBool) -> Result<Vec<Instant>> {
+    let body = json!({"model": "long-sprout", "prompt": [5, 6, 7, stream + 8], "max_tokens": ANSWER_TOKENS, "seed": stream,
                       "temperature": 1.0, "stream": true, "ignore_eos": true, "logprobs": 0});
     let chunks = api.begin_stream("/v1/completions", &body)?;
     let chunks = chunks.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
