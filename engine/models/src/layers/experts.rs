@@ -7,7 +7,7 @@ use mlx_rs::ops::{argsort_axis, sum_axis};
 use mlx_rs::transforms::eval;
 
 use super::block::{BlockParts, FeedForward};
-use super::{Activation, Joined, Linear, Mlp, PartWeights, Router};
+use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
 
@@ -112,12 +112,7 @@ fn stacked(
     name: &str,
     is_second: bool,
 ) -> std::result::Result<Linear, LoadError> {
-    let (outputs, inputs) = sizes(parts.hidden, shape.inner, is_second);
-    let cut = if is_second {
-        parts.columns()
-    } else {
-        parts.rows()
-    };
+    let (outputs, inputs, cut) = matrix(parts, shape, is_second);
     let mut matrices = PartWeights {
         experts: Some(shape.count),
         ..parts.part(shape.stacked, shape.bias)
@@ -132,12 +127,7 @@ fn one_by_one(
     name: &str,
     is_second: bool,
 ) -> std::result::Result<Linear, LoadError> {
-    let (outputs, inputs) = sizes(parts.hidden, shape.inner, is_second);
-    let cut = if is_second {
-        parts.columns()
-    } else {
-        parts.rows()
-    };
+    let (outputs, inputs, cut) = matrix(parts, shape, is_second);
     let mut single = Vec::with_capacity(shape.count as usize);
     for expert in 0..shape.count {
         let path = format!("{}.{expert}", shape.single.0);
@@ -162,11 +152,15 @@ fn together(single: &[Linear]) -> Result<Option<Linear>> {
     Ok(stacked)
 }
 
-/// Rows and columns.
-fn sizes(hidden: i32, inner: i32, is_second: bool) -> (i32, i32) {
+/// Rows and columns of a matrix, and what of it is this rank's.
+fn matrix(
+    parts: &BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+    is_second: bool,
+) -> (i32, i32, Cut) {
     if is_second {
-        (hidden, inner)
+        (parts.hidden, shape.inner, parts.columns())
     } else {
-        (inner, hidden)
+        (shape.inner, parts.hidden, parts.rows())
     }
 }

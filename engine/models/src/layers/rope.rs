@@ -57,13 +57,9 @@ pub(crate) struct Rope {
 impl Rope {
     /// Rope over heads of `dimensions` elements; an unknown kind of scaling is refused, never left out.
     pub(crate) fn new(config: &RopeConfig, dimensions: i32) -> Result<Self, LoadError> {
-        let scaling = config
-            .rope_scaling
-            .as_ref()
-            .or(config.rope_parameters.as_ref());
         let theta = config.theta();
         let plain = Self::plain(theta, config.rope_traditional, dimensions);
-        let Some(scaling) = scaling else {
+        let Some(scaling) = config.scaling() else {
             return Ok(plain);
         };
         let with = |frequencies: Vec<f32>, magnitude: f32| Self {
@@ -137,9 +133,7 @@ impl Rope {
             self.frequencies.as_ref(),
         )
     }
-}
 
-impl Rope {
     fn magnified(&self, x: &Array) -> Computed {
         if self.magnitude.to_bits() == 1.0_f32.to_bits() {
             return Ok(x.clone());
@@ -158,11 +152,14 @@ impl Rope {
 }
 
 impl RopeConfig {
+    fn scaling(&self) -> Option<&RopeScaling> {
+        self.rope_scaling.as_ref().or(self.rope_parameters.as_ref())
+    }
+
     /// The base.
     pub(crate) fn theta(&self) -> f32 {
-        let scaling = self.rope_scaling.as_ref().or(self.rope_parameters.as_ref());
         self.rope_theta
-            .or_else(|| scaling.and_then(|scaling| scaling.rope_theta))
+            .or_else(|| self.scaling()?.rope_theta)
             .unwrap_or(10_000.0)
     }
 
@@ -173,8 +170,7 @@ impl RopeConfig {
 
     /// By how much YaRN has scores multiplied in all, beside what the rope does itself: DeepSeek's way.
     pub(crate) fn score_factor(&self) -> f32 {
-        let scaling = self.rope_scaling.as_ref().or(self.rope_parameters.as_ref());
-        scaling.map_or(1.0, |scaling| {
+        self.scaling().map_or(1.0, |scaling| {
             let factor = scaling.factor.unwrap_or(1.0);
             let all = scaling.mscale_all_dim.unwrap_or(0.0);
             if scaling.kind() == "default" || all == 0.0 || factor <= 1.0 {
