@@ -100,6 +100,19 @@ impl Storm {
         })
     }
 
+    /// So many responses in the background as a node keeps, and some more: after that each takes another's place.
+    ///
+    /// # Errors
+    /// If one has no proper end.
+    pub fn fill(&self, nodes: &[Api], responses: usize) -> Result<()> {
+        for _ in 0..responses {
+            for node in nodes {
+                background(node, &self.stays, 1)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens and closes the model that does not stay; how often.
     fn switch(&self, node: &Api, over: &AtomicBool) -> Result<usize> {
         let mut switches = 0;

@@ -17,6 +17,7 @@ pub mod error;
 mod family;
 mod layers;
 pub mod load;
+pub mod memory;
 mod ops;
 mod outputs;
 mod prefixes;

@@ -8,6 +8,7 @@ use wire::step::{PlanFrame, StepFrame, StepOutputs, StepRecall, StepRow};
 
 use crate::failure;
 use crate::inbox::Inbox;
+use crate::rest;
 
 /// Runs until the process ends. Requests are rank 0's: a frame from the node is an error, noticed before the next step.
 pub fn run(
@@ -22,7 +23,11 @@ pub fn run(
             )));
         }
         // Waits for ever; a link that ends, and a stdin that ends, end the process from their own threads.
-        let frame = frames.recv().map_err(failure::link)?;
+        let frame = rest::wait(|limit| match limit {
+            Some(limit) => frames.recv_timeout(limit).ok(),
+            None => frames.recv().ok(),
+        });
+        let frame = frame.ok_or_else(|| failure::link("rank 0 is gone"))?;
         let PlanFrame::Step(step) = frame else {
             return Err(failure::link("rank 0 sent something other than a step"));
         };

@@ -15,6 +15,7 @@ use crate::inbox::Inbox;
 use crate::masks::Masks;
 use crate::outbox::Outbox;
 use crate::plan_link::Links;
+use crate::rest;
 use crate::stats::Counters;
 
 /// Between two looks at the inbox while nothing can run before a grammar is ready, so that other requests need not wait
@@ -61,7 +62,11 @@ pub fn run(
     loop {
         if scheduler.is_idle() {
             // Counters that changed are told after a second; after that only the node can change anything.
-            if let Some(frame) = inbox.wait(counters.told_in()) {
+            let frame = match counters.told_in() {
+                Some(limit) => inbox.wait(Some(limit)),
+                None => rest::wait(|limit| inbox.wait(limit)),
+            };
+            if let Some(frame) = frame {
                 take(frame, &mut scheduler, outbox)?;
             }
             counters.resume();

@@ -13,6 +13,7 @@ mod lead;
 mod masks;
 mod outbox;
 mod plan_link;
+mod rest;
 mod shard;
 mod stats;
 

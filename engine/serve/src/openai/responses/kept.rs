@@ -22,6 +22,8 @@ pub(super) struct Kept {
     pub(super) input_items: Vec<Value>,
     /// All that was said before its answer, instructions left out.
     turns: Vec<Message>,
+    /// Of both.
+    given_bytes: usize,
     state: Mutex<State>,
     changed: watch::Sender<()>,
     cancelled: watch::Sender<bool>,
@@ -29,8 +31,8 @@ pub(super) struct Kept {
 
 struct State {
     record: Record,
-    /// All so far, of a response in the background.
-    events: Vec<Value>,
+    /// All so far, of a response in the background: as text, which takes a fraction of what a tree does.
+    events: Vec<Box<str>>,
     over: bool,
 }
 
@@ -41,8 +43,11 @@ impl Kept {
         input_items: Vec<Value>,
         turns: Vec<Message>,
     ) -> Arc<Self> {
+        let said: usize = turns.iter().map(bytes_of).sum();
+        let shown = input_items.iter().map(|item| item.to_string().len());
         Arc::new(Self {
             background,
+            given_bytes: said + 2 * shown.sum::<usize>(),
             input_items,
             turns,
             state: Mutex::new(State {
@@ -65,7 +70,8 @@ impl Kept {
         state.over = ends;
         let events = state.record.take_events();
         if self.background {
-            state.events.extend(events.iter().cloned());
+            let texts = events.iter().map(|event| event.to_string().into());
+            state.events.extend(texts);
         }
         drop(state);
         self.changed.send_replace(());
@@ -100,8 +106,9 @@ impl Kept {
     /// The events from number `from` on, and whether more will come.
     pub(super) fn events(&self, from: usize) -> (Vec<Value>, bool) {
         let state = self.lock();
-        let events = state.events.get(from..).unwrap_or_default().to_vec();
-        (events, !state.over)
+        let texts = state.events.get(from..).unwrap_or_default().iter();
+        let events = texts.filter_map(|text| serde_json::from_str(text).ok());
+        (events.collect(), !state.over)
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<()> {
@@ -121,24 +128,22 @@ impl Kept {
         let _ = cancelled.wait_for(|cancelled| *cancelled).await;
     }
 
+    /// About what it takes, its answer and its events so far included.
     fn bytes(&self) -> usize {
-        let called = |turn: &Message| -> usize {
-            let calls = turn.tool_calls.iter();
-            calls.map(|call| call.arguments.len()).sum()
-        };
-        let bytes = |turn: &Message| turn.content.len() + turn.reasoning.len() + called(turn);
-        let said: usize = self.turns.iter().map(bytes).sum();
-        let shown: usize = self
-            .input_items
-            .iter()
-            .map(|item| item.to_string().len())
-            .sum();
-        said + 2 * shown
+        let state = self.lock();
+        let told: usize = state.events.iter().map(|text| text.len()).sum();
+        self.given_bytes + bytes_of(state.record.turn()) + told
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes_of(turn: &Message) -> usize {
+    let calls = turn.tool_calls.iter();
+    let called: usize = calls.map(|call| call.arguments.len()).sum();
+    turn.content.len() + turn.reasoning.len() + called
 }
 
 /// The shelf of all of them.
@@ -148,9 +153,8 @@ pub(crate) struct Responses(Mutex<Shelf>);
 #[derive(Default)]
 struct Shelf {
     by_id: HashMap<String, Arc<Kept>>,
-    /// The oldest first, with their sizes; one that was deleted may still be in it.
-    order: VecDeque<(String, usize)>,
-    bytes: usize,
+    /// The oldest first; one that was deleted may still be in it.
+    order: VecDeque<String>,
 }
 
 impl Responses {
@@ -163,16 +167,15 @@ impl Responses {
             let failure = Failure::new(ErrorCode::Overloaded, message);
             return Err(failure.hint("wait for one of them, or cancel it"));
         }
-        let bytes = kept.bytes();
-        all.bytes += bytes;
-        all.order.push_back((id.to_owned(), bytes));
+        all.order.push_back(id.to_owned());
         all.by_id.insert(id.to_owned(), kept);
-        while all.order.len() > RESPONSES_MAX || all.bytes > BYTES_MAX {
-            let Some((oldest, bytes)) = all.order.pop_front() else {
+        let mut bytes: usize = all.by_id.values().map(|kept| kept.bytes()).sum();
+        while all.order.len() > RESPONSES_MAX || bytes > BYTES_MAX {
+            let Some(oldest) = all.order.pop_front() else {
                 break;
             };
-            all.bytes -= bytes;
             if let Some(dropped) = all.by_id.remove(&oldest) {
+                bytes = bytes.saturating_sub(dropped.bytes());
                 dropped.cancel();
             }
         }
