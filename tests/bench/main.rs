@@ -6,6 +6,7 @@
 
 mod beginnings;
 mod churn;
+mod decode;
 mod first_token;
 mod idle;
 mod interference;
@@ -124,6 +125,25 @@ enum What {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// The decode step of each family against mlx-lm's: operations that Metal would run in a layer, and the host's time here
+    /// to build and to evaluate its graph.
+    Decode {
+        /// Which; all that are known here if none is named.
+        #[arg(long, value_delimiter = ',')]
+        families: Vec<String>,
+        /// Width of the models.
+        #[arg(long, default_value_t = 64)]
+        hidden: u32,
+        /// Sequences in each step.
+        #[arg(long, default_value_t = 1)]
+        batch: u32,
+        /// How often each is timed.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// List the operations by name.
+        #[arg(long)]
+        list: bool,
+    },
     /// Tokens per second of many streams over replicas, one on each node, against one node, same model, same cores.
     Replicas {
         /// Model to open: an id or a folder.
@@ -239,6 +259,19 @@ fn main() -> anyhow::Result<()> {
             clients,
             seed,
         } => churn::measure(minutes, clients, seed),
+        What::Decode {
+            families,
+            hidden,
+            batch,
+            runs,
+            list,
+        } => decode::measure(&decode::Setup {
+            families,
+            hidden,
+            batch,
+            runs,
+            list,
+        }),
         What::Replicas {
             model,
             nodes,

@@ -16,7 +16,7 @@ use crate::error::{LoadError, said};
 use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
 use crate::layers::{Caches, RowSpan};
 use crate::load::Folder;
-use crate::outputs;
+use crate::outputs::{self, Wanted};
 use crate::prefixes::{PrefixFolder, Prefixes};
 
 /// One rank of a model, ready to compute.
@@ -32,6 +32,7 @@ pub struct MlxBackend {
     pipeline: bool,
     /// Those of the model that this rank has.
     layers: Range<u32>,
+    built: Option<Box<dyn Fn()>>,
 }
 
 /// Loads the shard `spec` of the model in `folder`. `progress` hears bytes read and bytes to read, the last time equal.
@@ -69,6 +70,7 @@ pub fn load(
         group,
         pipeline,
         layers: spec.layers.clone(),
+        built: None,
     })
 }
 
@@ -94,6 +96,11 @@ impl MlxBackend {
     pub fn with_cache_tokens(mut self, cache_tokens_max: u64) -> Self {
         self.cache_tokens_max = cache_tokens_max;
         self
+    }
+
+    /// Has `tell` called in each step when its graph is built and not evaluated yet: what takes the host's time ends there.
+    pub fn when_built(&mut self, tell: impl Fn() + 'static) {
+        self.built = Some(Box::new(tell));
     }
 
     /// Keeps beginnings on disk too, beyond this process's life. `spec` is the one that was loaded.
@@ -305,7 +312,11 @@ impl MlxBackend {
             }
             return Ok(StepOutput::default());
         }
-        outputs::read(self.model.ends(), hidden, rows)
+        let wanted = Wanted::of(self.model.ends(), hidden, rows)?;
+        if let Some(tell) = &self.built {
+            tell();
+        }
+        wanted.read(rows)
     }
 
     /// What this rank's first layer sees: the embedded tokens, or what the rank with the layers before sends.

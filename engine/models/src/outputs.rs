@@ -11,23 +11,42 @@ use mlx_rs::{Array, Dtype};
 use crate::layers::{Ends, RowSpan};
 use crate::ops::slice;
 
-/// What the rows want of `hidden`, `[tokens, hidden]`.
-pub(crate) fn read(ends: &Ends, hidden: &Array, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput> {
-    let logits = logits(ends, hidden, rows)?;
-    let pooled = pooled(ends, hidden, rows)?;
-    if logits.is_none() && pooled.is_empty() {
-        hidden.eval()?;
-        return Ok(StepOutput::default());
+/// What the rows of a step want, not evaluated yet.
+pub(crate) struct Wanted {
+    /// `[tokens, hidden]`.
+    hidden: Array,
+    /// `[positions, vocabulary]` of f32.
+    logits: Option<Array>,
+    /// `[hidden]` of f32 each.
+    pooled: Vec<Array>,
+}
+
+impl Wanted {
+    /// Of the rows of these hidden states, `[tokens, hidden]`.
+    pub(crate) fn of(ends: &Ends, hidden: &Array, rows: &[(&Row, &RowSpan)]) -> Result<Self> {
+        Ok(Self {
+            logits: logits(ends, hidden, rows)?,
+            pooled: pooled(ends, hidden, rows)?,
+            hidden: hidden.clone(),
+        })
     }
-    eval(logits.iter().chain(&pooled))?;
-    let mut output = StepOutput::default();
-    if let Some(logits) = &logits {
-        output.logits = dealt_out(floats(logits)?, rows, logits.dim(1) as usize);
+
+    /// Evaluates it. `rows` are the same.
+    pub(crate) fn read(self, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput> {
+        if self.logits.is_none() && self.pooled.is_empty() {
+            self.hidden.eval()?;
+            return Ok(StepOutput::default());
+        }
+        eval(self.logits.iter().chain(&self.pooled))?;
+        let mut output = StepOutput::default();
+        if let Some(logits) = &self.logits {
+            output.logits = dealt_out(floats(logits)?, rows, logits.dim(1) as usize);
+        }
+        for pooled in &self.pooled {
+            output.hidden.push(floats(pooled)?.to_vec());
+        }
+        Ok(output)
     }
-    for pooled in &pooled {
-        output.hidden.push(floats(pooled)?.to_vec());
-    }
-    Ok(output)
 }
 
 /// Puts what a row has into the output of the others, where its place is: `before` are the rows of the plan before it. Rows

@@ -1,0 +1,71 @@
+//! Decode steps of a model, one by one: the host's time to build each one's graph, and the time to evaluate it.
+//!
+//! `decode_steps FOLDER CONTEXT STEPS BATCH` prints one line of JSON, in microseconds. `measure decode` runs it beside mlx-lm.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use base::{ShardSpec, Sharding, TensorSlice};
+use infer::{Backend, Outputs, Row, SlotId, StepPlan};
+use models::{Group, inspect, load};
+
+type Error = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Error> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, numbers @ ..] = arguments.as_slice() else {
+        return Err("FOLDER CONTEXT STEPS BATCH".into());
+    };
+    let numbers: Vec<u32> = numbers
+        .iter()
+        .map(|number| number.parse())
+        .collect::<Result<_, _>>()?;
+    let [context, steps, batch] = numbers[..] else {
+        return Err("FOLDER CONTEXT STEPS BATCH".into());
+    };
+    let folder = PathBuf::from(folder);
+    let spec = ShardSpec {
+        rank: 0,
+        world: 1,
+        sharding: Sharding::Pipeline,
+        layers: 0..inspect(&folder)?.layers.len() as u32,
+        tensor: TensorSlice::WHOLE,
+    };
+    let mut backend = load(&folder, &spec, Group::single(), |_, _| ())?;
+    let built = Rc::new(Cell::new(Instant::now()));
+    let stamp = Rc::clone(&built);
+    backend.when_built(move || stamp.set(Instant::now()));
+
+    let began = Instant::now();
+    backend.step(&plan(batch, 0, context))?;
+    let prefill = began.elapsed().as_micros();
+    let (mut building, mut evaluating) = (Vec::new(), Vec::new());
+    for step in 0..steps {
+        let plan = plan(batch, context + step, 1);
+        let began = Instant::now();
+        backend.step(&plan)?;
+        building.push((built.get() - began).as_micros());
+        evaluating.push(built.get().elapsed().as_micros());
+    }
+    println!("{{\"prefill\": {prefill}, \"build\": {building:?}, \"evaluate\": {evaluating:?}}}");
+    Ok(())
+}
+
+/// The same number of tokens of each sequence.
+fn plan(batch: u32, start: u32, count: u32) -> StepPlan {
+    let row = |row: u32| Row {
+        slot: SlotId(row),
+        start,
+        tokens: (start..start + count)
+            .map(|at| 1 + (row + at) % 255)
+            .collect(),
+        layers: None,
+        outputs: Outputs::Last,
+    };
+    StepPlan {
+        rows: (0..batch).map(row).collect(),
+        ..StepPlan::default()
+    }
+}
