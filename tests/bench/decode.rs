@@ -32,18 +32,34 @@ pub struct Setup {
     pub hidden: u32,
     /// Sequences in each step.
     pub batch: u32,
+    /// Fields of the configuration, or of how it is stored, that are to be otherwise.
+    pub settings: Value,
     /// How often each is timed, in turns.
     pub runs: usize,
     /// Whether to list the operations by name.
     pub list: bool,
 }
 
-/// What a run prints, in microseconds.
+/// What a run prints: times in microseconds.
 #[derive(Debug, Deserialize)]
 struct Times {
     prefill: f64,
     build: Vec<f64>,
     evaluate: Vec<f64>,
+    /// One of each sequence.
+    logits: Vec<f64>,
+}
+
+impl Times {
+    /// The host's and the device's, of the usual step.
+    fn step(&self) -> f64 {
+        let (build, evaluate) = (&self.build[UNCOUNTED..], &self.evaluate[UNCOUNTED..]);
+        let both = build
+            .iter()
+            .zip(evaluate)
+            .map(|(build, evaluate)| build + evaluate);
+        median(&both.collect::<Vec<_>>())
+    }
 }
 
 /// Who computes.
@@ -59,7 +75,7 @@ pub fn measure(setup: &Setup) -> Result<()> {
         .tempdir()?;
     let counter = Counter::build(place.path())?;
     println!(
-        "hidden {}, {} sequences, per layer and step: ours, mlx-lm's, their ratio (median of {} runs)",
+        "hidden {}, {} sequences, per layer and step but for tokens/s: ours, mlx-lm's, their ratio (median of {} runs)",
         setup.hidden, setup.batch, setup.runs
     );
     for (family, settings) in families(setup.hidden) {
@@ -70,6 +86,7 @@ pub fn measure(setup: &Setup) -> Result<()> {
         for (folder, depth) in folders.iter().zip(DEPTHS) {
             let mut settings = settings.clone();
             settings["num_hidden_layers"] = json!(depth);
+            merge(&mut settings, &setup.settings);
             python(
                 "parity/make_checkpoint.py",
                 &[&text(folder), &settings.to_string()],
@@ -90,6 +107,7 @@ fn of_family(family: &str, folders: &[PathBuf; 2], setup: &Setup, counter: &Coun
         println!("    mlx-lm  {}", listed(&theirs));
     }
     let mut figures: BTreeMap<&str, [Vec<f64>; 2]> = BTreeMap::new();
+    let mut logits = [Vec::new(), Vec::new()];
     for _ in 0..setup.runs {
         for (at, who) in [Who::Espalier, Who::MlxLm].into_iter().enumerate() {
             let [shallow, deep] = [&folders[0], &folders[1]]
@@ -103,11 +121,21 @@ fn of_family(family: &str, folders: &[PathBuf; 2], setup: &Setup, counter: &Coun
             note("build us", |times| median(&times.build[UNCOUNTED..]));
             note("evaluate us", |times| median(&times.evaluate[UNCOUNTED..]));
             note("prefill us", |times| times.prefill);
+            let note = &mut figures.entry("tokens/s").or_default()[at];
+            note.push(1e6 * f64::from(setup.batch) / deep.step());
+            logits[at] = deep.logits;
         }
     }
     for (what, [ours, theirs]) in &figures {
         line(family, what, median(ours), median(theirs));
     }
+    let [ours, theirs] = &logits;
+    let apart = ours
+        .iter()
+        .zip(theirs)
+        .map(|(ours, theirs)| (ours - theirs).abs());
+    let apart = apart.fold(0.0, f64::max);
+    println!("  {family:<14} a logit of each sequence differs by at most {apart:.1e}");
     Ok(())
 }
 
@@ -197,9 +225,13 @@ impl Counter {
         };
         let preloaded = [counter, Some(&self.mlx)];
         let preloaded = preloaded.into_iter().flatten().map(text);
-        let output = command
+        command
             .arg(folder)
-            .args([CONTEXT.to_string(), steps.to_string(), batch.to_string()])
+            .args([CONTEXT.to_string(), steps.to_string(), batch.to_string()]);
+        if counter.is_some() && who == Who::Espalier {
+            command.arg("kernels");
+        }
+        let output = command
             .env("LD_PRELOAD", preloaded.collect::<Vec<_>>().join(":"))
             .env("ESPALIER_OPERATIONS", &self.notes)
             .output()?;
@@ -247,6 +279,12 @@ fn median(figures: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+fn merge(settings: &mut Value, more: &Value) {
+    if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
+        settings.extend(more.clone());
+    }
+}
+
 /// A configuration of each, of this width.
 fn families(hidden: u32) -> Vec<(&'static str, Value)> {
     let dense = |model_type: &str| {
@@ -254,9 +292,7 @@ fn families(hidden: u32) -> Vec<(&'static str, Value)> {
                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": hidden / 4})
     };
     let with = |mut settings: Value, more: Value| {
-        if let (Some(settings), Value::Object(more)) = (settings.as_object_mut(), more) {
-            settings.extend(more);
-        }
+        merge(&mut settings, &more);
         settings
     };
     let experts = json!({"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": hidden,

@@ -137,6 +137,9 @@ enum What {
         /// Sequences in each step.
         #[arg(long, default_value_t = 1)]
         batch: u32,
+        /// What is to be otherwise in the configurations, or in how they are stored: `{"dtype": "bfloat16", "quantize": 4}`.
+        #[arg(long, default_value = "{}")]
+        settings: serde_json::Value,
         /// How often each is timed.
         #[arg(long, default_value_t = 5)]
         runs: usize,
@@ -263,12 +266,14 @@ fn main() -> anyhow::Result<()> {
             families,
             hidden,
             batch,
+            settings,
             runs,
             list,
         } => decode::measure(&decode::Setup {
             families,
             hidden,
             batch,
+            settings,
             runs,
             list,
         }),

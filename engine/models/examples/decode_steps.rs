@@ -1,6 +1,8 @@
 //! Decode steps of a model, one by one: the host's time to build each one's graph, and the time to evaluate it.
 //!
-//! `decode_steps FOLDER CONTEXT STEPS BATCH` prints one line of JSON, in microseconds. `measure decode` runs it beside mlx-lm.
+//! `decode_steps FOLDER CONTEXT STEPS BATCH [kernels]` prints one line of JSON: times in microseconds, and the first logit of each
+//! sequence after the last step. `kernels`: the operations of a GPU
+//! are issued on a processor too. `measure decode` runs it beside mlx-lm.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -15,16 +17,14 @@ type Error = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, numbers @ ..] = arguments.as_slice() else {
-        return Err("FOLDER CONTEXT STEPS BATCH".into());
+    let [folder, context, steps, batch, more @ ..] = arguments.as_slice() else {
+        return Err("decode_steps FOLDER CONTEXT STEPS BATCH [kernels]".into());
     };
-    let numbers: Vec<u32> = numbers
-        .iter()
-        .map(|number| number.parse())
-        .collect::<Result<_, _>>()?;
-    let [context, steps, batch] = numbers[..] else {
-        return Err("FOLDER CONTEXT STEPS BATCH".into());
-    };
+    let (context, steps, batch): (u32, u32, u32) =
+        (context.parse()?, steps.parse()?, batch.parse()?);
+    if more.iter().any(|word| word == "kernels") {
+        models::pretend_kernels();
+    }
     let folder = PathBuf::from(folder);
     let spec = ShardSpec {
         rank: 0,
@@ -41,15 +41,22 @@ fn main() -> Result<(), Error> {
     let began = Instant::now();
     backend.step(&plan(batch, 0, context))?;
     let prefill = began.elapsed().as_micros();
-    let (mut building, mut evaluating) = (Vec::new(), Vec::new());
+    let (mut building, mut evaluating, mut logits) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..steps {
         let plan = plan(batch, context + step, 1);
         let began = Instant::now();
-        backend.step(&plan)?;
+        let output = backend.step(&plan)?;
         building.push((built.get() - began).as_micros());
         evaluating.push(built.get().elapsed().as_micros());
+        logits = output
+            .logits
+            .into_iter()
+            .map(|logits| logits.values[0])
+            .collect();
     }
-    println!("{{\"prefill\": {prefill}, \"build\": {building:?}, \"evaluate\": {evaluating:?}}}");
+    println!(
+        "{{\"prefill\": {prefill}, \"build\": {building:?}, \"evaluate\": {evaluating:?}, \"logits\": {logits:?}}}"
+    );
     Ok(())
 }
 

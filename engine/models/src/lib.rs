@@ -26,4 +26,5 @@ pub use backend::{MlxBackend, load};
 pub use distributed::Group;
 pub use error::{GroupError, LoadError};
 pub use family::{inspect, supported};
+pub use ops::kernels::pretend as pretend_kernels;
 pub use prefixes::PrefixFolder;

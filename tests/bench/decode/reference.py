@@ -22,11 +22,12 @@ mx.eval(model(tokens, cache=cache))
 prefill = time.perf_counter() - began
 build, evaluate = [], []
 for step in range(steps):
-    token = mx.array([[1 + (row + step) % 255] for row in range(batch)])
+    token = mx.array([[1 + (row + context + step) % 255] for row in range(batch)])
     began = time.perf_counter()
     logits = model(token, cache=cache)[:, -1]
     built = time.perf_counter()
     mx.eval(logits)
     evaluate.append(1e6 * (time.perf_counter() - built))
     build.append(1e6 * (built - began))
-print(json.dumps({"prefill": 1e6 * prefill, "build": build, "evaluate": evaluate}))
+first = logits[:, 0].astype(mx.float32).tolist()
+print(json.dumps({"prefill": 1e6 * prefill, "build": build, "evaluate": evaluate, "logits": first}))

@@ -5,15 +5,20 @@ use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
 use mlx_rs::{Array, Dtype, ops};
 
 use super::{Run, StepLayer};
-use crate::ops::slice;
+use crate::ops::{kernels, slice};
 
-/// Queries of a sequence that are attended together. MLX's kernel for a GPU passes over what none of them sees; on a CPU
-/// all of it is computed and then masked, so there they are few.
-pub(super) const QUERY_BLOCK: Option<i32> = if cfg!(target_os = "macos") {
-    None
-} else {
-    Some(64)
-};
+/// Queries of a sequence that are attended together on a processor.
+const QUERY_BLOCK: i32 = 64;
+
+/// How many of `count` queries of a sequence are attended together. MLX's kernel for a GPU passes over what none of them
+/// sees; on a processor all of it is computed and then masked, so there they are few.
+pub(super) fn queries_together(count: i32) -> i32 {
+    if kernels::are_here() {
+        count
+    } else {
+        count.min(QUERY_BLOCK)
+    }
+}
 
 /// How queries score keys.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ impl Scoring {
     /// Queries of the last positions of `keys` and `values`, all `[1, heads, positions, dimensions]`.
     fn sequence(&self, q: &Array, keys: &Array, values: &Array) -> Result<Array> {
         let (count, end) = (q.dim(2), keys.dim(2));
-        let block = QUERY_BLOCK.unwrap_or(count);
+        let block = queries_together(count);
         if count <= block {
             return self.block(q, keys, values);
         }

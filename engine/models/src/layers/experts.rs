@@ -1,10 +1,10 @@
 //! A mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): of many gated feed-forward parts, each token goes through
 //! the few that a router chooses for it.
 
-use mlx_rs::Array;
 use mlx_rs::error::Result;
-use mlx_rs::ops::{argsort_axis, sum_axis};
+use mlx_rs::ops::argsort_axis;
 use mlx_rs::transforms::eval;
+use mlx_rs::{Array, ops};
 
 use super::block::{BlockParts, FeedForward};
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
@@ -96,8 +96,9 @@ impl FeedForward for Experts {
     fn forward(&self, x: &Array) -> Computed {
         let (chosen, weights) = self.router.choose(x)?;
         let answers = self.answers(x, &chosen)?;
-        let weighed = answers.multiply(weights.expand_dims(2)?)?;
-        let sum = sum_axis(&weighed, 1, None)?.as_dtype(x.dtype())?;
+        // A row for each token times a matrix for each: their sum by weights.
+        let weights = weights.as_dtype(x.dtype())?.expand_dims(1)?;
+        let sum = ops::matmul(weights, answers)?.squeeze_axes(&[1])?;
         match &self.shared {
             Some(shared) => sum.add(shared.forward(x)?),
             None => Ok(sum),

@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
-use mlx_rs::Array;
+use mlx_rs::error::Result as Done;
+use mlx_rs::{Array, ops};
 
 use super::block::{BlockParts, Mixer};
 use super::{Joined, Linear, RmsNorm, Rope, Scoring, StepLayer, Stored, attend};
 use crate::error::LoadError;
 use crate::family::Computed;
+use crate::ops::slice;
 
 /// What an attention part looks like.
 #[derive(Debug, Clone, Default)]
@@ -62,13 +64,22 @@ impl GroupedShape {
 pub(crate) struct GroupedAttention {
     qkv: Joined<3>,
     output: Linear,
-    norms: Option<[RmsNorm; 2]>,
-    norms_together: bool,
+    norms: Norms,
     rope: Option<Rc<Rope>>,
     scoring: Scoring,
     heads: i32,
     kv_heads: i32,
     head_dim: i32,
+}
+
+/// Of queries and keys.
+#[derive(Debug)]
+enum Norms {
+    None,
+    /// Of each head, with the weights of each.
+    Heads(RmsNorm),
+    /// Of all queries, and of all keys.
+    Together([RmsNorm; 2]),
 }
 
 impl GroupedAttention {
@@ -95,14 +106,18 @@ impl GroupedAttention {
         let output = parts
             .part(name, shape.output_bias)
             .linear("o_proj", hidden, width, columns)?;
+        let (heads, kv_heads) = (parts.share(shape.heads), parts.share(shape.kv_heads));
         let mut norms = |widths: [i32; 2]| -> Result<_, LoadError> {
             let q = parts.norm_of(&format!("{name}.q_norm"), widths[0])?;
             Ok([q, parts.norm_of(&format!("{name}.k_norm"), widths[1])?])
         };
         let norms = match shape.norms {
-            QueryKeyNorms::None => None,
-            QueryKeyNorms::Heads => Some(norms([shape.head_dim; 2])?),
-            QueryKeyNorms::Together => Some(norms([width, kv_width])?),
+            QueryKeyNorms::None => Norms::None,
+            QueryKeyNorms::Heads => {
+                let [q, k] = norms([shape.head_dim; 2])?;
+                Norms::Heads(RmsNorm::of_heads(&[(q, heads), (k, kv_heads)])?)
+            }
+            QueryKeyNorms::Together => Norms::Together(norms([width, kv_width])?),
         };
         let sinks = shape.sinks.then(|| {
             let name = parts.path(&format!("{name}.sinks"));
@@ -116,42 +131,46 @@ impl GroupedAttention {
             qkv,
             output,
             norms,
-            norms_together: shape.norms == QueryKeyNorms::Together,
             rope: shape.rope.map(|which| Rc::clone(&parts.ropes[which])),
             scoring: Scoring {
                 scale,
                 window: shape.window,
                 sinks: sinks.transpose()?,
             },
-            heads: parts.share(shape.heads),
-            kv_heads: parts.share(shape.kv_heads),
+            heads,
+            kv_heads,
             head_dim: shape.head_dim,
         })
     }
 
-    /// `[tokens, heads * head_dim]` to `[tokens, heads, 1, head_dim]`, normalized and rotated: each token is a batch of its
-    /// own, so that each is rotated by its own position.
-    fn placed(&self, x: &Array, heads: i32, which: usize, cache: &StepLayer<'_>) -> Computed {
-        let in_heads = [-1, heads, 1, self.head_dim];
-        let norm = self.norms.as_ref().map(|norms| &norms[which]);
-        let x = match norm {
-            Some(norm) if self.norms_together => norm.forward(x)?.reshape(&in_heads)?,
-            Some(norm) => norm.forward(&x.reshape(&in_heads)?)?,
-            None => x.reshape(&in_heads)?,
+    /// Queries and keys, normalized and rotated, and values: of `[tokens, (heads + 2 kv_heads) * head_dim]` the
+    /// `[tokens, heads, 1, head_dim]` of each. Each token is a batch of its own, so that each is rotated by its own position.
+    fn placed(&self, all: &Array, cache: &StepLayer<'_>) -> Done<[Array; 3]> {
+        let rotated = self.heads + self.kv_heads;
+        let in_heads = |x: &Array| x.reshape(&[x.dim(0), -1, 1, self.head_dim]);
+        let some = |x: &Array, range| slice(x, &[(1, range)]);
+        let values = some(&in_heads(all)?, rotated..rotated + self.kv_heads)?;
+        let mut both = match &self.norms {
+            Norms::None => some(&in_heads(all)?, 0..rotated)?,
+            Norms::Heads(norm) => norm.forward(&some(&in_heads(all)?, 0..rotated)?)?,
+            Norms::Together([q, k]) => {
+                let (width, end) = (self.heads * self.head_dim, rotated * self.head_dim);
+                let q = q.forward(&some(all, 0..width)?)?;
+                let k = k.forward(&some(all, width..end)?)?;
+                in_heads(&ops::concatenate(&[q, k], 1)?)?
+            }
         };
-        match &self.rope {
-            Some(rope) => rope.rotate(&x, cache.positions()),
-            None => Ok(x),
+        if let Some(rope) = &self.rope {
+            both = rope.rotate(&both, cache)?;
         }
+        let queries = some(&both, 0..self.heads)?;
+        Ok([queries, some(&both, self.heads..rotated)?, values])
     }
 }
 
 impl Mixer for GroupedAttention {
     fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
-        let [q, k, v] = self.qkv.forward(x)?;
-        let q = self.placed(&q, self.heads, 0, cache)?;
-        let k = self.placed(&k, self.kv_heads, 1, cache)?;
-        let v = v.reshape(&[-1, self.kv_heads, 1, self.head_dim])?;
+        let [q, k, v] = self.placed(&self.qkv.together(x)?, cache)?;
         cache.write(&k, &v)?;
         let attended = attend(&q, &self.scoring, cache)?;
         self.output

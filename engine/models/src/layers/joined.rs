@@ -1,8 +1,8 @@
 //! Matrices that multiply the same input, as one: one product instead of several, and its parts.
 
-use mlx_rs::Array;
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::transforms::eval;
+use mlx_rs::{Array, ops};
 
 use super::{Cut, Linear, PartWeights};
 use crate::error::LoadError;
@@ -70,6 +70,14 @@ impl<const N: usize> Joined<N> {
     /// `[tokens, in]` to the `[tokens, out]` of each.
     pub(crate) fn forward(&self, x: &Array) -> Result<[Array; N]> {
         self.each(|linear| linear.forward(x))
+    }
+
+    /// `[tokens, in]` to the outputs of all, one after the other.
+    pub(crate) fn together(&self, x: &Array) -> Result<Array> {
+        match self {
+            Self::One { linear, .. } => linear.forward(x),
+            Self::Apart(_) => ops::concatenate(&self.forward(x)?, -1),
+        }
     }
 
     /// The same where each row is for one of several matrices, as [`Linear::forward_chosen`].

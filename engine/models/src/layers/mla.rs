@@ -10,11 +10,11 @@ use mlx_rs::error::Result;
 use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
 use mlx_rs::{Array, ops};
 
-use super::attention::{QUERY_BLOCK, causal_mask, where_seen};
+use super::attention::{causal_mask, queries_together, where_seen};
 use super::block::{BlockParts, Mixer};
 use super::linear::Projection;
 use super::weight::Quantized;
-use super::{Cut, Linear, NormKind, RmsNorm, Rope, Run, StepLayer, Weight};
+use super::{Cut, Joined, Linear, NormKind, RmsNorm, Rope, Run, StepLayer, Weight};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::ops::slice;
@@ -56,8 +56,9 @@ impl LatentShape {
 /// The attention part of a block.
 #[derive(Debug)]
 pub(crate) struct LatentAttention {
-    queries: Queries,
-    kept: Linear,
+    /// Queries, or what they are made from, and what is kept.
+    first: Joined<2>,
+    queries: Option<FromFewer>,
     kept_norm: RmsNorm,
     /// From a plain query to one that meets what is kept: `[heads, latent, plain]`.
     key: Weight,
@@ -70,14 +71,11 @@ pub(crate) struct LatentAttention {
     heads: i32,
 }
 
+/// Queries are made from fewer elements.
 #[derive(Debug)]
-enum Queries {
-    Direct(Linear),
-    FromFewer {
-        down: Linear,
-        norm: RmsNorm,
-        up: Linear,
-    },
+struct FromFewer {
+    norm: RmsNorm,
+    up: Linear,
 }
 
 impl LatentAttention {
@@ -89,12 +87,13 @@ impl LatentAttention {
         let (hidden, columns) = (parts.hidden, parts.columns());
         let kept_width = shape.latent + shape.rotated;
         let below = |part: &str| format!("{name}.{part}");
-        let queries = Queries::load(parts, name, &shape)?;
+        let (query, queries) = FromFewer::load(parts, name, &shape)?;
         let kept = parts.whole(
             &below("kv_a_proj_with_mqa"),
             [kept_width, hidden],
             shape.bias,
         )?;
+        let first = Joined::of(vec![query, kept])?;
         let path = parts.path(&below("kv_a_layernorm"));
         let kept_norm = RmsNorm::load(parts.weights, &path, shape.latent, shape.norms())?;
         let [key, value] = key_and_value(parts, name, &shape)?;
@@ -105,8 +104,8 @@ impl LatentAttention {
             columns,
         )?;
         Ok(Self {
+            first,
             queries,
-            kept,
             kept_norm,
             key,
             value,
@@ -145,7 +144,7 @@ impl LatentAttention {
             let plain_keys = self.key.multiply_back(latents)?;
             Some((plain_keys, self.value.multiply(latents)?))
         };
-        let block = QUERY_BLOCK.unwrap_or(count);
+        let block = queries_together(count);
         let blocks = (0..count).step_by(block as usize).map(|first| {
             let next = (first + block).min(count);
             let seen = end - count + next;
@@ -191,16 +190,19 @@ impl Mixer for LatentAttention {
             value,
             ..
         } = self.shape;
-        let q = self.queries.forward(x)?;
+        let [q, kept] = self.first.forward(x)?;
+        let q = match &self.queries {
+            Some(FromFewer { norm, up }) => up.forward(&norm.forward(&q)?)?,
+            None => q,
+        };
         let q = q.reshape(&[-1, self.heads, 1, plain + rotated])?;
         let q_plain = slice(&q, &[(3, 0..plain)])?;
         let q_rotated = slice(&q, &[(3, plain..plain + rotated)])?;
-        let q_rotated = self.rope.rotate(&q_rotated, cache.positions())?;
-        let kept = self.kept.forward(x)?;
+        let q_rotated = self.rope.rotate(&q_rotated, cache)?;
         let latents = self.kept_norm.forward(&slice(&kept, &[(1, 0..latent)])?)?;
         let key = slice(&kept, &[(1, latent..latent + rotated)])?;
         let key = key.reshape(&[-1, 1, 1, rotated])?;
-        let key = self.rope.rotate(&key, cache.positions())?;
+        let key = self.rope.rotate(&key, cache)?;
         cache.write(&latents.reshape(&[-1, 1, 1, latent])?, &key)?;
         let runs = cache.runs().iter();
         let outputs = runs.map(|run| self.of_run([&q_plain, &q_rotated], run, cache));
@@ -211,36 +213,28 @@ impl Mixer for LatentAttention {
     }
 }
 
-impl Queries {
+impl FromFewer {
+    /// The matrix that comes first: that of the queries themselves where they are not made from fewer elements.
     fn load(
         parts: &mut BlockParts<'_, '_>,
         name: &str,
         shape: &LatentShape,
-    ) -> std::result::Result<Self, LoadError> {
+    ) -> std::result::Result<(Linear, Option<Self>), LoadError> {
         let width = shape.heads * (shape.plain + shape.rotated);
         let (hidden, rows) = (parts.hidden, parts.rows());
         let Some(fewer) = shape.query_latent else {
-            let direct = parts.part(name, false);
-            return Ok(Self::Direct(
-                { direct }.linear("q_proj", width, hidden, rows)?,
-            ));
+            let query = parts
+                .part(name, false)
+                .linear("q_proj", width, hidden, rows)?;
+            return Ok((query, None));
         };
         let down = parts.whole(&format!("{name}.q_a_proj"), [fewer, hidden], shape.bias)?;
         let path = parts.path(&format!("{name}.q_a_layernorm"));
-        Ok(Self::FromFewer {
-            down,
-            norm: RmsNorm::load(parts.weights, &path, fewer, shape.norms())?,
-            up: parts
-                .part(name, false)
-                .linear("q_b_proj", width, fewer, rows)?,
-        })
-    }
-
-    fn forward(&self, x: &Array) -> Computed {
-        match self {
-            Self::Direct(linear) => linear.forward(x),
-            Self::FromFewer { down, norm, up } => up.forward(&norm.forward(&down.forward(x)?)?),
-        }
+        let norm = RmsNorm::load(parts.weights, &path, fewer, shape.norms())?;
+        let up = parts
+            .part(name, false)
+            .linear("q_b_proj", width, fewer, rows)?;
+        Ok((down, Some(Self { norm, up })))
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::f32::consts::PI;
 
-use mlx_rs::{Array, fast};
+use mlx_rs::error::Result as Done;
+use mlx_rs::{Array, Dtype, fast, ops};
 use serde::Deserialize;
 
+use super::StepLayer;
 use crate::error::LoadError;
 use crate::family::Computed;
+use crate::ops::{kernels, slice};
 
 /// Where a configuration does not say how long a sequence may be.
 const CONTEXT_USUAL: u32 = 4096;
@@ -46,10 +49,8 @@ struct RopeScaling {
 pub(crate) struct Rope {
     dimensions: i32,
     traditional: bool,
-    /// The base, or in its place the wavelengths over 2π of each pair of dimensions.
-    base: Option<f32>,
-    frequencies: Option<Array>,
-    scale: f32,
+    /// The wavelengths over 2π of each pair of dimensions.
+    wavelengths: Array,
     /// Multiplies what is rotated.
     magnitude: f32,
 }
@@ -58,26 +59,24 @@ impl Rope {
     /// Rope over heads of `dimensions` elements; an unknown kind of scaling is refused, never left out.
     pub(crate) fn new(config: &RopeConfig, dimensions: i32) -> Result<Self, LoadError> {
         let theta = config.theta();
-        let plain = Self::plain(theta, config.rope_traditional, dimensions);
-        let Some(scaling) = config.scaling() else {
-            return Ok(plain);
+        let usual = || usual_wavelengths(theta, dimensions);
+        let with = |wavelengths: Vec<f32>, magnitude: f32| {
+            let traditional = config.rope_traditional;
+            Ok(Self::with(&wavelengths, traditional, dimensions, magnitude))
         };
-        let with = |frequencies: Vec<f32>, magnitude: f32| Self {
-            base: None,
-            frequencies: Some(Array::from_slice(&frequencies, &[dimensions / 2])),
-            magnitude,
-            ..plain
+        let Some(scaling) = config.scaling() else {
+            return with(usual().collect(), 1.0);
         };
         match scaling.kind() {
-            "default" => Ok(plain),
-            "linear" => Ok(Self {
-                scale: 1.0 / scaling.factor.unwrap_or(1.0),
-                ..plain
-            }),
-            "llama3" => Ok(with(llama3_frequencies(scaling, theta, dimensions), 1.0)),
+            "default" => with(usual().collect(), 1.0),
+            "linear" => {
+                let factor = scaling.factor.unwrap_or(1.0);
+                with(usual().map(|usual| usual * factor).collect(), 1.0)
+            }
+            "llama3" => with(llama3_wavelengths(scaling, theta, dimensions), 1.0),
             "yarn" | "deepseek_yarn" => {
-                let frequencies = yarn_frequencies(scaling, theta, dimensions);
-                Ok(with(frequencies, scaling.yarn_magnitude()))
+                let wavelengths = yarn_wavelengths(scaling, theta, dimensions);
+                with(wavelengths, scaling.yarn_magnitude())
             }
             "longrope" | "su" => {
                 let long = scaling.long_factor.as_deref().unwrap_or_default();
@@ -87,12 +86,8 @@ impl Rope {
                         long.len()
                     )));
                 }
-                let stretched = usual_frequencies(theta, dimensions).zip(long);
-                let stretched = stretched.map(|(usual, factor)| usual * factor);
-                Ok(with(
-                    stretched.collect(),
-                    config.longrope_magnitude(scaling),
-                ))
+                let stretched = usual().zip(long).map(|(usual, factor)| usual * factor);
+                with(stretched.collect(), config.longrope_magnitude(scaling))
             }
             other => Err(LoadError::Unsupported(format!(
                 "rope scaling of the kind {other} is not supported"
@@ -101,36 +96,79 @@ impl Rope {
     }
 
     /// Without any scaling.
-    pub(crate) const fn plain(theta: f32, traditional: bool, dimensions: i32) -> Self {
+    pub(crate) fn plain(theta: f32, traditional: bool, dimensions: i32) -> Self {
+        let wavelengths: Vec<f32> = usual_wavelengths(theta, dimensions).collect();
+        Self::with(&wavelengths, traditional, dimensions, 1.0)
+    }
+
+    fn with(wavelengths: &[f32], traditional: bool, dimensions: i32, magnitude: f32) -> Self {
         Self {
             dimensions,
             traditional,
-            base: Some(theta),
-            frequencies: None,
-            scale: 1.0,
-            magnitude: 1.0,
+            wavelengths: Array::from_slice(wavelengths, &[wavelengths.len() as i32]),
+            magnitude,
         }
     }
 
-    /// `[tokens, heads, 1, elements]`, each token at one of `positions [tokens]`; elements beyond the rope's dimensions stay
-    /// as they are.
-    pub(crate) fn rotate(&self, x: &Array, positions: &Array) -> Computed {
-        let x = &self.magnified(x)?;
-        let Self {
-            dimensions,
-            traditional,
-            base,
-            scale,
-            ..
-        } = *self;
+    /// `[tokens, heads, 1, elements]`, each token by its position in the step of `cache`; elements beyond the rope's dimensions
+    /// stay as they are.
+    pub(crate) fn rotate(&self, x: &Array, cache: &StepLayer<'_>) -> Computed {
+        if kernels::are_here() || x.dtype() != Dtype::Float32 {
+            return self.rotate_at_once(x, cache.positions());
+        }
+        let turns = cache.turns(self, |positions| self.turns(positions))?;
+        let elements = x.dim(-1);
+        if elements == self.dimensions {
+            return self.turned(x, &turns);
+        }
+        let part = |range| slice(x, &[(3, range)]);
+        let turned = self.turned(&part(0..self.dimensions)?, &turns)?;
+        ops::concatenate(&[turned, part(self.dimensions..elements)?], -1)
+    }
+
+    /// For each of these positions, by what each element counts for itself, and by what its partner counts for it: two
+    /// `[tokens, 1, 1, dimensions]` of f32.
+    fn turns(&self, positions: &Array) -> Done<[Array; 2]> {
+        let positions = positions.as_dtype(Dtype::Float32)?.reshape(&[-1, 1])?;
+        let angles = positions.divide(&self.wavelengths)?;
+        let magnitude = Array::from_f32(self.magnitude);
+        let (cos, sin) = (ops::cos(&angles)?, ops::sin(&angles)?);
+        let (cos, sin) = (cos.multiply(&magnitude)?, sin.multiply(&magnitude)?);
+        let both = |first: &Array, second: &Array| {
+            let both = if self.traditional {
+                ops::stack(&[first, second], -1)?
+            } else {
+                ops::concatenate(&[first, second], -1)?
+            };
+            both.reshape(&[-1, 1, 1, self.dimensions])
+        };
+        Ok([both(&cos, &cos)?, both(&sin.negative()?, &sin)?])
+    }
+
+    fn turned(&self, x: &Array, [own, partners]: &[Array; 2]) -> Computed {
+        x.multiply(own)?.add(self.partners(x)?.multiply(partners)?)
+    }
+
+    /// Each element's partner in its place.
+    fn partners(&self, x: &Array) -> Computed {
+        let (half, all) = (self.dimensions / 2, self.dimensions);
+        if self.traditional {
+            let swapped: Vec<i32> = (0..all).map(|at| at ^ 1).collect();
+            return x.take_axis(Array::from_slice(&swapped, &[all]), -1);
+        }
+        let part = |range| slice(x, &[(3, range)]);
+        ops::concatenate(&[part(half..all)?, part(0..half)?], -1)
+    }
+
+    fn rotate_at_once(&self, x: &Array, positions: &Array) -> Computed {
         fast::rope_dynamic(
-            x,
-            dimensions,
-            traditional,
-            base,
-            scale,
+            self.magnified(x)?,
+            self.dimensions,
+            self.traditional,
+            None,
+            1.0,
             positions,
-            self.frequencies.as_ref(),
+            Some(&self.wavelengths),
         )
     }
 
@@ -219,13 +257,13 @@ fn magnitude(factor: f32, mscale: f32) -> f32 {
 }
 
 /// The wavelengths over 2π of each pair of dimensions.
-fn usual_frequencies(theta: f32, dimensions: i32) -> impl Iterator<Item = f32> {
+fn usual_wavelengths(theta: f32, dimensions: i32) -> impl Iterator<Item = f32> {
     (0..dimensions / 2).map(move |pair| theta.powf(2.0 * pair as f32 / dimensions as f32))
 }
 
 /// YaRN's wavelengths: pairs that turn often keep theirs, those that turn rarely are stretched by the factor, between them
 /// is a ramp.
-fn yarn_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f32> {
+fn yarn_wavelengths(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f32> {
     let factor = scaling.factor.unwrap_or(1.0);
     let original = scaling.original_max_position_embeddings.unwrap_or(4096.0);
     let pair_that_turns =
@@ -234,7 +272,7 @@ fn yarn_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f
     let high = pair_that_turns(scaling.beta_slow.unwrap_or(1.0)).ceil();
     let (low, high) = (low.max(0.0), high.min(dimensions as f32 - 1.0));
     // A ramp of no length is a step.
-    let pairs = usual_frequencies(theta, dimensions).zip(0u16..);
+    let pairs = usual_wavelengths(theta, dimensions).zip(0u16..);
     let stretched = pairs.map(|(usual, pair)| {
         let ramp = ((f32::from(pair) - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
         let (long, kept) = (factor * usual, 1.0 - ramp);
@@ -245,7 +283,7 @@ fn yarn_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f
 
 /// Llama 3.1's wavelengths: long ones are stretched by the factor, short ones kept, those between blended.
 /// The numbers missing in a configuration are the reference implementation's own.
-fn llama3_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f32> {
+fn llama3_wavelengths(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f32> {
     let factor = scaling.factor.unwrap_or(8.0);
     let low = scaling.low_freq_factor.unwrap_or(1.0);
     let high = scaling.high_freq_factor.unwrap_or(4.0);
@@ -261,5 +299,5 @@ fn llama3_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec
             frequency / ((1.0 - blend) / factor + blend)
         }
     };
-    usual_frequencies(theta, dimensions).map(stretch).collect()
+    usual_wavelengths(theta, dimensions).map(stretch).collect()
 }

@@ -1,9 +1,10 @@
 //! Which experts a token goes through, and how much each counts.
 
-use mlx_rs::error::Result;
+use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype, ops};
 
 use super::Linear;
+use crate::ops::fused::fused;
 use crate::ops::slice;
 
 /// Chooses experts by a score that a matrix gives each of them.
@@ -54,6 +55,19 @@ impl Routing {
             scale: 1.0,
         }
     }
+
+    /// Whether the weights are the softmax of what the matrix says of the chosen ones.
+    fn is_softmax_of_chosen(&self) -> bool {
+        self.score == Score::Softmax
+            && self.normalize
+            && self.correction.is_none()
+            && self.groups.is_none()
+            && !self.is_scaled()
+    }
+
+    fn is_scaled(&self) -> bool {
+        self.scale.to_bits() != 1.0_f32.to_bits()
+    }
 }
 
 impl Router {
@@ -68,6 +82,11 @@ impl Router {
         } else {
             self.gate.forward(x)?.as_dtype(Dtype::Float32)?
         };
+        if self.how.is_softmax_of_chosen() {
+            let chosen = best(&said, self.how.each)?;
+            let weights = ops::softmax_axis(said.take_along_axis(&chosen, -1)?, -1, true)?;
+            return Ok((chosen, weights));
+        }
         let scores = match self.how.score {
             Score::Softmax => ops::softmax_axis(&said, -1, true)?,
             Score::Sigmoid => ops::sigmoid(&said)?,
@@ -81,17 +100,27 @@ impl Router {
             _ => ranked,
         };
         let chosen = best(&ranked, self.how.each)?;
-        let mut weights = scores.take_along_axis(&chosen, -1)?;
-        if self.how.normalize {
-            // What is no more than nothing stays nothing.
-            let sum = weights.sum_axis(-1, true)?.add(Array::from_f32(1e-20))?;
-            weights = weights.divide(sum)?;
-        }
-        if self.how.scale.to_bits() != 1.0_f32.to_bits() {
-            weights = weights.multiply(Array::from_f32(self.how.scale))?;
-        }
+        let weights = scores.take_along_axis(&chosen, -1)?;
+        let scale = Array::from_f32(self.how.scale);
+        let weights = if self.how.normalize {
+            let sum = weights.sum_axis(-1, true)?;
+            fused(share, &[&weights, &sum, &scale])?
+        } else if self.how.is_scaled() {
+            weights.multiply(scale)?
+        } else {
+            weights
+        };
         Ok((chosen, weights))
     }
+}
+
+/// Of weights, their sum and a scale. What is no more than nothing stays nothing.
+fn share(inputs: &[Array]) -> Result<Array> {
+    let [weights, sum, scale] = inputs else {
+        return Err(Exception::custom("weights, their sum and a scale"));
+    };
+    let scale = scale.divide(sum.add(Array::from_f32(1e-20))?)?;
+    weights.multiply(scale)
 }
 
 /// The indices of the `count` largest of each row, in any order.

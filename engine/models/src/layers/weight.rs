@@ -117,9 +117,15 @@ impl Weight {
 
     /// As [`Linear::forward_chosen`](super::Linear::forward_chosen).
     pub(super) fn multiply_chosen(&self, x: &Array, indices: &Array, sorted: bool) -> Computed {
+        // All rows of `x`, one after the other. If they were not said, MLX would count them by an operation.
+        let rows = &x.shape()[..x.ndim() - 2];
+        let each: Vec<u32> = (0..rows.iter().product::<i32>() as u32).collect();
+        let each = Array::from_slice(&each, rows);
         match self {
-            Self::Dense(weight) => ops::gather_mm(x, weight, None, indices, sorted),
-            Self::Quantized(weight) => quantized::gather_matmul(x, weight, indices, sorted),
+            Self::Dense(weight) => ops::gather_mm(x, weight, &each, indices, sorted),
+            Self::Quantized(weight) => {
+                quantized::gather_matmul(x, weight, [&each, indices], sorted)
+            }
         }
     }
 

@@ -31,17 +31,17 @@ pub(crate) fn matmul(x: &Array, weight: &Quantized, transpose: bool) -> Result<A
     })
 }
 
-/// `[.., 1, in]`, each by the transpose of the matrix that `indices` name, to `[.., 1, out]`.
+/// `[.., 1, in]`, of them those that the first `indices` name, each by the transpose of the matrix that the second name, to
+/// `[.., 1, out]`.
 pub(crate) fn gather_matmul(
     x: &Array,
     weight: &Quantized,
-    indices: &Array,
+    indices: [&Array; 2],
     sorted: bool,
 ) -> Result<Array> {
     let [group_size, bits] = numbers(weight.how);
     let stream = Stream::thread_local_or_default();
     let biases = Optional::new(weight.biases.as_ref());
-    let all = Optional::new(None);
     // SAFETY: as in `matmul`.
     call("gather_qmm", |result| unsafe {
         mlx_sys::mlx_gather_qmm(
@@ -50,8 +50,8 @@ pub(crate) fn gather_matmul(
             weight.packed.as_ptr(),
             weight.scales.as_ptr(),
             biases.0,
-            all.0,
-            indices.as_ptr(),
+            indices[0].as_ptr(),
+            indices[1].as_ptr(),
             true,
             group_size,
             bits,

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use mlx_rs::Array;
@@ -12,6 +13,7 @@ use mlx_rs::error::Result;
 
 use super::shelves::{Place, ShelfId, Shelves, Size};
 use super::{KeysValues, LayerShelves, POSITIONS, ROWS, fitted};
+use crate::layers::Rope;
 use crate::ops::{scatter, slice, slice_update};
 
 /// One row of a step: `tokens` tokens of one sequence, at `first..first + tokens` of the step's tokens.
@@ -46,6 +48,8 @@ struct Layout {
     /// The position of each token in its sequence, `[tokens]`.
     positions: Array,
     runs: Vec<Run>,
+    /// What ropes have made of the positions, by where each rope lies.
+    turns: RefCell<BTreeMap<usize, [Array; 2]>>,
 }
 
 /// Tokens that are written and read at once: one of each of several sequences, or any number of one.
@@ -90,6 +94,7 @@ impl<'a> StepCaches<'a> {
         let layout = Layout {
             runs: runs.collect(),
             positions: Array::from_slice(&positions, &[positions.len() as i32]),
+            turns: RefCell::default(),
         };
         Self {
             layers,
@@ -127,6 +132,19 @@ impl StepLayer<'_> {
     /// The position of each token in its sequence, `[tokens]`.
     pub(crate) fn positions(&self) -> &Array {
         &self.layout.positions
+    }
+
+    /// What a rope makes of the positions, once for all layers that have it.
+    pub(crate) fn turns(
+        &self,
+        rope: &Rope,
+        make: impl FnOnce(&Array) -> Result<[Array; 2]>,
+    ) -> Result<[Array; 2]> {
+        let mut turns = self.layout.turns.borrow_mut();
+        match turns.entry(std::ptr::from_ref(rope).addr()) {
+            Entry::Occupied(known) => Ok(known.get().clone()),
+            Entry::Vacant(place) => Ok(place.insert(make(&self.layout.positions)?).clone()),
+        }
     }
 
     /// What is to be read.
