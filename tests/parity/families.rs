@@ -6,8 +6,6 @@ use tests::nodes::start_cluster;
 
 use super::{ALL_WAYS, TOLERANCE, check};
 
-/// Where tensor ranks cannot share the work.
-const PIPELINES: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("pipeline", 3)];
 /// Where three heads are shared by several.
 const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("tensor", 3)];
 
@@ -158,8 +156,7 @@ fn minimax_equals_mlx_lm() -> Result<()> {
         json!({"model_type": "minimax", "num_local_experts": 8, "num_experts_per_tok": 2, "rotary_dim": 8,
                "shared_intermediate_size": 0, "num_key_value_heads": 3, "use_qk_norm": normalizes})
     };
-    check_all(&[settings(true)], &PIPELINES)?;
-    check_all(&[settings(false)], &BY_THREE)
+    check_all(&[settings(true), settings(false)], &BY_THREE)
 }
 
 #[test]
@@ -186,5 +183,5 @@ fn other_dense_families_equal_mlx_lm() -> Result<()> {
         json!({"model_type": "phi3", "original_max_position_embeddings": 64, "max_position_embeddings": 1024,
                "rope_scaling": {"type": "longrope", "long_factor": factors, "short_factor": factors}}),
     ];
-    check_all(&settings, &PIPELINES)
+    check_all(&settings, &BY_THREE)
 }

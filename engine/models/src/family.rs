@@ -40,6 +40,8 @@ pub(crate) trait CausalModel {
     fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed;
     /// Number of layers on this rank.
     fn layer_count(&self) -> usize;
+    /// Number of its caches: layers that attend to the same keys have one.
+    fn cache_count(&self) -> usize;
     /// Sizes that the backend needs.
     fn dimensions(&self) -> Dimensions;
 }
@@ -47,6 +49,7 @@ pub(crate) trait CausalModel {
 /// Sizes of a model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dimensions {
+    /// Of what goes from layer to layer.
     pub(crate) hidden: i32,
     pub(crate) vocabulary: i32,
     /// Type of activations.

@@ -9,7 +9,7 @@ use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
 use crate::layers::{
     Activation, Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, NormKind,
-    QueryKeyNorms, Residual, Rope,
+    QueryKeyNorms, Reach, Residual, Rope,
 };
 use crate::load::Config;
 
@@ -66,7 +66,7 @@ impl Architecture for Gemma3Text {
             norms: QueryKeyNorms::Heads,
             rope: Some(if slides { WINDOW_ROPE } else { WIDE_ROPE }),
             scale: Some(self.query_pre_attn_scalar.powf(-0.5)),
-            window: slides.then_some(self.sliding_window),
+            reach: Reach::within(slides.then_some(self.sliding_window)),
             ..self.core.attention()
         };
         let mlp = MlpShape {
@@ -76,18 +76,18 @@ impl Architecture for Gemma3Text {
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         let mlp = Mlp::load(parts, &mlp)?;
         Ok(Block {
-            mixer: Residual {
-                before: Some(parts.norm("input_layernorm")?),
-                part: Box::new(attention),
-                after: Some(parts.norm("post_attention_layernorm")?),
-                scale: None,
-            },
-            feed_forward: Residual {
-                before: Some(parts.norm("pre_feedforward_layernorm")?),
-                part: Box::new(mlp),
-                after: Some(parts.norm("post_feedforward_layernorm")?),
-                scale: None,
-            },
+            mixer: Residual::with_after(
+                Some(parts.norm("input_layernorm")?),
+                Box::new(attention),
+                parts.norm("post_attention_layernorm")?,
+            ),
+            feed_forward: Residual::with_after(
+                Some(parts.norm("pre_feedforward_layernorm")?),
+                Box::new(mlp),
+                parts.norm("post_feedforward_layernorm")?,
+            ),
+            gate: None,
+            scale: None,
         })
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
-use crate::layers::{Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape};
+use crate::layers::{Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, Reach};
 use crate::load::Config;
 
 /// Its fields of `config.json`.
@@ -55,7 +55,7 @@ impl Architecture for Llama {
         let attention = GroupedShape {
             bias: self.attention_bias,
             output_bias: self.attention_out_bias.unwrap_or(self.output_biased()),
-            window: self.window(parts.layer),
+            reach: Reach::within(self.window(parts.layer)),
             ..self.core.attention()
         };
         let mlp = MlpShape {

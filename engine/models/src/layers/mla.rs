@@ -14,7 +14,7 @@ use super::attention::{QUERY_BLOCK, causal_mask, where_seen};
 use super::block::{BlockParts, Mixer};
 use super::linear::Projection;
 use super::weight::Quantized;
-use super::{Cut, Linear, NormKind, RmsNorm, Rope, Run, StepLayer, Weight};
+use super::{Cut, Linear, NormKind, Reach, RmsNorm, Rope, Run, StepLayer, Weight};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::ops::slice;
@@ -124,7 +124,7 @@ impl LatentAttention {
         let (latents, keys) = cache.read(run)?;
         if !run.is_sequence() {
             let scores = self.rotated_scores(&rotated, &keys)?;
-            let scores = match run.mask(None) {
+            let scores = match run.mask(Reach::All) {
                 Some(mask) => where_seen(&mask, &scores)?,
                 None => scores,
             };
@@ -152,7 +152,10 @@ impl LatentAttention {
             let queries = |all: &Array| slice(all, &[(2, first..next)]);
             let known = |all: &Array| slice(all, &[(2, 0..seen)]);
             let scores = self.rotated_scores(&queries(rotated)?, &known(keys)?)?;
-            let scores = where_seen(&causal_mask(next - first, seen, None)?, &scores)?;
+            let scores = where_seen(
+                &causal_mask(end - count + first..seen, 0, Reach::All)?,
+                &scores,
+            )?;
             let plain = queries(plain)?;
             match &expanded {
                 None => self.absorbed(&plain, &known(latents)?, &scores),

@@ -9,7 +9,7 @@ use crate::load::Weights;
 /// `x / sqrt(mean(x²) + eps) * weight` over the last dimension.
 #[derive(Debug)]
 pub(crate) struct RmsNorm {
-    weight: Array,
+    weight: Option<Array>,
     eps: f32,
 }
 
@@ -35,13 +35,23 @@ impl RmsNorm {
             let offset = Array::from_f32(kind.offset).as_dtype(stored.dtype())?;
             stored.add(offset)?
         };
-        Ok(Self {
-            weight,
-            eps: kind.eps,
-        })
+        Ok(Self::of(weight, kind.eps))
+    }
+
+    /// By such weights.
+    pub(crate) const fn of(weight: Array, eps: f32) -> Self {
+        Self {
+            weight: Some(weight),
+            eps,
+        }
+    }
+
+    /// Without weights.
+    pub(crate) const fn bare(eps: f32) -> Self {
+        Self { weight: None, eps }
     }
 
     pub(crate) fn forward(&self, x: &Array) -> Computed {
-        fast::rms_norm(x, Some(&self.weight), self.eps)
+        fast::rms_norm(x, self.weight.as_ref(), self.eps)
     }
 }
