@@ -7,9 +7,9 @@ use tests::nodes::start_cluster;
 use super::{ALL_WAYS, TOLERANCE, check};
 
 /// Where three heads are shared by several.
-const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("tensor", 3)];
+pub(super) const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("tensor", 3)];
 
-fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
+pub(super) fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
     let cluster = start_cluster(3)?;
     for settings in settings {
         check(&cluster, settings, ways, TOLERANCE)?;
@@ -17,7 +17,7 @@ fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
     Ok(())
 }
 
-fn yarn() -> Value {
+pub(super) fn yarn() -> Value {
     json!({"rope_type": "yarn", "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
            "beta_fast": 32, "beta_slow": 1})
 }
@@ -90,7 +90,7 @@ fn qwen3_moe_equals_mlx_lm() -> Result<()> {
     check_all(&[settings(json!([])), settings(json!([1, 4]))], &ALL_WAYS)
 }
 
-fn latent(model_type: &str, more: &Value) -> Value {
+pub(super) fn latent(model_type: &str, more: &Value) -> Value {
     let mut settings = json!({
         "model_type": model_type, "kv_lora_rank": 32, "q_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
         "v_head_dim": 12, "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2,
@@ -100,7 +100,7 @@ fn latent(model_type: &str, more: &Value) -> Value {
     settings
 }
 
-fn merge(settings: &mut Value, more: &Value) {
+pub(super) fn merge(settings: &mut Value, more: &Value) {
     let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) else {
         return;
     };
@@ -165,6 +165,30 @@ fn gemma3_text_equals_mlx_lm() -> Result<()> {
         "model_type": "gemma3_text", "num_key_value_heads": 3, "query_pre_attn_scalar": 24, "sliding_window": 16,
         "sliding_window_pattern": 3, "rope_theta": 1e6, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
     check_all(&[settings], &BY_THREE)
+}
+
+#[test]
+fn ministral3_equals_mlx_lm() -> Result<()> {
+    let rope = json!({"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "beta_fast": 32.0, "beta_slow": 1.0,
+                      "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 16,
+                      "llama_4_scaling_beta": 0.3});
+    let mut plain = rope.clone();
+    merge(&mut plain, &json!({"rope_type": "default"}));
+    let kinds = json!([
+        "sliding_attention",
+        "full_attention",
+        "sliding_attention",
+        "full_attention",
+        "sliding_attention",
+        "full_attention"
+    ]);
+    let settings = [
+        json!({"model_type": "ministral3", "rope_parameters": rope, "tie_word_embeddings": true}),
+        json!({"model_type": "ministral3", "rope_parameters": plain, "layer_types": kinds, "sliding_window": 12,
+               "num_key_value_heads": 3}),
+    ];
+    check_all(&settings[..1], &ALL_WAYS)?;
+    check_all(&settings[1..], &BY_THREE)
 }
 
 #[test]

@@ -68,19 +68,23 @@ struct Family {
     load: LoadFunction,
 }
 
-/// Alphabetical.
-const FAMILIES: [Family; 19] = [
+/// Alphabetical. Of models of several senses it is the family of their part about text.
+const FAMILIES: [Family; 23] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
+    family::<gemma3_text::Gemma3Text>("gemma3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
     family::<glm4_moe::Glm4Moe>("glm4_moe"),
     family::<deepseek_v3::DeepseekV3>("glm4_moe_lite"),
     family::<gpt_oss::GptOss>("gpt_oss"),
     family::<granite::Granite>("granite"),
     family::<deepseek_v3::DeepseekV3>("kimi_k2"),
+    family::<deepseek_v3::DeepseekV3>("kimi_k25"),
     family::<llama::Llama>("llama"),
     family::<minimax::MiniMax>("minimax"),
     family::<minimax::MiniMax>("minimax_m2"),
+    family::<llama::Llama>("ministral3"),
     family::<llama::Llama>("mistral"),
+    family::<llama::Llama>("mistral3"),
     family::<olmo3::Olmo3>("olmo3"),
     family::<phi3::Phi3>("phi3"),
     family::<qwen2::Qwen2>("qwen2"),

@@ -1,4 +1,5 @@
-//! `deepseek_v3`: DeepSeek V3, V3.1 and R1, Kimi K2 (`kimi_k2`), JoyAI Flash; and `glm4_moe_lite`: GLM-4.7 Flash, which has
+//! `deepseek_v3`: DeepSeek V3, V3.1 and R1, Kimi K2 (`kimi_k2`), JoyAI Flash, the text part of Kimi K2.5
+//! (`kimi_k25`); and `glm4_moe_lite`: GLM-4.7 Flash, which has
 //! the same parts.
 //!
 //! Architecture: DeepSeek-V3 Technical Report 2024 (arXiv 2412.19437); numerics follow mlx-lm's `deepseek_v3.py`.
@@ -21,7 +22,7 @@ pub(super) struct DeepseekV3 {
     core: Core,
     #[serde(flatten)]
     experts: SigmoidExperts,
-    model_type: String,
+    model_type: Option<String>,
     kv_lora_rank: i32,
     q_lora_rank: Option<i32>,
     qk_rope_head_dim: i32,
@@ -43,8 +44,8 @@ impl DeepseekV3 {
             value: self.v_head_dim,
             bias: self.attention_bias,
             scale: width.powf(-0.5) * self.core.rope.score_factor(),
-            eps: match self.model_type.as_str() {
-                "glm4_moe_lite" => self.core.rms_norm_eps,
+            eps: match self.model_type.as_deref() {
+                Some("glm4_moe_lite") => self.core.rms_norm_eps,
                 _ => LATENT_EPS,
             },
         }

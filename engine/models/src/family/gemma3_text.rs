@@ -4,6 +4,7 @@
 //! Architecture: Gemma 3 Technical Report 2025 (arXiv 2503.19786); numerics follow mlx-lm's `gemma3_text.py`.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
@@ -38,6 +39,15 @@ impl Gemma3Text {
 impl Architecture for Gemma3Text {
     fn core(&self) -> &Core {
         &self.core
+    }
+
+    fn defaults() -> Value {
+        // Of the larger ones, whose configurations leave them out.
+        json!({
+            "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6,
+            "vocab_size": 262_208, "rope_theta": 1e6, "query_pre_attn_scalar": 256,
+            "max_position_embeddings": 131_072,
+        })
     }
 
     fn check(&self, file: &Config) -> Result<(), LoadError> {
