@@ -191,6 +191,44 @@ fn ministral3_equals_mlx_lm() -> Result<()> {
     check_all(&settings[1..], &BY_THREE)
 }
 
+pub(super) fn gemma4(more: &Value) -> Value {
+    let mut settings = json!({
+        "model_type": "gemma4_text", "num_key_value_heads": 3, "global_head_dim": 32, "num_global_key_value_heads": 3,
+        "attention_k_eq_v": true, "sliding_window": 16, "sliding_window_pattern": 3, "tie_word_embeddings": true,
+        "final_logit_softcapping": 6.0, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0});
+    merge(&mut settings, more);
+    settings
+}
+
+#[test]
+fn gemma4_text_equals_mlx_lm() -> Result<()> {
+    let experts = json!({"enable_moe_block": true, "num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 48});
+    let mut apart = json!({
+        "num_key_value_heads": 6, "attention_k_eq_v": false, "tie_word_embeddings": false,
+        "final_logit_softcapping": null,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "proportional", "rope_theta": 1e5, "partial_rotary_factor": 0.5},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}});
+    check_all(&[gemma4(&json!({}))], &BY_THREE)?;
+    merge(&mut apart, &experts);
+    check_all(&[gemma4(&apart)], &ALL_WAYS)
+}
+
+#[test]
+fn small_gemma4_text_equals_mlx_lm() -> Result<()> {
+    // The last three layers attend to keys of the second and the third, which may be on another rank.
+    let small = json!({
+        "attention_k_eq_v": false, "sliding_window_pattern": 2, "hidden_size_per_layer_input": 8,
+        "vocab_size_per_layer_input": 512, "num_kv_shared_layers": 3, "use_double_wide_mlp": true});
+    let mut shared = small.clone();
+    merge(
+        &mut shared,
+        &json!({"hidden_size_per_layer_input": 0, "attention_k_eq_v": true}),
+    );
+    let ways = [("auto", 1), ("pipeline", 2), ("pipeline", 3), ("tensor", 3)];
+    check_all(&[gemma4(&small), gemma4(&shared)], &ways)
+}
+
 #[test]
 fn other_dense_families_equal_mlx_lm() -> Result<()> {
     let settings = [

@@ -57,12 +57,17 @@ def as_made(weights):
         if ".switch_mlp." in name:
             for expert, matrix in enumerate(weights.pop(name)):
                 weights[name.replace(".switch_mlp.", f".experts.{expert}.")] = matrix
+        elif name.endswith(".switch_glu.gate_proj.weight"):
+            gate_up = [weights.pop(name), weights.pop(name.replace("gate_proj", "up_proj"))]
+            weights[name.replace("switch_glu.gate_proj.weight", "gate_up_proj")] = mx.concatenate(gate_up, axis=1)
+        elif name.endswith(".switch_glu.down_proj.weight"):
+            weights[name.replace("switch_glu.down_proj.weight", "down_proj")] = weights.pop(name)
         elif name.endswith(".embed_q.weight"):
             keys = weights.pop(name).swapaxes(-1, -2)
             values = weights.pop(name.replace("embed_q", "unembed_out"))
             both = mx.concatenate([keys, values], axis=1)
             weights[name.replace("embed_q", "kv_b_proj")] = both.reshape(-1, both.shape[-1])
-    if wrapper == "mistral3":
+    if wrapper in ("gemma4", "mistral3"):
         inner = {name: name.replace("language_model.model.", "model.language_model.") for name in weights}
         weights = {inner[name].removeprefix("language_model."): tensor for name, tensor in weights.items()}
     return weights

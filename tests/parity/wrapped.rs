@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::ALL_WAYS;
-use super::families::{BY_THREE, check_all, latent, merge};
+use super::families::{BY_THREE, check_all, gemma4, latent, merge};
 
 fn wrapped(wrapper: &str, text: &Value, more: &Value) -> Value {
     let mut settings = json!({"wrapper": wrapper});
@@ -61,5 +61,15 @@ fn gemma3_equals_mlx_lm() -> Result<()> {
     check_all(
         &[wrapped("gemma3", &text, &json!({}))],
         &[("auto", 1), ("pipeline", 2), ("tensor", 2)],
+    )
+}
+
+#[test]
+fn gemma4_equals_mlx_lm() -> Result<()> {
+    let experts = json!({"enable_moe_block": true, "num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 48,
+                         "original": true});
+    check_all(
+        &[wrapped("gemma4", &gemma4(&experts), &json!({}))],
+        &BY_THREE,
     )
 }

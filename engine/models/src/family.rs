@@ -2,6 +2,8 @@
 
 mod deepseek_v3;
 mod gemma3_text;
+mod gemma4_experts;
+mod gemma4_text;
 mod glm4_moe;
 mod gpt_oss;
 mod granite;
@@ -69,10 +71,12 @@ struct Family {
 }
 
 /// Alphabetical. Of models of several senses it is the family of their part about text.
-const FAMILIES: [Family; 23] = [
+const FAMILIES: [Family; 25] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
     family::<gemma3_text::Gemma3Text>("gemma3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
+    family::<gemma4_text::Gemma4Text>("gemma4"),
+    family::<gemma4_text::Gemma4Text>("gemma4_text"),
     family::<glm4_moe::Glm4Moe>("glm4_moe"),
     family::<deepseek_v3::DeepseekV3>("glm4_moe_lite"),
     family::<gpt_oss::GptOss>("gpt_oss"),
