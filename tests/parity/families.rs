@@ -230,6 +230,14 @@ fn small_gemma4_text_equals_mlx_lm() -> Result<()> {
 }
 
 #[test]
+fn llama4_text_equals_mlx_lm() -> Result<()> {
+    let settings = json!({
+        "model_type": "llama4_text", "intermediate_size_mlp": 144, "tie_word_embeddings": true, "use_qk_norm": true,
+        "no_rope_layers": [1, 1, 0, 1, 1, 0], "num_key_value_heads": 3});
+    check_all(&[settings], &BY_THREE)
+}
+
+#[test]
 fn other_dense_families_equal_mlx_lm() -> Result<()> {
     let settings = [
         json!({"model_type": "granite", "logits_scaling": 3.0, "attention_multiplier": 0.2, "embedding_multiplier": 6.0,

@@ -62,6 +62,11 @@ def as_made(weights):
             weights[name.replace("switch_glu.gate_proj.weight", "gate_up_proj")] = mx.concatenate(gate_up, axis=1)
         elif name.endswith(".switch_glu.down_proj.weight"):
             weights[name.replace("switch_glu.down_proj.weight", "down_proj")] = weights.pop(name)
+        elif name.endswith(".feed_forward.experts.gate_proj.weight"):
+            gate_up = [weights.pop(name), weights.pop(name.replace("gate_proj", "up_proj"))]
+            weights[name.replace("gate_proj.weight", "gate_up_proj")] = mx.concatenate(gate_up, axis=1).swapaxes(1, 2)
+        elif name.endswith(".feed_forward.experts.down_proj.weight"):
+            weights[name.removesuffix(".weight")] = weights.pop(name).swapaxes(1, 2)
         elif name.endswith(".embed_q.weight"):
             keys = weights.pop(name).swapaxes(-1, -2)
             values = weights.pop(name.replace("embed_q", "unembed_out"))

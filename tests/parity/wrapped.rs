@@ -73,3 +73,17 @@ fn gemma4_equals_mlx_lm() -> Result<()> {
         &BY_THREE,
     )
 }
+
+#[test]
+fn llama4_equals_mlx_lm() -> Result<()> {
+    let text = json!({
+        "model_type": "llama4_text", "intermediate_size_mlp": 144, "attention_bias": false, "use_qk_norm": true,
+        "attention_chunk_size": 16, "interleave_moe_layer_step": 2, "num_local_experts": 8, "num_experts_per_tok": 1,
+        "floor_scale": 12, "attn_scale": 0.3, "rope_scaling": {
+            "rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 1.0,
+            "original_max_position_embeddings": 32}});
+    let every = json!({"interleave_moe_layer_step": 1, "attn_temperature_tuning": 0, "num_key_value_heads": 3,
+                       "rope_scaling": null, "attention_bias": true, "original": true});
+    check_all(&[wrapped("llama4", &text, &json!({}))], &ALL_WAYS)?;
+    check_all(&[wrapped("llama4", &text, &every)], &BY_THREE)
+}

@@ -8,6 +8,7 @@ mod glm4_moe;
 mod gpt_oss;
 mod granite;
 mod llama;
+mod llama4;
 mod minimax;
 mod olmo3;
 mod phi3;
@@ -71,7 +72,7 @@ struct Family {
 }
 
 /// Alphabetical. Of models of several senses it is the family of their part about text.
-const FAMILIES: [Family; 25] = [
+const FAMILIES: [Family; 27] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
     family::<gemma3_text::Gemma3Text>("gemma3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
@@ -84,6 +85,8 @@ const FAMILIES: [Family; 25] = [
     family::<deepseek_v3::DeepseekV3>("kimi_k2"),
     family::<deepseek_v3::DeepseekV3>("kimi_k25"),
     family::<llama::Llama>("llama"),
+    family::<llama4::Llama4>("llama4"),
+    family::<llama4::Llama4>("llama4_text"),
     family::<minimax::MiniMax>("minimax"),
     family::<minimax::MiniMax>("minimax_m2"),
     family::<llama::Llama>("ministral3"),
