@@ -126,6 +126,33 @@ fn deepseek_v3_equals_mlx_lm() -> Result<()> {
 }
 
 #[test]
+fn deepseek_v32_equals_mlx_lm() -> Result<()> {
+    let indexer = json!({"index_n_heads": 8, "index_head_dim": 16, "index_topk": 12, "seed": 5});
+    let mut scaled = yarn();
+    merge(&mut scaled, &json!({"mscale": 1.0, "mscale_all_dim": 0.7}));
+    let mut settings = [
+        latent(
+            "deepseek_v32",
+            &json!({"n_group": 4, "topk_group": 2, "rope_scaling": scaled}),
+        ),
+        latent(
+            "deepseek_v32",
+            &json!({"indexer_rope_interleave": true, "original": true}),
+        ),
+        latent(
+            "glm_moe_dsa",
+            &json!({
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "topk_method": "noaux_tc",
+            "scoring_func": "sigmoid", "moe_layer_freq": 1, "attention_bias": true}),
+        ),
+    ];
+    for settings in &mut settings {
+        merge(settings, &indexer);
+    }
+    check_all(&settings, &ALL_WAYS)
+}
+
+#[test]
 fn glm4_moe_equals_mlx_lm() -> Result<()> {
     let settings = |more: &Value| {
         let mut settings = json!({

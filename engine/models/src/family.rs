@@ -72,14 +72,16 @@ struct Family {
 }
 
 /// Alphabetical. Of models of several senses it is the family of their part about text.
-const FAMILIES: [Family; 27] = [
+const FAMILIES: [Family; 29] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
+    family::<deepseek_v3::DeepseekV3>("deepseek_v32"),
     family::<gemma3_text::Gemma3Text>("gemma3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
     family::<gemma4_text::Gemma4Text>("gemma4"),
     family::<gemma4_text::Gemma4Text>("gemma4_text"),
     family::<glm4_moe::Glm4Moe>("glm4_moe"),
     family::<deepseek_v3::DeepseekV3>("glm4_moe_lite"),
+    family::<deepseek_v3::DeepseekV3>("glm_moe_dsa"),
     family::<gpt_oss::GptOss>("gpt_oss"),
     family::<granite::Granite>("granite"),
     family::<deepseek_v3::DeepseekV3>("kimi_k2"),

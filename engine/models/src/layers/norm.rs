@@ -1,4 +1,4 @@
-//! Root-mean-square norm (Zhang and Sennrich 2019).
+//! Norms: root mean square (Zhang and Sennrich 2019), and the older one of layers (Ba et al. 2016).
 
 use mlx_rs::{Array, fast};
 
@@ -53,5 +53,32 @@ impl RmsNorm {
 
     pub(crate) fn forward(&self, x: &Array) -> Computed {
         fast::rms_norm(x, self.weight.as_ref(), self.eps)
+    }
+}
+
+/// `(x - mean(x)) / sqrt(variance(x) + eps) * weight + bias` over the last dimension.
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    weight: Array,
+    bias: Array,
+    eps: f32,
+}
+
+impl LayerNorm {
+    pub(super) fn load(
+        weights: &mut Weights<'_>,
+        path: &str,
+        width: i32,
+        eps: f32,
+    ) -> Result<Self, LoadError> {
+        Ok(Self {
+            weight: weights.take(&format!("{path}.weight"), &[width], None)?,
+            bias: weights.take(&format!("{path}.bias"), &[width], None)?,
+            eps,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Array) -> Computed {
+        fast::layer_norm(x, Some(&self.weight), Some(&self.bias), self.eps)
     }
 }
