@@ -8,6 +8,7 @@
 
 mod checkpoint;
 mod files;
+mod hostile;
 mod ranks;
 mod script;
 mod sequences;
