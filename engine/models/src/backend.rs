@@ -58,7 +58,7 @@ pub fn load(
     let model = load_shard(&folder, spec, Rc::clone(&group), &mut report)?;
     report(bytes_total);
     let dimensions = model.dimensions();
-    let caches = Caches::new(model.layer_count());
+    let caches = Caches::new(model.cache_count());
     let pipeline = spec.sharding == Sharding::Pipeline;
     Ok(MlxBackend {
         model,

@@ -7,12 +7,14 @@ use base::{LayerCost, ModelCard, ShardSpec};
 use mlx_rs::Array;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::family::{CausalModel, Computed, Dimensions};
 use crate::layers::{
-    Block, BlockParts, Ends, GroupedShape, NormKind, Rope, RopeConfig, StepCaches, Table,
+    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, NormKind, Rope, RopeConfig,
+    StepCaches, Table,
 };
 use crate::load::{Config, Folder, Weights};
 
@@ -27,6 +29,11 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// Refuses what this build would compute wrongly. The core is checked already.
     fn check(&self, _file: &Config) -> Result<(), LoadError> {
         Ok(())
+    }
+
+    /// What fields that a configuration may leave out are then.
+    fn defaults() -> Value {
+        json!({})
     }
 
     /// The rotary embeddings that blocks share.
@@ -52,6 +59,31 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// What multiplies the embeddings, and the logits.
     fn end_scales(&self) -> [Option<f32>; 2] {
         [None, None]
+    }
+
+    /// What layers get of their own.
+    fn layer_inputs(&self) -> Option<LayerInputsShape> {
+        None
+    }
+
+    /// Columns that go from layer to layer beside the hidden state; first those inputs.
+    fn beside(&self) -> i32 {
+        0
+    }
+
+    /// The layer whose keys and values a layer attends to.
+    fn keys_of(&self, layer: u32) -> u32 {
+        layer
+    }
+
+    /// What logits are kept below.
+    fn logit_cap(&self) -> Option<f32> {
+        None
+    }
+
+    /// Elements of keys and values together, for one token of a layer.
+    fn cache_elements(&self, _layer: u32) -> i32 {
+        2 * self.core().kv_heads() * self.core().head_dim()
     }
 }
 
@@ -143,7 +175,6 @@ impl Core {
                 "self_attn.k_norm.",
             ],
             experts: None,
-            cache_elements: 2 * self.kv_heads() * self.head_dim(),
         }
     }
 }
@@ -159,8 +190,6 @@ pub(crate) struct Layout {
     /// How the names of tensors begin that every rank holds whole.
     pub(crate) whole: Vec<&'static str>,
     pub(crate) experts: Option<ExpertsUse>,
-    /// Elements of keys and values together, for one token and layer.
-    pub(crate) cache_elements: i32,
 }
 
 /// How much of a layer's experts a token needs.
@@ -174,6 +203,13 @@ pub(crate) struct ExpertsUse {
 }
 
 impl Layout {
+    /// With norms of queries and keys over all heads, of which each rank has its part.
+    pub(crate) fn with_norms_across(mut self) -> Self {
+        let across = ["self_attn.q_norm.", "self_attn.k_norm."];
+        self.whole.retain(|name| !across.contains(name));
+        self
+    }
+
     /// The numbers of ranks by which a model can be divided.
     fn tensor_degrees(&self, file: &Config, layers: i32) -> Result<Vec<u32>, LoadError> {
         let mut sizes = self.divided.clone();
@@ -199,7 +235,7 @@ fn common_degrees(sizes: &[i32]) -> Vec<u32> {
 }
 
 fn parse<A: Architecture>(file: &Config) -> Result<A, LoadError> {
-    let architecture: A = file.parse()?;
+    let architecture: A = file.parse(A::defaults())?;
     architecture.core().check(file)?;
     architecture.check(file)?;
     Ok(architecture)
@@ -212,8 +248,8 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
     let (core, layout) = (architecture.core(), architecture.layout());
     let (_, norm) = folder.tensor(NORM)?;
     let element_bytes = norm.element(NORM)?.bytes();
-    let cache_bytes = layout.cache_elements as u64 * element_bytes;
     let layers = (0..core.num_hidden_layers).map(|layer| {
+        let cache_bytes = architecture.cache_elements(layer as u32) as u64 * element_bytes;
         let cost = layer_cost(folder, &layout, layer, cache_bytes);
         if cost.weights_bytes > 0 {
             return Ok(cost);
@@ -231,10 +267,12 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
     } else {
         folder.bytes_under("lm_head.")
     };
+    let inputs = ["model.embed_tokens_per_layer.", "model.per_layer_"];
+    let inputs: u64 = inputs.iter().map(|name| folder.bytes_under(name)).sum();
     Ok(ModelCard {
         model_type: file.model_type()?.to_string(),
         layers,
-        embedding_bytes,
+        embedding_bytes: embedding_bytes + inputs,
         head_bytes: head + norm.bytes,
         tied,
         context_tokens_max: core.rope.context_tokens_max(),
@@ -288,48 +326,79 @@ pub(crate) fn load<A: Architecture>(
             core.num_hidden_layers
         )));
     }
-    let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
-    let mut blocks = Vec::with_capacity(spec.layers.len());
-    for layer in spec.layers.clone() {
-        blocks.push(architecture.block(&mut BlockParts {
-            weights,
-            layer,
-            hidden: core.hidden_size,
-            norms: architecture.norms(),
-            slice: spec.tensor,
-            ropes: &ropes,
-        })?);
-    }
+    let tensor_group = if spec.tensor.of > 1 {
+        group
+    } else {
+        Rc::new(Group::single())
+    };
+    let (blocks, caches) = blocks(&architecture, weights, spec, &tensor_group)?;
     let table = Table {
         vocabulary: core.vocab_size,
         hidden: core.hidden_size,
         norms: architecture.norms(),
         tied: core.tied(weights.has("lm_head.weight")),
         scales: architecture.end_scales(),
+        cap: architecture.logit_cap(),
+        inputs: architecture.layer_inputs(),
+        beside: architecture.beside(),
     };
     let ends = Ends::load(weights, spec, &table)?;
     let dimensions = Dimensions {
-        hidden: core.hidden_size,
+        hidden: core.hidden_size + table.beside,
         vocabulary: core.vocab_size,
         dtype: weights.activation_dtype()?,
-    };
-    let tensor_group = if spec.tensor.of > 1 {
-        group
-    } else {
-        Rc::new(Group::single())
     };
     Ok(Box::new(Decoder {
         ends,
         blocks,
+        caches,
+        hidden: core.hidden_size,
+        has_last: spec.layers.end == core.num_hidden_layers as u32,
         tensor_group,
         dimensions,
     }))
+}
+
+/// This rank's layers, and for each of them which of the rank's caches it has.
+fn blocks<A: Architecture>(
+    architecture: &A,
+    weights: &mut Weights<'_>,
+    spec: &ShardSpec,
+    group: &Rc<Group>,
+) -> Result<(Vec<Block>, Vec<usize>), LoadError> {
+    let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
+    let (mut blocks, mut caches) = (Vec::new(), Vec::new());
+    let mut attended: Vec<u32> = Vec::new();
+    for layer in spec.layers.clone() {
+        let keys = architecture.keys_of(layer);
+        let known = attended.iter().position(|one| *one == keys);
+        caches.push(known.unwrap_or(attended.len()));
+        if known.is_none() {
+            attended.push(keys);
+        }
+        blocks.push(architecture.block(&mut BlockParts {
+            weights,
+            layer,
+            hidden: architecture.core().hidden_size,
+            norms: architecture.norms(),
+            slice: spec.tensor,
+            group,
+            ropes: &ropes,
+            begins_cache: known.is_none(),
+        })?);
+    }
+    Ok((blocks, caches))
 }
 
 /// This rank's part.
 struct Decoder {
     ends: Ends,
     blocks: Vec<Block>,
+    /// Which of the rank's caches each of them has.
+    caches: Vec<usize>,
+    hidden: i32,
+    /// Whether the model's last layer is among them.
+    has_last: bool,
     /// The ranks that sum their slices: all in a tensor split, this one alone in a pipeline.
     tensor_group: Rc<Group>,
     dimensions: Dimensions,
@@ -340,21 +409,25 @@ impl CausalModel for Decoder {
         &self.ends
     }
 
-    fn layers(
-        &self,
-        mut hidden: Array,
-        caches: &mut StepCaches<'_>,
-        which: Range<usize>,
-    ) -> Computed {
+    fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed {
+        let mut hidden = caches.laid_aside(hidden, self.hidden)?;
+        let is_end = self.has_last && which.end == self.blocks.len();
         for layer in which {
-            let block = &self.blocks[layer];
-            hidden = block.forward(&hidden, &self.tensor_group, &mut caches.layer(layer))?;
+            let mut cache = caches.layer(self.caches[layer]);
+            hidden = self.blocks[layer].forward(&hidden, &self.tensor_group, &mut cache)?;
         }
-        Ok(hidden)
+        if is_end {
+            return Ok(hidden);
+        }
+        caches.taken_up(hidden)
     }
 
     fn layer_count(&self) -> usize {
         self.blocks.len()
+    }
+
+    fn cache_count(&self) -> usize {
+        self.caches.iter().max().map_or(0, |last| last + 1)
     }
 
     fn dimensions(&self) -> Dimensions {

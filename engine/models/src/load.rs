@@ -3,6 +3,7 @@
 mod folder;
 mod header;
 mod weights;
+mod wrapped;
 
 pub(crate) use folder::{Config, Folder, Quantization, QuantizationMode};
-pub(crate) use weights::{Along, Weights};
+pub(crate) use weights::{Along, Part, Weights};

@@ -49,7 +49,7 @@ pub(crate) struct Slot {
 }
 
 impl Caches {
-    /// No sequences, of a rank with so many layers.
+    /// No sequences, of a rank with so many of them to each.
     pub(crate) fn new(layers: usize) -> Self {
         Self {
             slots: HashMap::new(),

@@ -10,6 +10,7 @@ use super::block::{BlockParts, FeedForward};
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
+use crate::load::{Along, Part};
 
 /// From so many rows on they are sorted by their experts, whose weights are then read once each.
 const SORTED_ROWS_MIN: usize = 64;
@@ -20,6 +21,7 @@ pub(crate) struct Experts {
     gate_up: Joined<2>,
     down: Linear,
     activation: Activation,
+    weighed: Weighed,
     shared: Option<Mlp>,
 }
 
@@ -28,13 +30,42 @@ pub(crate) struct Experts {
 pub(crate) struct ExpertsShape<'a> {
     /// Where mlx-lm has them, below the block: `mlp.switch_mlp`.
     pub(crate) stacked: &'a str,
-    /// Where the original has them, one by one: `mlp.experts`, and the names of gate, up and down there.
+    /// Where the original has them: `mlp.experts`, and the names of gate, up and down there if each is by itself. Otherwise
+    /// `gate_up_proj` and `down_proj` are those of all.
     pub(crate) single: (&'a str, [&'a str; 3]),
     pub(crate) count: i32,
     /// Between the matrices of one.
     pub(crate) inner: i32,
     pub(crate) bias: bool,
     pub(crate) activation: Activation,
+    pub(crate) weighed: Weighed,
+    /// Whether the original has columns before rows.
+    pub(crate) turned: bool,
+}
+
+/// What the router's weights multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weighed {
+    /// What each expert says.
+    Outputs,
+    /// What the one expert of a token sees.
+    Input,
+}
+
+impl<'a> ExpertsShape<'a> {
+    /// The usual ones, by where mlx-lm and where the original has them.
+    pub(crate) const fn silu(stacked: &'a str, single: &'a str, count: i32, inner: i32) -> Self {
+        Self {
+            stacked,
+            single: (single, ["gate_proj", "up_proj", "down_proj"]),
+            count,
+            inner,
+            bias: false,
+            activation: Activation::Silu,
+            weighed: Weighed::Outputs,
+            turned: false,
+        }
+    }
 }
 
 impl Experts {
@@ -44,28 +75,36 @@ impl Experts {
         router: Router,
         shared: Option<Mlp>,
     ) -> std::result::Result<Self, LoadError> {
-        let path = parts.path(shape.stacked);
-        let is_stacked = parts.weights.has(&format!("{path}.gate_proj.weight"));
-        let names = if is_stacked {
-            ["gate_proj", "up_proj", "down_proj"]
-        } else {
-            shape.single.1
-        };
-        let mut matrix = |which: usize| {
-            if is_stacked {
-                stacked(parts, shape, names[which], which == 2)
-            } else {
-                one_by_one(parts, shape, names[which], which == 2)
-            }
-        };
-        let gate_up = Joined::of(vec![matrix(0)?, matrix(1)?])?;
+        let (gate_up, down) = matrices(parts, shape)?;
         Ok(Self {
             router,
             gate_up,
-            down: matrix(2)?,
+            down,
             activation: shape.activation,
+            weighed: shape.weighed,
             shared,
         })
+    }
+
+    /// What the experts say of `x`, chosen by `judged`, both `[tokens, hidden]`.
+    pub(crate) fn of_judged(&self, judged: &Array, x: &Array) -> Computed {
+        let (chosen, weights) = self.router.choose(judged)?;
+        let weights = weights.as_dtype(x.dtype())?;
+        let sum = match self.weighed {
+            Weighed::Outputs => {
+                // A row for each token times a matrix for each: their sum by weights.
+                let answers = self.answers(x, &chosen)?;
+                ops::matmul(weights.expand_dims(1)?, answers)?.squeeze_axes(&[1])?
+            }
+            Weighed::Input => {
+                let answers = self.answers(&x.multiply(weights)?, &chosen)?;
+                answers.sum_axis(1, None)?
+            }
+        };
+        match &self.shared {
+            Some(shared) => sum.add(shared.forward(x)?),
+            None => Ok(sum),
+        }
     }
 
     /// `[rows, .., 1, hidden]`, each through its expert, to the same.
@@ -94,15 +133,69 @@ impl Experts {
 
 impl FeedForward for Experts {
     fn forward(&self, x: &Array) -> Computed {
-        let (chosen, weights) = self.router.choose(x)?;
-        let answers = self.answers(x, &chosen)?;
-        // A row for each token times a matrix for each: their sum by weights.
-        let weights = weights.as_dtype(x.dtype())?.expand_dims(1)?;
-        let sum = ops::matmul(weights, answers)?.squeeze_axes(&[1])?;
-        match &self.shared {
-            Some(shared) => sum.add(shared.forward(x)?),
-            None => Ok(sum),
-        }
+        self.of_judged(x, x)
+    }
+}
+
+/// Gate and up, and down, in whichever form they are there.
+fn matrices(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+) -> std::result::Result<(Joined<2>, Linear), LoadError> {
+    let (single, [gate, up, down]) = shape.single;
+    if parts.has(&format!("{}.gate_proj.weight", shape.stacked)) {
+        let mut one = |name, is_second| stacked(parts, shape, name, is_second);
+        let gate_up = Joined::of(vec![one("gate_proj", false)?, one("up_proj", false)?])?;
+        return Ok((gate_up, one("down_proj", true)?));
+    }
+    if !parts.has(&format!("{single}.gate_up_proj")) {
+        let mut one = |name, is_second| one_by_one(parts, shape, name, is_second);
+        let gate_up = Joined::of(vec![one(gate, false)?, one(up, false)?])?;
+        return Ok((gate_up, one(down, true)?));
+    }
+    if shape.turned {
+        return turned(parts, shape);
+    }
+    let (hidden, rows) = (parts.hidden, parts.rows());
+    let mut all = experts(parts, shape, single);
+    let gate_up = Joined::load_together(&mut all, "gate_up_proj", [shape.inner; 2], hidden, rows)?;
+    let columns = parts.columns();
+    let mut all = experts(parts, shape, single);
+    let down = all.linear("down_proj", hidden, shape.inner, columns)?;
+    Ok((gate_up, down))
+}
+
+/// The same of tensors that have columns before rows.
+fn turned(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+) -> std::result::Result<(Joined<2>, Linear), LoadError> {
+    let &ExpertsShape { count, inner, .. } = shape;
+    let (hidden, own) = (parts.hidden, parts.share(inner));
+    let first = own * parts.slice.index as i32;
+    let path = |name: &str| parts.path(&format!("{}.{name}", shape.single.0));
+    let (gate_up, down) = (path("gate_up_proj"), path("down_proj"));
+    let mut take = |name: &str, size: [i32; 3], axis, from| {
+        let part = Part::Between(from, from + own);
+        let taken = parts.weights.take(name, &size, Some(Along { axis, part }));
+        taken.map(Linear::turned)
+    };
+    let both = [count, hidden, 2 * inner];
+    let gate = take(&gate_up, both, 2, first)?;
+    let up = take(&gate_up, both, 2, inner + first)?;
+    let down = take(&down, [count, inner, hidden], 1, first)?;
+    Ok((Joined::of(vec![gate, up])?, down))
+}
+
+/// Tensors of which each holds one matrix of all experts.
+fn experts<'a, 'folder>(
+    parts: &'a mut BlockParts<'_, 'folder>,
+    shape: &ExpertsShape<'_>,
+    name: &str,
+) -> PartWeights<'a, 'folder> {
+    PartWeights {
+        experts: Some(shape.count),
+        ..parts.part(name, shape.bias)
     }
 }
 
@@ -114,11 +207,7 @@ fn stacked(
     is_second: bool,
 ) -> std::result::Result<Linear, LoadError> {
     let (outputs, inputs, cut) = matrix(parts, shape, is_second);
-    let mut matrices = PartWeights {
-        experts: Some(shape.count),
-        ..parts.part(shape.stacked, shape.bias)
-    };
-    matrices.linear(name, outputs, inputs, cut)
+    experts(parts, shape, shape.stacked).linear(name, outputs, inputs, cut)
 }
 
 /// Matrices of which each has a tensor of its own.

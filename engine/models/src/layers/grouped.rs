@@ -1,12 +1,16 @@
 //! Grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): several query heads share a head of keys and values.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use mlx_rs::error::Result as Done;
 use mlx_rs::{Array, ops};
 
 use super::block::{BlockParts, Mixer};
-use super::{Joined, Linear, RmsNorm, Rope, Scoring, StepLayer, Stored, attend};
+use super::norm_across::NormsAcross;
+use super::{
+    Joined, Linear, Reach, RmsNorm, Rope, Scoring, StepLayer, Stored, Temperature, attend,
+};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::ops::slice;
@@ -25,32 +29,56 @@ pub(crate) struct GroupedShape {
     /// Whether what comes out has one.
     pub(crate) output_bias: bool,
     pub(crate) norms: QueryKeyNorms,
+    pub(crate) values: Values,
     pub(crate) stored: Stored,
     /// Which of the ropes rotates queries and keys, if any.
     pub(crate) rope: Option<usize>,
     /// Multiplies the scores; the root of `head_dim` divides them if there is none.
     pub(crate) scale: Option<f32>,
-    /// Positions that a query sees.
-    pub(crate) window: Option<i32>,
+    pub(crate) reach: Reach,
     /// Whether each head has a sink.
     pub(crate) sinks: bool,
+    /// How late queries are scaled.
+    pub(crate) temperature: Option<Temperature>,
+    /// Where beside the hidden state its keys and values go, for later layers.
+    pub(crate) hands_on: Option<i32>,
 }
 
 /// How queries and keys are normalized before they are rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) enum QueryKeyNorms {
     #[default]
     None,
     /// Head by head, `q_norm` and `k_norm`.
     Heads,
-    /// All heads together, by the same names. Only where one rank has all heads.
+    /// Head by head, without weights.
+    Bare { eps: f32 },
+    /// All heads together, by the same names.
     Together,
+}
+
+/// What is attended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Values {
+    /// What a matrix of their own makes.
+    #[default]
+    Own,
+    /// The same, normalized head by head without weights.
+    Normed,
+    /// What the keys' matrix makes, so normalized; there is none for values.
+    OfKeys,
 }
 
 impl GroupedShape {
     /// Elements of all query heads.
     pub(crate) fn width(&self) -> i32 {
         self.heads * self.head_dim
+    }
+
+    /// Multiplies the scores.
+    pub(super) fn score_scale(&self) -> f32 {
+        let usual = || (self.head_dim as f32).powf(-0.5);
+        self.scale.unwrap_or_else(usual)
     }
 
     /// Elements of all key heads.
@@ -62,24 +90,34 @@ impl GroupedShape {
 /// Queries, keys, values, attention, and a matrix for what comes out.
 #[derive(Debug)]
 pub(crate) struct GroupedAttention {
-    qkv: Joined<3>,
+    inputs: Inputs,
     output: Linear,
     norms: Norms,
+    value_norm: Option<RmsNorm>,
     rope: Option<Rc<Rope>>,
+    temperature: Option<Temperature>,
+    hands_on: Option<i32>,
     scoring: Scoring,
     heads: i32,
     kv_heads: i32,
     head_dim: i32,
 }
 
+/// The matrices that make queries, keys and values.
+#[derive(Debug)]
+enum Inputs {
+    Three(Joined<3>),
+    /// Values come of the keys' one.
+    Two(Joined<2>),
+}
+
 /// Of queries and keys.
 #[derive(Debug)]
 enum Norms {
     None,
-    /// Of each head, with the weights of each.
+    /// Of each head, with the weights of each if there are any.
     Heads(RmsNorm),
-    /// Of all queries, and of all keys.
-    Together([RmsNorm; 2]),
+    Across(NormsAcross),
 }
 
 impl GroupedAttention {
@@ -88,92 +126,148 @@ impl GroupedAttention {
         name: &str,
         shape: &GroupedShape,
     ) -> Result<Self, LoadError> {
-        let (width, kv_width) = (shape.width(), shape.kv_width());
-        let (hidden, rows, columns) = (parts.hidden, parts.rows(), parts.columns());
-        let names = [
-            ("q_proj", width),
-            ("k_proj", kv_width),
-            ("v_proj", kv_width),
-        ];
-        let mut matrices = parts.part(name, shape.bias);
-        let qkv = match shape.stored {
-            Stored::Apart => Joined::load(&mut matrices, names, hidden, rows)?,
-            Stored::Together => {
-                let outputs = names.map(|(_, outputs)| outputs);
-                Joined::load_together(&mut matrices, "qkv_proj", outputs, hidden)?
-            }
-        };
+        let (hidden, width, columns) = (parts.hidden, shape.width(), parts.columns());
+        let inputs = Inputs::load(parts, name, shape)?;
         let output = parts
             .part(name, shape.output_bias)
             .linear("o_proj", hidden, width, columns)?;
-        let (heads, kv_heads) = (parts.share(shape.heads), parts.share(shape.kv_heads));
-        let mut norms = |widths: [i32; 2]| -> Result<_, LoadError> {
-            let q = parts.norm_of(&format!("{name}.q_norm"), widths[0])?;
-            Ok([q, parts.norm_of(&format!("{name}.k_norm"), widths[1])?])
-        };
-        let norms = match shape.norms {
-            QueryKeyNorms::None => Norms::None,
-            QueryKeyNorms::Heads => {
-                let [q, k] = norms([shape.head_dim; 2])?;
-                Norms::Heads(RmsNorm::of_heads(&[(q, heads), (k, kv_heads)])?)
-            }
-            QueryKeyNorms::Together => Norms::Together(norms([width, kv_width])?),
-        };
+        let norms = Norms::load(parts, name, shape)?;
         let sinks = shape.sinks.then(|| {
             let name = parts.path(&format!("{name}.sinks"));
-            let along = rows.along(0, 0);
+            let along = parts.rows().along(0, 0);
             parts.weights.take(&name, &[shape.heads], along)
         });
-        let scale = shape
-            .scale
-            .unwrap_or_else(|| (shape.head_dim as f32).powf(-0.5));
         Ok(Self {
-            qkv,
+            inputs,
             output,
             norms,
+            value_norm: (shape.values != Values::Own).then(|| RmsNorm::bare(parts.norms.eps)),
             rope: shape.rope.map(|which| Rc::clone(&parts.ropes[which])),
+            temperature: shape.temperature,
+            hands_on: shape.hands_on,
             scoring: Scoring {
-                scale,
-                window: shape.window,
+                scale: shape.score_scale(),
+                reach: shape.reach,
                 sinks: sinks.transpose()?,
             },
-            heads,
-            kv_heads,
+            heads: parts.share(shape.heads),
+            kv_heads: parts.share(shape.kv_heads),
             head_dim: shape.head_dim,
         })
     }
 
-    /// Queries and keys, normalized and rotated, and values: of `[tokens, (heads + 2 kv_heads) * head_dim]` the
-    /// `[tokens, heads, 1, head_dim]` of each. Each token is a batch of its own, so that each is rotated by its own position.
+    /// Queries, keys and values, `[tokens, heads, 1, head_dim]` each, of what the matrices say of a token, one after the other:
+    /// normalized and rotated. Each token is a batch of its own, so that each is rotated by its own position.
     fn placed(&self, all: &Array, cache: &StepLayer<'_>) -> Done<[Array; 3]> {
-        let rotated = self.heads + self.kv_heads;
+        let (heads, rotated) = (self.heads, self.heads + self.kv_heads);
         let in_heads = |x: &Array| x.reshape(&[x.dim(0), -1, 1, self.head_dim]);
         let some = |x: &Array, range| slice(x, &[(1, range)]);
-        let values = some(&in_heads(all)?, rotated..rotated + self.kv_heads)?;
+        let own = self.inputs.values(heads, self.kv_heads);
+        let mut values = some(&in_heads(all)?, own)?;
+        if let Some(norm) = &self.value_norm {
+            values = norm.forward(&values)?;
+        }
         let mut both = match &self.norms {
             Norms::None => some(&in_heads(all)?, 0..rotated)?,
             Norms::Heads(norm) => norm.forward(&some(&in_heads(all)?, 0..rotated)?)?,
-            Norms::Together([q, k]) => {
-                let (width, end) = (self.heads * self.head_dim, rotated * self.head_dim);
-                let q = q.forward(&some(all, 0..width)?)?;
-                let k = k.forward(&some(all, width..end)?)?;
+            Norms::Across(norms) => {
+                let (width, end) = (heads * self.head_dim, rotated * self.head_dim);
+                let [q, k] = norms.forward([&some(all, 0..width)?, &some(all, width..end)?])?;
                 in_heads(&ops::concatenate(&[q, k], 1)?)?
             }
         };
         if let Some(rope) = &self.rope {
             both = rope.rotate(&both, cache)?;
         }
-        let queries = some(&both, 0..self.heads)?;
-        Ok([queries, some(&both, self.heads..rotated)?, values])
+        Ok([some(&both, 0..heads)?, some(&both, heads..rotated)?, values])
     }
 }
 
 impl Mixer for GroupedAttention {
     fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
-        let [q, k, v] = self.placed(&self.qkv.together(x)?, cache)?;
+        let [q, k, v] = self.placed(&self.inputs.together(x)?, cache)?;
+        let q = match &self.temperature {
+            Some(temperature) => temperature.applied(q, cache)?,
+            None => q,
+        };
         cache.write(&k, &v)?;
+        if let Some(column) = self.hands_on {
+            cache.put_beside(column, [&k, &v])?;
+        }
         let attended = attend(&q, &self.scoring, cache)?;
         self.output
             .forward(&attended.reshape(&[-1, self.heads * self.head_dim])?)
+    }
+}
+
+impl Inputs {
+    fn load(
+        parts: &mut BlockParts<'_, '_>,
+        name: &str,
+        shape: &GroupedShape,
+    ) -> Result<Self, LoadError> {
+        let (hidden, rows) = (parts.hidden, parts.rows());
+        let names = [
+            ("q_proj", shape.width()),
+            ("k_proj", shape.kv_width()),
+            ("v_proj", shape.kv_width()),
+        ];
+        let mut matrices = parts.part(name, shape.bias);
+        let matrices = &mut matrices;
+        if shape.values == Values::OfKeys {
+            let [q, k, _] = names;
+            return Joined::load(matrices, [q, k], hidden, rows).map(Self::Two);
+        }
+        let three = match shape.stored {
+            Stored::Apart => Joined::load(matrices, names, hidden, rows)?,
+            Stored::Together => {
+                let outputs = names.map(|(_, outputs)| outputs);
+                Joined::load_together(matrices, "qkv_proj", outputs, hidden, rows)?
+            }
+        };
+        Ok(Self::Three(three))
+    }
+
+    /// `[tokens, hidden]` to what all of them say, one after the other.
+    fn together(&self, x: &Array) -> Computed {
+        match self {
+            Self::Three(joined) => joined.together(x),
+            Self::Two(joined) => joined.together(x),
+        }
+    }
+
+    /// Which of the heads there are values.
+    fn values(&self, heads: i32, kv_heads: i32) -> Range<i32> {
+        let first = match self {
+            Self::Three(_) => heads + kv_heads,
+            Self::Two(_) => heads,
+        };
+        first..first + kv_heads
+    }
+}
+
+impl Norms {
+    fn load(
+        parts: &mut BlockParts<'_, '_>,
+        name: &str,
+        shape: &GroupedShape,
+    ) -> Result<Self, LoadError> {
+        let [q, k] = ["q_norm", "k_norm"].map(|norm| format!("{name}.{norm}"));
+        Ok(match shape.norms {
+            QueryKeyNorms::None => Self::None,
+            QueryKeyNorms::Bare { eps } => Self::Heads(RmsNorm::bare(eps)),
+            QueryKeyNorms::Heads => {
+                let width = shape.head_dim;
+                let norms = [
+                    (parts.norm_of(&q, width)?, parts.share(shape.heads)),
+                    (parts.norm_of(&k, width)?, parts.share(shape.kv_heads)),
+                ];
+                Self::Heads(RmsNorm::of_heads(norms)?)
+            }
+            QueryKeyNorms::Together => {
+                let widths = [shape.width(), shape.kv_width()];
+                Self::Across(NormsAcross::load(parts, [&q, &k], widths)?)
+            }
+        })
     }
 }

@@ -14,7 +14,7 @@ pub(crate) enum Stored {
     /// Each by its name.
     #[default]
     Apart,
-    /// In one. Only where one rank has all of them.
+    /// In one, below each other.
     Together,
 }
 
@@ -42,16 +42,27 @@ impl<const N: usize> Joined<N> {
         Ok(Self::of(loaded)?)
     }
 
-    /// Loads matrices that lie in one, called `name`, all of their rows.
+    /// Loads this rank's rows of matrices that lie in one, called `name`.
     pub(crate) fn load_together(
         part: &mut PartWeights<'_, '_>,
         name: &str,
         outputs: [i32; N],
         inputs: i32,
+        rows: Cut,
     ) -> std::result::Result<Self, LoadError> {
-        let ends = std::array::from_fn(|at| outputs[..=at].iter().sum());
-        let linear = part.linear(name, ends[N - 1], inputs, Cut::Whole)?;
-        Ok(Self::One { linear, ends })
+        let ends: [i32; N] = std::array::from_fn(|at| outputs[..=at].iter().sum());
+        let all = ends[N - 1];
+        let Cut::Rows(slice) = rows else {
+            let linear = part.linear(name, all, inputs, rows)?;
+            return Ok(Self::One { linear, ends });
+        };
+        let mut loaded = Vec::with_capacity(N);
+        for (end, count) in ends.into_iter().zip(outputs) {
+            let own = count / slice.of as i32;
+            let from = end - count + own * slice.index as i32;
+            loaded.push(part.linear(name, all, inputs, Cut::Between(from, from + own))?);
+        }
+        Ok(Self::of(loaded)?)
     }
 
     /// The same of matrices that were loaded. Computed here and now, so that the single ones do not stay in memory.

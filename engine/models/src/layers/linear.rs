@@ -53,6 +53,14 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// Of matrices `[.., in, out]`.
+    pub(super) const fn turned(matrices: Array) -> Self {
+        Self {
+            weight: Weight::Dense(matrices),
+            bias: None,
+        }
+    }
+
     /// Rows on this rank.
     pub(super) fn outputs(&self) -> i32 {
         self.weight.outputs()
@@ -118,7 +126,9 @@ fn load_bias(
     let along = match projection.cut {
         Cut::Columns(slice) if slice.index != 0 => return Ok(None),
         Cut::Columns(_) | Cut::Whole => None,
-        Cut::Rows(_) | Cut::Matrices(_) => projection.cut.along(shape.len() - 1, shape.len()),
+        Cut::Rows(_) | Cut::Between(..) | Cut::Matrices(_) => {
+            projection.cut.along(shape.len() - 1, shape.len())
+        }
     };
     weights.take(&name, &shape, along).map(Some)
 }

@@ -60,7 +60,7 @@ impl Mlp {
         let gate_up = match stored {
             Stored::Apart => Joined::load(&mut matrices, names, hidden, rows)?,
             Stored::Together => {
-                Joined::load_together(&mut matrices, "gate_up_proj", [inner; 2], hidden)?
+                Joined::load_together(&mut matrices, "gate_up_proj", [inner; 2], hidden, rows)?
             }
         };
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Root-mean-square norm (Zhang and Sennrich 2019).
+//! Norms: root mean square (Zhang and Sennrich 2019), and the older one of layers (Ba et al. 2016).
 
 use mlx_rs::error::Result as Done;
 use mlx_rs::{Array, Dtype, fast, ops};
@@ -11,18 +11,9 @@ use crate::ops::kernels;
 /// `x / sqrt(mean(x²) + eps) * weight` over the last dimension.
 #[derive(Debug)]
 pub(crate) struct RmsNorm {
-    weight: Array,
+    /// And the same times the root of the number of elements.
+    weight: Option<(Array, Array)>,
     eps: f32,
-    apart: Apart,
-}
-
-/// The same in fewer operations than MLX takes it apart to on a processor: `x / sqrt(sum(x²) + n eps) * (√n weight)`, over
-/// `n` elements.
-#[derive(Debug)]
-struct Apart {
-    /// `[1]`.
-    eps: Array,
-    weight: Array,
 }
 
 /// What a family's norms have in common.
@@ -47,39 +38,83 @@ impl RmsNorm {
             let offset = Array::from_f32(kind.offset).as_dtype(stored.dtype())?;
             stored.add(offset)?
         };
-        Ok(Self::new(weight, kind.eps)?)
+        Ok(Self::of(weight, kind.eps)?)
     }
 
-    fn new(weight: Array, eps: f32) -> Done<Self> {
-        let elements = weight.dim(-1) as f32;
-        let apart = Apart {
-            eps: Array::from_slice(&[elements * eps], &[1]),
-            weight: weight.multiply(Array::from_f32(elements.sqrt()).as_dtype(weight.dtype())?)?,
-        };
-        Ok(Self { weight, eps, apart })
+    /// By such weights, `[.., elements]`.
+    pub(crate) fn of(weight: Array, eps: f32) -> Done<Self> {
+        let root = (weight.dim(-1) as f32).sqrt();
+        let longer = weight.multiply(Array::from_f32(root).as_dtype(weight.dtype())?)?;
+        Ok(Self {
+            weight: Some((weight, longer)),
+            eps,
+        })
+    }
+
+    /// Without weights.
+    pub(crate) const fn bare(eps: f32) -> Self {
+        Self { weight: None, eps }
     }
 
     /// Of heads, `[.., heads, 1, elements]`: so many with each norm's weights. All norms have the first one's `eps`.
-    pub(crate) fn of_heads(norms: &[(Self, i32)]) -> Done<Self> {
-        let repeated = norms.iter().map(|(norm, heads)| {
-            let elements = norm.weight.dim(-1);
-            ops::broadcast_to(&norm.weight, &[*heads, 1, elements])
+    pub(crate) fn of_heads(norms: [(Self, i32); 2]) -> Done<Self> {
+        let eps = norms[0].0.eps;
+        let weights = norms.iter().filter_map(|(norm, heads)| {
+            let (weight, _) = norm.weight.as_ref()?;
+            Some(ops::broadcast_to(weight, &[*heads, 1, weight.dim(-1)]))
         });
-        let weight = ops::concatenate(&repeated.collect::<Done<Vec<Array>>>()?, 0)?;
+        let weights = weights.collect::<Done<Vec<Array>>>()?;
+        let weight = ops::concatenate(&weights, 0)?;
         weight.eval()?;
-        Self::new(weight, norms[0].0.eps)
+        Self::of(weight, eps)
     }
 
     /// Of `[.., elements]`.
     pub(crate) fn forward(&self, x: &Array) -> Computed {
         if kernels::are_here() || x.dtype() != Dtype::Float32 {
-            if self.weight.ndim() > 1 {
-                return fast::rms_norm(x, None, self.eps)?.multiply(&self.weight);
-            }
-            return fast::rms_norm(x, Some(&self.weight), self.eps);
+            return match &self.weight {
+                Some((weight, _)) if weight.ndim() > 1 => {
+                    fast::rms_norm(x, None, self.eps)?.multiply(weight)
+                }
+                Some((weight, _)) => fast::rms_norm(x, Some(weight), self.eps),
+                None => fast::rms_norm(x, None, self.eps),
+            };
         }
+        // In fewer operations than MLX takes it apart to: `x / sqrt(sum(x²) + n eps) * (√n weight)`, over `n` elements.
+        let elements = x.dim(-1) as f32;
         let sum = x.square()?.sum_axis(-1, true)?;
-        let length = sum.add(&self.apart.eps)?.rsqrt()?;
-        x.multiply(length)?.multiply(&self.apart.weight)
+        let length = sum.add(Array::from_f32(elements * self.eps))?.rsqrt()?;
+        let unit = x.multiply(length)?;
+        match &self.weight {
+            Some((_, longer)) => unit.multiply(longer),
+            None => unit.multiply(Array::from_f32(elements.sqrt())),
+        }
+    }
+}
+
+/// `(x - mean(x)) / sqrt(variance(x) + eps) * weight + bias` over the last dimension.
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    weight: Array,
+    bias: Array,
+    eps: f32,
+}
+
+impl LayerNorm {
+    pub(super) fn load(
+        weights: &mut Weights<'_>,
+        path: &str,
+        width: i32,
+        eps: f32,
+    ) -> Result<Self, LoadError> {
+        Ok(Self {
+            weight: weights.take(&format!("{path}.weight"), &[width], None)?,
+            bias: weights.take(&format!("{path}.bias"), &[width], None)?,
+            eps,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Array) -> Computed {
+        fast::layer_norm(x, Some(&self.weight), Some(&self.bias), self.eps)
     }
 }

@@ -3,13 +3,15 @@
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype, ops};
 
-use super::Linear;
+use super::{Linear, RmsNorm};
 use crate::ops::fused::fused;
 use crate::ops::slice;
 
 /// Chooses experts by a score that a matrix gives each of them.
 #[derive(Debug)]
 pub(crate) struct Router {
+    /// Of what it judges by, where that is not normalized already.
+    norm: Option<RmsNorm>,
     gate: Linear,
     how: Routing,
 }
@@ -31,6 +33,8 @@ pub(crate) struct Routing {
     pub(crate) normalize: bool,
     /// Multiplies the weights in the end.
     pub(crate) scale: f32,
+    /// The same for each expert, `[experts]`.
+    pub(crate) scales: Option<Array>,
 }
 
 /// How what the matrix says becomes a score.
@@ -53,6 +57,7 @@ impl Routing {
             wide: false,
             normalize,
             scale: 1.0,
+            scales: None,
         }
     }
 
@@ -72,40 +77,71 @@ impl Routing {
 
 impl Router {
     pub(crate) const fn new(gate: Linear, how: Routing) -> Self {
-        Self { gate, how }
+        Self {
+            norm: None,
+            gate,
+            how,
+        }
+    }
+
+    /// The same, with a norm before its matrix.
+    pub(crate) fn with_norm(self, norm: RmsNorm) -> Self {
+        Self {
+            norm: Some(norm),
+            ..self
+        }
     }
 
     /// Of `[tokens, hidden]`: the experts of each token, `[tokens, each]` of u32, and their weights, the same of f32.
     pub(crate) fn choose(&self, x: &Array) -> Result<(Array, Array)> {
+        let x = match &self.norm {
+            Some(norm) => &norm.forward(x)?,
+            None => x,
+        };
         let said = if self.how.wide {
             self.gate.forward(&x.as_dtype(Dtype::Float32)?)?
         } else {
             self.gate.forward(x)?.as_dtype(Dtype::Float32)?
         };
-        if self.how.is_softmax_of_chosen() {
+        let (chosen, weights) = if self.how.is_softmax_of_chosen() {
             let chosen = best(&said, self.how.each)?;
             let weights = ops::softmax_axis(said.take_along_axis(&chosen, -1)?, -1, true)?;
-            return Ok((chosen, weights));
-        }
-        let scores = match self.how.score {
-            Score::Softmax => ops::softmax_axis(&said, -1, true)?,
-            Score::Sigmoid => ops::sigmoid(&said)?,
+            (chosen, weights)
+        } else {
+            self.how.weighed(&said)?
         };
-        let ranked = match &self.how.correction {
+        match &self.how.scales {
+            Some(scales) => {
+                let weights = weights.multiply(scales.take_axis(&chosen, 0)?)?;
+                Ok((chosen, weights))
+            }
+            None => Ok((chosen, weights)),
+        }
+    }
+}
+
+impl Routing {
+    /// The same of what the matrix says, `[tokens, experts]` of f32, but for the scales.
+    fn weighed(&self, said: &Array) -> Result<(Array, Array)> {
+        let scores = match self.score {
+            Score::Softmax => ops::softmax_axis(said, -1, true)?,
+            Score::Sigmoid => ops::sigmoid(said)?,
+        };
+        let ranked = match &self.correction {
             Some(correction) => scores.add(correction)?,
             None => scores.clone(),
         };
-        let ranked = match self.how.groups {
+        let ranked = match self.groups {
             Some([groups, best]) if best < groups => in_best_groups(&ranked, groups, best)?,
             _ => ranked,
         };
-        let chosen = best(&ranked, self.how.each)?;
+        let chosen = best(&ranked, self.each)?;
         let weights = scores.take_along_axis(&chosen, -1)?;
-        let scale = Array::from_f32(self.how.scale);
-        let weights = if self.how.normalize {
+        let scale = Array::from_f32(self.scale);
+        let weights = if self.normalize {
             let sum = weights.sum_axis(-1, true)?;
             fused(share, &[&weights, &sum, &scale])?
-        } else if self.how.is_scaled() {
+        } else if self.is_scaled() {
             weights.multiply(scale)?
         } else {
             weights
