@@ -53,7 +53,7 @@ pub struct Row {
 impl Row {
     /// Whether its tokens have not been through all layers after it.
     pub fn goes_on(&self) -> bool {
-        self.layers.is_some_and(|part| part.to < part.of)
+        self.layers.is_some_and(LayerPart::goes_on)
     }
 }
 
@@ -69,6 +69,11 @@ pub struct LayerPart {
 }
 
 impl LayerPart {
+    /// Whether layers are left after these.
+    pub const fn goes_on(self) -> bool {
+        self.to < self.of
+    }
+
     /// How much of all that is, between 0 and 1.
     pub fn share(self) -> f64 {
         f64::from(self.to - self.from) / f64::from(self.of)

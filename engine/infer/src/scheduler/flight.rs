@@ -41,7 +41,7 @@ impl Does {
             Self::Recall => None,
             Self::Row { layers, .. } => *layers,
         };
-        layers.is_some_and(|part| part.to < part.of)
+        layers.is_some_and(LayerPart::goes_on)
     }
 
     /// Tokens that are computed; of those that go through some of the layers, that part.

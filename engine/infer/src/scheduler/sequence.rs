@@ -243,7 +243,7 @@ impl Sequence {
             budget.scoring_tokens -= if scores { count } else { 0 };
         }
         let end = self.computed + count;
-        let outputs = if layers.is_some_and(|part| part.to < part.of) {
+        let outputs = if layers.is_some_and(LayerPart::goes_on) {
             Outputs::None
         } else if let Some(embedding) = &self.embedding {
             embedding.outputs(end == self.tokens.len())
