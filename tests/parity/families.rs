@@ -194,6 +194,24 @@ fn gemma3_text_equals_mlx_lm() -> Result<()> {
     check_all(&[settings], &BY_THREE)
 }
 
+pub(super) fn mistral4(more: &Value) -> Value {
+    let rope = json!({"rope_type": "yarn", "type": "yarn", "rope_theta": 1e4, "factor": 4.0, "beta_fast": 32.0,
+                      "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
+                      "original_max_position_embeddings": 16, "llama_4_scaling_beta": 0.3});
+    let mut settings = latent("mistral4", &json!({"rope_parameters": rope}));
+    merge(&mut settings, more);
+    settings
+}
+
+#[test]
+fn mistral4_equals_mlx_lm() -> Result<()> {
+    let settings = [
+        mistral4(&json!({"n_group": 4, "topk_group": 2, "tie_word_embeddings": true})),
+        mistral4(&json!({"rope_interleave": false, "q_lora_rank": null, "original": true})),
+    ];
+    check_all(&settings, &ALL_WAYS)
+}
+
 #[test]
 fn ministral3_equals_mlx_lm() -> Result<()> {
     let rope = json!({"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "beta_fast": 32.0, "beta_slow": 1.0,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::ALL_WAYS;
-use super::families::{BY_THREE, check_all, gemma4, latent, merge};
+use super::families::{BY_THREE, check_all, gemma4, latent, merge, mistral4};
 
 fn wrapped(wrapper: &str, text: &Value, more: &Value) -> Value {
     let mut settings = json!({"wrapper": wrapper});
@@ -37,6 +37,11 @@ fn mistral3_equals_mlx_lm() -> Result<()> {
         ),
     ];
     check_all(&settings, &ALL_WAYS)?;
+    let experts = mistral4(&json!({"original": true}));
+    check_all(
+        &[wrapped("mistral3", &experts, &json!({}))],
+        &[("auto", 1), ("pipeline", 2)],
+    )?;
     let sizes = json!({"hidden_size": 128, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 32,
                        "quantize": 4});
     check_all(&[wrapped("mistral3", &ministral, &sizes)], &BY_THREE)

@@ -1,5 +1,6 @@
 //! The families this build knows: one line for each, and a file.
 
+mod deepseek_experts;
 mod deepseek_v3;
 mod gemma3_text;
 mod gemma4_experts;
@@ -15,7 +16,6 @@ mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3_moe;
-mod sigmoid_experts;
 mod smollm3;
 
 use std::ops::Range;
@@ -72,7 +72,7 @@ struct Family {
 }
 
 /// Alphabetical. Of models of several senses it is the family of their part about text.
-const FAMILIES: [Family; 29] = [
+const FAMILIES: [Family; 30] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
     family::<deepseek_v3::DeepseekV3>("deepseek_v32"),
     family::<gemma3_text::Gemma3Text>("gemma3"),
@@ -94,6 +94,7 @@ const FAMILIES: [Family; 29] = [
     family::<llama::Llama>("ministral3"),
     family::<llama::Llama>("mistral"),
     family::<llama::Llama>("mistral3"),
+    family::<deepseek_v3::DeepseekV3>("mistral4"),
     family::<olmo3::Olmo3>("olmo3"),
     family::<phi3::Phi3>("phi3"),
     family::<qwen2::Qwen2>("qwen2"),
@@ -103,6 +104,9 @@ const FAMILIES: [Family; 29] = [
     family::<smollm3::SmolLm3>("smollm3"),
     family::<llama::Llama>("xverse"),
 ];
+
+/// Whose text is of whichever family it says.
+const WRAPPER: &str = "mistral3";
 
 const fn family<A: Architecture>(model_type: &'static str) -> Family {
     Family {
@@ -149,7 +153,9 @@ pub(crate) fn shard_bytes(folder: &Folder, spec: &ShardSpec) -> Result<u64, Load
 }
 
 fn of(folder: &Folder) -> Result<&'static Family, LoadError> {
-    let model_type = folder.config.model_type()?;
+    let whole = folder.config.model_type()?;
+    let text = folder.config.text_type();
+    let model_type = text.filter(|_| whole == WRAPPER).unwrap_or(whole);
     let found = FAMILIES
         .iter()
         .find(|family| family.model_type == model_type);

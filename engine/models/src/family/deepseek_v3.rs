@@ -1,23 +1,26 @@
 //! `deepseek_v3`: DeepSeek V3, V3.1 and R1, Kimi K2 (`kimi_k2`), JoyAI Flash, the text part of Kimi K2.5 (`kimi_k25`);
 //! `deepseek_v32` and `glm_moe_dsa`: DeepSeek V3.2 and GLM-5, which attend to a few positions that an indexer chooses; and
-//! `glm4_moe_lite`: GLM-4.7 Flash, which has the same parts.
+//! `glm4_moe_lite`: GLM-4.7 Flash, which has the same parts; `mistral4`: Mistral Small 4, which scales late queries and scores
+//! experts by softmax.
 //!
 //! Architecture: DeepSeek-V3 Technical Report 2024 (arXiv 2412.19437); numerics follow mlx-lm's `deepseek_v3.py` and
 //! `deepseek_v32.py`.
 
 use serde::Deserialize;
 
-use super::sigmoid_experts::SigmoidExperts;
+use super::deepseek_experts::DeepseekExperts;
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Block, BlockParts, IndexerShape, LatentAttention, LatentShape, Mlp, MlpShape, Rope,
+    Block, BlockParts, IndexerShape, LatentAttention, LatentShape, Mlp, MlpShape, Rope, Score,
 };
 use crate::load::Config;
 
 /// The norms inside of attention; DeepSeek's configuration does not say it.
 const LATENT_EPS: f32 = 1e-6;
 
+/// Whose experts are scored by softmax.
+const MISTRAL: &str = "mistral4";
 /// Those that have an indexer.
 const SPARSE: &str = "deepseek_v32";
 const GLM_SPARSE: &str = "glm_moe_dsa";
@@ -30,7 +33,7 @@ pub(super) struct DeepseekV3 {
     #[serde(flatten)]
     core: Core,
     #[serde(flatten)]
-    experts: SigmoidExperts,
+    experts: DeepseekExperts,
     model_type: Option<String>,
     kv_lora_rank: i32,
     q_lora_rank: Option<i32>,
@@ -43,6 +46,7 @@ pub(super) struct DeepseekV3 {
     index_n_heads: Option<i32>,
     index_topk: Option<i32>,
     indexer_rope_interleave: Option<bool>,
+    rope_interleave: Option<bool>,
 }
 
 impl DeepseekV3 {
@@ -58,6 +62,7 @@ impl DeepseekV3 {
             bias: self.attention_bias,
             scale: width.powf(-0.5) * self.core.rope.score_factor(),
             indexer: self.indexer(),
+            temperature: self.core.rope.temperature(),
             eps: match self.model_type.as_deref() {
                 Some("glm4_moe_lite") => self.core.rms_norm_eps,
                 _ => LATENT_EPS,
@@ -87,6 +92,9 @@ impl Architecture for DeepseekV3 {
 
     fn check(&self, file: &Config) -> Result<(), LoadError> {
         self.experts.check(file)?;
+        if let Some(temperature) = self.core.rope.temperature() {
+            temperature.check(file)?;
+        }
         if let Some(indexer) = self.indexer() {
             file.check_sizes(&[
                 ("index_n_heads", indexer.heads),
@@ -131,13 +139,21 @@ impl Architecture for DeepseekV3 {
         };
         let is_glm = self.model_type.as_deref() == Some(GLM_SPARSE);
         let of_indexer = self.indexer_rope_interleave.unwrap_or(is_glm);
-        Ok(vec![rope(true)?, rope(of_indexer)?])
+        let own = match self.model_type.as_deref() {
+            Some(MISTRAL) => self.rope_interleave.unwrap_or(true),
+            _ => true,
+        };
+        Ok(vec![rope(own)?, rope(of_indexer)?])
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
         let attention = LatentAttention::load(parts, "self_attn", self.attention())?;
         if self.experts.are_in(parts.layer) {
-            let experts = self.experts.load(parts)?;
+            let score = match self.model_type.as_deref() {
+                Some(MISTRAL) => Score::Softmax,
+                _ => Score::Sigmoid,
+            };
+            let experts = self.experts.load(parts, score)?;
             return Block::usual(parts, attention, experts);
         }
         let mlp = Mlp::load(parts, &MlpShape::silu(self.core.intermediate_size))?;

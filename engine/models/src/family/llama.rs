@@ -1,5 +1,5 @@
 //! `llama`: Llama 2 and 3, SmolLM, TinyLlama, Sprout; `mistral`, `xverse` and `seed_oss`, which are the same but for biases;
-//! `ministral3`, which scales late queries; and the text part of `mistral3`, which is one of them.
+//! `ministral3`, which scales late queries; and the text part of `mistral3` if that does not say what it is.
 //!
 //! Architecture: Touvron et al. 2023 (arXiv 2302.13971); numerics follow mlx-lm's `llama.py` and
 //! `ministral3.py`.
@@ -10,9 +10,6 @@ use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
 use crate::layers::{Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, Reach};
 use crate::load::Config;
-
-/// By which names it goes.
-const KNOWN: [&str; 5] = ["llama", "ministral3", "mistral", "seed_oss", "xverse"];
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -50,13 +47,6 @@ impl Architecture for Llama {
     }
 
     fn check(&self, file: &Config) -> Result<(), LoadError> {
-        // `mistral3` has one of several.
-        if let Some(other) = file.text_type().filter(|own| !KNOWN.contains(own)) {
-            return Err(LoadError::Unsupported(format!(
-                "a text_config of model_type {other} is not supported here (supported: {})",
-                KNOWN.join(", ")
-            )));
-        }
         if let Some(window) = self.sliding_window {
             file.check_sizes(&[("sliding_window", window)])?;
         }

@@ -15,7 +15,9 @@ use super::block::{BlockParts, Mixer};
 use super::indexer::{Indexer, IndexerShape, Sought};
 use super::linear::Projection;
 use super::weight::Quantized;
-use super::{Cut, Joined, Linear, NormKind, Reach, RmsNorm, Rope, Run, StepLayer, Weight};
+use super::{
+    Cut, Joined, Linear, NormKind, Reach, RmsNorm, Rope, Run, StepLayer, Temperature, Weight,
+};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::ops::slice;
@@ -47,6 +49,8 @@ pub(crate) struct LatentShape {
     pub(crate) eps: f32,
     /// What chooses the positions that are attended to, if not all are.
     pub(crate) indexer: Option<IndexerShape>,
+    /// How late queries are scaled.
+    pub(crate) temperature: Option<Temperature>,
 }
 
 impl LatentShape {
@@ -255,7 +259,10 @@ impl Mixer for LatentAttention {
             }
             None => (q, None),
         };
-        let q = q.reshape(&[-1, self.heads, 1, plain + rotated])?;
+        let mut q = q.reshape(&[-1, self.heads, 1, plain + rotated])?;
+        if let Some(temperature) = &self.shape.temperature {
+            q = temperature.applied(q, cache)?;
+        }
         let q_plain = slice(&q, &[(3, 0..plain)])?;
         let q_rotated = slice(&q, &[(3, plain..plain + rotated)])?;
         let q_rotated = self.rope.rotate(&q_rotated, cache)?;
