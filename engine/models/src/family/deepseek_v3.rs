@@ -69,9 +69,7 @@ impl DeepseekV3 {
             },
         }
     }
-}
 
-impl DeepseekV3 {
     fn indexer(&self) -> Option<IndexerShape> {
         match self.model_type.as_deref() {
             Some(SPARSE | GLM_SPARSE) => Some(IndexerShape {

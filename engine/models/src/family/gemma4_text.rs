@@ -135,9 +135,7 @@ impl Gemma4Text {
             ..common
         }
     }
-}
 
-impl Gemma4Text {
     fn check_inputs(&self, file: &Config) -> Result<(), LoadError> {
         let Some(width) = self.hidden_size_per_layer_input.filter(|width| *width != 0) else {
             return Ok(());

@@ -128,9 +128,9 @@ pub(super) fn causal_mask(queries: Range<i32>, first: i32, reach: Reach) -> Resu
     let own = ops::arange::<_, i32>(queries.start, queries.end, None)?.expand_dims(1)?;
     let at = ops::arange::<_, i32>(first, queries.end, None)?;
     let seen = own.ge(&at)?;
-    match reach {
-        Reach::All => Ok(seen),
-        Reach::Window(_) | Reach::Chunk(_) => seen.logical_and(at.ge(reach.firsts(&own)?)?),
+    match reach.firsts(&own)? {
+        Some(first) => seen.logical_and(at.ge(first)?),
+        None => Ok(seen),
     }
 }
 

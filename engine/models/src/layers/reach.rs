@@ -30,14 +30,14 @@ impl Reach {
         }
     }
 
-    /// The same of queries at `positions`; what lies below 0 is 0.
-    pub(crate) fn firsts(self, positions: &Array) -> Result<Array> {
+    /// The same of queries at `positions`, where they do not all see the first; what lies below 0 is 0.
+    pub(crate) fn firsts(self, positions: &Array) -> Result<Option<Array>> {
         match self {
-            Self::All => positions.multiply(Array::from_int(0)),
-            Self::Window(size) => positions.subtract(Array::from_int(size - 1)),
+            Self::All => Ok(None),
+            Self::Window(size) => positions.subtract(Array::from_int(size - 1)).map(Some),
             Self::Chunk(size) => {
                 let size = Array::from_int(size.max(1));
-                positions.floor_divide(&size)?.multiply(size)
+                positions.floor_divide(&size)?.multiply(size).map(Some)
             }
         }
     }
