@@ -7,11 +7,11 @@ use tests::nodes::start_cluster;
 use super::{ALL_WAYS, TOLERANCE, check};
 
 /// Where tensor ranks cannot share the work.
-const PIPELINES: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("pipeline", 3)];
+pub(super) const PIPELINES: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("pipeline", 3)];
 /// Where three heads are shared by several.
-const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("tensor", 3)];
+pub(super) const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("tensor", 3)];
 
-fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
+pub(super) fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
     let cluster = start_cluster(3)?;
     for settings in settings {
         check(&cluster, settings, ways, TOLERANCE)?;
@@ -102,7 +102,7 @@ fn latent(model_type: &str, more: &Value) -> Value {
     settings
 }
 
-fn merge(settings: &mut Value, more: &Value) {
+pub(super) fn merge(settings: &mut Value, more: &Value) {
     let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) else {
         return;
     };

@@ -3,7 +3,7 @@
 Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override the defaults below; besides those of
 `config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `mode` (of quantization: affine, mxfp4,
 mxfp8, nvfp4), `endless` (the end-of-text token is never the likeliest), `original` (tensors as the model's makers lay them
-out: every expert by itself, keys and values of a latent in one).
+out: every expert by itself, keys and values of a latent in one, norms as distances from 1).
 """
 
 import importlib
@@ -46,10 +46,15 @@ if bits:
 
 def as_made(weights):
     """The tensors by the names and in the shapes that the model's makers give them."""
+    is_zero_centred = any(name.endswith(".linear_attn.norm.weight") for name in weights)
     for name in list(weights):
         if ".switch_mlp." in name:
             for expert, matrix in enumerate(weights.pop(name)):
                 weights[name.replace(".switch_mlp.", f".experts.{expert}.")] = matrix
+        elif name.endswith(".conv1d.weight"):
+            weights[name] = weights[name].swapaxes(-1, -2)
+        elif is_zero_centred and name.endswith("norm.weight") and ".linear_attn.norm." not in name:
+            weights[name] -= 1.0
         elif name.endswith(".embed_q.weight"):
             keys = weights.pop(name).swapaxes(-1, -2)
             values = weights.pop(name.replace("embed_q", "unembed_out"))

@@ -12,7 +12,7 @@ use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::family::{CausalModel, Computed, Dimensions};
 use crate::layers::{
-    Block, BlockParts, Ends, GroupedShape, NormKind, Rope, RopeConfig, StepCaches, Table,
+    Block, BlockParts, Ends, GroupedShape, Memory, NormKind, Rope, RopeConfig, StepCaches, Table,
 };
 use crate::load::{Config, Folder, Weights};
 
@@ -41,8 +41,18 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// How it divides.
     fn layout(&self) -> Layout;
 
+    /// What a layer remembers of a sequence.
+    fn memory(&self, _layer: u32) -> Memory {
+        Memory::Positions
+    }
+
+    /// Elements of keys and values together, for one token of a layer that remembers them.
+    fn cache_elements(&self, _layer: u32) -> i32 {
+        2 * self.core().kv_heads() * self.core().head_dim()
+    }
+
     /// What its norms have in common.
-    fn norms(&self) -> NormKind {
+    fn norms(&self, _weights: &Weights<'_>) -> NormKind {
         NormKind {
             eps: self.core().rms_norm_eps,
             offset: 0.0,
@@ -143,7 +153,6 @@ impl Core {
                 "self_attn.k_norm.",
             ],
             experts: None,
-            cache_elements: 2 * self.kv_heads() * self.head_dim(),
         }
     }
 }
@@ -159,8 +168,6 @@ pub(crate) struct Layout {
     /// How the names of tensors begin that every rank holds whole.
     pub(crate) whole: Vec<&'static str>,
     pub(crate) experts: Option<ExpertsUse>,
-    /// Elements of keys and values together, for one token and layer.
-    pub(crate) cache_elements: i32,
 }
 
 /// How much of a layer's experts a token needs.
@@ -212,8 +219,12 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
     let (core, layout) = (architecture.core(), architecture.layout());
     let (_, norm) = folder.tensor(NORM)?;
     let element_bytes = norm.element(NORM)?.bytes();
-    let cache_bytes = layout.cache_elements as u64 * element_bytes;
     let layers = (0..core.num_hidden_layers).map(|layer| {
+        let cache_elements = match architecture.memory(layer as u32) {
+            Memory::Positions => architecture.cache_elements(layer as u32),
+            Memory::State | Memory::Nothing => 0,
+        };
+        let cache_bytes = cache_elements as u64 * element_bytes;
         let cost = layer_cost(folder, &layout, layer, cache_bytes);
         if cost.weights_bytes > 0 {
             return Ok(cost);
@@ -289,13 +300,14 @@ pub(crate) fn load<A: Architecture>(
         )));
     }
     let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
+    let norms = architecture.norms(weights);
     let mut blocks = Vec::with_capacity(spec.layers.len());
     for layer in spec.layers.clone() {
         blocks.push(architecture.block(&mut BlockParts {
             weights,
             layer,
             hidden: core.hidden_size,
-            norms: architecture.norms(),
+            norms,
             slice: spec.tensor,
             ropes: &ropes,
         })?);
@@ -303,7 +315,7 @@ pub(crate) fn load<A: Architecture>(
     let table = Table {
         vocabulary: core.vocab_size,
         hidden: core.hidden_size,
-        norms: architecture.norms(),
+        norms,
         tied: core.tied(weights.has("lm_head.weight")),
         scales: architecture.end_scales(),
     };
@@ -318,9 +330,13 @@ pub(crate) fn load<A: Architecture>(
     } else {
         Rc::new(Group::single())
     };
+    let memory_of = |layer| architecture.memory(layer);
+    let all = 0..core.num_hidden_layers as u32;
     Ok(Box::new(Decoder {
         ends,
         blocks,
+        memories: spec.layers.clone().map(memory_of).collect(),
+        has_states: all.map(memory_of).any(|memory| memory == Memory::State),
         tensor_group,
         dimensions,
     }))
@@ -330,6 +346,8 @@ pub(crate) fn load<A: Architecture>(
 struct Decoder {
     ends: Ends,
     blocks: Vec<Block>,
+    memories: Vec<Memory>,
+    has_states: bool,
     /// The ranks that sum their slices: all in a tensor split, this one alone in a pipeline.
     tensor_group: Rc<Group>,
     dimensions: Dimensions,
@@ -353,8 +371,12 @@ impl CausalModel for Decoder {
         Ok(hidden)
     }
 
-    fn layer_count(&self) -> usize {
-        self.blocks.len()
+    fn memories(&self) -> &[Memory] {
+        &self.memories
+    }
+
+    fn has_states(&self) -> bool {
+        self.has_states
     }
 
     fn dimensions(&self) -> Dimensions {

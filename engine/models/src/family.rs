@@ -12,6 +12,7 @@ mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3_moe;
+mod qwen3_next;
 mod sigmoid_experts;
 mod smollm3;
 
@@ -26,7 +27,7 @@ use mlx_rs::{Array, Dtype};
 use crate::decoder::{self, Architecture};
 use crate::distributed::Group;
 use crate::error::LoadError;
-use crate::layers::{Ends, StepCaches};
+use crate::layers::{Ends, Memory, StepCaches};
 use crate::load::{Folder, Weights};
 
 /// An array, or why MLX refused.
@@ -38,8 +39,10 @@ pub(crate) trait CausalModel {
     fn ends(&self) -> &Ends;
     /// Some of this rank's layers, `[tokens, hidden]` to the same, arranged as `caches` want it.
     fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed;
-    /// Number of layers on this rank.
-    fn layer_count(&self) -> usize;
+    /// What each of this rank's layers remembers of a sequence.
+    fn memories(&self) -> &[Memory];
+    /// Whether a layer of the model, on whatever rank, remembers a state.
+    fn has_states(&self) -> bool;
     /// Sizes that the backend needs.
     fn dimensions(&self) -> Dimensions;
 }
@@ -66,7 +69,7 @@ struct Family {
 }
 
 /// Alphabetical.
-const FAMILIES: [Family; 19] = [
+const FAMILIES: [Family; 22] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
     family::<glm4_moe::Glm4Moe>("glm4_moe"),
@@ -82,7 +85,10 @@ const FAMILIES: [Family; 19] = [
     family::<phi3::Phi3>("phi3"),
     family::<qwen2::Qwen2>("qwen2"),
     family::<qwen3::Qwen3>("qwen3"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5_moe_text"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5_text"),
     family::<qwen3_moe::Qwen3Moe>("qwen3_moe"),
+    family::<qwen3_next::Qwen3Next>("qwen3_next"),
     family::<llama::Llama>("seed_oss"),
     family::<smollm3::SmolLm3>("smollm3"),
     family::<llama::Llama>("xverse"),

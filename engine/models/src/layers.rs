@@ -1,4 +1,5 @@
-//! Parts that families share: projections, norms, rotary embedding, KV caches, attention, experts.
+//! Parts that families share: projections, norms, rotary embedding, caches, attention, recurrences,
+//! experts.
 //!
 //! Activations are `[tokens, width]`: all rows of a step side by side, whatever sequence they belong to.
 
@@ -6,29 +7,36 @@ mod activation;
 mod attention;
 mod block;
 mod cache;
+mod conv;
 mod cut;
+mod delta_net;
 mod embedding;
 mod ends;
 mod experts;
 mod grouped;
+mod inner;
 mod joined;
 mod linear;
 mod mla;
 mod mlp;
 mod norm;
+mod recurrence;
 mod rope;
 mod router;
 mod weight;
 
 pub(crate) use activation::Activation;
 pub(crate) use attention::{Scoring, attend};
-pub(crate) use block::{Block, BlockParts, Residual};
-pub(crate) use cache::{Caches, KeysValues, RowSpan, Run, StepCaches, StepLayer};
+pub(crate) use block::{Block, BlockParts, Mixer, Residual, Unmixed};
+pub(crate) use cache::{
+    Beginning, Caches, KeysValues, Memory, RowSpan, Run, State, StepCaches, StepLayer,
+};
 pub(crate) use cut::Cut;
+pub(crate) use delta_net::{DeltaShape, GatedDeltaNet};
 pub(crate) use embedding::Embedding;
 pub(crate) use ends::{Ends, Table};
-pub(crate) use experts::{Experts, ExpertsShape};
-pub(crate) use grouped::{GroupedAttention, GroupedShape, QueryKeyNorms};
+pub(crate) use experts::{Experts, ExpertsShape, SharedExpert};
+pub(crate) use grouped::{GroupedAttention, GroupedShape, OutputGate, QueryKeyNorms};
 pub(crate) use joined::{Joined, Stored};
 pub(crate) use linear::{Linear, PartWeights, Projection};
 pub(crate) use mla::{LatentAttention, LatentShape};

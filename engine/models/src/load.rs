@@ -5,4 +5,4 @@ mod header;
 mod weights;
 
 pub(crate) use folder::{Config, Folder, Quantization, QuantizationMode};
-pub(crate) use weights::{Along, Weights};
+pub(crate) use weights::{Along, Part, Weights};

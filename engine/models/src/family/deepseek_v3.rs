@@ -94,6 +94,10 @@ impl Architecture for DeepseekV3 {
         Block::usual(parts, attention, mlp)
     }
 
+    fn cache_elements(&self, _layer: u32) -> i32 {
+        self.kv_lora_rank + self.qk_rope_head_dim
+    }
+
     fn layout(&self) -> Layout {
         let heads = self.core.num_attention_heads;
         let inner = self.core.intermediate_size;
@@ -110,7 +114,6 @@ impl Architecture for DeepseekV3 {
                 "self_attn.kv_a_",
             ],
             experts: None,
-            cache_elements: self.kv_lora_rank + self.qk_rope_head_dim,
         };
         self.experts.lay_out(&mut layout);
         layout

@@ -11,7 +11,7 @@ use crate::layers::{
     Activation, Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, NormKind,
     QueryKeyNorms, Residual, Rope,
 };
-use crate::load::Config;
+use crate::load::{Config, Weights};
 
 /// The ropes of layers that see all, and of those that see a window.
 const WIDE_ROPE: usize = 0;
@@ -53,7 +53,7 @@ impl Architecture for Gemma3Text {
         ])
     }
 
-    fn norms(&self) -> NormKind {
+    fn norms(&self, _weights: &Weights<'_>) -> NormKind {
         NormKind {
             eps: self.core.rms_norm_eps,
             offset: 1.0,
@@ -82,12 +82,12 @@ impl Architecture for Gemma3Text {
                 after: Some(parts.norm("post_attention_layernorm")?),
                 scale: None,
             },
-            feed_forward: Residual {
+            feed_forward: Some(Residual {
                 before: Some(parts.norm("pre_feedforward_layernorm")?),
                 part: Box::new(mlp),
                 after: Some(parts.norm("post_feedforward_layernorm")?),
                 scale: None,
-            },
+            }),
         })
     }
 

@@ -73,12 +73,12 @@ impl Architecture for Olmo3 {
                 after: Some(parts.norm("post_attention_layernorm")?),
                 scale: None,
             },
-            feed_forward: Residual {
+            feed_forward: Some(Residual {
                 before: None,
                 part: Box::new(mlp),
                 after: Some(parts.norm("post_feedforward_layernorm")?),
                 scale: None,
-            },
+            }),
         })
     }
 

@@ -7,6 +7,7 @@ use crate::decoder::{ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
     Activation, BlockParts, Experts, ExpertsShape, Mlp, MlpShape, Router, Routing, Score,
+    SharedExpert,
 };
 use crate::load::Config;
 
@@ -94,7 +95,10 @@ impl SigmoidExperts {
                 name: "mlp.shared_experts",
                 ..MlpShape::silu(self.shared_columns())
             };
-            Some(Mlp::load(parts, &shape)?)
+            Some(SharedExpert {
+                mlp: Mlp::load(parts, &shape)?,
+                gate: None,
+            })
         } else {
             None
         };

@@ -1,4 +1,4 @@
-//! What stands between a gated pair of matrices.
+//! What stands between the matrices of a feed-forward part.
 
 use std::f32::consts::FRAC_2_PI;
 
@@ -10,7 +10,7 @@ use crate::family::Computed;
 const CLIPPED_SLOPE: f32 = 1.702;
 const CLIPPED_LIMIT: f32 = 7.0;
 
-/// What is done to the gate before it is multiplied with the other.
+/// What is done to the gate before it is multiplied with the other, or where there is no gate to the only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Activation {
     /// `x * sigmoid(x)`.
@@ -19,21 +19,41 @@ pub(crate) enum Activation {
     GeluTanh,
     /// gpt-oss's: the gate cut from above and times its steeper sigmoid, the other cut on both sides and one added.
     ClippedSilu,
+    /// The square of all that is not below 0, of a single matrix (So et al. 2021, arXiv 2109.08668).
+    SquaredRelu,
 }
 
 impl Activation {
-    /// Of two arrays of the same shape.
-    pub(crate) fn gated(self, gate: &Array, up: &Array) -> Computed {
+    /// Whether there is a gate.
+    pub(super) const fn has_gate(self) -> bool {
+        !matches!(self, Self::SquaredRelu)
+    }
+
+    /// Of an array.
+    pub(super) fn of(self, x: &Array) -> Computed {
+        let number = |value: f32| Array::from_f32(value).as_dtype(x.dtype());
         match self {
-            Self::Silu => gate.multiply(ops::sigmoid(gate)?)?.multiply(up),
-            Self::GeluTanh => gelu_tanh(gate)?.multiply(up),
+            Self::Silu => x.multiply(ops::sigmoid(x)?),
+            Self::GeluTanh => gelu_tanh(x),
             Self::ClippedSilu => {
-                let number = |value: f32| Array::from_f32(value).as_dtype(gate.dtype());
-                let limit = number(CLIPPED_LIMIT)?;
-                let gate = ops::minimum(gate, &limit)?;
-                let steep = ops::sigmoid(gate.multiply(number(CLIPPED_SLOPE)?)?)?;
-                let up = ops::clip(up, (&number(-CLIPPED_LIMIT)?, &limit))?;
-                up.add(number(1.0)?)?.multiply(gate.multiply(steep)?)
+                let x = ops::minimum(x, number(CLIPPED_LIMIT)?)?;
+                let steep = ops::sigmoid(x.multiply(number(CLIPPED_SLOPE)?)?)?;
+                x.multiply(steep)
+            }
+            Self::SquaredRelu => ops::maximum(x, number(0.0)?)?.square(),
+        }
+    }
+
+    /// Of a gate and what it is multiplied with, of the same shape.
+    pub(crate) fn gated(self, gate: &Array, up: &Array) -> Computed {
+        let gate = self.of(gate)?;
+        match self {
+            Self::Silu | Self::GeluTanh | Self::SquaredRelu => gate.multiply(up),
+            Self::ClippedSilu => {
+                let number = |value: f32| Array::from_f32(value).as_dtype(up.dtype());
+                let limits = (&number(-CLIPPED_LIMIT)?, &number(CLIPPED_LIMIT)?);
+                let up = ops::clip(up, limits)?;
+                up.add(number(1.0)?)?.multiply(gate)
             }
         }
     }

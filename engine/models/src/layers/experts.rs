@@ -3,10 +3,11 @@
 
 use mlx_rs::Array;
 use mlx_rs::error::Result;
-use mlx_rs::ops::{argsort_axis, sum_axis};
+use mlx_rs::ops::{argsort_axis, sigmoid, sum_axis};
 use mlx_rs::transforms::eval;
 
 use super::block::{BlockParts, FeedForward};
+use super::inner::Inner;
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -17,10 +18,16 @@ const SORTED_ROWS_MIN: usize = 64;
 /// The router, its experts, and those that all tokens go through.
 pub(crate) struct Experts {
     router: Router,
-    gate_up: Joined<2>,
+    inner: Inner,
     down: Linear,
-    activation: Activation,
-    shared: Option<Mlp>,
+    shared: Option<SharedExpert>,
+}
+
+/// What all tokens go through.
+pub(crate) struct SharedExpert {
+    pub(crate) mlp: Mlp,
+    /// How much of what it says counts, `[hidden]` to one number for each token.
+    pub(crate) gate: Option<Linear>,
 }
 
 /// What the experts look like.
@@ -42,12 +49,18 @@ impl Experts {
         parts: &mut BlockParts<'_, '_>,
         shape: &ExpertsShape<'_>,
         router: Router,
-        shared: Option<Mlp>,
+        shared: Option<SharedExpert>,
     ) -> std::result::Result<Self, LoadError> {
         let path = parts.path(shape.stacked);
-        let is_stacked = parts.weights.has(&format!("{path}.gate_proj.weight"));
-        let names = if is_stacked {
+        let has_gate = shape.activation.has_gate();
+        let [gate, up, down] = if has_gate {
             ["gate_proj", "up_proj", "down_proj"]
+        } else {
+            ["", "fc1", "fc2"]
+        };
+        let is_stacked = parts.weights.has(&format!("{path}.{up}.weight"));
+        let names = if is_stacked {
+            [gate, up, down]
         } else {
             shape.single.1
         };
@@ -58,21 +71,24 @@ impl Experts {
                 one_by_one(parts, shape, names[which], which == 2)
             }
         };
-        let gate_up = Joined::of(vec![matrix(0)?, matrix(1)?])?;
+        let inner = if has_gate {
+            let gate_up = Joined::of(vec![matrix(0)?, matrix(1)?])?;
+            Inner::Gated(gate_up, shape.activation)
+        } else {
+            Inner::Plain(matrix(1)?, shape.activation)
+        };
         Ok(Self {
             router,
-            gate_up,
+            inner,
             down: matrix(2)?,
-            activation: shape.activation,
             shared,
         })
     }
 
     /// `[rows, .., 1, hidden]`, each through its expert, to the same.
     fn through(&self, x: &Array, experts: &Array, sorted: bool) -> Computed {
-        let [gate, up] = self.gate_up.forward_chosen(x, experts, sorted)?;
-        let gated = self.activation.gated(&gate, &up)?;
-        self.down.forward_chosen(&gated, experts, sorted)
+        let inner = self.inner.forward_chosen(x, experts, sorted)?;
+        self.down.forward_chosen(&inner, experts, sorted)
     }
 
     /// What each of a token's experts says, `[tokens, experts of each, hidden]`.
@@ -89,6 +105,16 @@ impl Experts {
         let said = self.through(&rows, &flat.take_axis(&order, 0)?, true)?;
         let back = argsort_axis(&order, 0)?;
         said.take_axis(back, 0)?.reshape(&[tokens, each, hidden])
+    }
+}
+
+impl SharedExpert {
+    fn forward(&self, x: &Array) -> Computed {
+        let said = self.mlp.forward(x)?;
+        match &self.gate {
+            Some(gate) => said.multiply(sigmoid(gate.forward(x)?)?),
+            None => Ok(said),
+        }
     }
 }
 

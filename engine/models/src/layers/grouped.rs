@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
-use mlx_rs::Array;
+use mlx_rs::error::Result;
+use mlx_rs::{Array, ops};
 
 use super::block::{BlockParts, Mixer};
 use super::{Joined, Linear, RmsNorm, Rope, Scoring, StepLayer, Stored, attend};
 use crate::error::LoadError;
 use crate::family::Computed;
+use crate::ops::slice;
 
 /// What an attention part looks like.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +34,16 @@ pub(crate) struct GroupedShape {
     pub(crate) window: Option<i32>,
     /// Whether each head has a sink.
     pub(crate) sinks: bool,
+    pub(crate) gate: OutputGate,
+}
+
+/// What is done to what comes out of each head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OutputGate {
+    #[default]
+    None,
+    /// A gate, which lies beside the head's queries, opens for some of it (Qiu et al. 2025, arXiv 2505.06708).
+    BesideQueries,
 }
 
 /// How queries and keys are normalized before they are rotated.
@@ -51,6 +63,14 @@ impl GroupedShape {
         self.heads * self.head_dim
     }
 
+    /// Rows of the matrix for queries.
+    fn query_rows(&self) -> i32 {
+        match self.gate {
+            OutputGate::None => self.width(),
+            OutputGate::BesideQueries => 2 * self.width(),
+        }
+    }
+
     /// Elements of all key heads.
     pub(crate) fn kv_width(&self) -> i32 {
         self.kv_heads * self.head_dim
@@ -64,6 +84,7 @@ pub(crate) struct GroupedAttention {
     output: Linear,
     norms: Option<[RmsNorm; 2]>,
     norms_together: bool,
+    gate: OutputGate,
     rope: Option<Rc<Rope>>,
     scoring: Scoring,
     heads: i32,
@@ -76,11 +97,11 @@ impl GroupedAttention {
         parts: &mut BlockParts<'_, '_>,
         name: &str,
         shape: &GroupedShape,
-    ) -> Result<Self, LoadError> {
+    ) -> std::result::Result<Self, LoadError> {
         let (width, kv_width) = (shape.width(), shape.kv_width());
         let (hidden, rows, columns) = (parts.hidden, parts.rows(), parts.columns());
         let names = [
-            ("q_proj", width),
+            ("q_proj", shape.query_rows()),
             ("k_proj", kv_width),
             ("v_proj", kv_width),
         ];
@@ -95,7 +116,7 @@ impl GroupedAttention {
         let output = parts
             .part(name, shape.output_bias)
             .linear("o_proj", hidden, width, columns)?;
-        let mut norms = |widths: [i32; 2]| -> Result<_, LoadError> {
+        let mut norms = |widths: [i32; 2]| -> std::result::Result<_, LoadError> {
             let q = parts.norm_of(&format!("{name}.q_norm"), widths[0])?;
             Ok([q, parts.norm_of(&format!("{name}.k_norm"), widths[1])?])
         };
@@ -117,6 +138,7 @@ impl GroupedAttention {
             output,
             norms,
             norms_together: shape.norms == QueryKeyNorms::Together,
+            gate: shape.gate,
             rope: shape.rope.map(|which| Rc::clone(&parts.ropes[which])),
             scoring: Scoring {
                 scale,
@@ -146,15 +168,36 @@ impl GroupedAttention {
     }
 }
 
+impl GroupedAttention {
+    /// Queries, and what opens the gate for what comes out, `[tokens, heads * head_dim]` each.
+    fn without_gate(&self, q: Array) -> Result<(Array, Option<Array>)> {
+        if self.gate == OutputGate::None {
+            return Ok((q, None));
+        }
+        let both = q.reshape(&[-1, self.heads, 2 * self.head_dim])?;
+        let half = |from: i32| {
+            let half = slice(&both, &[(2, from..from + self.head_dim)])?;
+            half.reshape(&[-1, self.heads * self.head_dim])
+        };
+        Ok((half(0)?, Some(half(self.head_dim)?)))
+    }
+}
+
 impl Mixer for GroupedAttention {
     fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
         let [q, k, v] = self.qkv.forward(x)?;
+        let (q, gate) = self.without_gate(q)?;
         let q = self.placed(&q, self.heads, 0, cache)?;
         let k = self.placed(&k, self.kv_heads, 1, cache)?;
         let v = v.reshape(&[-1, self.kv_heads, 1, self.head_dim])?;
         cache.write(&k, &v)?;
         let attended = attend(&q, &self.scoring, cache)?;
-        self.output
-            .forward(&attended.reshape(&[-1, self.heads * self.head_dim])?)
+        let attended = attended.reshape(&[-1, self.heads * self.head_dim])?;
+        match gate {
+            Some(gate) => self
+                .output
+                .forward(&attended.multiply(ops::sigmoid(gate)?)?),
+            None => self.output.forward(&attended),
+        }
     }
 }

@@ -49,9 +49,14 @@ impl<const N: usize> Joined<N> {
         outputs: [i32; N],
         inputs: i32,
     ) -> std::result::Result<Self, LoadError> {
+        let linear = part.linear(name, outputs.iter().sum(), inputs, Cut::Whole)?;
+        Ok(Self::one(linear, outputs))
+    }
+
+    /// Of one with so many rows for each.
+    pub(crate) fn one(linear: Linear, outputs: [i32; N]) -> Self {
         let ends = std::array::from_fn(|at| outputs[..=at].iter().sum());
-        let linear = part.linear(name, ends[N - 1], inputs, Cut::Whole)?;
-        Ok(Self::One { linear, ends })
+        Self::One { linear, ends }
     }
 
     /// The same of matrices that were loaded. Computed here and now, so that the single ones do not stay in memory.

@@ -39,6 +39,7 @@ struct RopeScaling {
     mscale: Option<f32>,
     mscale_all_dim: Option<f32>,
     long_factor: Option<Vec<f32>>,
+    partial_rotary_factor: Option<f32>,
 }
 
 /// Rotates queries and keys by their positions.
@@ -161,6 +162,11 @@ impl RopeConfig {
         self.rope_theta
             .or_else(|| self.scaling()?.rope_theta)
             .unwrap_or(10_000.0)
+    }
+
+    /// How much of a head is rotated, if that is said among these.
+    pub(crate) fn rotated_part(&self) -> Option<f32> {
+        self.scaling()?.partial_rotary_factor
     }
 
     /// Longest sequence that the model was made for.

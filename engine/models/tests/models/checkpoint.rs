@@ -10,6 +10,11 @@ use tempfile::TempDir;
 /// Elements that share a scale in quantized checkpoints.
 const GROUP: i32 = 32;
 
+/// Of recurrent layers: elements of a key and of a value, and tokens that the convolution sees.
+const DELTA_KEY: usize = 8;
+const DELTA_VALUE: usize = 16;
+const DELTA_KERNEL: usize = 4;
+
 /// What to make.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -76,19 +81,43 @@ impl Shape {
             };
             add("input_layernorm", &[hidden]);
             add("post_attention_layernorm", &[hidden]);
-            add("self_attn.q_proj", &[q, hidden]);
-            add("self_attn.k_proj", &[kv, hidden]);
-            add("self_attn.v_proj", &[kv, hidden]);
-            add("self_attn.o_proj", &[hidden, q]);
             add("mlp.gate_proj", &[inner, hidden]);
             add("mlp.up_proj", &[inner, hidden]);
             add("mlp.down_proj", &[hidden, inner]);
-            if self.model_type == "qwen3" {
+            if self.is_recurrent(layer) {
+                let inputs = 2 * self.heads * DELTA_KEY + 2 * self.heads * DELTA_VALUE;
+                let values = 2 * self.heads * DELTA_VALUE;
+                add("linear_attn.in_proj_qkv", &[inputs, hidden]);
+                add("linear_attn.in_proj_z", &[values, hidden]);
+                add("linear_attn.in_proj_b", &[2 * self.heads, hidden]);
+                add("linear_attn.in_proj_a", &[2 * self.heads, hidden]);
+                add("linear_attn.conv1d", &[inputs, DELTA_KERNEL, 1]);
+                add("linear_attn.norm", &[DELTA_VALUE]);
+                add("linear_attn.out_proj", &[hidden, values]);
+                add("linear_attn.A_log", &[2 * self.heads]);
+                add("linear_attn.dt_bias", &[2 * self.heads]);
+                continue;
+            }
+            let queries = if self.is_hybrid() { 2 * q } else { q };
+            add("self_attn.q_proj", &[queries, hidden]);
+            add("self_attn.k_proj", &[kv, hidden]);
+            add("self_attn.v_proj", &[kv, hidden]);
+            add("self_attn.o_proj", &[hidden, q]);
+            if self.model_type == "qwen3" || self.is_hybrid() {
                 add("self_attn.q_norm", &[self.head_dim]);
                 add("self_attn.k_norm", &[self.head_dim]);
             }
         }
         all
+    }
+
+    /// Whether its layers are of two kinds.
+    fn is_hybrid(&self) -> bool {
+        self.model_type == "qwen3_5_text"
+    }
+
+    fn is_recurrent(&self, layer: usize) -> bool {
+        self.is_hybrid() && layer != 1
     }
 
     fn config(&self) -> Value {
@@ -105,6 +134,12 @@ impl Shape {
             "max_position_embeddings": 1024,
             "rope_theta": 10000.0,
             "tie_word_embeddings": self.tied,
+            "linear_num_key_heads": self.heads,
+            "linear_num_value_heads": 2 * self.heads,
+            "linear_key_head_dim": DELTA_KEY,
+            "linear_value_head_dim": DELTA_VALUE,
+            "linear_conv_kernel_dim": DELTA_KERNEL,
+            "full_attention_interval": 2,
         })
     }
 
@@ -112,12 +147,7 @@ impl Shape {
     pub fn write(&self) -> TempDir {
         let mut file = File::default();
         for (name, shape) in self.tensors() {
-            file.add_floats(
-                &format!("{name}.weight"),
-                &shape,
-                &random(&name, &shape),
-                self.bf16,
-            );
+            file.add_floats(&full_name(&name), &shape, &random(&name, &shape), self.bf16);
         }
         folder(&self.config(), &file)
     }
@@ -146,6 +176,13 @@ impl Shape {
         config["quantization"] = json!({"group_size": GROUP, "bits": bits});
         (folder(&config, &packed_file), dense)
     }
+}
+
+/// A few tensors are not called weights.
+fn full_name(name: &str) -> String {
+    let is_bare = name.ends_with("A_log") || name.ends_with("dt_bias");
+    let end = if is_bare { "" } else { ".weight" };
+    format!("{name}{end}")
 }
 
 /// A safetensors file in the making.

@@ -43,6 +43,37 @@ fn the_card_counts_what_is_there() {
 }
 
 #[test]
+fn only_layers_that_remember_positions_count_them() {
+    let card = inspect(Shape::tiny("qwen3_5_text").write().path()).unwrap();
+    let cache = card.layers.iter().map(|layer| layer.cache_bytes_per_token);
+    assert_eq!(cache.collect::<Vec<_>>(), [0, 2 * 6 * 32 * 4, 0]);
+    assert_eq!(card.tensor_degrees, [1, 2, 3, 6]);
+}
+
+#[test]
+fn sizes_of_states_that_do_not_fit_are_refused() {
+    for (field, value) in [
+        ("linear_num_key_heads", json!(0)),
+        ("linear_num_key_heads", json!(4)),
+        ("linear_num_value_heads", json!(-12)),
+        ("linear_key_head_dim", json!(1 << 24)),
+        ("linear_value_head_dim", json!(i32::MAX)),
+        ("linear_conv_kernel_dim", json!(1)),
+        ("linear_conv_kernel_dim", json!(i32::MIN)),
+        ("linear_conv_kernel_dim", json!(3)),
+        ("full_attention_interval", json!(3)),
+        ("num_experts", json!(8)),
+        ("num_experts", json!(-1)),
+        ("partial_rotary_factor", json!("all")),
+    ] {
+        let folder = Shape::tiny("qwen3_5_text").write();
+        edit_config(&folder, |config| config[field] = value.clone());
+        let _ = inspect(folder.path());
+        assert!(load_whole(folder.path()).is_err(), "{field}: {value}");
+    }
+}
+
+#[test]
 fn progress_ends_at_the_shards_own_bytes() {
     let folder = Shape::tiny("llama").write();
     let mut last = (0, 0);

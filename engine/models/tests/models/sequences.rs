@@ -28,6 +28,15 @@ fn variants() -> Vec<(Shape, f32)> {
         all.push((grouped, TOLERANCE));
         all.push((Shape { bf16: true, ..tiny }, TOLERANCE_BF16));
     }
+    let hybrid = Shape::tiny("qwen3_5_text");
+    all.push((hybrid.clone(), TOLERANCE));
+    all.push((
+        Shape {
+            bf16: true,
+            ..hybrid
+        },
+        TOLERANCE_BF16,
+    ));
     all
 }
 

@@ -51,6 +51,11 @@ fn qwen3_over_ranks_equals_one() {
 }
 
 #[test]
+fn states_over_ranks_equal_one() {
+    check(&Shape::tiny("qwen3_5_text").write(), &ALL_WAYS, TOLERANCE);
+}
+
+#[test]
 fn tied_grouped_heads_over_ranks_equal_one() {
     let shape = Shape {
         kv_heads: 2,

@@ -1,0 +1,55 @@
+//! Families whose layers keep a state in the place of keys and values, alone and beside attention.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use tests::nodes::start_cluster;
+
+use super::families::{PIPELINES, check_all, merge};
+use super::{ALL_WAYS, TOLERANCE_BF16_TENSOR, check};
+
+/// With a tensor split by two.
+const BY_TWO: [(&str, usize); 4] = [("auto", 1), ("pipeline", 2), ("pipeline", 3), ("tensor", 2)];
+
+fn qwen3_next(more: &Value) -> Value {
+    let mut settings = json!({
+        "model_type": "qwen3_next", "linear_num_value_heads": 12, "linear_num_key_heads": 6, "linear_key_head_dim": 8,
+        "linear_value_head_dim": 16, "linear_conv_kernel_dim": 4, "num_experts": 8, "num_experts_per_tok": 3,
+        "decoder_sparse_step": 1, "mlp_only_layers": [], "moe_intermediate_size": 48, "norm_topk_prob": true,
+        "shared_expert_intermediate_size": 36, "partial_rotary_factor": 0.5, "full_attention_interval": 3});
+    merge(&mut settings, more);
+    settings
+}
+
+#[test]
+fn qwen3_next_equals_mlx_lm() -> Result<()> {
+    let settings = [
+        qwen3_next(&json!({})),
+        qwen3_next(&json!({"original": true, "norm_topk_prob": false})),
+    ];
+    check_all(&settings, &ALL_WAYS)?;
+    let settings = [
+        qwen3_next(&json!({
+            "linear_num_value_heads": 2, "linear_num_key_heads": 2, "num_key_value_heads": 2, "attention_bias": true,
+            "mlp_only_layers": [1, 4], "full_attention_interval": 2, "tie_word_embeddings": true})),
+        qwen3_next(&json!({
+            "quantize": 4, "hidden_size": 128, "linear_num_value_heads": 8, "linear_num_key_heads": 4,
+            "num_attention_heads": 4, "num_key_value_heads": 4, "moe_intermediate_size": 64,
+            "shared_expert_intermediate_size": 64})),
+    ];
+    check_all(&settings, &BY_TWO)?;
+    let odd = json!({
+        "linear_num_value_heads": 5, "linear_num_key_heads": 5, "linear_conv_kernel_dim": 2, "num_experts": 0});
+    check_all(&[qwen3_next(&odd)], &PIPELINES)
+}
+
+/// States are in float32 whatever the model's type, and what goes in and comes out is rounded elsewhere than in mlx-lm.
+#[test]
+fn recurrent_families_in_bfloat16_are_near_mlx_lm() -> Result<()> {
+    let cluster = start_cluster(2)?;
+    for settings in [
+        qwen3_next(&json!({"dtype": "bfloat16", "num_experts": 0})),
+    ] {
+        check(&cluster, &settings, &BY_TWO[..2], TOLERANCE_BF16_TENSOR)?;
+    }
+    Ok(())
+}
