@@ -49,8 +49,9 @@ def as_made(weights):
     is_zero_centred = any(name.endswith(".linear_attn.norm.weight") for name in weights)
     for name in list(weights):
         if ".switch_mlp." in name:
+            single = name.replace(".fc1.", ".up_proj.").replace(".fc2.", ".down_proj.")
             for expert, matrix in enumerate(weights.pop(name)):
-                weights[name.replace(".switch_mlp.", f".experts.{expert}.")] = matrix
+                weights[single.replace(".switch_mlp.", f".experts.{expert}.")] = matrix
         elif name.endswith(".conv1d.weight"):
             weights[name] = weights[name].swapaxes(-1, -2)
         elif is_zero_centred and name.endswith("norm.weight") and ".linear_attn.norm." not in name:

@@ -42,12 +42,57 @@ fn qwen3_next_equals_mlx_lm() -> Result<()> {
     check_all(&[qwen3_next(&odd)], &PIPELINES)
 }
 
+fn nemotron_h(pattern: &str, more: &Value) -> Value {
+    let mut settings = json!({
+        "model_type": "nemotron_h", "hybrid_override_pattern": pattern, "num_hidden_layers": pattern.len(),
+        "attention_bias": false, "mamba_num_heads": 12, "mamba_head_dim": 8, "mamba_proj_bias": false,
+        "ssm_state_size": 16, "conv_kernel": 4, "n_groups": 6, "mlp_bias": false, "layer_norm_epsilon": 1e-5,
+        "use_bias": false, "use_conv_bias": true});
+    merge(&mut settings, more);
+    settings
+}
+
+#[test]
+fn nemotron_h_equals_mlx_lm() -> Result<()> {
+    let experts = json!({
+        "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 3, "moe_intermediate_size": 48,
+        "moe_shared_expert_intermediate_size": 36, "n_group": 1, "topk_group": 1, "norm_topk_prob": true,
+        "routed_scaling_factor": 2.5});
+    let mut as_made = experts.clone();
+    let more =
+        json!({"original": true, "time_step_limit": [0.2, 0.9], "n_group": 4, "topk_group": 2});
+    merge(&mut as_made, &more);
+    let settings = [
+        nemotron_h("M-M*-M", &json!({})),
+        nemotron_h("MEM*EM", &experts),
+        nemotron_h("ME*M", &as_made),
+    ];
+    check_all(&settings, &ALL_WAYS)?;
+    let settings = [
+        nemotron_h(
+            "MM-*M-",
+            &json!({
+            "n_groups": 2, "num_key_value_heads": 2, "attention_bias": true, "mamba_proj_bias": true, "mlp_bias": true}),
+        ),
+        nemotron_h(
+            "M*-M",
+            &json!({
+            "quantize": 4, "hidden_size": 128, "num_attention_heads": 4, "num_key_value_heads": 4, "n_groups": 2,
+            "mamba_head_dim": 16, "mamba_num_heads": 8}),
+        ),
+    ];
+    check_all(&settings, &BY_TWO)?;
+    let odd = json!({"n_groups": 1, "conv_kernel": 2, "use_conv_bias": false});
+    check_all(&[nemotron_h("M*-", &odd)], &PIPELINES)
+}
+
 /// States are in float32 whatever the model's type, and what goes in and comes out is rounded elsewhere than in mlx-lm.
 #[test]
 fn recurrent_families_in_bfloat16_are_near_mlx_lm() -> Result<()> {
     let cluster = start_cluster(2)?;
     for settings in [
         qwen3_next(&json!({"dtype": "bfloat16", "num_experts": 0})),
+        nemotron_h("M-M*-M", &json!({"dtype": "bfloat16"})),
     ] {
         check(&cluster, &settings, &BY_TWO[..2], TOLERANCE_BF16_TENSOR)?;
     }

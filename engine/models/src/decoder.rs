@@ -7,6 +7,7 @@ use base::{LayerCost, ModelCard, ShardSpec};
 use mlx_rs::Array;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::distributed::Group;
 use crate::error::LoadError;
@@ -27,6 +28,11 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// Refuses what this build would compute wrongly. The core is checked already.
     fn check(&self, _file: &Config) -> Result<(), LoadError> {
         Ok(())
+    }
+
+    /// What fields that a configuration may leave out are then.
+    fn defaults() -> Value {
+        json!({})
     }
 
     /// The rotary embeddings that blocks share.
@@ -206,7 +212,7 @@ fn common_degrees(sizes: &[i32]) -> Vec<u32> {
 }
 
 fn parse<A: Architecture>(file: &Config) -> Result<A, LoadError> {
-    let architecture: A = file.parse()?;
+    let architecture: A = file.parse(A::defaults())?;
     architecture.core().check(file)?;
     architecture.check(file)?;
     Ok(architecture)

@@ -7,6 +7,7 @@ mod gpt_oss;
 mod granite;
 mod llama;
 mod minimax;
+mod nemotron_h;
 mod olmo3;
 mod phi3;
 mod qwen2;
@@ -69,7 +70,7 @@ struct Family {
 }
 
 /// Alphabetical.
-const FAMILIES: [Family; 22] = [
+const FAMILIES: [Family; 23] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
     family::<glm4_moe::Glm4Moe>("glm4_moe"),
@@ -81,6 +82,7 @@ const FAMILIES: [Family; 22] = [
     family::<minimax::MiniMax>("minimax"),
     family::<minimax::MiniMax>("minimax_m2"),
     family::<llama::Llama>("mistral"),
+    family::<nemotron_h::NemotronH>("nemotron_h"),
     family::<olmo3::Olmo3>("olmo3"),
     family::<phi3::Phi3>("phi3"),
     family::<qwen2::Qwen2>("qwen2"),

@@ -6,8 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::header::{self, TensorEntry};
+use super::{names, python_json};
 use crate::error::LoadError;
 
 /// A `config.json` of more than this is not one.
@@ -80,6 +82,7 @@ impl Folder {
         let mut tensors = BTreeMap::new();
         for file in weight_files(folder)? {
             for (name, entry) in header::read(&file)? {
+                let name = names::usual(name);
                 if let Some((other, _)) = tensors.insert(name.clone(), (file.clone(), entry)) {
                     let problem = format!("is in {} and in {}", other.display(), file.display());
                     return Err(LoadError::Tensor {
@@ -172,14 +175,16 @@ fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<T, Load
             "it has {bytes} bytes, more than {bytes_max}"
         )));
     }
-    let contents = fs::read(file).map_err(unreadable)?;
-    serde_json::from_slice(&contents).map_err(|error| damaged(error.to_string()))
+    let contents = fs::read_to_string(file).map_err(unreadable)?;
+    let contents = python_json::without_infinities(&contents);
+    serde_json::from_str(&contents).map_err(|error| damaged(error.to_string()))
 }
 
 impl Config {
     fn read(folder: &Path) -> Result<Self, LoadError> {
         let file = folder.join("config.json");
-        let json = read_json(&file, CONFIG_BYTES_MAX)?;
+        let mut json = read_json(&file, CONFIG_BYTES_MAX)?;
+        names::name_quantized(&mut json);
         Ok(Self { file, json })
     }
 
@@ -190,9 +195,13 @@ impl Config {
             .ok_or_else(|| self.problem("has no model_type"))
     }
 
-    /// The fields that a family reads.
-    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, LoadError> {
-        T::deserialize(&self.json).map_err(|error| self.problem(&error.to_string()))
+    /// The fields that a family reads; those that are left out are as in `defaults`, an object.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, defaults: Value) -> Result<T, LoadError> {
+        let mut fields = defaults;
+        if let (Some(fields), Some(said)) = (fields.as_object_mut(), self.json.as_object()) {
+            fields.extend(said.clone());
+        }
+        T::deserialize(fields).map_err(|error| self.problem(&error.to_string()))
     }
 
     /// Refuses sizes that no model has, so that products of two of them fit MLX's `i32`.
