@@ -3,7 +3,8 @@
 Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override the defaults below; besides those of
 `config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `mode` (of quantization: affine, mxfp4,
 mxfp8, nvfp4), `endless` (the end-of-text token is never the likeliest), `original` (tensors as the model's makers lay them
-out: every expert by itself, keys and values of a latent in one, norms as distances from 1).
+out: every expert by itself, keys and values of a latent in one, norms as distances from 1), `wrapper` (a model of several senses, of which this is the
+text part).
 """
 
 import importlib
@@ -22,9 +23,15 @@ settings = {
     "num_attention_heads": 6, "num_key_value_heads": 6, "head_dim": 16, "rms_norm_eps": 1e-5, "vocab_size": 512,
     "max_position_embeddings": 1024, "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": 0,
     "seed": 1, "dtype": "float32", "quantize": 0, "mode": "affine", "endless": False, "original": False,
+    "wrapper": None,
 } | overrides
 seed, dtype, bits = settings.pop("seed"), settings.pop("dtype"), settings.pop("quantize")
 endless, mode, original = settings.pop("endless"), settings.pop("mode"), settings.pop("original")
+
+wrapper = settings.pop("wrapper")
+vocabulary, end = settings["vocab_size"], settings["eos_token_id"]
+if wrapper:
+    settings = {"model_type": wrapper, "vocab_size": vocabulary, "eos_token_id": end, "text_config": settings}
 
 mx.random.seed(seed)
 module = importlib.import_module(f"mlx_lm.models.{settings['model_type']}")
@@ -37,7 +44,7 @@ for name, weight in tree_flatten(model.parameters()):
     model.load_weights([(name, fresh.astype(getattr(mx, dtype)))], strict=False)
 if endless:
     # A logit of exactly 0, below the largest of thousands of random ones.
-    model.lm_head.weight[settings["eos_token_id"]] = 0.0
+    model.lm_head.weight[end] = 0.0
 if bits:
     group_size = 16 if mode == "nvfp4" else 32
     nn.quantize(model, group_size=group_size, bits=bits, mode=mode)
@@ -61,6 +68,9 @@ def as_made(weights):
             values = weights.pop(name.replace("embed_q", "unembed_out"))
             both = mx.concatenate([keys, values], axis=1)
             weights[name.replace("embed_q", "kv_b_proj")] = both.reshape(-1, both.shape[-1])
+    if wrapper:
+        inner = {name: name.replace("language_model.model.", "model.language_model.") for name in weights}
+        weights = {inner[name].removeprefix("language_model."): tensor for name, tensor in weights.items()}
     return weights
 
 
@@ -71,7 +81,7 @@ mx.save_safetensors(
 (folder / "config.json").write_text(json.dumps(settings, indent=2))
 # Token ids are all that parity needs: a byte-level tokenizer whose vocabulary is filled up with made-up words.
 alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-words = ["<end>"] + alphabet + [f"<w{index}>" for index in range(settings["vocab_size"] - 1 - len(alphabet))]
+words = ["<end>"] + alphabet + [f"<w{index}>" for index in range(vocabulary - 1 - len(alphabet))]
 tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE({word: index for index, word in enumerate(words)}, []))
 tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
 tokenizer.decoder = tokenizers.decoders.ByteLevel()

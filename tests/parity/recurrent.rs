@@ -42,6 +42,43 @@ fn qwen3_next_equals_mlx_lm() -> Result<()> {
     check_all(&[qwen3_next(&odd)], &PIPELINES)
 }
 
+fn qwen3_5(wrapper: &str, more: &Value) -> Value {
+    let mut settings = qwen3_next(&json!({
+        "wrapper": wrapper, "model_type": format!("{wrapper}_text"), "rope_theta": null,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e5,
+                            "partial_rotary_factor": 0.5}}));
+    merge(&mut settings, more);
+    settings
+}
+
+#[test]
+fn qwen3_5_equals_mlx_lm() -> Result<()> {
+    let dense = json!({"num_experts": 0});
+    let mut as_made = json!({"original": true, "tie_word_embeddings": true});
+    merge(&mut as_made, &dense);
+    let settings = [
+        qwen3_5("qwen3_5", &dense),
+        qwen3_5("qwen3_5", &as_made),
+        qwen3_5(
+            "qwen3_5_moe",
+            &json!({"intermediate_size": 1000, "norm_topk_prob": true}),
+        ),
+    ];
+    check_all(&settings, &ALL_WAYS)?;
+    let quantized = json!({
+        "quantize": 4, "hidden_size": 128, "linear_num_value_heads": 8, "linear_num_key_heads": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 4, "moe_intermediate_size": 64,
+        "shared_expert_intermediate_size": 64});
+    check_all(&[qwen3_5("qwen3_5_moe", &quantized)], &BY_TWO)?;
+    // As mlx-lm has it where there is text alone.
+    let mut flat = qwen3_5("qwen3_5", &dense);
+    merge(
+        &mut flat,
+        &json!({"wrapper": null, "model_type": "qwen3_5"}),
+    );
+    check_all(&[flat], &BY_TWO[..2])
+}
+
 fn nemotron_h(pattern: &str, more: &Value) -> Value {
     let mut settings = json!({
         "model_type": "nemotron_h", "hybrid_override_pattern": pattern, "num_hidden_layers": pattern.len(),

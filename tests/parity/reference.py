@@ -33,7 +33,8 @@ for _ in range(count):
     greedy.append(mx.argmax(last).item())
     last = logprobs(model(mx.array([[greedy[-1]]]), cache=cache)[0, -1])
 
-inner = getattr(model, "backbone", None) or model.model
+text = getattr(model, "language_model", model)
+inner = getattr(text, "backbone", None) or text.model
 states = inner(mx.array([prompt]))[0].astype(mx.float32)
 mean = mx.mean(states, axis=0)
 embedding = (mean / mx.linalg.norm(mean)).tolist()

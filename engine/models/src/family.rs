@@ -69,8 +69,8 @@ struct Family {
     load: LoadFunction,
 }
 
-/// Alphabetical.
-const FAMILIES: [Family; 23] = [
+/// Alphabetical. Of models of several senses it is the family of their part about text.
+const FAMILIES: [Family; 25] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
     family::<glm4_moe::Glm4Moe>("glm4_moe"),
@@ -87,6 +87,8 @@ const FAMILIES: [Family; 23] = [
     family::<phi3::Phi3>("phi3"),
     family::<qwen2::Qwen2>("qwen2"),
     family::<qwen3::Qwen3>("qwen3"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5_moe"),
     family::<qwen3_next::Qwen3Next>("qwen3_5_moe_text"),
     family::<qwen3_next::Qwen3Next>("qwen3_5_text"),
     family::<qwen3_moe::Qwen3Moe>("qwen3_moe"),

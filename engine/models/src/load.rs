@@ -5,6 +5,7 @@ mod header;
 mod names;
 mod python_json;
 mod weights;
+mod wrapped;
 
 pub(crate) use folder::{Config, Folder, Quantization, QuantizationMode};
 pub(crate) use weights::{Along, Part, Weights};

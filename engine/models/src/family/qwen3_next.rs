@@ -1,10 +1,11 @@
-//! `qwen3_next`: Qwen3-Next 80B-A3B, and `qwen3_5_text` and `qwen3_5_moe_text`: Qwen3.5, which has the same parts. Three of four
+//! `qwen3_next`: Qwen3-Next 80B-A3B; `qwen3_5` and `qwen3_5_moe`: Qwen3.5 without its eyes, which has the same parts. Three of four
 //! layers are gated delta nets, the others attention with a gate; experts, or one feed-forward part.
 //!
 //! Architecture: the Qwen3-Next model card and Gated Delta Networks (arXiv 2412.06464); numerics follow mlx-lm's
 //! `qwen3_next.py` and `qwen3_5.py`.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::decoder::{Architecture, Core, ExpertsUse, Layout};
 use crate::error::LoadError;
@@ -23,7 +24,7 @@ const ROTATED_USUAL: f32 = 0.25;
 pub(super) struct Qwen3Next {
     #[serde(flatten)]
     core: Core,
-    model_type: String,
+    model_type: Option<String>,
     #[serde(default)]
     attention_bias: bool,
     partial_rotary_factor: Option<f32>,
@@ -82,7 +83,7 @@ impl Qwen3Next {
     fn experts(&self, parts: &mut BlockParts<'_, '_>) -> Result<Experts, LoadError> {
         let (count, hidden) = (self.num_experts, parts.hidden);
         let gate = parts.whole("mlp.gate", [count, hidden], false)?;
-        let normalizes = self.model_type != "qwen3_next";
+        let normalizes = self.model_type.as_deref() != Some("qwen3_next");
         let normalizes = self.norm_topk_prob.unwrap_or(normalizes);
         let routing = Routing::softmax(self.num_experts_per_tok.unwrap_or(0), normalizes);
         let shared = MlpShape {
@@ -168,6 +169,11 @@ impl Architecture for Qwen3Next {
         &self.core
     }
 
+    fn defaults() -> Value {
+        // Not said where all layers have experts.
+        json!({"intermediate_size": 1})
+    }
+
     fn check(&self, file: &Config) -> Result<(), LoadError> {
         self.check_delta(file)?;
         self.check_experts(file)
@@ -220,8 +226,13 @@ impl Architecture for Qwen3Next {
     }
 
     fn layout(&self) -> Layout {
-        let delta = self.delta();
-        let mut layout = self.core.layout();
+        let (core, delta) = (&self.core, self.delta());
+        let mut layout = core.layout();
+        let layers = 0..core.num_hidden_layers as u32;
+        if { layers }.all(|layer| self.has_experts(layer)) {
+            layout.divided = vec![core.num_attention_heads, core.kv_heads()];
+            layout.by_columns = vec![("self_attn.o_proj", core.attention_width())];
+        }
         layout.divided.push(delta.key_heads);
         layout
             .by_columns

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::header::{self, TensorEntry};
-use super::{names, python_json};
+use super::{names, python_json, wrapped};
 use crate::error::LoadError;
 
 /// A `config.json` of more than this is not one.
@@ -42,7 +42,11 @@ struct Index {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     file: PathBuf,
-    json: serde_json::Value,
+    /// Of all of the model.
+    model_type: Option<String>,
+    /// Of the part about text, if it has others.
+    json: Value,
+    is_wrapped: bool,
 }
 
 /// How a matrix is quantized.
@@ -82,7 +86,7 @@ impl Folder {
         let mut tensors = BTreeMap::new();
         for file in weight_files(folder)? {
             for (name, entry) in header::read(&file)? {
-                let name = names::usual(name);
+                let name = config.name(name);
                 if let Some((other, _)) = tensors.insert(name.clone(), (file.clone(), entry)) {
                     let problem = format!("is in {} and in {}", other.display(), file.display());
                     return Err(LoadError::Tensor {
@@ -183,16 +187,34 @@ fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<T, Load
 impl Config {
     fn read(folder: &Path) -> Result<Self, LoadError> {
         let file = folder.join("config.json");
-        let mut json = read_json(&file, CONFIG_BYTES_MAX)?;
+        let whole: Value = read_json(&file, CONFIG_BYTES_MAX)?;
+        let model_type = whole["model_type"].as_str().map(str::to_string);
+        let text = wrapped::text_config(&whole);
+        let is_wrapped = text.is_some();
+        let mut json = text.unwrap_or(whole);
         names::name_quantized(&mut json);
-        Ok(Self { file, json })
+        Ok(Self {
+            file,
+            model_type,
+            json,
+            is_wrapped,
+        })
     }
 
-    /// Its `model_type`.
+    /// The model's `model_type`.
     pub(crate) fn model_type(&self) -> Result<&str, LoadError> {
-        self.json["model_type"]
-            .as_str()
-            .ok_or_else(|| self.problem("has no model_type"))
+        let model_type = self.model_type.as_deref();
+        model_type.ok_or_else(|| self.problem("has no model_type"))
+    }
+
+    /// What a tensor of the files is called here.
+    fn name(&self, name: String) -> String {
+        let name = if self.is_wrapped {
+            wrapped::text_name(&name)
+        } else {
+            name
+        };
+        names::usual(name)
     }
 
     /// The fields that a family reads; those that are left out are as in `defaults`, an object.
@@ -229,8 +251,8 @@ impl Config {
         let common = &self.json["quantization"];
         let own = &common[path];
         let settings = match own {
-            serde_json::Value::Bool(false) => return Ok(None),
-            serde_json::Value::Object(_) => own,
+            Value::Bool(false) => return Ok(None),
+            Value::Object(_) => own,
             _ => common,
         };
         if settings.is_null() {

@@ -3,10 +3,13 @@
 use serde_json::{Map, Value};
 
 /// How some families' names begin, and the usual names for that.
-const BEGINNINGS: [(&str, &str); 3] = [
+const BEGINNINGS: [(&str, &str); 5] = [
     ("backbone.embeddings.", "model.embed_tokens."),
     ("backbone.norm_f.", "model.norm."),
     ("backbone.layers.", "model.layers."),
+    // mlx-lm calls them so even where there is text alone.
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
 ];
 
 /// A name as most families have it.

@@ -168,12 +168,14 @@ fn test_reproduce_blocks_that_are_kept_pin_no_shelves() {
 
 #[test]
 fn caches_grow_beyond_their_first_piece() {
-    let folder = Shape::tiny("llama").write();
-    let text = tokens(600);
-    let mut backend = alone(folder.path(), 3);
-    let whole = flat(&run(&mut backend, &in_chunks(0, &text, 600)));
-    let cut = flat(&run(&mut backend, &in_chunks(1, &text, 100)));
-    assert_close(&cut, &whole, TOLERANCE);
+    for model_type in ["llama", "qwen3_5_text"] {
+        let folder = Shape::tiny(model_type).write();
+        let text = tokens(600);
+        let mut backend = alone(folder.path(), 3);
+        let whole = flat(&run(&mut backend, &in_chunks(0, &text, 600)));
+        let cut = flat(&run(&mut backend, &in_chunks(1, &text, 100)));
+        assert_close(&cut, &whole, TOLERANCE);
+    }
 }
 
 /// Two sequences side by side, one prefilled while the other decodes; then one leaves and its slot is used again.
