@@ -7,13 +7,10 @@ use mlx_rs::{Array, ops};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use crate::recurrent;
+
 /// Elements that share a scale in quantized checkpoints.
 const GROUP: i32 = 32;
-
-/// Of recurrent layers: elements of a key and of a value, and tokens that the convolution sees.
-const DELTA_KEY: usize = 8;
-const DELTA_VALUE: usize = 16;
-const DELTA_KERNEL: usize = 4;
 
 /// What to make.
 #[derive(Debug, Clone)]
@@ -61,8 +58,26 @@ impl Shape {
         }
     }
 
+    /// The same of Nemotron-H, which has names of its own.
+    fn tensors_of_nemotron(&self) -> Vec<(String, Vec<usize>)> {
+        let table = vec![self.vocabulary, self.hidden];
+        let mut all = vec![
+            ("backbone.embeddings".to_string(), table.clone()),
+            ("backbone.norm_f".into(), vec![self.hidden]),
+            ("lm_head".into(), table),
+        ];
+        for layer in 0..self.layers {
+            let own = recurrent::nemotron(self, layer).into_iter();
+            all.extend(own.map(|(name, shape)| (format!("backbone.layers.{layer}.{name}"), shape)));
+        }
+        all
+    }
+
     /// Name and shape of every tensor.
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        if self.model_type == "nemotron_h" {
+            return self.tensors_of_nemotron();
+        }
         let (hidden, inner) = (self.hidden, self.inner);
         let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut all = vec![
@@ -84,18 +99,10 @@ impl Shape {
             add("mlp.gate_proj", &[inner, hidden]);
             add("mlp.up_proj", &[inner, hidden]);
             add("mlp.down_proj", &[hidden, inner]);
-            if self.is_recurrent(layer) {
-                let inputs = 2 * self.heads * DELTA_KEY + 2 * self.heads * DELTA_VALUE;
-                let values = 2 * self.heads * DELTA_VALUE;
-                add("linear_attn.in_proj_qkv", &[inputs, hidden]);
-                add("linear_attn.in_proj_z", &[values, hidden]);
-                add("linear_attn.in_proj_b", &[2 * self.heads, hidden]);
-                add("linear_attn.in_proj_a", &[2 * self.heads, hidden]);
-                add("linear_attn.conv1d", &[inputs, DELTA_KERNEL, 1]);
-                add("linear_attn.norm", &[DELTA_VALUE]);
-                add("linear_attn.out_proj", &[hidden, values]);
-                add("linear_attn.A_log", &[2 * self.heads]);
-                add("linear_attn.dt_bias", &[2 * self.heads]);
+            if self.is_hybrid() && layer.is_multiple_of(2) {
+                for (name, shape) in recurrent::delta_net(self) {
+                    add(name, &shape);
+                }
                 continue;
             }
             let queries = if self.is_hybrid() { 2 * q } else { q };
@@ -116,12 +123,8 @@ impl Shape {
         self.model_type == "qwen3_5_text"
     }
 
-    fn is_recurrent(&self, layer: usize) -> bool {
-        self.is_hybrid() && layer != 1
-    }
-
     fn config(&self) -> Value {
-        json!({
+        let mut config = json!({
             "model_type": self.model_type,
             "hidden_size": self.hidden,
             "intermediate_size": self.inner,
@@ -134,20 +137,26 @@ impl Shape {
             "max_position_embeddings": 1024,
             "rope_theta": 10000.0,
             "tie_word_embeddings": self.tied,
-            "linear_num_key_heads": self.heads,
-            "linear_num_value_heads": 2 * self.heads,
-            "linear_key_head_dim": DELTA_KEY,
-            "linear_value_head_dim": DELTA_VALUE,
-            "linear_conv_kernel_dim": DELTA_KERNEL,
-            "full_attention_interval": 2,
-        })
+        });
+        if let (Some(config), Value::Object(more)) =
+            (config.as_object_mut(), recurrent::fields(self))
+        {
+            config.extend(more);
+        }
+        config
     }
 
     /// A folder with the model, dense.
     pub fn write(&self) -> TempDir {
         let mut file = File::default();
         for (name, shape) in self.tensors() {
-            file.add_floats(&full_name(&name), &shape, &random(&name, &shape), self.bf16);
+            let end = if recurrent::is_bare(&name) {
+                ""
+            } else {
+                ".weight"
+            };
+            let values = random(&name, &shape);
+            file.add_floats(&format!("{name}{end}"), &shape, &values, self.bf16);
         }
         folder(&self.config(), &file)
     }
@@ -176,13 +185,6 @@ impl Shape {
         config["quantization"] = json!({"group_size": GROUP, "bits": bits});
         (folder(&config, &packed_file), dense)
     }
-}
-
-/// A few tensors are not called weights.
-fn full_name(name: &str) -> String {
-    let is_bare = name.ends_with("A_log") || name.ends_with("dt_bias");
-    let end = if is_bare { "" } else { ".weight" };
-    format!("{name}{end}")
 }
 
 /// A safetensors file in the making.

@@ -44,15 +44,17 @@ fn the_card_counts_what_is_there() {
 
 #[test]
 fn only_layers_that_remember_positions_count_them() {
-    let card = inspect(Shape::tiny("qwen3_5_text").write().path()).unwrap();
-    let cache = card.layers.iter().map(|layer| layer.cache_bytes_per_token);
-    assert_eq!(cache.collect::<Vec<_>>(), [0, 2 * 6 * 32 * 4, 0]);
-    assert_eq!(card.tensor_degrees, [1, 2, 3, 6]);
+    for model_type in ["nemotron_h", "qwen3_5_text"] {
+        let card = inspect(Shape::tiny(model_type).write().path()).unwrap();
+        let cache = card.layers.iter().map(|layer| layer.cache_bytes_per_token);
+        assert_eq!(cache.collect::<Vec<_>>(), [0, 2 * 6 * 32 * 4, 0]);
+        assert_eq!(card.tensor_degrees, [1, 2, 3, 6]);
+    }
 }
 
 #[test]
 fn sizes_of_states_that_do_not_fit_are_refused() {
-    for (field, value) in [
+    let delta_net = [
         ("linear_num_key_heads", json!(0)),
         ("linear_num_key_heads", json!(4)),
         ("linear_num_value_heads", json!(-12)),
@@ -65,8 +67,27 @@ fn sizes_of_states_that_do_not_fit_are_refused() {
         ("num_experts", json!(8)),
         ("num_experts", json!(-1)),
         ("partial_rotary_factor", json!("all")),
-    ] {
-        let folder = Shape::tiny("qwen3_5_text").write();
+    ];
+    let mamba = [
+        ("mamba_num_heads", json!(0)),
+        ("mamba_num_heads", json!(1 << 20)),
+        ("mamba_head_dim", json!(i32::MIN)),
+        ("n_groups", json!(5)),
+        ("n_groups", json!(-6)),
+        ("ssm_state_size", json!(i32::MAX)),
+        ("conv_kernel", json!(0)),
+        ("use_conv_bias", json!(null)),
+        ("time_step_limit", json!([0.5])),
+        ("hybrid_override_pattern", json!("M*")),
+        ("hybrid_override_pattern", json!("M*?")),
+        ("hybrid_override_pattern", json!("M*E")),
+        ("hybrid_override_pattern", json!(["M", "-", "*"])),
+        ("hybrid_override_pattern", json!(null)),
+    ];
+    let delta_net = delta_net.map(|case| ("qwen3_5_text", case));
+    let mamba = mamba.map(|case| ("nemotron_h", case));
+    for (model_type, (field, value)) in delta_net.into_iter().chain(mamba) {
+        let folder = Shape::tiny(model_type).write();
         edit_config(&folder, |config| config[field] = value.clone());
         let _ = inspect(folder.path());
         assert!(load_whole(folder.path()).is_err(), "{field}: {value}");

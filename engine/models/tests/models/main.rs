@@ -9,6 +9,7 @@
 mod checkpoint;
 mod files;
 mod ranks;
+mod recurrent;
 mod script;
 mod sequences;
 mod sharded;

@@ -52,7 +52,9 @@ fn qwen3_over_ranks_equals_one() {
 
 #[test]
 fn states_over_ranks_equal_one() {
-    check(&Shape::tiny("qwen3_5_text").write(), &ALL_WAYS, TOLERANCE);
+    for model_type in ["nemotron_h", "qwen3_5_text"] {
+        check(&Shape::tiny(model_type).write(), &ALL_WAYS, TOLERANCE);
+    }
 }
 
 #[test]
