@@ -99,8 +99,11 @@ fn nemotron_h_equals_mlx_lm() -> Result<()> {
     let more =
         json!({"original": true, "time_step_limit": [0.2, 0.9], "n_group": 4, "topk_group": 2});
     merge(&mut as_made, &more);
+    let mut latent = experts.clone();
+    merge(&mut latent, &json!({"moe_latent_size": 60}));
     let settings = [
         nemotron_h("M-M*-M", &json!({})),
+        nemotron_h("ME*E", &latent),
         nemotron_h("MEM*EM", &experts),
         nemotron_h("ME*M", &as_made),
     ];

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use crate::decoder::{Architecture, Core, ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Activation, Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Mamba,
-    MambaShape, Memory, Mlp, MlpShape, NormKind, Router, Routing, Score, SharedExpert, Unmixed,
+    Activation, Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape,
+    LatentExperts, Mamba, MambaShape, Memory, Mlp, MlpShape, NormKind, RmsNorm, Router, Routing,
+    Score, SharedExpert, Unmixed,
 };
 use crate::load::{Config, Weights};
 
@@ -172,7 +173,12 @@ impl Chosen {
         Ok(())
     }
 
-    fn load(&self, parts: &mut BlockParts<'_, '_>, bias: bool) -> Result<Experts, LoadError> {
+    fn block(
+        &self,
+        parts: &mut BlockParts<'_, '_>,
+        norm: RmsNorm,
+        bias: bool,
+    ) -> Result<Block, LoadError> {
         let gate = parts.whole("mixer.gate", [self.count(), parts.hidden], false)?;
         let correction = parts.path("mixer.gate.e_score_correction_bias");
         let routing = Routing {
@@ -199,7 +205,14 @@ impl Chosen {
             bias: false,
             activation: Activation::SquaredRelu,
         };
-        Experts::load(parts, &shape, Router::new(gate, routing), shared)
+        let router = Router::new(gate, routing);
+        let Some(latent) = self.moe_latent_size else {
+            let experts = Experts::load(parts, &shape, router, shared)?;
+            return Ok(Block::single(norm, Unmixed(experts)));
+        };
+        let names = ["mixer.fc1_latent_proj", "mixer.fc2_latent_proj"];
+        let experts = LatentExperts::load(parts, (&shape, latent), names, bias, router, shared)?;
+        Ok(Block::single(norm, Unmixed(experts)))
     }
 }
 
@@ -266,6 +279,10 @@ impl NemotronH {
         let (inner, shared) = (self.experts.inner(), self.experts.shared_inner());
         layout.divided.push(inner);
         layout.divided.extend(shared);
+        if self.experts.moe_latent_size.is_some() && self.mlp_bias {
+            // Each rank would add the bias of the matrix after the experts.
+            layout.divided.push(1);
+        }
         layout.by_columns.push(("mixer.switch_mlp.fc2", inner));
         let shared = shared.map(|shared| ("mixer.shared_experts.down_proj", shared));
         layout.by_columns.extend(shared);
@@ -296,11 +313,6 @@ impl Architecture for NemotronH {
         self.check_mamba(file)?;
         if self.has(Kind::Experts) {
             self.experts.check(file)?;
-        }
-        if self.experts.moe_latent_size.is_some() {
-            return Err(LoadError::Unsupported(
-                "experts that see fewer elements (moe_latent_size) are not supported".into(),
-            ));
         }
         Ok(())
     }
@@ -342,10 +354,7 @@ impl Architecture for NemotronH {
                 let mlp = Mlp::load(parts, &squared("mixer", inner, self.mlp_bias))?;
                 Ok(Block::single(norm, Unmixed(mlp)))
             }
-            Some(Kind::Experts) => {
-                let experts = self.experts.load(parts, self.mlp_bias)?;
-                Ok(Block::single(norm, Unmixed(experts)))
-            }
+            Some(Kind::Experts) => self.experts.block(parts, norm, self.mlp_bias),
         }
     }
 
@@ -361,7 +370,12 @@ impl Architecture for NemotronH {
                 ("mixer.o_proj", core.attention_width()),
                 ("mixer.out_proj", self.mamba().width()),
             ],
-            whole: vec!["norm.", "mixer.gate."],
+            whole: vec![
+                "norm.",
+                "mixer.gate.",
+                "mixer.fc1_latent_proj.",
+                "mixer.fc2_latent_proj.",
+            ],
             experts: None,
         };
         if self.has(Kind::Mlp) {

@@ -129,6 +129,15 @@ pub(crate) struct BlockParts<'a, 'folder> {
 }
 
 impl<'folder> BlockParts<'_, 'folder> {
+    /// The same for parts that see so many elements.
+    pub(super) fn of_width(&mut self, hidden: i32) -> BlockParts<'_, 'folder> {
+        BlockParts {
+            weights: self.weights,
+            hidden,
+            ..*self
+        }
+    }
+
     /// The full name of a part: `mlp` is `model.layers.0.mlp`.
     pub(crate) fn path(&self, name: &str) -> String {
         format!("model.layers.{}.{name}", self.layer)

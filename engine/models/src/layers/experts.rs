@@ -85,6 +85,18 @@ impl Experts {
         })
     }
 
+    /// What the experts say of `x`, chosen by `judged`, both `[tokens, hidden]`.
+    pub(super) fn of_judged(&self, judged: &Array, x: &Array) -> Computed {
+        let (chosen, weights) = self.router.choose(judged)?;
+        let answers = self.answers(x, &chosen)?;
+        let weighed = answers.multiply(weights.expand_dims(2)?)?;
+        let sum = sum_axis(&weighed, 1, None)?.as_dtype(x.dtype())?;
+        match &self.shared {
+            Some(shared) => sum.add(shared.forward(x)?),
+            None => Ok(sum),
+        }
+    }
+
     /// `[rows, .., 1, hidden]`, each through its expert, to the same.
     fn through(&self, x: &Array, experts: &Array, sorted: bool) -> Computed {
         let inner = self.inner.forward_chosen(x, experts, sorted)?;
@@ -109,7 +121,7 @@ impl Experts {
 }
 
 impl SharedExpert {
-    fn forward(&self, x: &Array) -> Computed {
+    pub(super) fn forward(&self, x: &Array) -> Computed {
         let said = self.mlp.forward(x)?;
         match &self.gate {
             Some(gate) => said.multiply(sigmoid(gate.forward(x)?)?),
@@ -120,14 +132,7 @@ impl SharedExpert {
 
 impl FeedForward for Experts {
     fn forward(&self, x: &Array) -> Computed {
-        let (chosen, weights) = self.router.choose(x)?;
-        let answers = self.answers(x, &chosen)?;
-        let weighed = answers.multiply(weights.expand_dims(2)?)?;
-        let sum = sum_axis(&weighed, 1, None)?.as_dtype(x.dtype())?;
-        match &self.shared {
-            Some(shared) => sum.add(shared.forward(x)?),
-            None => Ok(sum),
-        }
+        self.of_judged(x, x)
     }
 }
 
