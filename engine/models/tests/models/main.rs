@@ -9,6 +9,7 @@
 mod checkpoint;
 mod files;
 mod hostile;
+mod newer;
 mod ranks;
 mod script;
 mod sequences;

@@ -5,6 +5,7 @@ use infer::{Backend, BackendError};
 use models::{Group, MlxBackend};
 
 use crate::checkpoint::Shape;
+use crate::newer;
 use crate::ranks::{alone, spec};
 use crate::script::{
     Logits, Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, through, tokens,
@@ -28,6 +29,8 @@ fn variants() -> Vec<(Shape, f32)> {
         all.push((grouped, TOLERANCE));
         all.push((Shape { bf16: true, ..tiny }, TOLERANCE_BF16));
     }
+    let newer = newer::ALL.map(|model_type| (Shape::tiny(model_type), TOLERANCE));
+    all.extend(newer);
     all
 }
 

@@ -4,6 +4,7 @@ use base::Sharding;
 use tempfile::TempDir;
 
 use crate::checkpoint::Shape;
+use crate::newer;
 use crate::ranks::{alone, bereaved, together};
 use crate::script::{Wanted, assert_close, flat, in_chunks, piece, run, step, tokens};
 use crate::sequences::{TOLERANCE, busy_script, pooled_script, remembering_script, slow_script};
@@ -48,6 +49,13 @@ fn llama_over_ranks_equals_one() {
 #[test]
 fn qwen3_over_ranks_equals_one() {
     check(&Shape::tiny("qwen3").write(), &ALL_WAYS, TOLERANCE);
+}
+
+#[test]
+fn newer_families_over_ranks_equal_one() {
+    for model_type in newer::ALL {
+        check(&Shape::tiny(model_type).write(), &ALL_WAYS, TOLERANCE);
+    }
 }
 
 #[test]
