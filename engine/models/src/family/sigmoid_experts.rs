@@ -6,8 +6,7 @@ use serde::Deserialize;
 use crate::decoder::{ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Activation, BlockParts, Experts, ExpertsShape, Mlp, MlpShape, Router, Routing, Score,
-    SharedExpert,
+    BlockParts, Experts, ExpertsShape, Mlp, MlpShape, Router, Routing, Score, SharedExpert,
 };
 use crate::load::Config;
 
@@ -88,6 +87,7 @@ impl SigmoidExperts {
                 wide: false,
                 normalize: self.num_experts_per_tok > 1 && self.norm_topk_prob.unwrap_or(true),
                 scale: self.routed_scaling_factor.unwrap_or(1.0),
+                scales: None,
             },
         );
         let shared = if self.n_shared_experts.is_some() {
@@ -102,14 +102,12 @@ impl SigmoidExperts {
         } else {
             None
         };
-        let shape = ExpertsShape {
-            stacked: "mlp.switch_mlp",
-            single: ("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
+        let shape = ExpertsShape::silu(
+            "mlp.switch_mlp",
+            "mlp.experts",
             count,
-            inner: self.moe_intermediate_size,
-            bias: false,
-            activation: Activation::Silu,
-        };
+            self.moe_intermediate_size,
+        );
         Experts::load(parts, &shape, router, shared)
     }
 
