@@ -1,6 +1,7 @@
 //! Numbers equal to mlx-lm's, through the whole product: random checkpoints, one rank, two and three, both shardings.
 
 mod families;
+mod recurrent;
 mod wrapped;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,8 @@ use tests::nodes::start_cluster;
 
 use super::{ALL_WAYS, TOLERANCE, check};
 
+/// Where tensor ranks cannot share the work.
+pub(super) const PIPELINES: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("pipeline", 3)];
 /// Where three heads are shared by several.
 pub(super) const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("tensor", 3)];
 

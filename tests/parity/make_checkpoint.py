@@ -3,8 +3,8 @@
 Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override the defaults below; besides those of
 `config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `mode` (of quantization: affine, mxfp4,
 mxfp8, nvfp4), `endless` (the end-of-text token is never the likeliest), `original` (tensors as the model's makers lay them
-out: every expert by itself, keys and values of a latent in one), `wrapper` (a model of several senses, of which this is the
-text part).
+out: every expert by itself, keys and values of a latent in one, norms as distances from 1), `wrapper` (a model of several
+senses, of which this is the text part).
 """
 
 import importlib
@@ -53,10 +53,18 @@ if bits:
 
 def as_made(weights):
     """The tensors by the names and in the shapes that the model's makers give them."""
+    if wrapper == "qwen3_5_moe":
+        weights = {name.replace(".switch_mlp.", ".experts.switch_glu."): tensor for name, tensor in weights.items()}
+    is_zero_centred = any(name.endswith(".linear_attn.norm.weight") for name in weights)
     for name in list(weights):
         if ".switch_mlp." in name:
+            single = name.replace(".fc1.", ".up_proj.").replace(".fc2.", ".down_proj.")
             for expert, matrix in enumerate(weights.pop(name)):
-                weights[name.replace(".switch_mlp.", f".experts.{expert}.")] = matrix
+                weights[single.replace(".switch_mlp.", f".experts.{expert}.")] = matrix
+        elif name.endswith(".conv1d.weight"):
+            weights[name] = weights[name].swapaxes(-1, -2)
+        elif is_zero_centred and name.endswith("norm.weight") and ".linear_attn.norm." not in name:
+            weights[name] -= 1.0
         elif name.endswith(".switch_glu.gate_proj.weight"):
             gate_up = [weights.pop(name), weights.pop(name.replace("gate_proj", "up_proj"))]
             weights[name.replace("switch_glu.gate_proj.weight", "gate_up_proj")] = mx.concatenate(gate_up, axis=1)
@@ -72,7 +80,7 @@ def as_made(weights):
             values = weights.pop(name.replace("embed_q", "unembed_out"))
             both = mx.concatenate([keys, values], axis=1)
             weights[name.replace("embed_q", "kv_b_proj")] = both.reshape(-1, both.shape[-1])
-    if wrapper in ("gemma4", "mistral3"):
+    if wrapper in ("gemma4", "mistral3", "qwen3_5", "qwen3_5_moe"):
         inner = {name: name.replace("language_model.model.", "model.language_model.") for name in weights}
         weights = {inner[name].removeprefix("language_model."): tensor for name, tensor in weights.items()}
     return weights

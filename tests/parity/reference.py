@@ -34,7 +34,8 @@ for _ in range(count):
     last = logprobs(model(mx.array([[greedy[-1]]]), cache=cache)[0, -1])
 
 text = getattr(model, "language_model", model)
-states = text.model(mx.array([prompt]))[0].astype(mx.float32)
+inner = getattr(text, "backbone", None) or text.model
+states = inner(mx.array([prompt]))[0].astype(mx.float32)
 mean = mx.mean(states, axis=0)
 embedding = (mean / mx.linalg.norm(mean)).tolist()
 print(json.dumps({"logprobs": values, "greedy": greedy, "margin": margin, "embedding": embedding}))

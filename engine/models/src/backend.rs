@@ -17,7 +17,7 @@ use crate::family::{CausalModel, Dimensions, load_shard, shard_bytes};
 use crate::layers::{Caches, RowSpan};
 use crate::load::Folder;
 use crate::outputs::{self, Wanted};
-use crate::prefixes::{PrefixFolder, Prefixes};
+use crate::prefixes::{Found, PrefixFolder, Prefixes};
 
 /// One rank of a model, ready to compute.
 pub struct MlxBackend {
@@ -58,14 +58,15 @@ pub fn load(
     let model = load_shard(&folder, spec, Rc::clone(&group), &mut report)?;
     report(bytes_total);
     let dimensions = model.dimensions();
-    let caches = Caches::new(model.cache_count());
+    let caches = Caches::new(model.memories());
+    let prefixes = Prefixes::new(model.has_states());
     let pipeline = spec.sharding == Sharding::Pipeline;
     Ok(MlxBackend {
         model,
         dimensions,
         caches,
         chunks: Chunks::default(),
-        prefixes: Prefixes::default(),
+        prefixes,
         cache_tokens_max: 0,
         group,
         pipeline,
@@ -132,33 +133,65 @@ impl MlxBackend {
         let chains: Vec<_> = chains
             .map(|recall| BlockKey::chain(&[], &recall.tokens))
             .collect();
-        let room = self.room();
-        let mut own = Vec::with_capacity(2 * recalls.len());
-        for (recall, chain) in recalls.iter().zip(&chains) {
-            let found = self.prefixes.look(recall.slot, chain, room, idle)?;
-            own.extend([found.now as i32, found.soon as i32]);
-        }
-        let least = self.least_of_all(&own)?;
+        let found = self.found(recalls, &chains, idle)?;
         let mut recalled = Vec::with_capacity(recalls.len());
-        for ((recall, chain), least) in recalls.iter().zip(&chains).zip(least.chunks_exact(2)) {
-            let (now, soon) = (least[0], least[1]);
+        for ((recall, chain), Found { now, soon }) in recalls.iter().zip(&chains).zip(found) {
             if soon > now {
                 self.prefixes.read(recall.slot, chain, soon);
                 recalled.push(None);
                 continue;
             }
             let tokens = now * BLOCK_TOKENS;
-            let blocks = self.prefixes.recall(recall.slot, &chain[..now]);
+            let beginning = self.prefixes.recall(recall.slot, &chain[..now]);
             if now > 0 {
-                let beginning = &recall.tokens[..tokens];
                 // It goes on with the rest of them, so it need not move for that.
                 let positions = recall.tokens.len() + BLOCK_TOKENS;
+                let tokens = &recall.tokens[..tokens];
                 self.caches
-                    .begin(recall.slot, &blocks, beginning, positions)?;
+                    .begin(recall.slot, &beginning, tokens, positions)?;
             }
             recalled.push(Some(tokens as u32));
         }
         Ok(recalled)
+    }
+
+    /// How much of each beginning all ranks have.
+    fn found(
+        &mut self,
+        recalls: &[Recall],
+        chains: &[Vec<BlockKey>],
+        idle: bool,
+    ) -> Result<Vec<Found>, Exception> {
+        let ways_on = chains.iter().map(|chain| self.prefixes.ways_on(chain));
+        if let Some(ways_on) = ways_on.collect::<Option<Vec<_>>>() {
+            return self.found_with_states(&ways_on);
+        }
+        let room = self.room();
+        let mut own = Vec::with_capacity(2 * recalls.len());
+        for (recall, chain) in recalls.iter().zip(chains) {
+            let found = self.prefixes.look(recall.slot, chain, room, idle)?;
+            own.extend([found.now as i32, found.soon as i32]);
+        }
+        let least = self.least_of_all(&own)?;
+        let both = least.chunks_exact(2).map(|both| Found {
+            now: both[0],
+            soon: both[1],
+        });
+        Ok(both.collect())
+    }
+
+    /// The same where sequences can go on only from some blocks: from the last from which they can on all ranks.
+    fn found_with_states(&self, ways_on: &[Vec<bool>]) -> Result<Vec<Found>, Exception> {
+        let own: Vec<i32> = ways_on.iter().flatten().copied().map(i32::from).collect();
+        let all = self.least_of_all(&own)?;
+        let mut all = all.as_slice();
+        let found = ways_on.iter().map(|ways_on| {
+            let own = all.split_off(..ways_on.len()).unwrap_or_default();
+            let now = own.iter().rposition(|there| *there > 0);
+            let now = now.map_or(0, |last| last + 1);
+            Found { now, soon: now }
+        });
+        Ok(found.collect())
     }
 
     /// The least that any rank says, number by number.
@@ -194,7 +227,8 @@ impl MlxBackend {
     fn keep(&mut self, rows: &[Row]) -> Result<(), Exception> {
         let room = self.room();
         for row in rows.iter().filter(|row| !row.goes_on()) {
-            self.prefixes.keep(&mut self.caches, row.slot, room)?;
+            self.prefixes
+                .keep(&mut self.caches, row.slot, row.tokens.len(), room)?;
             self.prefixes.shrink_to(room);
         }
         Ok(())
@@ -266,6 +300,7 @@ impl MlxBackend {
         let hidden = caches.arranged(input)?;
         let all = 0..self.model.layer_count();
         let hidden = self.model.layers(hidden, &mut caches, all)?;
+        caches.settle()?;
         let hidden = caches.restored(hidden)?;
         self.leave(&hidden, rows)
     }
@@ -291,6 +326,7 @@ impl MlxBackend {
             let mut caches = self.caches.step(&[(row.slot, span)])?;
             let which = passage.layers.clone();
             hidden = self.model.layers(hidden, &mut caches, which)?;
+            caches.settle()?;
         }
         if passage.leaves {
             return self.leave(&hidden, &[(row, &span)]);

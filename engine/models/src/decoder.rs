@@ -13,7 +13,7 @@ use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::family::{CausalModel, Computed, Dimensions};
 use crate::layers::{
-    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, NormKind, Rope, RopeConfig,
+    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, Memory, NormKind, Rope, RopeConfig,
     StepCaches, Table,
 };
 use crate::load::{Config, Folder, Weights};
@@ -48,8 +48,18 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// How it divides.
     fn layout(&self) -> Layout;
 
+    /// What a layer remembers of a sequence.
+    fn memory(&self, _layer: u32) -> Memory {
+        Memory::Positions
+    }
+
+    /// Elements of keys and values together, for one token of a layer that remembers them.
+    fn cache_elements(&self, _layer: u32) -> i32 {
+        2 * self.core().kv_heads() * self.core().head_dim()
+    }
+
     /// What its norms have in common.
-    fn norms(&self) -> NormKind {
+    fn norms(&self, _weights: &Weights<'_>) -> NormKind {
         NormKind {
             eps: self.core().rms_norm_eps,
             offset: 0.0,
@@ -79,11 +89,6 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// What logits are kept below.
     fn logit_cap(&self) -> Option<f32> {
         None
-    }
-
-    /// Elements of keys and values together, for one token of a layer.
-    fn cache_elements(&self, _layer: u32) -> i32 {
-        2 * self.core().kv_heads() * self.core().head_dim()
     }
 }
 
@@ -249,7 +254,11 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
     let (_, norm) = folder.tensor(NORM)?;
     let element_bytes = norm.element(NORM)?.bytes();
     let layers = (0..core.num_hidden_layers).map(|layer| {
-        let cache_bytes = architecture.cache_elements(layer as u32) as u64 * element_bytes;
+        let cache_elements = match architecture.memory(layer as u32) {
+            Memory::Positions => architecture.cache_elements(layer as u32),
+            Memory::State | Memory::Nothing => 0,
+        };
+        let cache_bytes = cache_elements as u64 * element_bytes;
         let cost = layer_cost(folder, &layout, layer, cache_bytes);
         if cost.weights_bytes > 0 {
             return Ok(cost);
@@ -331,11 +340,12 @@ pub(crate) fn load<A: Architecture>(
     } else {
         Rc::new(Group::single())
     };
-    let (blocks, caches) = blocks(&architecture, weights, spec, &tensor_group)?;
+    let norms = architecture.norms(weights);
+    let layers = Layers::load(&architecture, weights, spec, norms, &tensor_group)?;
     let table = Table {
         vocabulary: core.vocab_size,
         hidden: core.hidden_size,
-        norms: architecture.norms(),
+        norms,
         tied: core.tied(weights.has("lm_head.weight")),
         scales: architecture.end_scales(),
         cap: architecture.logit_cap(),
@@ -348,10 +358,11 @@ pub(crate) fn load<A: Architecture>(
         vocabulary: core.vocab_size,
         dtype: weights.activation_dtype()?,
     };
+    let mut all = 0..core.num_hidden_layers as u32;
     Ok(Box::new(Decoder {
         ends,
-        blocks,
-        caches,
+        layers,
+        has_states: all.any(|layer| architecture.memory(layer) == Memory::State),
         hidden: core.hidden_size,
         has_last: spec.layers.end == core.num_hidden_layers as u32,
         tensor_group,
@@ -359,43 +370,58 @@ pub(crate) fn load<A: Architecture>(
     }))
 }
 
-/// This rank's layers, and for each of them which of the rank's caches it has.
-fn blocks<A: Architecture>(
-    architecture: &A,
-    weights: &mut Weights<'_>,
-    spec: &ShardSpec,
-    group: &Rc<Group>,
-) -> Result<(Vec<Block>, Vec<usize>), LoadError> {
-    let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
-    let (mut blocks, mut caches) = (Vec::new(), Vec::new());
-    let mut attended: Vec<u32> = Vec::new();
-    for layer in spec.layers.clone() {
-        let keys = architecture.keys_of(layer);
-        let known = attended.iter().position(|one| *one == keys);
-        caches.push(known.unwrap_or(attended.len()));
-        if known.is_none() {
-            attended.push(keys);
+/// A rank's layers.
+struct Layers {
+    blocks: Vec<Block>,
+    /// Which of the rank's caches each of them has.
+    caches: Vec<usize>,
+    /// What is remembered in each of these.
+    memories: Vec<Memory>,
+}
+
+impl Layers {
+    fn load<A: Architecture>(
+        architecture: &A,
+        weights: &mut Weights<'_>,
+        spec: &ShardSpec,
+        norms: NormKind,
+        group: &Rc<Group>,
+    ) -> Result<Self, LoadError> {
+        let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
+        let mut layers = Self {
+            blocks: Vec::new(),
+            caches: Vec::new(),
+            memories: Vec::new(),
+        };
+        let mut attended: Vec<u32> = Vec::new();
+        for layer in spec.layers.clone() {
+            let keys = architecture.keys_of(layer);
+            let known = attended.iter().position(|one| *one == keys);
+            layers.caches.push(known.unwrap_or(attended.len()));
+            if known.is_none() {
+                attended.push(keys);
+                layers.memories.push(architecture.memory(layer));
+            }
+            layers.blocks.push(architecture.block(&mut BlockParts {
+                weights,
+                layer,
+                hidden: architecture.core().hidden_size,
+                norms,
+                slice: spec.tensor,
+                group,
+                ropes: &ropes,
+                begins_cache: known.is_none(),
+            })?);
         }
-        blocks.push(architecture.block(&mut BlockParts {
-            weights,
-            layer,
-            hidden: architecture.core().hidden_size,
-            norms: architecture.norms(),
-            slice: spec.tensor,
-            group,
-            ropes: &ropes,
-            begins_cache: known.is_none(),
-        })?);
+        Ok(layers)
     }
-    Ok((blocks, caches))
 }
 
 /// This rank's part.
 struct Decoder {
     ends: Ends,
-    blocks: Vec<Block>,
-    /// Which of the rank's caches each of them has.
-    caches: Vec<usize>,
+    layers: Layers,
+    has_states: bool,
     hidden: i32,
     /// Whether the model's last layer is among them.
     has_last: bool,
@@ -411,10 +437,15 @@ impl CausalModel for Decoder {
 
     fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed {
         let mut hidden = caches.laid_aside(hidden, self.hidden)?;
-        let is_end = self.has_last && which.end == self.blocks.len();
+        let Layers {
+            blocks,
+            caches: of_layers,
+            ..
+        } = &self.layers;
+        let is_end = self.has_last && which.end == blocks.len();
         for layer in which {
-            let mut cache = caches.layer(self.caches[layer]);
-            hidden = self.blocks[layer].forward(&hidden, &self.tensor_group, &mut cache)?;
+            let mut cache = caches.layer(of_layers[layer]);
+            hidden = blocks[layer].forward(&hidden, &self.tensor_group, &mut cache)?;
         }
         if is_end {
             return Ok(hidden);
@@ -423,11 +454,15 @@ impl CausalModel for Decoder {
     }
 
     fn layer_count(&self) -> usize {
-        self.blocks.len()
+        self.layers.blocks.len()
     }
 
-    fn cache_count(&self) -> usize {
-        self.caches.iter().max().map_or(0, |last| last + 1)
+    fn memories(&self) -> &[Memory] {
+        &self.layers.memories
+    }
+
+    fn has_states(&self) -> bool {
+        self.has_states
     }
 
     fn dimensions(&self) -> Dimensions {

@@ -11,11 +11,13 @@ mod granite;
 mod llama;
 mod llama4;
 mod minimax;
+mod nemotron_h;
 mod olmo3;
 mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3_moe;
+mod qwen3_next;
 mod smollm3;
 
 use std::ops::Range;
@@ -29,7 +31,7 @@ use mlx_rs::{Array, Dtype};
 use crate::decoder::{self, Architecture};
 use crate::distributed::Group;
 use crate::error::LoadError;
-use crate::layers::{Ends, StepCaches};
+use crate::layers::{Ends, Memory, StepCaches};
 use crate::load::{Folder, Weights};
 
 /// An array, or why MLX refused.
@@ -43,8 +45,10 @@ pub(crate) trait CausalModel {
     fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed;
     /// Number of layers on this rank.
     fn layer_count(&self) -> usize;
-    /// Number of its caches: layers that attend to the same keys have one.
-    fn cache_count(&self) -> usize;
+    /// What each of its caches holds: layers that attend to the same keys have one.
+    fn memories(&self) -> &[Memory];
+    /// Whether a layer of the model, on whatever rank, remembers a state.
+    fn has_states(&self) -> bool;
     /// Sizes that the backend needs.
     fn dimensions(&self) -> Dimensions;
 }
@@ -72,7 +76,7 @@ struct Family {
 }
 
 /// Alphabetical. Of models of several senses it is the family of their part about text.
-const FAMILIES: [Family; 30] = [
+const FAMILIES: [Family; 36] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
     family::<deepseek_v3::DeepseekV3>("deepseek_v32"),
     family::<gemma3_text::Gemma3Text>("gemma3"),
@@ -95,11 +99,17 @@ const FAMILIES: [Family; 30] = [
     family::<llama::Llama>("mistral"),
     family::<llama::Llama>("mistral3"),
     family::<deepseek_v3::DeepseekV3>("mistral4"),
+    family::<nemotron_h::NemotronH>("nemotron_h"),
     family::<olmo3::Olmo3>("olmo3"),
     family::<phi3::Phi3>("phi3"),
     family::<qwen2::Qwen2>("qwen2"),
     family::<qwen3::Qwen3>("qwen3"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5_moe"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5_moe_text"),
+    family::<qwen3_next::Qwen3Next>("qwen3_5_text"),
     family::<qwen3_moe::Qwen3Moe>("qwen3_moe"),
+    family::<qwen3_next::Qwen3Next>("qwen3_next"),
     family::<llama::Llama>("seed_oss"),
     family::<smollm3::SmolLm3>("smollm3"),
     family::<llama::Llama>("xverse"),

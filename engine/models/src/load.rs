@@ -2,6 +2,8 @@
 
 mod folder;
 mod header;
+mod names;
+mod python_json;
 mod weights;
 mod wrapped;
 

@@ -1,5 +1,5 @@
 //! Beginnings of sequences that this rank has computed: the keys and values of its own layers, block by block, in memory
-//! and on disk.
+//! and on disk; of a model with recurrent layers in memory only, and their states at the ends of some blocks.
 //!
 //! Every rank keeps and gives up on its own; what a new sequence begins with is what all of them have. Blocks on disk come
 //! into memory first, while other sequences go on: until then a rank says that it may soon have more.
@@ -8,6 +8,7 @@ mod bytes;
 mod disk;
 mod file;
 mod room;
+mod states;
 
 use std::collections::HashMap;
 use std::io;
@@ -19,9 +20,10 @@ use infer::SlotId;
 use infer::prefix::{BLOCK_TOKENS, BlockKey, PrefixCache};
 use mlx_rs::error::{Exception, Result};
 
-use crate::layers::{Caches, KeysValues};
+use crate::layers::{Beginning, Caches, KeysValues};
 use disk::{Disk, ReadBlock};
 use file::Form;
+use states::States;
 
 pub use disk::PrefixFolder;
 
@@ -30,6 +32,8 @@ type Block = Vec<KeysValues>;
 
 /// Bytes that are copied from a file to the device in one step: some milliseconds.
 const STEP_BYTES_MAX: usize = 64 << 20;
+/// States that a rank keeps none of whose layers has keys and values to measure them by.
+const STATES_BYTES_MAX: u64 = 256 << 20;
 /// While nothing else can be computed, a step waits so long for a file.
 const IDLE_WAIT: Duration = Duration::from_millis(5);
 
@@ -37,6 +41,10 @@ const IDLE_WAIT: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub(crate) struct Prefixes {
     kept: PrefixCache<Block>,
+    /// If the model has any.
+    states: Option<States>,
+    /// Keys and values of a token, once a block was seen.
+    token_bytes: u64,
     disk: Option<Disk>,
     /// What is read for slots that are to begin.
     reading: HashMap<SlotId, Reading>,
@@ -66,15 +74,32 @@ struct Reading {
 }
 
 impl Prefixes {
-    /// Keeps beginnings on disk too.
+    /// Of a model that has recurrent layers, or not.
+    pub(crate) fn new(has_states: bool) -> Self {
+        Self {
+            states: has_states.then(States::default),
+            ..Self::default()
+        }
+    }
+
+    /// Keeps beginnings on disk too. States are not: without them blocks are of no use.
     pub(crate) fn keep_in(&mut self, place: PrefixFolder, spec: &ShardSpec) -> io::Result<()> {
+        if self.states.is_some() {
+            return Ok(());
+        }
         self.disk = Some(Disk::start(place, spec)?);
         Ok(())
     }
 
     /// Keeps the whole blocks of a sequence, as far as there is `room`: tokens that the cache may hold besides those of the
     /// sequences that run. Their memory is their own, so that MLX goes on writing to the sequence's in place.
-    pub(crate) fn keep(&mut self, caches: &mut Caches, slot: SlotId, room: u64) -> Result<()> {
+    pub(crate) fn keep(
+        &mut self,
+        caches: &mut Caches,
+        slot: SlotId,
+        tokens: usize,
+        room: u64,
+    ) -> Result<()> {
         let Some(held) = caches.get_mut(slot) else {
             return Ok(());
         };
@@ -82,10 +107,16 @@ impl Prefixes {
         if blocks > held.kept_blocks {
             held.kept_blocks = blocks;
             let mut chain = BlockKey::chain(&[], &held.tokens);
+            if let Some(states) = &mut self.states {
+                let own = caches.states(slot)?;
+                states.keep(slot, &chain, tokens, own);
+            }
             chain.truncate(in_blocks(room));
             self.kept.keep(&chain, |depth| {
                 let from = (depth * BLOCK_TOKENS) as i32;
-                caches.block(slot, from..from + BLOCK_TOKENS as i32)
+                let block = caches.block(slot, &(from..from + BLOCK_TOKENS as i32))?;
+                self.token_bytes = bytes::count(&block) / BLOCK_TOKENS as u64;
+                Ok::<_, Exception>(block)
             })?;
             self.write(&chain)?;
         }
@@ -118,9 +149,28 @@ impl Prefixes {
         Ok(())
     }
 
-    /// Gives up what there is no room for.
+    /// Gives up what there is no room for. States take half of it at most.
     pub(crate) fn shrink_to(&mut self, room: u64) {
-        self.kept.shrink_to(room);
+        let states = self.states.as_mut();
+        let bytes_max = match self.token_bytes {
+            0 => STATES_BYTES_MAX,
+            each => room / 2 * each,
+        };
+        let bytes = states.map_or(0, |states| states.shrink_to(bytes_max));
+        let tokens = bytes.checked_div(self.token_bytes).unwrap_or(0);
+        self.kept.shrink_to(room.saturating_sub(tokens));
+    }
+
+    /// For each block of a beginning whether a sequence can go on from its end; `None` if it can from any that there is.
+    pub(crate) fn ways_on(&mut self, chain: &[BlockKey]) -> Option<Vec<bool>> {
+        let states = self.states.as_ref()?;
+        let now = self.kept.recall(chain).len();
+        let blocks = chain.iter().enumerate();
+        Some(
+            blocks
+                .map(|(at, key)| at < now && states.has(*key))
+                .collect(),
+        )
     }
 
     /// How much of a beginning there is in memory, and how much soon as far as there is `room`. A step that has nothing
@@ -173,18 +223,26 @@ impl Prefixes {
         );
     }
 
-    /// The first `count` blocks of a beginning, with which a slot begins now.
-    pub(crate) fn recall(&mut self, slot: SlotId, chain: &[BlockKey]) -> Vec<&Block> {
+    /// All blocks of a beginning, with which a slot begins now.
+    pub(crate) fn recall(&mut self, slot: SlotId, chain: &[BlockKey]) -> Beginning<'_> {
         self.forget(slot);
         if let Some(disk) = self.disk.as_ref().filter(|_| !chain.is_empty()) {
             disk.note(chain);
         }
-        self.kept.recall(chain)
+        let states = self.states.as_mut();
+        let states = states.and_then(|states| states.recall(slot, chain));
+        Beginning {
+            blocks: self.kept.recall(chain),
+            states: states.unwrap_or_default(),
+        }
     }
 
     /// A slot is no longer to begin.
     pub(crate) fn forget(&mut self, slot: SlotId) {
         self.reading.remove(&slot);
+        if let Some(states) = &mut self.states {
+            states.forget(slot);
+        }
     }
 
     /// Takes what has been read into memory, some of it.

@@ -5,7 +5,9 @@ use serde::Deserialize;
 
 use crate::decoder::{ExpertsUse, Layout};
 use crate::error::LoadError;
-use crate::layers::{BlockParts, Experts, ExpertsShape, Mlp, MlpShape, Router, Routing, Score};
+use crate::layers::{
+    BlockParts, Experts, ExpertsShape, Mlp, MlpShape, Router, Routing, Score, SharedExpert,
+};
 use crate::load::Config;
 
 /// Their fields of `config.json`.
@@ -101,7 +103,10 @@ impl DeepseekExperts {
                 name: "mlp.shared_experts",
                 ..MlpShape::silu(self.shared_columns())
             };
-            Some(Mlp::load(parts, &shape)?)
+            Some(SharedExpert {
+                mlp: Mlp::load(parts, &shape)?,
+                gate: None,
+            })
         } else {
             None
         };

@@ -12,7 +12,7 @@ use crate::layers::{
     Activation, Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, NormKind,
     QueryKeyNorms, Reach, Residual, Rope,
 };
-use crate::load::Config;
+use crate::load::{Config, Weights};
 
 /// The ropes of layers that see all, and of those that see a window.
 const WIDE_ROPE: usize = 0;
@@ -63,7 +63,7 @@ impl Architecture for Gemma3Text {
         ])
     }
 
-    fn norms(&self) -> NormKind {
+    fn norms(&self, _weights: &Weights<'_>) -> NormKind {
         NormKind {
             eps: self.core.rms_norm_eps,
             offset: 1.0,
@@ -91,11 +91,11 @@ impl Architecture for Gemma3Text {
                 Box::new(attention),
                 parts.norm("post_attention_layernorm")?,
             ),
-            feed_forward: Residual::with_after(
+            feed_forward: Some(Residual::with_after(
                 Some(parts.norm("pre_feedforward_layernorm")?),
                 Box::new(mlp),
                 parts.norm("post_feedforward_layernorm")?,
-            ),
+            )),
             gate: None,
             scale: None,
         })

@@ -243,7 +243,7 @@ impl Architecture for Gemma4Text {
         let scale = parts.path("layer_scalar");
         Ok(Block {
             mixer,
-            feed_forward,
+            feed_forward: Some(feed_forward),
             gate: gate.transpose()?,
             scale: Some(parts.weights.take(&scale, &[1], None)?),
         })

@@ -43,8 +43,11 @@ impl Architecture for Granite {
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         let mlp = Mlp::load(parts, &mlp)?;
         let mut block = Block::usual(parts, attention, mlp)?;
-        block.mixer.scale = Some(self.residual_multiplier);
-        block.feed_forward.scale = Some(self.residual_multiplier);
+        let scale = Some(self.residual_multiplier);
+        block.mixer.scale = scale;
+        if let Some(part) = &mut block.feed_forward {
+            part.scale = scale;
+        }
         Ok(block)
     }
 

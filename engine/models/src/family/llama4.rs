@@ -11,7 +11,7 @@ use crate::decoder::{Architecture, Core, ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
     Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Mlp, MlpShape,
-    QueryKeyNorms, Reach, Rope, Router, Routing, Score, Temperature, Weighed,
+    QueryKeyNorms, Reach, Rope, Router, Routing, Score, SharedExpert, Temperature, Weighed,
 };
 use crate::load::Config;
 
@@ -107,7 +107,10 @@ impl Llama4 {
             name: "feed_forward.shared_expert",
             ..MlpShape::silu(self.core.intermediate_size)
         };
-        let shared = Mlp::load(parts, &shared)?;
+        let shared = SharedExpert {
+            mlp: Mlp::load(parts, &shared)?,
+            gate: None,
+        };
         let experts = "feed_forward.experts";
         let shape = ExpertsShape {
             weighed: Weighed::Input,

@@ -73,11 +73,11 @@ impl Architecture for Olmo3 {
                 Box::new(attention),
                 parts.norm("post_attention_layernorm")?,
             ),
-            feed_forward: Residual::with_after(
+            feed_forward: Some(Residual::with_after(
                 None,
                 Box::new(mlp),
                 parts.norm("post_feedforward_layernorm")?,
-            ),
+            )),
             gate: None,
             scale: None,
         })

@@ -23,10 +23,19 @@ pub(crate) trait FeedForward {
     fn forward(&self, x: &Array) -> Computed;
 }
 
+/// A feed-forward part in the place of attention.
+pub(crate) struct Unmixed<P>(pub(crate) P);
+
+impl<P: FeedForward> Mixer for Unmixed<P> {
+    fn forward(&self, x: &Array, _cache: &mut StepLayer<'_>) -> Computed {
+        self.0.forward(x)
+    }
+}
+
 /// A layer.
 pub(crate) struct Block {
     pub(crate) mixer: Residual<Box<dyn Mixer>>,
-    pub(crate) feed_forward: Residual<Box<dyn FeedForward>>,
+    pub(crate) feed_forward: Option<Residual<Box<dyn FeedForward>>>,
     /// Takes the layer's own input in.
     pub(crate) gate: Option<LayerInputGate>,
     /// `[1]`, multiplies what comes out.
@@ -63,22 +72,33 @@ impl Block {
     ) -> Result<Self, LoadError> {
         Ok(Self {
             mixer: Residual::new(parts.norm("input_layernorm")?, Box::new(mixer)),
-            feed_forward: Residual::new(
+            feed_forward: Some(Residual::new(
                 parts.norm("post_attention_layernorm")?,
                 Box::new(feed_forward),
-            ),
+            )),
             gate: None,
             scale: None,
         })
+    }
+
+    /// Of one part.
+    pub(crate) fn single(norm: RmsNorm, part: impl Mixer + 'static) -> Self {
+        Self {
+            mixer: Residual::new(norm, Box::new(part)),
+            feed_forward: None,
+            gate: None,
+            scale: None,
+        }
     }
 
     pub(crate) fn forward(&self, x: &Array, group: &Group, cache: &mut StepLayer<'_>) -> Computed {
         let x = self
             .mixer
             .forward(x, group, |part, x| part.forward(x, cache))?;
-        let mut x = self
-            .feed_forward
-            .forward(&x, group, |part, x| part.forward(x))?;
+        let mut x = match &self.feed_forward {
+            Some(part) => part.forward(&x, group, |part, x| part.forward(x))?,
+            None => x,
+        };
         if let Some(gate) = &self.gate {
             x = gate.forward(&x, cache)?;
         }
@@ -163,6 +183,15 @@ pub(crate) struct BlockParts<'a, 'folder> {
 }
 
 impl<'folder> BlockParts<'_, 'folder> {
+    /// The same for parts that see so many elements.
+    pub(super) fn of_width(&mut self, hidden: i32) -> BlockParts<'_, 'folder> {
+        BlockParts {
+            weights: self.weights,
+            hidden,
+            ..*self
+        }
+    }
+
     /// The full name of a part: `mlp` is `model.layers.0.mlp`.
     pub(crate) fn path(&self, name: &str) -> String {
         format!("model.layers.{}.{name}", self.layer)
@@ -192,6 +221,24 @@ impl<'folder> BlockParts<'_, 'folder> {
     /// This rank's share of `count` heads.
     pub(crate) fn share(&self, count: i32) -> i32 {
         count / self.slice.of as i32
+    }
+
+    /// Where this rank's share of each of some segments is, which lie one behind the other.
+    pub(crate) fn of_segments(&self, segments: &[i32]) -> Vec<(i32, i32)> {
+        let mut before = 0;
+        let own = segments.iter().map(|&length| {
+            let share = self.share(length);
+            let from = before + share * self.slice.index as i32;
+            before += length;
+            (from, from + share)
+        });
+        own.collect()
+    }
+
+    /// This rank's part of a tensor with a number for each of so many heads.
+    pub(crate) fn of_heads(&mut self, name: &str, heads: i32) -> Result<Array, LoadError> {
+        let (name, along) = (self.path(name), self.rows().along(0, 0));
+        self.weights.take(&name, &[heads], along)
     }
 
     /// The matrices of a part, whose names begin alike.

@@ -7,6 +7,7 @@ use mlx_rs::transforms::eval;
 use mlx_rs::{Array, ops};
 
 use super::block::{BlockParts, FeedForward};
+use super::inner::Inner;
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -18,11 +19,17 @@ const SORTED_ROWS_MIN: usize = 64;
 /// The router, its experts, and those that all tokens go through.
 pub(crate) struct Experts {
     router: Router,
-    gate_up: Joined<2>,
+    inner: Inner,
     down: Linear,
-    activation: Activation,
     weighed: Weighed,
-    shared: Option<Mlp>,
+    shared: Option<SharedExpert>,
+}
+
+/// What all tokens go through.
+pub(crate) struct SharedExpert {
+    pub(crate) mlp: Mlp,
+    /// How much of what it says counts, `[hidden]` to one number for each token.
+    pub(crate) gate: Option<Linear>,
 }
 
 /// What the experts look like.
@@ -73,14 +80,13 @@ impl Experts {
         parts: &mut BlockParts<'_, '_>,
         shape: &ExpertsShape<'_>,
         router: Router,
-        shared: Option<Mlp>,
+        shared: Option<SharedExpert>,
     ) -> std::result::Result<Self, LoadError> {
-        let (gate_up, down) = matrices(parts, shape)?;
+        let (inner, down) = matrices(parts, shape)?;
         Ok(Self {
             router,
-            gate_up,
+            inner,
             down,
-            activation: shape.activation,
             weighed: shape.weighed,
             shared,
         })
@@ -109,9 +115,8 @@ impl Experts {
 
     /// `[rows, .., 1, hidden]`, each through its expert, to the same.
     fn through(&self, x: &Array, experts: &Array, sorted: bool) -> Computed {
-        let [gate, up] = self.gate_up.forward_chosen(x, experts, sorted)?;
-        let gated = self.activation.gated(&gate, &up)?;
-        self.down.forward_chosen(&gated, experts, sorted)
+        let inner = self.inner.forward_chosen(x, experts, sorted)?;
+        self.down.forward_chosen(&inner, experts, sorted)
     }
 
     /// What each of a token's experts says, `[tokens, experts of each, hidden]`.
@@ -131,6 +136,16 @@ impl Experts {
     }
 }
 
+impl SharedExpert {
+    pub(super) fn forward(&self, x: &Array) -> Computed {
+        let said = self.mlp.forward(x)?;
+        match &self.gate {
+            Some(gate) => said.multiply(ops::sigmoid(gate.forward(x)?)?),
+            None => Ok(said),
+        }
+    }
+}
+
 impl FeedForward for Experts {
     fn forward(&self, x: &Array) -> Computed {
         self.of_judged(x, x)
@@ -141,20 +156,25 @@ impl FeedForward for Experts {
 fn matrices(
     parts: &mut BlockParts<'_, '_>,
     shape: &ExpertsShape<'_>,
-) -> std::result::Result<(Joined<2>, Linear), LoadError> {
+) -> std::result::Result<(Inner, Linear), LoadError> {
     let (single, [gate, up, down]) = shape.single;
+    let gated = |both: Joined<2>| Inner::Gated(both, shape.activation);
+    if !shape.activation.has_gate() {
+        return without_gate(parts, shape);
+    }
     if parts.has(&format!("{}.gate_proj.weight", shape.stacked)) {
         let mut one = |name, is_second| stacked(parts, shape, name, is_second);
         let gate_up = Joined::of(vec![one("gate_proj", false)?, one("up_proj", false)?])?;
-        return Ok((gate_up, one("down_proj", true)?));
+        return Ok((gated(gate_up), one("down_proj", true)?));
     }
     if !parts.has(&format!("{single}.gate_up_proj")) {
         let mut one = |name, is_second| one_by_one(parts, shape, name, is_second);
         let gate_up = Joined::of(vec![one(gate, false)?, one(up, false)?])?;
-        return Ok((gate_up, one(down, true)?));
+        return Ok((gated(gate_up), one(down, true)?));
     }
     if shape.turned {
-        return turned(parts, shape);
+        let (gate_up, down) = turned(parts, shape)?;
+        return Ok((gated(gate_up), down));
     }
     let (hidden, rows) = (parts.hidden, parts.rows());
     let mut all = experts(parts, shape, single);
@@ -162,7 +182,22 @@ fn matrices(
     let columns = parts.columns();
     let mut all = experts(parts, shape, single);
     let down = all.linear("down_proj", hidden, shape.inner, columns)?;
-    Ok((gate_up, down))
+    Ok((gated(gate_up), down))
+}
+
+/// Experts of two matrices.
+fn without_gate(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+) -> std::result::Result<(Inner, Linear), LoadError> {
+    let plain = |up: Linear| Inner::Plain(up, shape.activation);
+    if parts.has(&format!("{}.fc1.weight", shape.stacked)) {
+        let mut one = |name, is_second| stacked(parts, shape, name, is_second);
+        return Ok((plain(one("fc1", false)?), one("fc2", true)?));
+    }
+    let [_, up, down] = shape.single.1;
+    let mut one = |name, is_second| one_by_one(parts, shape, name, is_second);
+    Ok((plain(one(up, false)?), one(down, true)?))
 }
 
 /// The same of tensors that have columns before rows.

@@ -38,10 +38,20 @@ pub(crate) struct GroupedShape {
     pub(crate) reach: Reach,
     /// Whether each head has a sink.
     pub(crate) sinks: bool,
+    pub(crate) gate: OutputGate,
     /// How late queries are scaled.
     pub(crate) temperature: Option<Temperature>,
     /// Where beside the hidden state its keys and values go, for later layers.
     pub(crate) hands_on: Option<i32>,
+}
+
+/// What is done to what comes out of each head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OutputGate {
+    #[default]
+    None,
+    /// A gate, which lies beside the head's queries, opens for some of it (Qiu et al. 2025, arXiv 2505.06708).
+    BesideQueries,
 }
 
 /// How queries and keys are normalized before they are rotated.
@@ -81,6 +91,14 @@ impl GroupedShape {
         self.scale.unwrap_or_else(usual)
     }
 
+    /// Rows of the matrix for queries.
+    fn query_rows(&self) -> i32 {
+        match self.gate {
+            OutputGate::None => self.width(),
+            OutputGate::BesideQueries => 2 * self.width(),
+        }
+    }
+
     /// Elements of all key heads.
     pub(crate) fn kv_width(&self) -> i32 {
         self.kv_heads * self.head_dim
@@ -94,6 +112,7 @@ pub(crate) struct GroupedAttention {
     output: Linear,
     norms: Norms,
     value_norm: Option<RmsNorm>,
+    gate: OutputGate,
     rope: Option<Rc<Rope>>,
     temperature: Option<Temperature>,
     hands_on: Option<i32>,
@@ -142,6 +161,7 @@ impl GroupedAttention {
             output,
             norms,
             value_norm: (shape.values != Values::Own).then(|| RmsNorm::bare(parts.norms.eps)),
+            gate: shape.gate,
             rope: shape.rope.map(|which| Rc::clone(&parts.ropes[which])),
             temperature: shape.temperature,
             hands_on: shape.hands_on,
@@ -183,9 +203,25 @@ impl GroupedAttention {
     }
 }
 
+impl GroupedAttention {
+    /// Queries, keys and values, one after the other, and what opens the gate for what comes out, `[tokens, heads * head_dim]`.
+    fn without_gate(&self, all: Array) -> Done<(Array, Option<Array>)> {
+        if self.gate == OutputGate::None {
+            return Ok((all, None));
+        }
+        let (width, both) = (self.heads * self.head_dim, 2 * self.head_dim);
+        let gated = slice(&all, &[(1, 0..2 * width)])?.reshape(&[-1, self.heads, both])?;
+        let half = |range| slice(&gated, &[(2, range)])?.reshape(&[-1, width]);
+        let (queries, gate) = (half(0..self.head_dim)?, half(self.head_dim..both)?);
+        let others = slice(&all, &[(1, 2 * width..all.dim(1))])?;
+        Ok((ops::concatenate(&[queries, others], 1)?, Some(gate)))
+    }
+}
+
 impl Mixer for GroupedAttention {
     fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
-        let [q, k, v] = self.placed(&self.inputs.together(x)?, cache)?;
+        let (all, gate) = self.without_gate(self.inputs.together(x)?)?;
+        let [q, k, v] = self.placed(&all, cache)?;
         let q = match &self.temperature {
             Some(temperature) => temperature.applied(q, cache)?,
             None => q,
@@ -195,8 +231,13 @@ impl Mixer for GroupedAttention {
             cache.put_beside(column, [&k, &v])?;
         }
         let attended = attend(&q, &self.scoring, cache)?;
-        self.output
-            .forward(&attended.reshape(&[-1, self.heads * self.head_dim])?)
+        let attended = attended.reshape(&[-1, self.heads * self.head_dim])?;
+        match gate {
+            Some(gate) => self
+                .output
+                .forward(&attended.multiply(ops::sigmoid(gate)?)?),
+            None => self.output.forward(&attended),
+        }
     }
 }
 
@@ -208,7 +249,7 @@ impl Inputs {
     ) -> Result<Self, LoadError> {
         let (hidden, rows) = (parts.hidden, parts.rows());
         let names = [
-            ("q_proj", shape.width()),
+            ("q_proj", shape.query_rows()),
             ("k_proj", shape.kv_width()),
             ("v_proj", shape.kv_width()),
         ];

@@ -50,19 +50,29 @@ impl<const N: usize> Joined<N> {
         inputs: i32,
         rows: Cut,
     ) -> std::result::Result<Self, LoadError> {
-        let ends: [i32; N] = std::array::from_fn(|at| outputs[..=at].iter().sum());
-        let all = ends[N - 1];
         let Cut::Rows(slice) = rows else {
-            let linear = part.linear(name, all, inputs, rows)?;
-            return Ok(Self::One { linear, ends });
+            let linear = part.linear(name, outputs.iter().sum(), inputs, rows)?;
+            return Ok(Self::one(linear, outputs));
         };
-        let mut loaded = Vec::with_capacity(N);
-        for (end, count) in ends.into_iter().zip(outputs) {
-            let own = count / slice.of as i32;
-            let from = end - count + own * slice.index as i32;
-            loaded.push(part.linear(name, all, inputs, Cut::Between(from, from + own))?);
+        let mut own = Vec::with_capacity(N);
+        let mut end = 0;
+        for count in outputs {
+            let share = count / slice.of as i32;
+            let from = end + share * slice.index as i32;
+            own.push((from, from + share));
+            end += count;
         }
-        Ok(Self::of(loaded)?)
+        let linear = part.segments(name, &outputs, inputs, &own)?;
+        Ok(Self::one(
+            linear,
+            outputs.map(|count| count / slice.of as i32),
+        ))
+    }
+
+    /// Of one with so many rows for each.
+    pub(crate) fn one(linear: Linear, outputs: [i32; N]) -> Self {
+        let ends = std::array::from_fn(|at| outputs[..=at].iter().sum());
+        Self::One { linear, ends }
     }
 
     /// The same of matrices that were loaded. Computed here and now, so that the single ones do not stay in memory.

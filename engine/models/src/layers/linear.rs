@@ -85,6 +85,16 @@ impl Linear {
         }
     }
 
+    /// The rows at these places, in their order.
+    pub(super) fn chosen_rows(&self, rows: &[i32]) -> Result<Self, Exception> {
+        let rows = Array::from_slice(rows, &[rows.len() as i32]);
+        let bias = self.bias.as_ref().map(|bias| bias.take_axis(&rows, 0));
+        Ok(Self {
+            weight: self.weight.chosen_rows(&rows)?,
+            bias: bias.transpose()?,
+        })
+    }
+
     /// All rows one below the other; `None` if the matrices are not of one kind.
     pub(super) fn below_each_other(several: &[Self]) -> Result<Option<Self>, Exception> {
         let biases: Vec<&Array> = several.iter().filter_map(|one| one.bias.as_ref()).collect();
@@ -163,5 +173,23 @@ impl PartWeights<'_, '_> {
             cut,
         };
         Linear::load(self.weights, &projection)
+    }
+
+    /// Loads the rows `cuts` of the matrix `name`, which is made of `segments` of so many rows; one cut of each.
+    pub(crate) fn segments(
+        &mut self,
+        name: &str,
+        segments: &[i32],
+        inputs: i32,
+        cuts: &[(i32, i32)],
+    ) -> Result<Linear, LoadError> {
+        let outputs = segments.iter().sum();
+        let mut own = Vec::with_capacity(cuts.len());
+        for &(from, to) in cuts {
+            own.push(self.linear(name, outputs, inputs, Cut::Between(from, to))?);
+        }
+        let joined = Linear::below_each_other(&own)?;
+        let joined = joined.ok_or_else(|| Exception::custom("one matrix of several kinds"))?;
+        Ok(joined)
     }
 }

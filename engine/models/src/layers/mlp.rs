@@ -1,18 +1,18 @@
-//! The gated feed-forward part of a block.
+//! The feed-forward part of a block.
 
 use mlx_rs::Array;
 
 use super::block::{BlockParts, FeedForward};
+use super::inner::Inner;
 use super::{Activation, Joined, Linear, Stored};
 use crate::error::LoadError;
 use crate::family::Computed;
 
-/// `down(activation(gate(x)) * up(x))` (Shazeer 2020, arXiv 2002.05202).
+/// `down(activation(gate(x)) * up(x))`, or without a gate.
 #[derive(Debug)]
 pub(crate) struct Mlp {
-    gate_up: Joined<2>,
+    inner: Inner,
     down: Linear,
-    activation: Activation,
 }
 
 /// What one looks like.
@@ -57,23 +57,31 @@ impl Mlp {
         let columns = parts.columns();
         let mut matrices = parts.part(name, bias);
         let names = [("gate_proj", inner), ("up_proj", inner)];
-        let gate_up = match stored {
-            Stored::Apart => Joined::load(&mut matrices, names, hidden, rows)?,
+        let first = match stored {
+            _ if !activation.has_gate() => {
+                let up = matrices.linear("up_proj", inner, hidden, rows)?;
+                Inner::Plain(up, activation)
+            }
+            Stored::Apart => {
+                let gate_up = Joined::load(&mut matrices, names, hidden, rows)?;
+                Inner::Gated(gate_up, activation)
+            }
             Stored::Together => {
-                Joined::load_together(&mut matrices, "gate_up_proj", [inner; 2], hidden, rows)?
+                let outputs = [inner; 2];
+                let gate_up =
+                    Joined::load_together(&mut matrices, "gate_up_proj", outputs, hidden, rows)?;
+                Inner::Gated(gate_up, activation)
             }
         };
         Ok(Self {
-            gate_up,
+            inner: first,
             down: matrices.linear("down_proj", hidden, inner, columns)?,
-            activation,
         })
     }
 }
 
 impl FeedForward for Mlp {
     fn forward(&self, x: &Array) -> Computed {
-        let [gate, up] = self.gate_up.forward(x)?;
-        self.down.forward(&self.activation.gated(&gate, &up)?)
+        self.down.forward(&self.inner.forward(x)?)
     }
 }

@@ -216,6 +216,11 @@ impl RopeConfig {
             .unwrap_or(10_000.0)
     }
 
+    /// How much of a head is rotated, if that is said among these.
+    pub(crate) fn rotated_part(&self) -> Option<f32> {
+        self.scaling()?.partial_rotary_factor
+    }
+
     /// Longest sequence that the model was made for.
     pub(crate) fn context_tokens_max(&self) -> u32 {
         self.max_position_embeddings.unwrap_or(CONTEXT_USUAL)

@@ -135,12 +135,20 @@ impl Weight {
 
     /// The rows at `indices`, as an embedding table gives them.
     pub(crate) fn rows(&self, indices: &Array) -> Computed {
-        match self {
-            Self::Dense(weight) => transposed(weight)?.take_axis(indices, 0),
-            Self::Quantized(weight) => {
-                quantized::dequantize(&weight.mapped(|array| array.take_axis(indices, 0))?)
+        self.chosen_rows(indices)?.dense()
+    }
+
+    /// A matrix of its rows at `indices`.
+    pub(super) fn chosen_rows(&self, indices: &Array) -> Result<Self, Exception> {
+        Ok(match self {
+            Self::Dense(weight) => {
+                let rows = transposed(weight)?.take_axis(indices, 0)?;
+                Self::Dense(transposed(&rows)?)
             }
-        }
+            Self::Quantized(weight) => {
+                Self::Quantized(weight.mapped(|array| array.take_axis(indices, 0))?)
+            }
+        })
     }
 
     /// `[.., out, in]`, whatever it is made of.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::header::{self, TensorEntry};
-use super::wrapped;
+use super::{names, python_json, wrapped};
 use crate::error::LoadError;
 
 /// A `config.json` of more than this is not one.
@@ -179,8 +179,9 @@ fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<T, Load
             "it has {bytes} bytes, more than {bytes_max}"
         )));
     }
-    let contents = fs::read(file).map_err(unreadable)?;
-    serde_json::from_slice(&contents).map_err(|error| damaged(error.to_string()))
+    let contents = fs::read_to_string(file).map_err(unreadable)?;
+    let contents = python_json::without_infinities(&contents);
+    serde_json::from_str(&contents).map_err(|error| damaged(error.to_string()))
 }
 
 impl Config {
@@ -189,11 +190,14 @@ impl Config {
         let whole: Value = read_json(&file, CONFIG_BYTES_MAX)?;
         let model_type = whole["model_type"].as_str().map(str::to_string);
         let text = wrapped::text_config(&whole);
+        let is_wrapped = text.is_some();
+        let mut json = text.unwrap_or(whole);
+        names::name_quantized(&mut json);
         Ok(Self {
             file,
             model_type,
-            is_wrapped: text.is_some(),
-            json: text.unwrap_or(whole),
+            json,
+            is_wrapped,
         })
     }
 
@@ -210,11 +214,12 @@ impl Config {
 
     /// What a tensor of the files is called here.
     fn name(&self, name: String) -> String {
-        if self.is_wrapped {
+        let name = if self.is_wrapped {
             wrapped::text_name(&name)
         } else {
             name
-        }
+        };
+        names::usual(name)
     }
 
     /// The fields that a family reads; those that are left out are as in `defaults`, an object.

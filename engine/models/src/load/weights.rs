@@ -77,6 +77,13 @@ impl<'a> Weights<'a> {
         self.folder.tensors.contains_key(name)
     }
 
+    /// Whether there is one of this shape.
+    pub(crate) fn is(&self, name: &str, shape: &[i32]) -> bool {
+        let entry = self.folder.tensors.get(name).map(|(_, entry)| entry);
+        let shape = shape.iter().map(|&size| size as u64);
+        entry.is_some_and(|entry| entry.shape.iter().copied().eq(shape))
+    }
+
     /// Type of the model's activations: that of its final norm, which no quantization touches.
     pub(crate) fn activation_dtype(&self) -> Result<Dtype, LoadError> {
         const NORM: &str = "model.norm.weight";

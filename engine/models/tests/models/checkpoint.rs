@@ -7,7 +7,7 @@ use mlx_rs::{Array, ops};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::newer;
+use crate::{newer, recurrent};
 
 /// Elements that share a scale in quantized checkpoints.
 const GROUP: i32 = 32;
@@ -58,8 +58,28 @@ impl Shape {
         }
     }
 
+    /// The same of Nemotron-H, which has names of its own.
+    fn tensors_of_nemotron(&self) -> Vec<(String, Vec<usize>)> {
+        let table = vec![self.vocabulary, self.hidden];
+        let mut all = vec![
+            ("backbone.embeddings.weight".to_string(), table.clone()),
+            ("backbone.norm_f.weight".into(), vec![self.hidden]),
+            ("lm_head.weight".into(), table),
+        ];
+        for layer in 0..self.layers {
+            for (name, shape) in recurrent::nemotron(self, layer) {
+                let name = recurrent::full_name(name);
+                all.push((format!("backbone.layers.{layer}.{name}"), shape));
+            }
+        }
+        all
+    }
+
     /// Name and shape of every tensor.
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        if self.model_type == "nemotron_h" {
+            return self.tensors_of_nemotron();
+        }
         let (hidden, inner) = (self.hidden, self.inner);
         let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut all = vec![
@@ -81,24 +101,36 @@ impl Shape {
                 continue;
             }
             let mut add = |name: &str, shape: &[usize]| {
-                let name = format!("model.layers.{layer}.{name}.weight");
-                all.push((name, shape.to_vec()));
+                let name = recurrent::full_name(name);
+                all.push((format!("model.layers.{layer}.{name}"), shape.to_vec()));
             };
             add("input_layernorm", &[hidden]);
             add("post_attention_layernorm", &[hidden]);
-            add("self_attn.q_proj", &[q, hidden]);
-            add("self_attn.k_proj", &[kv, hidden]);
-            add("self_attn.v_proj", &[kv, hidden]);
-            add("self_attn.o_proj", &[hidden, q]);
             add("mlp.gate_proj", &[inner, hidden]);
             add("mlp.up_proj", &[inner, hidden]);
             add("mlp.down_proj", &[hidden, inner]);
-            if self.model_type == "qwen3" {
+            if self.is_hybrid() && layer.is_multiple_of(2) {
+                for (name, shape) in recurrent::delta_net(self) {
+                    add(name, &shape);
+                }
+                continue;
+            }
+            let queries = if self.is_hybrid() { 2 * q } else { q };
+            add("self_attn.q_proj", &[queries, hidden]);
+            add("self_attn.k_proj", &[kv, hidden]);
+            add("self_attn.v_proj", &[kv, hidden]);
+            add("self_attn.o_proj", &[hidden, q]);
+            if self.model_type == "qwen3" || self.is_hybrid() {
                 add("self_attn.q_norm", &[self.head_dim]);
                 add("self_attn.k_norm", &[self.head_dim]);
             }
         }
         all
+    }
+
+    /// Whether its layers are of two kinds.
+    fn is_hybrid(&self) -> bool {
+        self.model_type == "qwen3_5_text"
     }
 
     fn config(&self) -> Value {
@@ -116,10 +148,11 @@ impl Shape {
             "rope_theta": 10000.0,
             "tie_word_embeddings": self.tied,
         });
-        if let (Some(all), Value::Object(own)) =
-            (config.as_object_mut(), newer::settings(self.model_type))
-        {
-            all.extend(own);
+        let own = [newer::settings(self.model_type), recurrent::fields(self)];
+        for own in own {
+            if let (Some(all), Value::Object(own)) = (config.as_object_mut(), own) {
+                all.extend(own);
+            }
         }
         config
     }

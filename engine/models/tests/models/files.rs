@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::checkpoint::Shape;
 use crate::ranks::spec;
+use crate::recurrent;
 
 fn edit_config(folder: &TempDir, change: impl FnOnce(&mut Value)) {
     let path = folder.path().join("config.json");
@@ -40,6 +41,58 @@ fn the_card_counts_what_is_there() {
     assert_eq!(card.head_bytes, (96 * 64 + 64) * 4);
     let elements = 2 * 64 + 2 * 32 + 2 * 64 * 192 + 2 * 64 * 64 + 3 * 64 * 192;
     assert_eq!(card.layers[2].weights_bytes, elements * 4);
+}
+
+#[test]
+fn only_layers_that_remember_positions_count_them() {
+    for model_type in recurrent::ALL {
+        let card = inspect(Shape::tiny(model_type).write().path()).unwrap();
+        let cache = card.layers.iter().map(|layer| layer.cache_bytes_per_token);
+        assert_eq!(cache.collect::<Vec<_>>(), [0, 2 * 6 * 32 * 4, 0]);
+        assert_eq!(card.tensor_degrees, [1, 2, 3, 6]);
+    }
+}
+
+#[test]
+fn sizes_of_states_that_do_not_fit_are_refused() {
+    let delta_net = [
+        ("linear_num_key_heads", json!(0)),
+        ("linear_num_key_heads", json!(4)),
+        ("linear_num_value_heads", json!(-12)),
+        ("linear_key_head_dim", json!(1 << 24)),
+        ("linear_value_head_dim", json!(i32::MAX)),
+        ("linear_conv_kernel_dim", json!(1)),
+        ("linear_conv_kernel_dim", json!(i32::MIN)),
+        ("linear_conv_kernel_dim", json!(3)),
+        ("full_attention_interval", json!(3)),
+        ("num_experts", json!(8)),
+        ("num_experts", json!(-1)),
+        ("partial_rotary_factor", json!("all")),
+    ];
+    let mamba = [
+        ("mamba_num_heads", json!(0)),
+        ("mamba_num_heads", json!(1 << 20)),
+        ("mamba_head_dim", json!(i32::MIN)),
+        ("n_groups", json!(5)),
+        ("n_groups", json!(-6)),
+        ("ssm_state_size", json!(i32::MAX)),
+        ("conv_kernel", json!(0)),
+        ("use_conv_bias", json!(null)),
+        ("time_step_limit", json!([0.5])),
+        ("hybrid_override_pattern", json!("M*")),
+        ("hybrid_override_pattern", json!("M*?")),
+        ("hybrid_override_pattern", json!("M*E")),
+        ("hybrid_override_pattern", json!(["M", "-", "*"])),
+        ("hybrid_override_pattern", json!(null)),
+    ];
+    let delta_net = delta_net.map(|case| ("qwen3_5_text", case));
+    let mamba = mamba.map(|case| ("nemotron_h", case));
+    for (model_type, (field, value)) in delta_net.into_iter().chain(mamba) {
+        let folder = Shape::tiny(model_type).write();
+        edit_config(&folder, |config| config[field] = value.clone());
+        let _ = inspect(folder.path());
+        assert!(load_whole(folder.path()).is_err(), "{field}: {value}");
+    }
 }
 
 #[test]

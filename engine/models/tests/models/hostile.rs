@@ -21,7 +21,12 @@ const SOUND: &str = r#"{
     "global_head_dim": 32, "num_global_key_value_heads": 3, "attention_k_eq_v": true, "enable_moe_block": true,
     "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 96, "num_kv_shared_layers": 1,
     "query_pre_attn_scalar": 24, "no_rope_layer_interval": 4, "logits_scaling": 2.0,
-    "attention_multiplier": 0.2, "embedding_multiplier": 6.0, "residual_multiplier": 0.4
+    "attention_multiplier": 0.2, "embedding_multiplier": 6.0, "residual_multiplier": 0.4,
+    "linear_num_value_heads": 12, "linear_num_key_heads": 6, "linear_key_head_dim": 8, "linear_value_head_dim": 16,
+    "linear_conv_kernel_dim": 4, "full_attention_interval": 2, "shared_expert_intermediate_size": 48,
+    "hybrid_override_pattern": "M*E", "layer_norm_epsilon": 1e-5, "mamba_num_heads": 12, "mamba_head_dim": 16,
+    "ssm_state_size": 8, "conv_kernel": 4, "n_groups": 6, "use_conv_bias": true, "moe_latent_size": 24,
+    "moe_shared_expert_intermediate_size": 48
 }"#;
 
 #[test]

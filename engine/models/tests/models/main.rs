@@ -11,6 +11,7 @@ mod files;
 mod hostile;
 mod newer;
 mod ranks;
+mod recurrent;
 mod script;
 mod sequences;
 mod sharded;

@@ -7,6 +7,7 @@ use models::{Group, MlxBackend};
 use crate::checkpoint::Shape;
 use crate::newer;
 use crate::ranks::{alone, spec};
+use crate::recurrent;
 use crate::script::{
     Logits, Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, through, tokens,
 };
@@ -29,8 +30,16 @@ fn variants() -> Vec<(Shape, f32)> {
         all.push((grouped, TOLERANCE));
         all.push((Shape { bf16: true, ..tiny }, TOLERANCE_BF16));
     }
-    let newer = newer::ALL.map(|model_type| (Shape::tiny(model_type), TOLERANCE));
-    all.extend(newer);
+    for model_type in newer::ALL.into_iter().chain(recurrent::ALL) {
+        all.push((Shape::tiny(model_type), TOLERANCE));
+    }
+    for model_type in recurrent::ALL {
+        let half = Shape {
+            bf16: true,
+            ..Shape::tiny(model_type)
+        };
+        all.push((half, TOLERANCE_BF16));
+    }
     all
 }
 
@@ -92,20 +101,45 @@ fn a_beginning_that_is_found_is_what_was_computed() {
     }
 }
 
+/// How many of these tokens a new sequence can begin with.
+fn recalled(backend: &mut MlxBackend, slot: u32, tokens: &[u32]) -> Option<u32> {
+    let recall = Step {
+        recalls: vec![(slot, tokens.to_vec())],
+        ..Step::default()
+    };
+    let recalled = backend.step(&recall.plan()).unwrap().recalled;
+    recalled[0]
+}
+
+#[test]
+fn with_states_a_sequence_begins_where_one_was_kept() {
+    let free = Step {
+        free: vec![1],
+        ..Step::default()
+    };
+    for model_type in recurrent::ALL {
+        let folder = Shape::tiny(model_type).write();
+        let mut backend = alone(folder.path(), 3);
+        let text = tokens(200);
+        // A prompt in two steps, then an answer.
+        let prompt = in_chunks(0, &text[..100], 100).remove(0);
+        let rest = step(vec![piece(0, 100, &text[100..150], Wanted::Last)]);
+        let answer = (150..200).map(|at| step(vec![piece(0, at, &text[at..=at], Wanted::Last)]));
+        let script: Script = [prompt, rest].into_iter().chain(answer).collect();
+        run(&mut backend, &script);
+        for (asked, found) in [(64, 0), (96, 96), (128, 128), (160, 128), (192, 192)] {
+            assert_eq!(recalled(&mut backend, 1, &text[..asked]), Some(found));
+            backend.step(&free.plan()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn what_is_kept_yields_to_what_runs() {
     let folder = Shape::tiny("llama").write();
     let spec = spec(0, 1, 3, Sharding::Pipeline);
     let backend = models::load(folder.path(), &spec, Group::single(), |_, _| ()).unwrap();
     let mut backend = backend.with_cache_tokens(200);
-    let recalled = |backend: &mut MlxBackend, slot: u32, tokens: &[u32]| {
-        let recall = Step {
-            recalls: vec![(slot, tokens.to_vec())],
-            ..Step::default()
-        };
-        let recalled = backend.step(&recall.plan()).unwrap().recalled;
-        recalled[0].expect("what is in memory is found at once")
-    };
     let text = tokens(96);
     run(
         &mut backend,
@@ -115,18 +149,18 @@ fn what_is_kept_yields_to_what_runs() {
         free: vec![1],
         ..Step::default()
     };
-    assert_eq!(recalled(&mut backend, 1, &text), 96);
+    assert_eq!(recalled(&mut backend, 1, &text), Some(96));
     backend.step(&free.plan()).unwrap();
     let other: Vec<u32> = text.iter().map(|token| (token + 1) % 96).collect();
-    assert_eq!(recalled(&mut backend, 2, &other), 0);
+    assert_eq!(recalled(&mut backend, 2, &other), Some(0));
     // Two sequences of 96 and 40 tokens leave room for two blocks: the beginning of each.
     run(
         &mut backend,
         &[step(vec![piece(2, 0, &other[..40], Wanted::Last)])],
     );
-    assert_eq!(recalled(&mut backend, 1, &text), 32);
+    assert_eq!(recalled(&mut backend, 1, &text), Some(32));
     backend.step(&free.plan()).unwrap();
-    assert_eq!(recalled(&mut backend, 1, &other), 32);
+    assert_eq!(recalled(&mut backend, 1, &other), Some(32));
 }
 
 /// A block that is a view of a shelf keeps all of the shelf alive.
@@ -162,12 +196,14 @@ fn test_reproduce_blocks_that_are_kept_pin_no_shelves() {
 
 #[test]
 fn caches_grow_beyond_their_first_piece() {
-    let folder = Shape::tiny("llama").write();
-    let text = tokens(600);
-    let mut backend = alone(folder.path(), 3);
-    let whole = flat(&run(&mut backend, &in_chunks(0, &text, 600)));
-    let cut = flat(&run(&mut backend, &in_chunks(1, &text, 100)));
-    assert_close(&cut, &whole, TOLERANCE);
+    for model_type in ["llama"].into_iter().chain(recurrent::ALL) {
+        let folder = Shape::tiny(model_type).write();
+        let text = tokens(600);
+        let mut backend = alone(folder.path(), 3);
+        let whole = flat(&run(&mut backend, &in_chunks(0, &text, 600)));
+        let cut = flat(&run(&mut backend, &in_chunks(1, &text, 100)));
+        assert_close(&cut, &whole, TOLERANCE);
+    }
 }
 
 /// Two sequences side by side, one prefilled while the other decodes; then one leaves and its slot is used again.

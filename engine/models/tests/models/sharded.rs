@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use crate::checkpoint::Shape;
 use crate::newer;
 use crate::ranks::{alone, bereaved, together};
+use crate::recurrent;
 use crate::script::{Wanted, assert_close, flat, in_chunks, piece, run, step, tokens};
 use crate::sequences::{TOLERANCE, busy_script, pooled_script, remembering_script, slow_script};
 
@@ -53,7 +54,7 @@ fn qwen3_over_ranks_equals_one() {
 
 #[test]
 fn newer_families_over_ranks_equal_one() {
-    for model_type in newer::ALL {
+    for model_type in newer::ALL.into_iter().chain(recurrent::ALL) {
         check(&Shape::tiny(model_type).write(), &ALL_WAYS, TOLERANCE);
     }
 }

@@ -81,3 +81,29 @@ fn decode_speed_of_many() {
         println!("{sequences} sequences, steps/s: {}", speed(steps_ms));
     }
 }
+
+/// Of a prompt, and of an answer, where every other layer is recurrent and where none is.
+#[test]
+#[ignore = "a measurement, of use on a quiet machine only"]
+fn speed_with_states() {
+    const CHUNK: usize = 512;
+    for model_type in ["qwen3", "qwen3_5_text"] {
+        let shape = Shape {
+            model_type,
+            ..Shape::llama_29m()
+        };
+        let folder = shape.write();
+        let mut backend = alone(folder.path(), shape.layers as u32);
+        let mut took_ms = |at: usize, text: &[u32]| {
+            let plan = step(vec![piece(0, at, text, Wanted::Last)]).plan();
+            let start = Instant::now();
+            backend.step(&plan).unwrap();
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        let text = tokens(CHUNK);
+        let read: Vec<f64> = (0..4).map(|index| took_ms(index * CHUNK, &text)).collect();
+        let decoded = (0..DECODED).map(|index| took_ms(4 * CHUNK + index, &[index as u32 % 96]));
+        let decoded = speed(decoded.collect());
+        println!("{model_type}: {CHUNK} tokens of a prompt in {read:.0?} ms, tokens/s {decoded}");
+    }
+}

@@ -22,7 +22,7 @@ pub(crate) enum ShelfId {
 }
 
 /// Where a sequence stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) shelf: ShelfId,
     pub(crate) row: i32,

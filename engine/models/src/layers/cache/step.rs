@@ -8,14 +8,19 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
 
-use mlx_rs::Array;
-use mlx_rs::error::Result;
-use mlx_rs::ops::concatenate;
+use infer::prefix::BLOCK_TOKENS;
+use mlx_rs::error::{Exception, Result};
+use mlx_rs::transforms::async_eval;
+use mlx_rs::{Array, ops};
 
+use super::held::{Held, fitted};
 use super::shelves::{Place, ShelfId, Shelves, Size};
-use super::{KeysValues, LayerShelves, POSITIONS, ROWS, fitted};
+use super::{KeysValues, Memory, POSITIONS, ROWS, State, both};
 use crate::layers::{Reach, Rope};
 use crate::ops::{scatter, slice, slice_update};
+
+/// Beginnings of sequences are kept in blocks of so many tokens.
+const BLOCK: i32 = BLOCK_TOKENS as i32;
 
 /// One row of a step: `tokens` tokens of one sequence, at `first..first + tokens` of the step's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +37,7 @@ pub(crate) struct RowSpan {
 
 /// The caches, for one step.
 pub(crate) struct StepCaches<'a> {
-    layers: &'a mut [LayerShelves],
+    layers: &'a mut [Held],
     layout: Layout,
     /// What goes with the tokens beside their hidden states, `[tokens, ..]`.
     beside: Option<Array>,
@@ -42,7 +47,7 @@ pub(crate) struct StepCaches<'a> {
 
 /// The caches of one layer, for one step.
 pub(crate) struct StepLayer<'a> {
-    held: &'a mut LayerShelves,
+    held: &'a mut Held,
     layout: &'a Layout,
     beside: &'a mut Option<Array>,
 }
@@ -71,6 +76,8 @@ pub(crate) struct Run {
     positions: Range<i32>,
     /// Row and position of each token, if there are several rows.
     at: Option<[Array; 2]>,
+    /// Of several tokens of one sequence, how many lie before the end of its last whole block, if others follow.
+    mark: Option<i32>,
 }
 
 impl<'a> StepCaches<'a> {
@@ -78,7 +85,7 @@ impl<'a> StepCaches<'a> {
     pub(super) fn new(
         mut rows: Vec<(Place, RowSpan)>,
         shelves: &Shelves,
-        layers: &'a mut [LayerShelves],
+        layers: &'a mut [Held],
     ) -> Self {
         rows.sort_by_key(|(place, span)| (span.tokens > 1, place.shelf, place.row));
         let sources: Vec<i32> = rows
@@ -124,6 +131,23 @@ impl<'a> StepCaches<'a> {
         }
     }
 
+    /// Has the states computed that the step has come to, without waiting for it: what the step says need not depend on the
+    /// last of them, and as long as they are not computed they hold all that they are made of.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let mut states = Vec::new();
+        for held in self.layers.iter() {
+            if held.memory() == Memory::State {
+                let runs = self.layout.runs.iter();
+                states.extend(runs.filter_map(|run| held.get(run.shelf)));
+                states.extend(held.marked());
+            }
+        }
+        if states.is_empty() {
+            return Ok(());
+        }
+        async_eval(both(states))
+    }
+
     /// The caches of a layer.
     pub(crate) fn layer(&mut self, layer: usize) -> StepLayer<'_> {
         StepLayer {
@@ -146,7 +170,7 @@ impl<'a> StepCaches<'a> {
     /// The reverse.
     pub(crate) fn taken_up(&mut self, hidden: Array) -> Result<Array> {
         match self.beside.take() {
-            Some(beside) => concatenate(&[&hidden, &beside], 1),
+            Some(beside) => ops::concatenate(&[&hidden, &beside], 1),
             None => Ok(hidden),
         }
     }
@@ -191,7 +215,7 @@ impl StepLayer<'_> {
             return Ok(());
         };
         let flat = |array: &Array| array.reshape(&[array.dim(0), -1]);
-        let own = concatenate(&[flat(both[0])?, flat(both[1])?], 1)?;
+        let own = ops::concatenate(&[flat(both[0])?, flat(both[1])?], 1)?;
         let columns = column..column + own.dim(1);
         *self.beside = Some(slice_update(&beside, &own, &[(1, columns)])?);
         Ok(())
@@ -206,19 +230,52 @@ impl StepLayer<'_> {
     /// read: MLX writes in place only what nobody has yet to read.
     pub(crate) fn write(&mut self, keys: &Array, values: &Array) -> Result<()> {
         for run in &self.layout.runs {
-            let (held_keys, held_values) = self.held.remove(&run.shelf).unzip();
-            let keys = run.write(held_keys, keys)?;
-            let values = run.write(held_values, values)?;
-            self.held.insert(run.shelf, (keys, values));
+            self.held.change(run.shelf, |held_keys, held_values| {
+                Ok((run.write(held_keys, keys)?, run.write(held_values, values)?))
+            })?;
         }
         Ok(())
     }
 
     /// All keys and values of a run's sequences, `[sequences, heads, positions, dimensions]` each.
     pub(crate) fn read(&self, run: &Run) -> Result<KeysValues> {
-        let (keys, values) = &self.held[&run.shelf];
+        let held = self.held.get(run.shelf);
+        let (keys, values) = held.ok_or_else(|| Exception::custom("nothing was written"))?;
         let at = [(ROWS, run.rows.clone()), (POSITIONS, 0..run.positions.end)];
         Ok((slice(keys, &at)?, slice(values, &at)?))
+    }
+
+    /// Takes the step's tokens through a recurrence. `advance` gets what there is of a run's tokens in each of `parts`,
+    /// `[tokens, ..]`, as `[sequences, tokens of each, ..]`, and where the sequences stood; it says what comes out, of the
+    /// same form, and where they stand now. `empty` is where a sequence stands in the beginning.
+    pub(crate) fn recur<const N: usize>(
+        &mut self,
+        parts: &[Array; N],
+        empty: &State,
+        advance: impl Fn(&[Array; N], State) -> Result<(Array, State)>,
+    ) -> Result<Array> {
+        let mut outputs = Vec::with_capacity(self.layout.runs.len());
+        for run in &self.layout.runs {
+            let own = several(parts.iter().map(|part| run.of_each_sequence(part)))?;
+            let states = self.held.states(run.shelf, run.size, &run.rows, empty)?;
+            let (output, states) = match run.mark {
+                None => advance(&own, states)?,
+                Some(mark) => {
+                    let (until, after) = parted(&own, mark)?;
+                    let (output, states) = advance(&until, states)?;
+                    self.held.mark(run.place(), states.clone());
+                    let (rest, states) = advance(&after, states)?;
+                    (ops::concatenate(&[output, rest], 1)?, states)
+                }
+            };
+            self.held
+                .write_states(run.shelf, run.size, run.rows.clone(), &states)?;
+            outputs.push(output.flatten(0, 1)?);
+        }
+        match outputs.as_slice() {
+            [only] => Ok(only.clone()),
+            several => ops::concatenate(several, 0),
+        }
     }
 }
 
@@ -232,6 +289,8 @@ impl Run {
         let count = places.len() as i32;
         let tokens: i32 = rows.iter().map(|(_, span)| span.tokens).sum();
         let index = |values: &[i32]| Array::from_slice(values, &[count]);
+        let mark = positions.end / BLOCK * BLOCK - positions.start;
+        let has_mark = count == 1 && (1..tokens).contains(&mark);
         Self {
             tokens: first..first + tokens,
             masks: RefCell::default(),
@@ -241,12 +300,30 @@ impl Run {
             at: (count > 1).then(|| [index(&places), index(&starts)]),
             starts,
             positions,
+            mark: has_mark.then_some(mark),
+        }
+    }
+
+    /// Where its first sequence stands.
+    const fn place(&self) -> Place {
+        Place {
+            shelf: self.shelf,
+            row: self.rows.start,
         }
     }
 
     /// Whether it is several tokens of one sequence.
     pub(crate) const fn is_sequence(&self) -> bool {
         self.starts.len() == 1 && self.tokens.end - self.tokens.start > 1
+    }
+
+    /// This run's part of `[tokens, ..]`, as `[sequences, tokens of each, ..]`.
+    fn of_each_sequence(&self, all: &Array) -> Result<Array> {
+        let own = slice(all, &[(0, self.tokens.clone())])?;
+        let sequences = self.starts.len() as i32;
+        let mut shape = vec![sequences, own.dim(0) / sequences];
+        shape.extend(&own.shape()[1..]);
+        own.reshape(&shape)
     }
 
     /// Which of the positions that are read each of several sequences sees, `[sequences, 1, 1, positions]`. `None` if all see
@@ -276,6 +353,24 @@ impl Run {
         ];
         slice_update(&held, &own, &at)
     }
+}
+
+/// The first `count` tokens of `[sequences, tokens, ..]`, and the others.
+fn parted<const N: usize>(all: &[Array; N], count: i32) -> Result<([Array; N], [Array; N])> {
+    let part = |from: i32, to: Option<i32>| -> Result<[Array; N]> {
+        let own = all.iter().map(|part| {
+            let to = to.unwrap_or(part.dim(1));
+            slice(part, &[(1, from..to)])
+        });
+        several(own)
+    };
+    Ok((part(0, Some(count))?, part(count, None)?))
+}
+
+fn several<const N: usize>(arrays: impl Iterator<Item = Result<Array>>) -> Result<[Array; N]> {
+    let arrays: Vec<Array> = arrays.collect::<Result<_>>()?;
+    let arrays = arrays.try_into();
+    arrays.map_err(|_| Exception::custom("as many parts as there were"))
 }
 
 /// Whether two rows that follow each other are one run.
