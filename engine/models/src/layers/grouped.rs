@@ -303,7 +303,7 @@ impl Norms {
                     (parts.norm_of(&q, width)?, parts.share(shape.heads)),
                     (parts.norm_of(&k, width)?, parts.share(shape.kv_heads)),
                 ];
-                Self::Heads(RmsNorm::of_heads(norms)?)
+                Self::Heads(RmsNorm::of_heads(&norms)?)
             }
             QueryKeyNorms::Together => {
                 let widths = [shape.width(), shape.kv_width()];

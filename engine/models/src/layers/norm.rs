@@ -57,7 +57,7 @@ impl RmsNorm {
     }
 
     /// Of heads, `[.., heads, 1, elements]`: so many with each norm's weights. All norms have the first one's `eps`.
-    pub(crate) fn of_heads(norms: [(Self, i32); 2]) -> Done<Self> {
+    pub(crate) fn of_heads(norms: &[(Self, i32); 2]) -> Done<Self> {
         let eps = norms[0].0.eps;
         let weights = norms.iter().filter_map(|(norm, heads)| {
             let (weight, _) = norm.weight.as_ref()?;
