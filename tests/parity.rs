@@ -2,6 +2,7 @@
 
 mod families;
 mod recurrent;
+mod wrapped;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub(super) fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()
     Ok(())
 }
 
-fn yarn() -> Value {
+pub(super) fn yarn() -> Value {
     json!({"rope_type": "yarn", "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
            "beta_fast": 32, "beta_slow": 1})
 }
@@ -92,7 +92,7 @@ fn qwen3_moe_equals_mlx_lm() -> Result<()> {
     check_all(&[settings(json!([])), settings(json!([1, 4]))], &ALL_WAYS)
 }
 
-fn latent(model_type: &str, more: &Value) -> Value {
+pub(super) fn latent(model_type: &str, more: &Value) -> Value {
     let mut settings = json!({
         "model_type": model_type, "kv_lora_rank": 32, "q_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
         "v_head_dim": 12, "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2,
@@ -128,6 +128,33 @@ fn deepseek_v3_equals_mlx_lm() -> Result<()> {
 }
 
 #[test]
+fn deepseek_v32_equals_mlx_lm() -> Result<()> {
+    let indexer = json!({"index_n_heads": 8, "index_head_dim": 16, "index_topk": 12, "seed": 5});
+    let mut scaled = yarn();
+    merge(&mut scaled, &json!({"mscale": 1.0, "mscale_all_dim": 0.7}));
+    let mut settings = [
+        latent(
+            "deepseek_v32",
+            &json!({"n_group": 4, "topk_group": 2, "rope_scaling": scaled}),
+        ),
+        latent(
+            "deepseek_v32",
+            &json!({"indexer_rope_interleave": true, "original": true}),
+        ),
+        latent(
+            "glm_moe_dsa",
+            &json!({
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "topk_method": "noaux_tc",
+            "scoring_func": "sigmoid", "moe_layer_freq": 1, "attention_bias": true}),
+        ),
+    ];
+    for settings in &mut settings {
+        merge(settings, &indexer);
+    }
+    check_all(&settings, &ALL_WAYS)
+}
+
+#[test]
 fn glm4_moe_equals_mlx_lm() -> Result<()> {
     let settings = |more: &Value| {
         let mut settings = json!({
@@ -158,8 +185,7 @@ fn minimax_equals_mlx_lm() -> Result<()> {
         json!({"model_type": "minimax", "num_local_experts": 8, "num_experts_per_tok": 2, "rotary_dim": 8,
                "shared_intermediate_size": 0, "num_key_value_heads": 3, "use_qk_norm": normalizes})
     };
-    check_all(&[settings(true)], &PIPELINES)?;
-    check_all(&[settings(false)], &BY_THREE)
+    check_all(&[settings(true), settings(false)], &BY_THREE)
 }
 
 #[test]
@@ -167,6 +193,94 @@ fn gemma3_text_equals_mlx_lm() -> Result<()> {
     let settings = json!({
         "model_type": "gemma3_text", "num_key_value_heads": 3, "query_pre_attn_scalar": 24, "sliding_window": 16,
         "sliding_window_pattern": 3, "rope_theta": 1e6, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+    check_all(&[settings], &BY_THREE)
+}
+
+pub(super) fn mistral4(more: &Value) -> Value {
+    let rope = json!({"rope_type": "yarn", "type": "yarn", "rope_theta": 1e4, "factor": 4.0, "beta_fast": 32.0,
+                      "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
+                      "original_max_position_embeddings": 16, "llama_4_scaling_beta": 0.3});
+    let mut settings = latent("mistral4", &json!({"rope_parameters": rope}));
+    merge(&mut settings, more);
+    settings
+}
+
+#[test]
+fn mistral4_equals_mlx_lm() -> Result<()> {
+    let settings = [
+        mistral4(&json!({"n_group": 4, "topk_group": 2, "tie_word_embeddings": true})),
+        mistral4(&json!({"rope_interleave": false, "q_lora_rank": null, "original": true})),
+    ];
+    check_all(&settings, &ALL_WAYS)
+}
+
+#[test]
+fn ministral3_equals_mlx_lm() -> Result<()> {
+    let rope = json!({"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "beta_fast": 32.0, "beta_slow": 1.0,
+                      "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 16,
+                      "llama_4_scaling_beta": 0.3});
+    let mut plain = rope.clone();
+    merge(&mut plain, &json!({"rope_type": "default"}));
+    let kinds = json!([
+        "sliding_attention",
+        "full_attention",
+        "sliding_attention",
+        "full_attention",
+        "sliding_attention",
+        "full_attention"
+    ]);
+    let settings = [
+        json!({"model_type": "ministral3", "rope_parameters": rope, "tie_word_embeddings": true}),
+        json!({"model_type": "ministral3", "rope_parameters": plain, "layer_types": kinds, "sliding_window": 12,
+               "num_key_value_heads": 3}),
+    ];
+    check_all(&settings[..1], &ALL_WAYS)?;
+    check_all(&settings[1..], &BY_THREE)
+}
+
+pub(super) fn gemma4(more: &Value) -> Value {
+    let mut settings = json!({
+        "model_type": "gemma4_text", "num_key_value_heads": 3, "global_head_dim": 32, "num_global_key_value_heads": 3,
+        "attention_k_eq_v": true, "sliding_window": 16, "sliding_window_pattern": 3, "tie_word_embeddings": true,
+        "final_logit_softcapping": 6.0, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0});
+    merge(&mut settings, more);
+    settings
+}
+
+#[test]
+fn gemma4_text_equals_mlx_lm() -> Result<()> {
+    let experts = json!({"enable_moe_block": true, "num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 48});
+    let mut apart = json!({
+        "num_key_value_heads": 6, "attention_k_eq_v": false, "tie_word_embeddings": false,
+        "final_logit_softcapping": null,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "proportional", "rope_theta": 1e5, "partial_rotary_factor": 0.5},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}});
+    check_all(&[gemma4(&json!({}))], &BY_THREE)?;
+    merge(&mut apart, &experts);
+    check_all(&[gemma4(&apart)], &ALL_WAYS)
+}
+
+#[test]
+fn small_gemma4_text_equals_mlx_lm() -> Result<()> {
+    // The last three layers attend to keys of the second and the third, which may be on another rank.
+    let small = json!({
+        "attention_k_eq_v": false, "sliding_window_pattern": 2, "hidden_size_per_layer_input": 8,
+        "vocab_size_per_layer_input": 512, "num_kv_shared_layers": 3, "use_double_wide_mlp": true});
+    let mut shared = small.clone();
+    merge(
+        &mut shared,
+        &json!({"hidden_size_per_layer_input": 0, "attention_k_eq_v": true}),
+    );
+    let ways = [("auto", 1), ("pipeline", 2), ("pipeline", 3), ("tensor", 3)];
+    check_all(&[gemma4(&small), gemma4(&shared)], &ways)
+}
+
+#[test]
+fn llama4_text_equals_mlx_lm() -> Result<()> {
+    let settings = json!({
+        "model_type": "llama4_text", "intermediate_size_mlp": 144, "tie_word_embeddings": true, "use_qk_norm": true,
+        "no_rope_layers": [1, 1, 0, 1, 1, 0], "num_key_value_heads": 3});
     check_all(&[settings], &BY_THREE)
 }
 
@@ -186,5 +300,5 @@ fn other_dense_families_equal_mlx_lm() -> Result<()> {
         json!({"model_type": "phi3", "original_max_position_embeddings": 64, "max_position_embeddings": 1024,
                "rope_scaling": {"type": "longrope", "long_factor": factors, "short_factor": factors}}),
     ];
-    check_all(&settings, &PIPELINES)
+    check_all(&settings, &BY_THREE)
 }

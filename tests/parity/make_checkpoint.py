@@ -3,8 +3,8 @@
 Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override the defaults below; besides those of
 `config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `mode` (of quantization: affine, mxfp4,
 mxfp8, nvfp4), `endless` (the end-of-text token is never the likeliest), `original` (tensors as the model's makers lay them
-out: every expert by itself, keys and values of a latent in one, norms as distances from 1), `wrapper` (a model of several senses, of which this is the
-text part).
+out: every expert by itself, keys and values of a latent in one, norms as distances from 1), `wrapper` (a model of several
+senses, of which this is the text part).
 """
 
 import importlib
@@ -27,7 +27,6 @@ settings = {
 } | overrides
 seed, dtype, bits = settings.pop("seed"), settings.pop("dtype"), settings.pop("quantize")
 endless, mode, original = settings.pop("endless"), settings.pop("mode"), settings.pop("original")
-
 wrapper = settings.pop("wrapper")
 vocabulary, end = settings["vocab_size"], settings["eos_token_id"]
 if wrapper:
@@ -39,8 +38,9 @@ model = module.Model(module.ModelArgs.from_dict(settings))
 # Larger than usual, so that the logits are decided and every part of the network matters.
 model.update_modules({})
 for name, weight in tree_flatten(model.parameters()):
-    scale = 1.0 if "norm" in name else 2.5 * weight.shape[-1] ** -0.5
-    fresh = mx.random.normal(weight.shape) * (0.1 if "norm" in name else scale) + (1.0 if "norm" in name else 0.0)
+    is_factor = "norm" in name or "scal" in name
+    scale, middle = (0.1, 1.0) if is_factor else (2.5 * weight.shape[-1] ** -0.5, 0.0)
+    fresh = mx.random.normal(weight.shape) * scale + middle
     model.load_weights([(name, fresh.astype(getattr(mx, dtype)))], strict=False)
 if endless:
     # A logit of exactly 0, below the largest of thousands of random ones.
@@ -53,6 +53,8 @@ if bits:
 
 def as_made(weights):
     """The tensors by the names and in the shapes that the model's makers give them."""
+    if wrapper == "qwen3_5_moe":
+        weights = {name.replace(".switch_mlp.", ".experts.switch_glu."): tensor for name, tensor in weights.items()}
     is_zero_centred = any(name.endswith(".linear_attn.norm.weight") for name in weights)
     for name in list(weights):
         if ".switch_mlp." in name:
@@ -63,12 +65,22 @@ def as_made(weights):
             weights[name] = weights[name].swapaxes(-1, -2)
         elif is_zero_centred and name.endswith("norm.weight") and ".linear_attn.norm." not in name:
             weights[name] -= 1.0
+        elif name.endswith(".switch_glu.gate_proj.weight"):
+            gate_up = [weights.pop(name), weights.pop(name.replace("gate_proj", "up_proj"))]
+            weights[name.replace("switch_glu.gate_proj.weight", "gate_up_proj")] = mx.concatenate(gate_up, axis=1)
+        elif name.endswith(".switch_glu.down_proj.weight"):
+            weights[name.replace("switch_glu.down_proj.weight", "down_proj")] = weights.pop(name)
+        elif name.endswith(".feed_forward.experts.gate_proj.weight"):
+            gate_up = [weights.pop(name), weights.pop(name.replace("gate_proj", "up_proj"))]
+            weights[name.replace("gate_proj.weight", "gate_up_proj")] = mx.concatenate(gate_up, axis=1).swapaxes(1, 2)
+        elif name.endswith(".feed_forward.experts.down_proj.weight"):
+            weights[name.removesuffix(".weight")] = weights.pop(name).swapaxes(1, 2)
         elif name.endswith(".embed_q.weight"):
             keys = weights.pop(name).swapaxes(-1, -2)
             values = weights.pop(name.replace("embed_q", "unembed_out"))
             both = mx.concatenate([keys, values], axis=1)
             weights[name.replace("embed_q", "kv_b_proj")] = both.reshape(-1, both.shape[-1])
-    if wrapper:
+    if wrapper in ("gemma4", "mistral3", "qwen3_5", "qwen3_5_moe"):
         inner = {name: name.replace("language_model.model.", "model.language_model.") for name in weights}
         weights = {inner[name].removeprefix("language_model."): tensor for name, tensor in weights.items()}
     return weights

@@ -63,6 +63,7 @@ fn qwen3_5_equals_mlx_lm() -> Result<()> {
             "qwen3_5_moe",
             &json!({"intermediate_size": 1000, "norm_topk_prob": true}),
         ),
+        qwen3_5("qwen3_5_moe", &json!({"original": true})),
     ];
     check_all(&settings, &ALL_WAYS)?;
     let quantized = json!({

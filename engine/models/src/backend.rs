@@ -291,7 +291,7 @@ impl MlxBackend {
         let placed = rows.iter().map(|(row, span)| (row.slot, **span));
         let mut caches = self.caches.step(&placed.collect::<Vec<_>>())?;
         let hidden = caches.arranged(input)?;
-        let all = 0..self.model.memories().len();
+        let all = 0..self.model.layer_count();
         let hidden = self.model.layers(hidden, &mut caches, all)?;
         caches.settle()?;
         let hidden = caches.restored(hidden)?;

@@ -13,7 +13,8 @@ use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::family::{CausalModel, Computed, Dimensions};
 use crate::layers::{
-    Block, BlockParts, Ends, GroupedShape, Memory, NormKind, Rope, RopeConfig, StepCaches, Table,
+    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, Memory, NormKind, Rope, RopeConfig,
+    StepCaches, Table,
 };
 use crate::load::{Config, Folder, Weights};
 
@@ -68,6 +69,26 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// What multiplies the embeddings, and the logits.
     fn end_scales(&self) -> [Option<f32>; 2] {
         [None, None]
+    }
+
+    /// What layers get of their own.
+    fn layer_inputs(&self) -> Option<LayerInputsShape> {
+        None
+    }
+
+    /// Columns that go from layer to layer beside the hidden state; first those inputs.
+    fn beside(&self) -> i32 {
+        0
+    }
+
+    /// The layer whose keys and values a layer attends to.
+    fn keys_of(&self, layer: u32) -> u32 {
+        layer
+    }
+
+    /// What logits are kept below.
+    fn logit_cap(&self) -> Option<f32> {
+        None
     }
 }
 
@@ -187,6 +208,13 @@ pub(crate) struct ExpertsUse {
 }
 
 impl Layout {
+    /// With norms of queries and keys over all heads, of which each rank has its part.
+    pub(crate) fn with_norms_across(mut self) -> Self {
+        let across = ["self_attn.q_norm.", "self_attn.k_norm."];
+        self.whole.retain(|name| !across.contains(name));
+        self
+    }
+
     /// The numbers of ranks by which a model can be divided.
     fn tensor_degrees(&self, file: &Config, layers: i32) -> Result<Vec<u32>, LoadError> {
         let mut sizes = self.divided.clone();
@@ -248,10 +276,12 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
     } else {
         folder.bytes_under("lm_head.")
     };
+    let inputs = ["model.embed_tokens_per_layer.", "model.per_layer_"];
+    let inputs: u64 = inputs.iter().map(|name| folder.bytes_under(name)).sum();
     Ok(ModelCard {
         model_type: file.model_type()?.to_string(),
         layers,
-        embedding_bytes,
+        embedding_bytes: embedding_bytes + inputs,
         head_bytes: head + norm.bytes,
         tied,
         context_tokens_max: core.rope.context_tokens_max(),
@@ -305,55 +335,96 @@ pub(crate) fn load<A: Architecture>(
             core.num_hidden_layers
         )));
     }
-    let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
+    let tensor_group = if spec.tensor.of > 1 {
+        group
+    } else {
+        Rc::new(Group::single())
+    };
     let norms = architecture.norms(weights);
-    let mut blocks = Vec::with_capacity(spec.layers.len());
-    for layer in spec.layers.clone() {
-        blocks.push(architecture.block(&mut BlockParts {
-            weights,
-            layer,
-            hidden: core.hidden_size,
-            norms,
-            slice: spec.tensor,
-            ropes: &ropes,
-        })?);
-    }
+    let layers = Layers::load(&architecture, weights, spec, norms, &tensor_group)?;
     let table = Table {
         vocabulary: core.vocab_size,
         hidden: core.hidden_size,
         norms,
         tied: core.tied(weights.has("lm_head.weight")),
         scales: architecture.end_scales(),
+        cap: architecture.logit_cap(),
+        inputs: architecture.layer_inputs(),
+        beside: architecture.beside(),
     };
     let ends = Ends::load(weights, spec, &table)?;
     let dimensions = Dimensions {
-        hidden: core.hidden_size,
+        hidden: core.hidden_size + table.beside,
         vocabulary: core.vocab_size,
         dtype: weights.activation_dtype()?,
     };
-    let tensor_group = if spec.tensor.of > 1 {
-        group
-    } else {
-        Rc::new(Group::single())
-    };
-    let memory_of = |layer| architecture.memory(layer);
-    let all = 0..core.num_hidden_layers as u32;
+    let mut all = 0..core.num_hidden_layers as u32;
     Ok(Box::new(Decoder {
         ends,
-        blocks,
-        memories: spec.layers.clone().map(memory_of).collect(),
-        has_states: all.map(memory_of).any(|memory| memory == Memory::State),
+        layers,
+        has_states: all.any(|layer| architecture.memory(layer) == Memory::State),
+        hidden: core.hidden_size,
+        has_last: spec.layers.end == core.num_hidden_layers as u32,
         tensor_group,
         dimensions,
     }))
 }
 
+/// A rank's layers.
+struct Layers {
+    blocks: Vec<Block>,
+    /// Which of the rank's caches each of them has.
+    caches: Vec<usize>,
+    /// What is remembered in each of these.
+    memories: Vec<Memory>,
+}
+
+impl Layers {
+    fn load<A: Architecture>(
+        architecture: &A,
+        weights: &mut Weights<'_>,
+        spec: &ShardSpec,
+        norms: NormKind,
+        group: &Rc<Group>,
+    ) -> Result<Self, LoadError> {
+        let ropes: Vec<Rc<Rope>> = architecture.ropes()?.into_iter().map(Rc::new).collect();
+        let mut layers = Self {
+            blocks: Vec::new(),
+            caches: Vec::new(),
+            memories: Vec::new(),
+        };
+        let mut attended: Vec<u32> = Vec::new();
+        for layer in spec.layers.clone() {
+            let keys = architecture.keys_of(layer);
+            let known = attended.iter().position(|one| *one == keys);
+            layers.caches.push(known.unwrap_or(attended.len()));
+            if known.is_none() {
+                attended.push(keys);
+                layers.memories.push(architecture.memory(layer));
+            }
+            layers.blocks.push(architecture.block(&mut BlockParts {
+                weights,
+                layer,
+                hidden: architecture.core().hidden_size,
+                norms,
+                slice: spec.tensor,
+                group,
+                ropes: &ropes,
+                begins_cache: known.is_none(),
+            })?);
+        }
+        Ok(layers)
+    }
+}
+
 /// This rank's part.
 struct Decoder {
     ends: Ends,
-    blocks: Vec<Block>,
-    memories: Vec<Memory>,
+    layers: Layers,
     has_states: bool,
+    hidden: i32,
+    /// Whether the model's last layer is among them.
+    has_last: bool,
     /// The ranks that sum their slices: all in a tensor split, this one alone in a pipeline.
     tensor_group: Rc<Group>,
     dimensions: Dimensions,
@@ -364,21 +435,30 @@ impl CausalModel for Decoder {
         &self.ends
     }
 
-    fn layers(
-        &self,
-        mut hidden: Array,
-        caches: &mut StepCaches<'_>,
-        which: Range<usize>,
-    ) -> Computed {
+    fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed {
+        let mut hidden = caches.laid_aside(hidden, self.hidden)?;
+        let Layers {
+            blocks,
+            caches: of_layers,
+            ..
+        } = &self.layers;
+        let is_end = self.has_last && which.end == blocks.len();
         for layer in which {
-            let block = &self.blocks[layer];
-            hidden = block.forward(&hidden, &self.tensor_group, &mut caches.layer(layer))?;
+            let mut cache = caches.layer(of_layers[layer]);
+            hidden = blocks[layer].forward(&hidden, &self.tensor_group, &mut cache)?;
         }
-        Ok(hidden)
+        if is_end {
+            return Ok(hidden);
+        }
+        caches.taken_up(hidden)
+    }
+
+    fn layer_count(&self) -> usize {
+        self.layers.blocks.len()
     }
 
     fn memories(&self) -> &[Memory] {
-        &self.memories
+        &self.layers.memories
     }
 
     fn has_states(&self) -> bool {

@@ -1,11 +1,15 @@
 //! The families this build knows: one line for each, and a file.
 
+mod deepseek_experts;
 mod deepseek_v3;
 mod gemma3_text;
+mod gemma4_experts;
+mod gemma4_text;
 mod glm4_moe;
 mod gpt_oss;
 mod granite;
 mod llama;
+mod llama4;
 mod minimax;
 mod nemotron_h;
 mod olmo3;
@@ -14,7 +18,6 @@ mod qwen2;
 mod qwen3;
 mod qwen3_moe;
 mod qwen3_next;
-mod sigmoid_experts;
 mod smollm3;
 
 use std::ops::Range;
@@ -40,7 +43,9 @@ pub(crate) trait CausalModel {
     fn ends(&self) -> &Ends;
     /// Some of this rank's layers, `[tokens, hidden]` to the same, arranged as `caches` want it.
     fn layers(&self, hidden: Array, caches: &mut StepCaches<'_>, which: Range<usize>) -> Computed;
-    /// What each of this rank's layers remembers of a sequence.
+    /// Number of layers on this rank.
+    fn layer_count(&self) -> usize;
+    /// What each of its caches holds: layers that attend to the same keys have one.
     fn memories(&self) -> &[Memory];
     /// Whether a layer of the model, on whatever rank, remembers a state.
     fn has_states(&self) -> bool;
@@ -51,6 +56,7 @@ pub(crate) trait CausalModel {
 /// Sizes of a model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dimensions {
+    /// Of what goes from layer to layer.
     pub(crate) hidden: i32,
     pub(crate) vocabulary: i32,
     /// Type of activations.
@@ -70,18 +76,29 @@ struct Family {
 }
 
 /// Alphabetical. Of models of several senses it is the family of their part about text.
-const FAMILIES: [Family; 25] = [
+const FAMILIES: [Family; 36] = [
     family::<deepseek_v3::DeepseekV3>("deepseek_v3"),
+    family::<deepseek_v3::DeepseekV3>("deepseek_v32"),
+    family::<gemma3_text::Gemma3Text>("gemma3"),
     family::<gemma3_text::Gemma3Text>("gemma3_text"),
+    family::<gemma4_text::Gemma4Text>("gemma4"),
+    family::<gemma4_text::Gemma4Text>("gemma4_text"),
     family::<glm4_moe::Glm4Moe>("glm4_moe"),
     family::<deepseek_v3::DeepseekV3>("glm4_moe_lite"),
+    family::<deepseek_v3::DeepseekV3>("glm_moe_dsa"),
     family::<gpt_oss::GptOss>("gpt_oss"),
     family::<granite::Granite>("granite"),
     family::<deepseek_v3::DeepseekV3>("kimi_k2"),
+    family::<deepseek_v3::DeepseekV3>("kimi_k25"),
     family::<llama::Llama>("llama"),
+    family::<llama4::Llama4>("llama4"),
+    family::<llama4::Llama4>("llama4_text"),
     family::<minimax::MiniMax>("minimax"),
     family::<minimax::MiniMax>("minimax_m2"),
+    family::<llama::Llama>("ministral3"),
     family::<llama::Llama>("mistral"),
+    family::<llama::Llama>("mistral3"),
+    family::<deepseek_v3::DeepseekV3>("mistral4"),
     family::<nemotron_h::NemotronH>("nemotron_h"),
     family::<olmo3::Olmo3>("olmo3"),
     family::<phi3::Phi3>("phi3"),
@@ -97,6 +114,9 @@ const FAMILIES: [Family; 25] = [
     family::<smollm3::SmolLm3>("smollm3"),
     family::<llama::Llama>("xverse"),
 ];
+
+/// Whose text is of whichever family it says.
+const WRAPPER: &str = "mistral3";
 
 const fn family<A: Architecture>(model_type: &'static str) -> Family {
     Family {
@@ -143,7 +163,9 @@ pub(crate) fn shard_bytes(folder: &Folder, spec: &ShardSpec) -> Result<u64, Load
 }
 
 fn of(folder: &Folder) -> Result<&'static Family, LoadError> {
-    let model_type = folder.config.model_type()?;
+    let whole = folder.config.model_type()?;
+    let text = folder.config.text_type();
+    let model_type = text.filter(|_| whole == WRAPPER).unwrap_or(whole);
     let found = FAMILIES
         .iter()
         .find(|family| family.model_type == model_type);

@@ -1,18 +1,31 @@
-//! `deepseek_v3`: DeepSeek V3, V3.1 and R1, Kimi K2 (`kimi_k2`), JoyAI Flash; and `glm4_moe_lite`: GLM-4.7 Flash, which has
-//! the same parts.
+//! `deepseek_v3`: DeepSeek V3, V3.1 and R1, Kimi K2 (`kimi_k2`), JoyAI Flash, the text part of Kimi K2.5 (`kimi_k25`);
+//! `deepseek_v32` and `glm_moe_dsa`: DeepSeek V3.2 and GLM-5, which attend to a few positions that an indexer chooses; and
+//! `glm4_moe_lite`: GLM-4.7 Flash, which has the same parts; `mistral4`: Mistral Small 4, which scales late queries and scores
+//! experts by softmax.
 //!
-//! Architecture: DeepSeek-V3 Technical Report 2024 (arXiv 2412.19437); numerics follow mlx-lm's `deepseek_v3.py`.
+//! Architecture: DeepSeek-V3 Technical Report 2024 (arXiv 2412.19437); numerics follow mlx-lm's `deepseek_v3.py` and
+//! `deepseek_v32.py`.
 
 use serde::Deserialize;
 
-use super::sigmoid_experts::SigmoidExperts;
+use super::deepseek_experts::DeepseekExperts;
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
-use crate::layers::{Block, BlockParts, LatentAttention, LatentShape, Mlp, MlpShape, Rope};
+use crate::layers::{
+    Block, BlockParts, IndexerShape, LatentAttention, LatentShape, Mlp, MlpShape, Rope, Score,
+};
 use crate::load::Config;
 
 /// The norms inside of attention; DeepSeek's configuration does not say it.
 const LATENT_EPS: f32 = 1e-6;
+
+/// Whose experts are scored by softmax.
+const MISTRAL: &str = "mistral4";
+/// Those that have an indexer.
+const SPARSE: &str = "deepseek_v32";
+const GLM_SPARSE: &str = "glm_moe_dsa";
+/// Its rope; the first is attention's.
+const INDEXER_ROPE: usize = 1;
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,8 +33,8 @@ pub(super) struct DeepseekV3 {
     #[serde(flatten)]
     core: Core,
     #[serde(flatten)]
-    experts: SigmoidExperts,
-    model_type: String,
+    experts: DeepseekExperts,
+    model_type: Option<String>,
     kv_lora_rank: i32,
     q_lora_rank: Option<i32>,
     qk_rope_head_dim: i32,
@@ -29,6 +42,11 @@ pub(super) struct DeepseekV3 {
     v_head_dim: i32,
     #[serde(default)]
     attention_bias: bool,
+    index_head_dim: Option<i32>,
+    index_n_heads: Option<i32>,
+    index_topk: Option<i32>,
+    indexer_rope_interleave: Option<bool>,
+    rope_interleave: Option<bool>,
 }
 
 impl DeepseekV3 {
@@ -43,10 +61,24 @@ impl DeepseekV3 {
             value: self.v_head_dim,
             bias: self.attention_bias,
             scale: width.powf(-0.5) * self.core.rope.score_factor(),
-            eps: match self.model_type.as_str() {
-                "glm4_moe_lite" => self.core.rms_norm_eps,
+            indexer: self.indexer(),
+            temperature: self.core.rope.temperature(),
+            eps: match self.model_type.as_deref() {
+                Some("glm4_moe_lite") => self.core.rms_norm_eps,
                 _ => LATENT_EPS,
             },
+        }
+    }
+
+    fn indexer(&self) -> Option<IndexerShape> {
+        match self.model_type.as_deref() {
+            Some(SPARSE | GLM_SPARSE) => Some(IndexerShape {
+                heads: self.index_n_heads.unwrap_or(64),
+                head_dim: self.index_head_dim.unwrap_or(128),
+                count: self.index_topk.unwrap_or(2048),
+                rope: INDEXER_ROPE,
+            }),
+            _ => None,
         }
     }
 }
@@ -58,6 +90,25 @@ impl Architecture for DeepseekV3 {
 
     fn check(&self, file: &Config) -> Result<(), LoadError> {
         self.experts.check(file)?;
+        if let Some(temperature) = self.core.rope.temperature() {
+            temperature.check(file)?;
+        }
+        if let Some(indexer) = self.indexer() {
+            file.check_sizes(&[
+                ("index_n_heads", indexer.heads),
+                ("index_head_dim", indexer.head_dim),
+                (
+                    "index_head_dim of all heads",
+                    indexer.heads.checked_mul(indexer.head_dim).unwrap_or(0),
+                ),
+                ("index_topk", indexer.count),
+                // Which the indexer's queries are made of.
+                ("q_lora_rank", self.q_lora_rank.unwrap_or(0)),
+            ])?;
+            if self.qk_rope_head_dim > indexer.head_dim {
+                return Err(file.problem("qk_rope_head_dim is more than index_head_dim"));
+            }
+        }
         let heads = self.core.num_attention_heads;
         let of_all = |size: i32| size.checked_mul(heads).unwrap_or(0);
         file.check_sizes(&[
@@ -79,15 +130,28 @@ impl Architecture for DeepseekV3 {
     }
 
     fn ropes(&self) -> Result<Vec<Rope>, LoadError> {
-        let mut config = self.core.rope.clone();
-        config.rope_traditional = true;
-        Ok(vec![Rope::new(&config, self.qk_rope_head_dim)?])
+        let rope = |traditional| {
+            let mut config = self.core.rope.clone();
+            config.rope_traditional = traditional;
+            Rope::new(&config, self.qk_rope_head_dim)
+        };
+        let is_glm = self.model_type.as_deref() == Some(GLM_SPARSE);
+        let of_indexer = self.indexer_rope_interleave.unwrap_or(is_glm);
+        let own = match self.model_type.as_deref() {
+            Some(MISTRAL) => self.rope_interleave.unwrap_or(true),
+            _ => true,
+        };
+        Ok(vec![rope(own)?, rope(of_indexer)?])
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
         let attention = LatentAttention::load(parts, "self_attn", self.attention())?;
         if self.experts.are_in(parts.layer) {
-            let experts = self.experts.load(parts)?;
+            let score = match self.model_type.as_deref() {
+                Some(MISTRAL) => Score::Softmax,
+                _ => Score::Sigmoid,
+            };
+            let experts = self.experts.load(parts, score)?;
             return Block::usual(parts, attention, experts);
         }
         let mlp = Mlp::load(parts, &MlpShape::silu(self.core.intermediate_size))?;
@@ -95,7 +159,8 @@ impl Architecture for DeepseekV3 {
     }
 
     fn cache_elements(&self, _layer: u32) -> i32 {
-        self.kv_lora_rank + self.qk_rope_head_dim
+        let indexed = self.indexer().map_or(0, |indexer| indexer.head_dim);
+        self.kv_lora_rank + self.qk_rope_head_dim + indexed
     }
 
     fn layout(&self) -> Layout {
@@ -112,6 +177,7 @@ impl Architecture for DeepseekV3 {
                 "post_attention_layernorm.",
                 "self_attn.q_a_",
                 "self_attn.kv_a_",
+                "self_attn.indexer.",
             ],
             experts: None,
         };

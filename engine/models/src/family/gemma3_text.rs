@@ -4,12 +4,13 @@
 //! Architecture: Gemma 3 Technical Report 2025 (arXiv 2503.19786); numerics follow mlx-lm's `gemma3_text.py`.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
 use crate::layers::{
     Activation, Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, NormKind,
-    QueryKeyNorms, Residual, Rope,
+    QueryKeyNorms, Reach, Residual, Rope,
 };
 use crate::load::{Config, Weights};
 
@@ -40,6 +41,15 @@ impl Architecture for Gemma3Text {
         &self.core
     }
 
+    fn defaults() -> Value {
+        // Of the larger ones, whose configurations leave them out.
+        json!({
+            "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6,
+            "vocab_size": 262_208, "rope_theta": 1e6, "query_pre_attn_scalar": 256,
+            "max_position_embeddings": 131_072,
+        })
+    }
+
     fn check(&self, file: &Config) -> Result<(), LoadError> {
         file.check_sizes(&[("sliding_window", self.sliding_window)])
     }
@@ -66,7 +76,7 @@ impl Architecture for Gemma3Text {
             norms: QueryKeyNorms::Heads,
             rope: Some(if slides { WINDOW_ROPE } else { WIDE_ROPE }),
             scale: Some(self.query_pre_attn_scalar.powf(-0.5)),
-            window: slides.then_some(self.sliding_window),
+            reach: Reach::within(slides.then_some(self.sliding_window)),
             ..self.core.attention()
         };
         let mlp = MlpShape {
@@ -76,18 +86,18 @@ impl Architecture for Gemma3Text {
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         let mlp = Mlp::load(parts, &mlp)?;
         Ok(Block {
-            mixer: Residual {
-                before: Some(parts.norm("input_layernorm")?),
-                part: Box::new(attention),
-                after: Some(parts.norm("post_attention_layernorm")?),
-                scale: None,
-            },
-            feed_forward: Some(Residual {
-                before: Some(parts.norm("pre_feedforward_layernorm")?),
-                part: Box::new(mlp),
-                after: Some(parts.norm("post_feedforward_layernorm")?),
-                scale: None,
-            }),
+            mixer: Residual::with_after(
+                Some(parts.norm("input_layernorm")?),
+                Box::new(attention),
+                parts.norm("post_attention_layernorm")?,
+            ),
+            feed_forward: Some(Residual::with_after(
+                Some(parts.norm("pre_feedforward_layernorm")?),
+                Box::new(mlp),
+                parts.norm("post_feedforward_layernorm")?,
+            )),
+            gate: None,
+            scale: None,
         })
     }
 

@@ -4,11 +4,11 @@
 
 use serde::Deserialize;
 
-use super::sigmoid_experts::SigmoidExperts;
+use super::deepseek_experts::DeepseekExperts;
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, QueryKeyNorms, Rope,
+    Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, QueryKeyNorms, Rope, Score,
 };
 use crate::load::Config;
 
@@ -18,7 +18,7 @@ pub(super) struct Glm4Moe {
     #[serde(flatten)]
     core: Core,
     #[serde(flatten)]
-    experts: SigmoidExperts,
+    experts: DeepseekExperts,
     #[serde(default)]
     use_qk_norm: bool,
     #[serde(default)]
@@ -53,7 +53,7 @@ impl Architecture for Glm4Moe {
         };
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         if self.experts.are_in(parts.layer) {
-            let experts = self.experts.load(parts)?;
+            let experts = self.experts.load(parts, Score::Sigmoid)?;
             return Block::usual(parts, attention, experts);
         }
         let mlp = Mlp::load(parts, &MlpShape::silu(self.core.intermediate_size))?;

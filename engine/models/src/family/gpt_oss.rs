@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::decoder::{Architecture, Core, ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Activation, Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Router,
-    Routing,
+    Activation, Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Reach,
+    Router, Routing,
 };
 use crate::load::Config;
 
@@ -39,12 +39,14 @@ impl GptOss {
             Routing::softmax(self.num_experts_per_tok, true),
         );
         let shape = ExpertsShape {
-            stacked: "mlp.experts",
-            single: ("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
-            count: self.num_local_experts,
-            inner: self.core.intermediate_size,
             bias: true,
             activation: Activation::ClippedSilu,
+            ..ExpertsShape::silu(
+                "mlp.experts",
+                "mlp.experts",
+                self.num_local_experts,
+                self.core.intermediate_size,
+            )
         };
         Experts::load(parts, &shape, router, None)
     }
@@ -71,7 +73,7 @@ impl Architecture for GptOss {
         let attention = GroupedShape {
             bias: true,
             output_bias: true,
-            window: self.window(parts.layer),
+            reach: Reach::within(self.window(parts.layer)),
             sinks: true,
             ..self.core.attention()
         };

@@ -1,12 +1,14 @@
-//! `llama`: Llama 2 and 3, SmolLM, TinyLlama, Sprout; `mistral`, `xverse` and `seed_oss`, which are the same but for biases.
+//! `llama`: Llama 2 and 3, SmolLM, TinyLlama, Sprout; `mistral`, `xverse` and `seed_oss`, which are the same but for biases;
+//! `ministral3`, which scales late queries; and the text part of `mistral3` if that does not say what it is.
 //!
-//! Architecture: Touvron et al. 2023 (arXiv 2302.13971); numerics follow mlx-lm's `llama.py`.
+//! Architecture: Touvron et al. 2023 (arXiv 2302.13971); numerics follow mlx-lm's `llama.py` and
+//! `ministral3.py`.
 
 use serde::Deserialize;
 
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
-use crate::layers::{Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape};
+use crate::layers::{Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, Reach};
 use crate::load::Config;
 
 /// Its fields of `config.json`.
@@ -14,7 +16,7 @@ use crate::load::Config;
 pub(super) struct Llama {
     #[serde(flatten)]
     core: Core,
-    model_type: String,
+    model_type: Option<String>,
     #[serde(default)]
     attention_bias: bool,
     /// Of what comes out of attention; as the others if it is not said.
@@ -29,7 +31,7 @@ pub(super) struct Llama {
 impl Llama {
     /// Seed-OSS says for itself what comes out, and nothing of it means no bias.
     fn output_biased(&self) -> bool {
-        self.attention_bias && self.model_type != "seed_oss"
+        self.attention_bias && self.model_type.as_deref() != Some("seed_oss")
     }
 
     fn window(&self, layer: u32) -> Option<i32> {
@@ -45,8 +47,11 @@ impl Architecture for Llama {
     }
 
     fn check(&self, file: &Config) -> Result<(), LoadError> {
-        match self.sliding_window {
-            Some(window) => file.check_sizes(&[("sliding_window", window)]),
+        if let Some(window) = self.sliding_window {
+            file.check_sizes(&[("sliding_window", window)])?;
+        }
+        match self.core.rope.temperature() {
+            Some(temperature) => temperature.check(file),
             None => Ok(()),
         }
     }
@@ -55,7 +60,8 @@ impl Architecture for Llama {
         let attention = GroupedShape {
             bias: self.attention_bias,
             output_bias: self.attention_out_bias.unwrap_or(self.output_biased()),
-            window: self.window(parts.layer),
+            reach: Reach::within(self.window(parts.layer)),
+            temperature: self.core.rope.temperature(),
             ..self.core.attention()
         };
         let mlp = MlpShape {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::decoder::{Architecture, Core, ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Activation, Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape,
-    QueryKeyNorms, Rope, Router, Routing, Score,
+    Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, QueryKeyNorms, Rope,
+    Router, Routing, Score,
 };
 use crate::load::Config;
 
@@ -43,15 +43,17 @@ impl MiniMax {
                 wide: true,
                 normalize: true,
                 scale: 1.0,
+                scales: None,
             },
         );
         let shape = ExpertsShape {
-            stacked: "block_sparse_moe.switch_mlp",
             single: ("block_sparse_moe.experts", ["w1", "w3", "w2"]),
-            count,
-            inner: self.core.intermediate_size,
-            bias: false,
-            activation: Activation::Silu,
+            ..ExpertsShape::silu(
+                "block_sparse_moe.switch_mlp",
+                "block_sparse_moe.experts",
+                count,
+                self.core.intermediate_size,
+            )
         };
         Experts::load(parts, &shape, router, None)
     }
@@ -97,15 +99,11 @@ impl Architecture for MiniMax {
 
     fn layout(&self) -> Layout {
         let inner = self.core.intermediate_size;
-        let mut layout = self.core.layout();
+        let mut layout = self.core.layout().with_norms_across();
         layout.by_columns = vec![
             ("self_attn.o_proj", self.core.attention_width()),
             ("block_sparse_moe.switch_mlp.down_proj", inner),
         ];
-        if self.normalizes() {
-            // Of a norm over all heads no rank sees enough.
-            layout.divided.push(1);
-        }
         layout.whole.extend([
             "block_sparse_moe.gate.",
             "block_sparse_moe.e_score_correction_bias",

@@ -189,6 +189,7 @@ impl Chosen {
             wide: false,
             normalize: self.each() > 1 && self.norm_topk_prob.unwrap_or(false),
             scale: self.routed_scaling_factor.unwrap_or(1.0),
+            scales: None,
         };
         let shared = match self.shared_inner() {
             Some(inner) => Some(SharedExpert {
@@ -197,13 +198,10 @@ impl Chosen {
             }),
             None => None,
         };
+        let (stacked, single) = ("mixer.switch_mlp", "mixer.experts");
         let shape = ExpertsShape {
-            stacked: "mixer.switch_mlp",
-            single: ("mixer.experts", ["gate_proj", "up_proj", "down_proj"]),
-            count: self.count(),
-            inner: self.inner(),
-            bias: false,
             activation: Activation::SquaredRelu,
+            ..ExpertsShape::silu(stacked, single, self.count(), self.inner())
         };
         let router = Router::new(gate, routing);
         let Some(latent) = self.moe_latent_size else {

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, QueryKeyNorms, Residual, Rope,
+    Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, QueryKeyNorms, Reach,
+    Residual, Rope,
 };
 use crate::load::Config;
 
@@ -61,31 +62,29 @@ impl Architecture for Olmo3 {
             output_bias: self.attention_bias,
             norms: QueryKeyNorms::Together,
             rope: Some(if slides { WINDOW_ROPE } else { WIDE_ROPE }),
-            window: slides.then_some(self.sliding_window),
+            reach: Reach::within(slides.then_some(self.sliding_window)),
             ..self.core.attention()
         };
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         let mlp = Mlp::load(parts, &MlpShape::silu(self.core.intermediate_size))?;
         Ok(Block {
-            mixer: Residual {
-                before: None,
-                part: Box::new(attention),
-                after: Some(parts.norm("post_attention_layernorm")?),
-                scale: None,
-            },
-            feed_forward: Some(Residual {
-                before: None,
-                part: Box::new(mlp),
-                after: Some(parts.norm("post_feedforward_layernorm")?),
-                scale: None,
-            }),
+            mixer: Residual::with_after(
+                None,
+                Box::new(attention),
+                parts.norm("post_attention_layernorm")?,
+            ),
+            feed_forward: Some(Residual::with_after(
+                None,
+                Box::new(mlp),
+                parts.norm("post_feedforward_layernorm")?,
+            )),
+            gate: None,
+            scale: None,
         })
     }
 
     fn layout(&self) -> Layout {
-        let mut layout = self.core.layout();
-        // Of a norm over all heads no rank sees enough.
-        layout.divided.push(1);
+        let mut layout = self.core.layout().with_norms_across();
         layout.whole.push("post_feedforward_layernorm.");
         layout
     }

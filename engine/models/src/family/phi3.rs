@@ -44,9 +44,6 @@ impl Architecture for Phi3 {
     }
 
     fn layout(&self) -> Layout {
-        let mut layout = self.core.layout();
-        // A rank's rows are not one piece of a matrix that several lie in.
-        layout.divided.push(1);
-        layout
+        self.core.layout()
     }
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::decoder::{Architecture, Core, ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Activation, Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Mlp,
-    MlpShape, QueryKeyNorms, Router, Routing,
+    Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Mlp, MlpShape,
+    QueryKeyNorms, Router, Routing,
 };
 use crate::load::Config;
 
@@ -41,14 +41,12 @@ impl Qwen3Moe {
             parts.whole("mlp.gate", gate, false)?,
             Routing::softmax(self.num_experts_per_tok, self.norm_topk_prob),
         );
-        let shape = ExpertsShape {
-            stacked: "mlp.switch_mlp",
-            single: ("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
-            count: self.num_experts,
-            inner: self.moe_intermediate_size,
-            bias: false,
-            activation: Activation::Silu,
-        };
+        let shape = ExpertsShape::silu(
+            "mlp.switch_mlp",
+            "mlp.experts",
+            self.num_experts,
+            self.moe_intermediate_size,
+        );
         Experts::load(parts, &shape, router, None)
     }
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::decoder::{Architecture, Core, ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Activation, Block, BlockParts, DeltaShape, Experts, ExpertsShape, GatedDeltaNet,
-    GroupedAttention, GroupedShape, Memory, Mixer, Mlp, MlpShape, NormKind, OutputGate,
-    QueryKeyNorms, Rope, Router, Routing, SharedExpert,
+    Block, BlockParts, DeltaShape, Experts, ExpertsShape, GatedDeltaNet, GroupedAttention,
+    GroupedShape, Memory, Mixer, Mlp, MlpShape, NormKind, OutputGate, QueryKeyNorms, Rope, Router,
+    Routing, SharedExpert,
 };
 use crate::load::{Config, Weights};
 
@@ -94,14 +94,8 @@ impl Qwen3Next {
             mlp: Mlp::load(parts, &shared)?,
             gate: Some(parts.whole("mlp.shared_expert_gate", [1, hidden], false)?),
         };
-        let shape = ExpertsShape {
-            stacked: "mlp.switch_mlp",
-            single: ("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
-            count,
-            inner: self.expert_columns(),
-            bias: false,
-            activation: Activation::Silu,
-        };
+        let (stacked, single) = ("mlp.switch_mlp", "mlp.experts");
+        let shape = ExpertsShape::silu(stacked, single, count, self.expert_columns());
         Experts::load(parts, &shape, Router::new(gate, routing), Some(shared))
     }
 

@@ -1,10 +1,12 @@
 //! Causal attention of the tokens of a step, each over its own sequence.
 
+use std::ops::Range;
+
 use mlx_rs::error::Result;
 use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
 use mlx_rs::{Array, Dtype, ops};
 
-use super::{Run, StepLayer};
+use super::{Reach, Run, StepLayer};
 use crate::ops::slice;
 
 /// Queries of a sequence that are attended together. MLX's kernel for a GPU passes over what none of them sees; on a CPU
@@ -20,8 +22,7 @@ pub(super) const QUERY_BLOCK: Option<i32> = if cfg!(target_os = "macos") {
 pub(crate) struct Scoring {
     /// Multiplies their products.
     pub(crate) scale: f32,
-    /// Positions that a query sees, its own included; all before it if there is no number.
-    pub(crate) window: Option<i32>,
+    pub(crate) reach: Reach,
     /// What each head adds to the sum of its softmax, `[heads]` (Xiao et al. 2023, arXiv 2309.17453).
     pub(crate) sinks: Option<Array>,
 }
@@ -43,13 +44,13 @@ impl Scoring {
         let q = slice(q, &[(0, run.tokens.clone())])?;
         let (keys, values) = cache.read(run)?;
         if !run.is_sequence() {
-            let mask = run.mask(self.window);
+            let mask = run.mask(self.reach);
             // One query of one sequence needs no mask where it sees only what is given.
-            let seen = match (&mask, self.window) {
-                (None, Some(window)) => window,
-                _ => keys.dim(2),
+            let first = match &mask {
+                None => self.reach.first(keys.dim(2) - 1),
+                Some(_) => 0,
             };
-            let (keys, values) = (last(&keys, seen)?, last(&values, seen)?);
+            let (keys, values) = (since(&keys, first)?, since(&values, first)?);
             return self.masked(&q, &keys, &values, mask.as_ref());
         }
         let q = q.transpose_axes(&[2, 1, 0, 3])?;
@@ -76,14 +77,15 @@ impl Scoring {
     /// The same at once.
     fn block(&self, q: &Array, keys: &Array, values: &Array) -> Result<Array> {
         let (count, end) = (q.dim(2), keys.dim(2));
-        let Some(window) = self.window.filter(|window| end > *window) else {
-            let mask = ScaledDotProductAttentionMask::Causal;
-            return self.attention(q, keys, values, Some(mask));
-        };
         // What the first of them sees and all after it.
-        let seen = end.min(window + count - 1);
-        let mask = causal_mask(count, seen, Some(window))?;
-        self.masked(q, &last(keys, seen)?, &last(values, seen)?, Some(&mask))
+        let first = self.reach.first(end - count);
+        let (keys, values) = (since(keys, first)?, since(values, first)?);
+        if self.reach.first(end - 1) == first {
+            let mask = ScaledDotProductAttentionMask::Causal;
+            return self.attention(q, &keys, &values, Some(mask));
+        }
+        let mask = causal_mask(end - count..end, first, self.reach)?;
+        self.masked(q, &keys, &values, Some(&mask))
     }
 
     fn masked(
@@ -108,26 +110,21 @@ impl Scoring {
     }
 }
 
-/// The last `count` positions, or all where there are no more.
-fn last(array: &Array, count: i32) -> Result<Array> {
-    let end = array.dim(2);
-    if count >= end {
+/// The positions from `first` on.
+fn since(array: &Array, first: i32) -> Result<Array> {
+    if first == 0 {
         return Ok(array.clone());
     }
-    slice(array, &[(2, end - count..end)])
+    slice(array, &[(2, first..array.dim(2))])
 }
 
-/// What each of the last `queries` of so many `positions` sees, `[queries, positions]`: itself and those before it, at most
-/// `window` in all.
-pub(super) fn causal_mask(queries: i32, positions: i32, window: Option<i32>) -> Result<Array> {
-    let own = ops::arange::<_, i32>(positions - queries, positions, None)?.expand_dims(1)?;
-    let at = ops::arange::<_, i32>(0, positions, None)?;
+/// What each of the queries at these positions sees of those from `first` on, `[queries, positions]`.
+pub(super) fn causal_mask(queries: Range<i32>, first: i32, reach: Reach) -> Result<Array> {
+    let own = ops::arange::<_, i32>(queries.start, queries.end, None)?.expand_dims(1)?;
+    let at = ops::arange::<_, i32>(first, queries.end, None)?;
     let seen = own.ge(&at)?;
-    match window {
-        Some(window) => {
-            let first = own.subtract(Array::from_int(window))?;
-            seen.logical_and(at.gt(first)?)
-        }
+    match reach.firsts(&own)? {
+        Some(first) => seen.logical_and(at.ge(first)?),
         None => Ok(seen),
     }
 }

@@ -6,11 +6,12 @@ use base::TensorSlice;
 use mlx_rs::Array;
 
 use super::linear::{PartWeights, Projection};
-use super::{Cut, Linear, NormKind, RmsNorm, Rope, StepLayer};
+use super::{Cut, LayerInputGate, Linear, NormKind, RmsNorm, Rope, StepLayer};
 use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::load::Weights;
+use crate::ops::slice;
 
 /// Mixes the tokens of each sequence: `[tokens, hidden]` to the same, or to this rank's part of a sum.
 pub(crate) trait Mixer {
@@ -35,6 +36,10 @@ impl<P: FeedForward> Mixer for Unmixed<P> {
 pub(crate) struct Block {
     pub(crate) mixer: Residual<Box<dyn Mixer>>,
     pub(crate) feed_forward: Option<Residual<Box<dyn FeedForward>>>,
+    /// Takes the layer's own input in.
+    pub(crate) gate: Option<LayerInputGate>,
+    /// `[1]`, multiplies what comes out.
+    pub(crate) scale: Option<Array>,
 }
 
 /// A part whose result is added to what it was given.
@@ -43,9 +48,19 @@ pub(crate) struct Residual<P> {
     pub(crate) before: Option<RmsNorm>,
     pub(crate) part: P,
     /// Of what it says.
-    pub(crate) after: Option<RmsNorm>,
+    pub(crate) after: Option<After>,
     /// By which it is multiplied before it is added.
     pub(crate) scale: Option<f32>,
+}
+
+/// What is done to what the ranks' parts say together.
+pub(crate) enum After {
+    Norm(RmsNorm),
+    /// There are two parts, whose words stand side by side: each has its norm, and their sum another.
+    Both {
+        each: [RmsNorm; 2],
+        sum: RmsNorm,
+    },
 }
 
 impl Block {
@@ -61,6 +76,8 @@ impl Block {
                 parts.norm("post_attention_layernorm")?,
                 Box::new(feed_forward),
             )),
+            gate: None,
+            scale: None,
         })
     }
 
@@ -69,6 +86,8 @@ impl Block {
         Self {
             mixer: Residual::new(norm, Box::new(part)),
             feed_forward: None,
+            gate: None,
+            scale: None,
         }
     }
 
@@ -76,8 +95,15 @@ impl Block {
         let x = self
             .mixer
             .forward(x, group, |part, x| part.forward(x, cache))?;
-        match &self.feed_forward {
-            Some(part) => part.forward(&x, group, |part, x| part.forward(x)),
+        let mut x = match &self.feed_forward {
+            Some(part) => part.forward(&x, group, |part, x| part.forward(x))?,
+            None => x,
+        };
+        if let Some(gate) = &self.gate {
+            x = gate.forward(&x, cache)?;
+        }
+        match &self.scale {
+            Some(scale) => x.multiply(scale),
             None => Ok(x),
         }
     }
@@ -94,6 +120,16 @@ impl<P> Residual<P> {
         }
     }
 
+    /// With a norm after it.
+    pub(crate) fn with_after(before: Option<RmsNorm>, part: P, after: RmsNorm) -> Self {
+        Self {
+            before,
+            part,
+            after: Some(After::Norm(after)),
+            scale: None,
+        }
+    }
+
     fn forward(
         &self,
         x: &Array,
@@ -105,13 +141,27 @@ impl<P> Residual<P> {
             None => x.clone(),
         };
         let mut said = group.all_sum(&run(&self.part, &seen)?)?;
-        if let Some(norm) = &self.after {
-            said = norm.forward(&said)?;
+        if let Some(after) = &self.after {
+            said = after.forward(&said)?;
         }
         if let Some(scale) = self.scale {
             said = said.multiply(Array::from_f32(scale).as_dtype(said.dtype())?)?;
         }
         x.add(said)
+    }
+}
+
+impl After {
+    fn forward(&self, said: &Array) -> Computed {
+        match self {
+            Self::Norm(norm) => norm.forward(said),
+            Self::Both { each, sum } => {
+                let (last, width) = (said.ndim() - 1, said.dim(-1) / 2);
+                let first = each[0].forward(&slice(said, &[(last, 0..width)])?)?;
+                let second = each[1].forward(&slice(said, &[(last, width..2 * width)])?)?;
+                sum.forward(&first.add(second)?)
+            }
+        }
     }
 }
 
@@ -124,8 +174,12 @@ pub(crate) struct BlockParts<'a, 'folder> {
     pub(crate) norms: NormKind,
     /// This rank's slice of each matrix.
     pub(crate) slice: TensorSlice,
+    /// The ranks that share them.
+    pub(crate) group: &'a Rc<Group>,
     /// Of all layers.
     pub(crate) ropes: &'a [Rc<Rope>],
+    /// Whether it is the first layer of this rank that attends to its keys: usually they are its own.
+    pub(crate) begins_cache: bool,
 }
 
 impl<'folder> BlockParts<'_, 'folder> {
@@ -141,6 +195,11 @@ impl<'folder> BlockParts<'_, 'folder> {
     /// The full name of a part: `mlp` is `model.layers.0.mlp`.
     pub(crate) fn path(&self, name: &str) -> String {
         format!("model.layers.{}.{name}", self.layer)
+    }
+
+    /// Whether the block has such a tensor.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.weights.has(&self.path(name))
     }
 
     /// Whole heads, or columns of the MLP: rows of the first matrix of a pair.

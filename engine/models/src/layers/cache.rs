@@ -61,7 +61,7 @@ pub(crate) struct Slot {
 }
 
 impl Caches {
-    /// No sequences, of a rank with such layers.
+    /// No sequences, of a rank with such caches for each.
     pub(crate) fn new(layers: &[Memory]) -> Self {
         Self {
             slots: HashMap::new(),

@@ -11,6 +11,7 @@ use super::inner::Inner;
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
+use crate::load::{Along, Part};
 
 /// From so many rows on they are sorted by their experts, whose weights are then read once each.
 const SORTED_ROWS_MIN: usize = 64;
@@ -20,6 +21,7 @@ pub(crate) struct Experts {
     router: Router,
     inner: Inner,
     down: Linear,
+    weighed: Weighed,
     shared: Option<SharedExpert>,
 }
 
@@ -35,13 +37,42 @@ pub(crate) struct SharedExpert {
 pub(crate) struct ExpertsShape<'a> {
     /// Where mlx-lm has them, below the block: `mlp.switch_mlp`.
     pub(crate) stacked: &'a str,
-    /// Where the original has them, one by one: `mlp.experts`, and the names of gate, up and down there.
+    /// Where the original has them: `mlp.experts`, and the names of gate, up and down there if each is by itself. Otherwise
+    /// `gate_up_proj` and `down_proj` are those of all.
     pub(crate) single: (&'a str, [&'a str; 3]),
     pub(crate) count: i32,
     /// Between the matrices of one.
     pub(crate) inner: i32,
     pub(crate) bias: bool,
     pub(crate) activation: Activation,
+    pub(crate) weighed: Weighed,
+    /// Whether the original has columns before rows.
+    pub(crate) turned: bool,
+}
+
+/// What the router's weights multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weighed {
+    /// What each expert says.
+    Outputs,
+    /// What the one expert of a token sees.
+    Input,
+}
+
+impl<'a> ExpertsShape<'a> {
+    /// The usual ones, by where mlx-lm and where the original has them.
+    pub(crate) const fn silu(stacked: &'a str, single: &'a str, count: i32, inner: i32) -> Self {
+        Self {
+            stacked,
+            single: (single, ["gate_proj", "up_proj", "down_proj"]),
+            count,
+            inner,
+            bias: false,
+            activation: Activation::Silu,
+            weighed: Weighed::Outputs,
+            turned: false,
+        }
+    }
 }
 
 impl Experts {
@@ -51,46 +82,30 @@ impl Experts {
         router: Router,
         shared: Option<SharedExpert>,
     ) -> std::result::Result<Self, LoadError> {
-        let path = parts.path(shape.stacked);
-        let has_gate = shape.activation.has_gate();
-        let [gate, up, down] = if has_gate {
-            ["gate_proj", "up_proj", "down_proj"]
-        } else {
-            ["", "fc1", "fc2"]
-        };
-        let is_stacked = parts.weights.has(&format!("{path}.{up}.weight"));
-        let names = if is_stacked {
-            [gate, up, down]
-        } else {
-            shape.single.1
-        };
-        let mut matrix = |which: usize| {
-            if is_stacked {
-                stacked(parts, shape, names[which], which == 2)
-            } else {
-                one_by_one(parts, shape, names[which], which == 2)
-            }
-        };
-        let inner = if has_gate {
-            let gate_up = Joined::of(vec![matrix(0)?, matrix(1)?])?;
-            Inner::Gated(gate_up, shape.activation)
-        } else {
-            Inner::Plain(matrix(1)?, shape.activation)
-        };
+        let (inner, down) = matrices(parts, shape)?;
         Ok(Self {
             router,
             inner,
-            down: matrix(2)?,
+            down,
+            weighed: shape.weighed,
             shared,
         })
     }
 
     /// What the experts say of `x`, chosen by `judged`, both `[tokens, hidden]`.
-    pub(super) fn of_judged(&self, judged: &Array, x: &Array) -> Computed {
+    pub(crate) fn of_judged(&self, judged: &Array, x: &Array) -> Computed {
         let (chosen, weights) = self.router.choose(judged)?;
-        let answers = self.answers(x, &chosen)?;
-        let weighed = answers.multiply(weights.expand_dims(2)?)?;
-        let sum = sum_axis(&weighed, 1, None)?.as_dtype(x.dtype())?;
+        let answers = match self.weighed {
+            Weighed::Outputs => {
+                let answers = self.answers(x, &chosen)?;
+                answers.multiply(weights.expand_dims(2)?)?
+            }
+            Weighed::Input => {
+                let seen = x.multiply(weights.as_dtype(x.dtype())?)?;
+                self.answers(&seen, &chosen)?
+            }
+        };
+        let sum = sum_axis(&answers, 1, None)?.as_dtype(x.dtype())?;
         match &self.shared {
             Some(shared) => sum.add(shared.forward(x)?),
             None => Ok(sum),
@@ -136,6 +151,88 @@ impl FeedForward for Experts {
     }
 }
 
+/// Gate and up, and down, in whichever form they are there.
+fn matrices(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+) -> std::result::Result<(Inner, Linear), LoadError> {
+    let (single, [gate, up, down]) = shape.single;
+    let gated = |both: Joined<2>| Inner::Gated(both, shape.activation);
+    if !shape.activation.has_gate() {
+        return without_gate(parts, shape);
+    }
+    if parts.has(&format!("{}.gate_proj.weight", shape.stacked)) {
+        let mut one = |name, is_second| stacked(parts, shape, name, is_second);
+        let gate_up = Joined::of(vec![one("gate_proj", false)?, one("up_proj", false)?])?;
+        return Ok((gated(gate_up), one("down_proj", true)?));
+    }
+    if !parts.has(&format!("{single}.gate_up_proj")) {
+        let mut one = |name, is_second| one_by_one(parts, shape, name, is_second);
+        let gate_up = Joined::of(vec![one(gate, false)?, one(up, false)?])?;
+        return Ok((gated(gate_up), one(down, true)?));
+    }
+    if shape.turned {
+        let (gate_up, down) = turned(parts, shape)?;
+        return Ok((gated(gate_up), down));
+    }
+    let (hidden, rows) = (parts.hidden, parts.rows());
+    let mut all = experts(parts, shape, single);
+    let gate_up = Joined::load_together(&mut all, "gate_up_proj", [shape.inner; 2], hidden, rows)?;
+    let columns = parts.columns();
+    let mut all = experts(parts, shape, single);
+    let down = all.linear("down_proj", hidden, shape.inner, columns)?;
+    Ok((gated(gate_up), down))
+}
+
+/// Experts of two matrices.
+fn without_gate(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+) -> std::result::Result<(Inner, Linear), LoadError> {
+    let plain = |up: Linear| Inner::Plain(up, shape.activation);
+    if parts.has(&format!("{}.fc1.weight", shape.stacked)) {
+        let mut one = |name, is_second| stacked(parts, shape, name, is_second);
+        return Ok((plain(one("fc1", false)?), one("fc2", true)?));
+    }
+    let [_, up, down] = shape.single.1;
+    let mut one = |name, is_second| one_by_one(parts, shape, name, is_second);
+    Ok((plain(one(up, false)?), one(down, true)?))
+}
+
+/// The same of tensors that have columns before rows.
+fn turned(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+) -> std::result::Result<(Joined<2>, Linear), LoadError> {
+    let &ExpertsShape { count, inner, .. } = shape;
+    let (hidden, own) = (parts.hidden, parts.share(inner));
+    let first = own * parts.slice.index as i32;
+    let path = |name: &str| parts.path(&format!("{}.{name}", shape.single.0));
+    let (gate_up, down) = (path("gate_up_proj"), path("down_proj"));
+    let mut take = |name: &str, size: [i32; 3], axis, from| {
+        let part = Part::Between(from, from + own);
+        let taken = parts.weights.take(name, &size, Some(Along { axis, part }));
+        taken.map(Linear::turned)
+    };
+    let both = [count, hidden, 2 * inner];
+    let gate = take(&gate_up, both, 2, first)?;
+    let up = take(&gate_up, both, 2, inner + first)?;
+    let down = take(&down, [count, inner, hidden], 1, first)?;
+    Ok((Joined::of(vec![gate, up])?, down))
+}
+
+/// Tensors of which each holds one matrix of all experts.
+fn experts<'a, 'folder>(
+    parts: &'a mut BlockParts<'_, 'folder>,
+    shape: &ExpertsShape<'_>,
+    name: &str,
+) -> PartWeights<'a, 'folder> {
+    PartWeights {
+        experts: Some(shape.count),
+        ..parts.part(name, shape.bias)
+    }
+}
+
 /// Matrices that lie in one tensor.
 fn stacked(
     parts: &mut BlockParts<'_, '_>,
@@ -144,11 +241,7 @@ fn stacked(
     is_second: bool,
 ) -> std::result::Result<Linear, LoadError> {
     let (outputs, inputs, cut) = matrix(parts, shape, is_second);
-    let mut matrices = PartWeights {
-        experts: Some(shape.count),
-        ..parts.part(shape.stacked, shape.bias)
-    };
-    matrices.linear(name, outputs, inputs, cut)
+    experts(parts, shape, shape.stacked).linear(name, outputs, inputs, cut)
 }
 
 /// Matrices of which each has a tensor of its own.

@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 
-use mlx_rs::error::Result;
+use mlx_rs::error::Exception;
 use mlx_rs::{Array, ops};
 
 use super::block::{BlockParts, Mixer};
-use super::{Joined, Linear, RmsNorm, Rope, Scoring, StepLayer, Stored, attend};
+use super::norm_across::NormsAcross;
+use super::{
+    Joined, Linear, Reach, RmsNorm, Rope, Scoring, StepLayer, Stored, Temperature, attend,
+};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::ops::slice;
@@ -25,16 +28,20 @@ pub(crate) struct GroupedShape {
     /// Whether what comes out has one.
     pub(crate) output_bias: bool,
     pub(crate) norms: QueryKeyNorms,
+    pub(crate) values: Values,
     pub(crate) stored: Stored,
     /// Which of the ropes rotates queries and keys, if any.
     pub(crate) rope: Option<usize>,
     /// Multiplies the scores; the root of `head_dim` divides them if there is none.
     pub(crate) scale: Option<f32>,
-    /// Positions that a query sees.
-    pub(crate) window: Option<i32>,
+    pub(crate) reach: Reach,
     /// Whether each head has a sink.
     pub(crate) sinks: bool,
     pub(crate) gate: OutputGate,
+    /// How late queries are scaled.
+    pub(crate) temperature: Option<Temperature>,
+    /// Where beside the hidden state its keys and values go, for later layers.
+    pub(crate) hands_on: Option<i32>,
 }
 
 /// What is done to what comes out of each head.
@@ -47,20 +54,40 @@ pub(crate) enum OutputGate {
 }
 
 /// How queries and keys are normalized before they are rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) enum QueryKeyNorms {
     #[default]
     None,
     /// Head by head, `q_norm` and `k_norm`.
     Heads,
-    /// All heads together, by the same names. Only where one rank has all heads.
+    /// Head by head, without weights.
+    Bare { eps: f32 },
+    /// All heads together, by the same names.
     Together,
+}
+
+/// What is attended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Values {
+    /// What a matrix of their own makes.
+    #[default]
+    Own,
+    /// The same, normalized head by head without weights.
+    Normed,
+    /// What the keys' matrix makes, so normalized; there is none for values.
+    OfKeys,
 }
 
 impl GroupedShape {
     /// Elements of all query heads.
     pub(crate) fn width(&self) -> i32 {
         self.heads * self.head_dim
+    }
+
+    /// Multiplies the scores.
+    pub(super) fn score_scale(&self) -> f32 {
+        let usual = || (self.head_dim as f32).powf(-0.5);
+        self.scale.unwrap_or_else(usual)
     }
 
     /// Rows of the matrix for queries.
@@ -80,16 +107,34 @@ impl GroupedShape {
 /// Queries, keys, values, attention, and a matrix for what comes out.
 #[derive(Debug)]
 pub(crate) struct GroupedAttention {
-    qkv: Joined<3>,
+    inputs: Inputs,
     output: Linear,
-    norms: Option<[RmsNorm; 2]>,
-    norms_together: bool,
+    norms: Norms,
+    value_norm: Option<RmsNorm>,
     gate: OutputGate,
     rope: Option<Rc<Rope>>,
+    temperature: Option<Temperature>,
+    hands_on: Option<i32>,
     scoring: Scoring,
     heads: i32,
     kv_heads: i32,
     head_dim: i32,
+}
+
+/// The matrices that make queries, keys and values.
+#[derive(Debug)]
+enum Inputs {
+    Three(Joined<3>),
+    /// Values come of the keys' one.
+    Two(Joined<2>),
+}
+
+/// Of queries and keys.
+#[derive(Debug)]
+enum Norms {
+    None,
+    Heads([RmsNorm; 2]),
+    Across(NormsAcross),
 }
 
 impl GroupedAttention {
@@ -97,52 +142,30 @@ impl GroupedAttention {
         parts: &mut BlockParts<'_, '_>,
         name: &str,
         shape: &GroupedShape,
-    ) -> std::result::Result<Self, LoadError> {
-        let (width, kv_width) = (shape.width(), shape.kv_width());
-        let (hidden, rows, columns) = (parts.hidden, parts.rows(), parts.columns());
-        let names = [
-            ("q_proj", shape.query_rows()),
-            ("k_proj", kv_width),
-            ("v_proj", kv_width),
-        ];
-        let mut matrices = parts.part(name, shape.bias);
-        let qkv = match shape.stored {
-            Stored::Apart => Joined::load(&mut matrices, names, hidden, rows)?,
-            Stored::Together => {
-                let outputs = names.map(|(_, outputs)| outputs);
-                Joined::load_together(&mut matrices, "qkv_proj", outputs, hidden)?
-            }
-        };
+    ) -> Result<Self, LoadError> {
+        let (hidden, width, columns) = (parts.hidden, shape.width(), parts.columns());
+        let inputs = Inputs::load(parts, name, shape)?;
         let output = parts
             .part(name, shape.output_bias)
             .linear("o_proj", hidden, width, columns)?;
-        let mut norms = |widths: [i32; 2]| -> std::result::Result<_, LoadError> {
-            let q = parts.norm_of(&format!("{name}.q_norm"), widths[0])?;
-            Ok([q, parts.norm_of(&format!("{name}.k_norm"), widths[1])?])
-        };
-        let norms = match shape.norms {
-            QueryKeyNorms::None => None,
-            QueryKeyNorms::Heads => Some(norms([shape.head_dim; 2])?),
-            QueryKeyNorms::Together => Some(norms([width, kv_width])?),
-        };
+        let norms = Norms::load(parts, name, shape)?;
         let sinks = shape.sinks.then(|| {
             let name = parts.path(&format!("{name}.sinks"));
-            let along = rows.along(0, 0);
+            let along = parts.rows().along(0, 0);
             parts.weights.take(&name, &[shape.heads], along)
         });
-        let scale = shape
-            .scale
-            .unwrap_or_else(|| (shape.head_dim as f32).powf(-0.5));
         Ok(Self {
-            qkv,
+            inputs,
             output,
             norms,
-            norms_together: shape.norms == QueryKeyNorms::Together,
+            value_norm: (shape.values != Values::Own).then(|| RmsNorm::bare(parts.norms.eps)),
             gate: shape.gate,
             rope: shape.rope.map(|which| Rc::clone(&parts.ropes[which])),
+            temperature: shape.temperature,
+            hands_on: shape.hands_on,
             scoring: Scoring {
-                scale,
-                window: shape.window,
+                scale: shape.score_scale(),
+                reach: shape.reach,
                 sinks: sinks.transpose()?,
             },
             heads: parts.share(shape.heads),
@@ -151,26 +174,30 @@ impl GroupedAttention {
         })
     }
 
-    /// `[tokens, heads * head_dim]` to `[tokens, heads, 1, head_dim]`, normalized and rotated: each token is a batch of its
-    /// own, so that each is rotated by its own position.
-    fn placed(&self, x: &Array, heads: i32, which: usize, cache: &StepLayer<'_>) -> Computed {
-        let in_heads = [-1, heads, 1, self.head_dim];
-        let norm = self.norms.as_ref().map(|norms| &norms[which]);
-        let x = match norm {
-            Some(norm) if self.norms_together => norm.forward(x)?.reshape(&in_heads)?,
-            Some(norm) => norm.forward(&x.reshape(&in_heads)?)?,
-            None => x.reshape(&in_heads)?,
+    /// Queries and keys, `[tokens, heads * head_dim]` to `[tokens, heads, 1, head_dim]`, normalized and rotated: each token
+    /// is a batch of its own, so that each is rotated by its own position.
+    fn placed(&self, both: [Array; 2], cache: &StepLayer<'_>) -> Result<[Array; 2], Exception> {
+        let [q, k] = match &self.norms {
+            Norms::Across(norms) => norms.forward(both.each_ref())?,
+            Norms::None | Norms::Heads(_) => both,
         };
-        match &self.rope {
-            Some(rope) => rope.rotate(&x, cache.positions()),
-            None => Ok(x),
-        }
+        let placed = |x: &Array, heads: i32, which: usize| {
+            let mut x = x.reshape(&[-1, heads, 1, self.head_dim])?;
+            if let Norms::Heads(norms) = &self.norms {
+                x = norms[which].forward(&x)?;
+            }
+            match &self.rope {
+                Some(rope) => rope.rotate(&x, cache.positions()),
+                None => Ok(x),
+            }
+        };
+        Ok([placed(&q, self.heads, 0)?, placed(&k, self.kv_heads, 1)?])
     }
 }
 
 impl GroupedAttention {
     /// Queries, and what opens the gate for what comes out, `[tokens, heads * head_dim]` each.
-    fn without_gate(&self, q: Array) -> Result<(Array, Option<Array>)> {
+    fn without_gate(&self, q: Array) -> Result<(Array, Option<Array>), Exception> {
         if self.gate == OutputGate::None {
             return Ok((q, None));
         }
@@ -185,12 +212,21 @@ impl GroupedAttention {
 
 impl Mixer for GroupedAttention {
     fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
-        let [q, k, v] = self.qkv.forward(x)?;
+        let [q, k, v] = self.inputs.forward(x)?;
         let (q, gate) = self.without_gate(q)?;
-        let q = self.placed(&q, self.heads, 0, cache)?;
-        let k = self.placed(&k, self.kv_heads, 1, cache)?;
-        let v = v.reshape(&[-1, self.kv_heads, 1, self.head_dim])?;
+        let [q, k] = self.placed([q, k], cache)?;
+        let mut v = v.reshape(&[-1, self.kv_heads, 1, self.head_dim])?;
+        if let Some(norm) = &self.value_norm {
+            v = norm.forward(&v)?;
+        }
+        let q = match &self.temperature {
+            Some(temperature) => temperature.applied(q, cache)?,
+            None => q,
+        };
         cache.write(&k, &v)?;
+        if let Some(column) = self.hands_on {
+            cache.put_beside(column, [&k, &v])?;
+        }
         let attended = attend(&q, &self.scoring, cache)?;
         let attended = attended.reshape(&[-1, self.heads * self.head_dim])?;
         match gate {
@@ -199,5 +235,67 @@ impl Mixer for GroupedAttention {
                 .forward(&attended.multiply(ops::sigmoid(gate)?)?),
             None => self.output.forward(&attended),
         }
+    }
+}
+
+impl Inputs {
+    fn load(
+        parts: &mut BlockParts<'_, '_>,
+        name: &str,
+        shape: &GroupedShape,
+    ) -> Result<Self, LoadError> {
+        let (hidden, rows) = (parts.hidden, parts.rows());
+        let names = [
+            ("q_proj", shape.query_rows()),
+            ("k_proj", shape.kv_width()),
+            ("v_proj", shape.kv_width()),
+        ];
+        let mut matrices = parts.part(name, shape.bias);
+        let matrices = &mut matrices;
+        if shape.values == Values::OfKeys {
+            let [q, k, _] = names;
+            return Joined::load(matrices, [q, k], hidden, rows).map(Self::Two);
+        }
+        let three = match shape.stored {
+            Stored::Apart => Joined::load(matrices, names, hidden, rows)?,
+            Stored::Together => {
+                let outputs = names.map(|(_, outputs)| outputs);
+                Joined::load_together(matrices, "qkv_proj", outputs, hidden, rows)?
+            }
+        };
+        Ok(Self::Three(three))
+    }
+
+    /// `[tokens, hidden]` to `[tokens, heads * head_dim]` of each.
+    fn forward(&self, x: &Array) -> Result<[Array; 3], Exception> {
+        match self {
+            Self::Three(joined) => joined.forward(x),
+            Self::Two(joined) => {
+                let [q, k] = joined.forward(x)?;
+                Ok([q, k.clone(), k])
+            }
+        }
+    }
+}
+
+impl Norms {
+    fn load(
+        parts: &mut BlockParts<'_, '_>,
+        name: &str,
+        shape: &GroupedShape,
+    ) -> Result<Self, LoadError> {
+        let [q, k] = ["q_norm", "k_norm"].map(|norm| format!("{name}.{norm}"));
+        Ok(match shape.norms {
+            QueryKeyNorms::None => Self::None,
+            QueryKeyNorms::Bare { eps } => Self::Heads([RmsNorm::bare(eps), RmsNorm::bare(eps)]),
+            QueryKeyNorms::Heads => {
+                let width = shape.head_dim;
+                Self::Heads([parts.norm_of(&q, width)?, parts.norm_of(&k, width)?])
+            }
+            QueryKeyNorms::Together => {
+                let widths = [shape.width(), shape.kv_width()];
+                Self::Across(NormsAcross::load(parts, [&q, &k], widths)?)
+            }
+        })
     }
 }

@@ -14,7 +14,7 @@ pub(crate) enum Stored {
     /// Each by its name.
     #[default]
     Apart,
-    /// In one. Only where one rank has all of them.
+    /// In one, below each other.
     Together,
 }
 
@@ -42,15 +42,31 @@ impl<const N: usize> Joined<N> {
         Ok(Self::of(loaded)?)
     }
 
-    /// Loads matrices that lie in one, called `name`, all of their rows.
+    /// Loads this rank's rows of matrices that lie in one, called `name`.
     pub(crate) fn load_together(
         part: &mut PartWeights<'_, '_>,
         name: &str,
         outputs: [i32; N],
         inputs: i32,
+        rows: Cut,
     ) -> std::result::Result<Self, LoadError> {
-        let linear = part.linear(name, outputs.iter().sum(), inputs, Cut::Whole)?;
-        Ok(Self::one(linear, outputs))
+        let Cut::Rows(slice) = rows else {
+            let linear = part.linear(name, outputs.iter().sum(), inputs, rows)?;
+            return Ok(Self::one(linear, outputs));
+        };
+        let mut own = Vec::with_capacity(N);
+        let mut end = 0;
+        for count in outputs {
+            let share = count / slice.of as i32;
+            let from = end + share * slice.index as i32;
+            own.push((from, from + share));
+            end += count;
+        }
+        let linear = part.segments(name, &outputs, inputs, &own)?;
+        Ok(Self::one(
+            linear,
+            outputs.map(|count| count / slice.of as i32),
+        ))
     }
 
     /// Of one with so many rows for each.

@@ -53,6 +53,14 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// Of matrices `[.., in, out]`.
+    pub(super) const fn turned(matrices: Array) -> Self {
+        Self {
+            weight: Weight::Dense(matrices),
+            bias: None,
+        }
+    }
+
     /// Rows on this rank.
     pub(super) fn outputs(&self) -> i32 {
         self.weight.outputs()

@@ -12,15 +12,18 @@ use mlx_rs::{Array, ops};
 
 use super::attention::{QUERY_BLOCK, causal_mask, where_seen};
 use super::block::{BlockParts, Mixer};
+use super::indexer::{Indexer, IndexerShape, Sought};
 use super::linear::Projection;
 use super::weight::Quantized;
-use super::{Cut, Linear, NormKind, RmsNorm, Rope, Run, StepLayer, Weight};
+use super::{Cut, Linear, NormKind, Reach, RmsNorm, Rope, Run, StepLayer, Temperature, Weight};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::ops::slice;
 
 /// For so many queries of a sequence its keys and values are made: from there on that takes less than absorbing.
 const EXPANDED_QUERIES_MIN: i32 = 128;
+/// Of so many together it is chosen what they attend to: each head of the indexer scores all positions for each.
+const CHOOSING_QUERIES: i32 = 64;
 
 /// What it looks like.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,10 @@ pub(crate) struct LatentShape {
     pub(crate) scale: f32,
     /// Of the norms inside.
     pub(crate) eps: f32,
+    /// What chooses the positions that are attended to, if not all are.
+    pub(crate) indexer: Option<IndexerShape>,
+    /// How late queries are scaled.
+    pub(crate) temperature: Option<Temperature>,
 }
 
 impl LatentShape {
@@ -65,9 +72,17 @@ pub(crate) struct LatentAttention {
     value: Weight,
     output: Linear,
     rope: Rc<Rope>,
+    indexer: Option<Indexer>,
     shape: LatentShape,
     /// Of this rank.
     heads: i32,
+}
+
+/// What the tokens of a step, or of a run, ask: `[tokens, heads, 1, ..]` each.
+struct Asked {
+    plain: Array,
+    rotated: Array,
+    sought: Option<Sought>,
 }
 
 #[derive(Debug)]
@@ -98,6 +113,9 @@ impl LatentAttention {
         let path = parts.path(&below("kv_a_layernorm"));
         let kept_norm = RmsNorm::load(parts.weights, &path, shape.latent, shape.norms())?;
         let [key, value] = key_and_value(parts, name, &shape)?;
+        let indexer = shape.indexer.zip(shape.query_latent);
+        let indexer =
+            indexer.map(|(indexer, fewer)| Indexer::load(parts, &below("indexer"), indexer, fewer));
         let output = parts.part(name, shape.bias).linear(
             "o_proj",
             hidden,
@@ -112,32 +130,63 @@ impl LatentAttention {
             value,
             output,
             rope: Rc::clone(&parts.ropes[0]),
+            indexer: indexer.transpose()?,
             shape,
             heads: parts.share(shape.heads),
         })
     }
 
-    /// Attention of a run's queries, `[tokens, heads, 1, ..]` both, to `[tokens, heads, 1, value]`.
-    fn of_run(&self, [plain, rotated]: [&Array; 2], run: &Run, cache: &StepLayer<'_>) -> Computed {
+    /// Attention of a run's queries to `[tokens, heads, 1, value]`.
+    fn of_run(&self, asked: &Asked, run: &Run, cache: &StepLayer<'_>) -> Computed {
         let of_run = |all: &Array| slice(all, &[(0, run.tokens.clone())]);
-        let (plain, rotated) = (of_run(plain)?, of_run(rotated)?);
+        let (plain, rotated) = (of_run(&asked.plain)?, of_run(&asked.rotated)?);
+        let sought = asked.sought.as_ref().map(|sought| sought.of_run(run));
+        let sought = sought.transpose()?;
         let (latents, keys) = cache.read(run)?;
         if !run.is_sequence() {
             let scores = self.rotated_scores(&rotated, &keys)?;
-            let scores = match run.mask(None) {
+            let mask = self.attended(sought.as_ref(), &keys, run.mask(Reach::All))?;
+            let scores = match mask {
                 Some(mask) => where_seen(&mask, &scores)?,
                 None => scores,
             };
             return self.absorbed(&plain, &latents, &scores);
         }
         let turned = |array: &Array| array.transpose_axes(&[2, 1, 0, 3]);
-        let attended = self.sequence(&turned(&plain)?, &turned(&rotated)?, &latents, &keys)?;
-        turned(&attended)
+        let asked = Asked {
+            plain: turned(&plain)?,
+            rotated: turned(&rotated)?,
+            sought,
+        };
+        turned(&self.sequence(&asked, &latents, &keys)?)
+    }
+
+    /// Of what queries see by `mask`, what they attend to.
+    fn attended(
+        &self,
+        sought: Option<&Sought>,
+        keys: &Array,
+        mask: Option<Array>,
+    ) -> Result<Option<Array>> {
+        match (&self.indexer, sought) {
+            (Some(indexer), Some(sought)) => indexer.choose(sought, keys, mask),
+            _ => Ok(mask),
+        }
+    }
+
+    /// How many queries of a sequence are attended together.
+    fn query_block(&self, count: i32, end: i32) -> i32 {
+        let indexer = self.indexer.as_ref();
+        if indexer.is_some_and(|indexer| indexer.chooses(end)) {
+            CHOOSING_QUERIES
+        } else {
+            QUERY_BLOCK.unwrap_or(count)
+        }
     }
 
     /// Queries of the last positions of a sequence, `[1, heads, queries, ..]`.
-    fn sequence(&self, plain: &Array, rotated: &Array, latents: &Array, keys: &Array) -> Computed {
-        let (count, end) = (plain.dim(2), latents.dim(2));
+    fn sequence(&self, asked: &Asked, latents: &Array, keys: &Array) -> Computed {
+        let (count, end) = (asked.plain.dim(2), latents.dim(2));
         let expanded = if count < EXPANDED_QUERIES_MIN {
             None
         } else {
@@ -145,15 +194,23 @@ impl LatentAttention {
             let plain_keys = self.key.multiply_back(latents)?;
             Some((plain_keys, self.value.multiply(latents)?))
         };
-        let block = QUERY_BLOCK.unwrap_or(count);
+        let block = self.query_block(count, end);
         let blocks = (0..count).step_by(block as usize).map(|first| {
             let next = (first + block).min(count);
             let seen = end - count + next;
             let queries = |all: &Array| slice(all, &[(2, first..next)]);
             let known = |all: &Array| slice(all, &[(2, 0..seen)]);
-            let scores = self.rotated_scores(&queries(rotated)?, &known(keys)?)?;
-            let scores = where_seen(&causal_mask(next - first, seen, None)?, &scores)?;
-            let plain = queries(plain)?;
+            let keys = known(keys)?;
+            let mut mask = causal_mask(end - count + first..seen, 0, Reach::All)?;
+            if let Some(sought) = &asked.sought {
+                let sought = sought.between(first, next)?;
+                if let Some(chosen) = self.attended(Some(&sought), &keys, Some(mask.clone()))? {
+                    mask = chosen;
+                }
+            }
+            let scores = self.rotated_scores(&queries(&asked.rotated)?, &keys)?;
+            let scores = where_seen(&mask, &scores)?;
+            let plain = queries(&asked.plain)?;
             match &expanded {
                 None => self.absorbed(&plain, &known(latents)?, &scores),
                 Some((keys, values)) => {
@@ -165,7 +222,9 @@ impl LatentAttention {
         ops::concatenate(&blocks, 2)
     }
 
+    /// Of what is kept beside latents, the first elements are the rotated key.
     fn rotated_scores(&self, rotated: &Array, keys: &Array) -> Computed {
+        let keys = slice(keys, &[(3, 0..self.shape.rotated)])?;
         let scale = Array::from_f32(self.shape.scale).as_dtype(rotated.dtype())?;
         ops::matmul(rotated.multiply(scale)?, keys.swap_axes(-1, -2)?)
     }
@@ -191,8 +250,11 @@ impl Mixer for LatentAttention {
             value,
             ..
         } = self.shape;
-        let q = self.queries.forward(x)?;
-        let q = q.reshape(&[-1, self.heads, 1, plain + rotated])?;
+        let (q, fewer) = self.queries.forward(x)?;
+        let mut q = q.reshape(&[-1, self.heads, 1, plain + rotated])?;
+        if let Some(temperature) = &self.shape.temperature {
+            q = temperature.applied(q, cache)?;
+        }
         let q_plain = slice(&q, &[(3, 0..plain)])?;
         let q_rotated = slice(&q, &[(3, plain..plain + rotated)])?;
         let q_rotated = self.rope.rotate(&q_rotated, cache.positions())?;
@@ -200,10 +262,21 @@ impl Mixer for LatentAttention {
         let latents = self.kept_norm.forward(&slice(&kept, &[(1, 0..latent)])?)?;
         let key = slice(&kept, &[(1, latent..latent + rotated)])?;
         let key = key.reshape(&[-1, 1, 1, rotated])?;
-        let key = self.rope.rotate(&key, cache.positions())?;
+        let mut key = self.rope.rotate(&key, cache.positions())?;
+        let mut sought = None;
+        if let Some((indexer, fewer)) = self.indexer.as_ref().zip(fewer) {
+            let own = indexer.keys(x, cache.positions())?;
+            key = ops::concatenate(&[&key, &own], -1)?;
+            sought = Some(indexer.sought(x, &fewer, cache.positions())?);
+        }
         cache.write(&latents.reshape(&[-1, 1, 1, latent])?, &key)?;
         let runs = cache.runs().iter();
-        let outputs = runs.map(|run| self.of_run([&q_plain, &q_rotated], run, cache));
+        let asked = Asked {
+            plain: q_plain,
+            rotated: q_rotated,
+            sought,
+        };
+        let outputs = runs.map(|run| self.of_run(&asked, run, cache));
         let outputs = outputs.collect::<Result<Vec<Array>>>()?;
         let attended = ops::concatenate(&outputs, 0)?;
         self.output
@@ -236,10 +309,14 @@ impl Queries {
         })
     }
 
-    fn forward(&self, x: &Array) -> Computed {
+    /// The queries, and the fewer elements that they are made of.
+    fn forward(&self, x: &Array) -> Result<(Array, Option<Array>)> {
         match self {
-            Self::Direct(linear) => linear.forward(x),
-            Self::FromFewer { down, norm, up } => up.forward(&norm.forward(&down.forward(x)?)?),
+            Self::Direct(linear) => Ok((linear.forward(x)?, None)),
+            Self::FromFewer { down, norm, up } => {
+                let fewer = norm.forward(&down.forward(x)?)?;
+                Ok((up.forward(&fewer)?, Some(fewer)))
+            }
         }
     }
 }

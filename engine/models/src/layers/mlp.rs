@@ -69,7 +69,7 @@ impl Mlp {
             Stored::Together => {
                 let outputs = [inner; 2];
                 let gate_up =
-                    Joined::load_together(&mut matrices, "gate_up_proj", outputs, hidden)?;
+                    Joined::load_together(&mut matrices, "gate_up_proj", outputs, hidden, rows)?;
                 Inner::Gated(gate_up, activation)
             }
         };

@@ -1,10 +1,11 @@
-//! Rotary position embedding (Su et al. 2021), plain, linearly scaled, or scaled as Llama 3.1 does.
+//! Rotary position embedding (Su et al. 2021), plain or scaled in one of several ways.
 
 use std::f32::consts::PI;
 
 use mlx_rs::{Array, fast};
 use serde::Deserialize;
 
+use super::Temperature;
 use crate::error::LoadError;
 use crate::family::Computed;
 
@@ -24,8 +25,9 @@ pub(crate) struct RopeConfig {
     original_max_position_embeddings: Option<f32>,
 }
 
+/// Those of one rope.
 #[derive(Debug, Clone, Default, Deserialize)]
-struct RopeScaling {
+pub(crate) struct RopeScaling {
     rope_type: Option<String>,
     /// Its older name; some configurations have both.
     r#type: Option<String>,
@@ -39,6 +41,7 @@ struct RopeScaling {
     mscale: Option<f32>,
     mscale_all_dim: Option<f32>,
     long_factor: Option<Vec<f32>>,
+    llama_4_scaling_beta: Option<f32>,
     partial_rotary_factor: Option<f32>,
 }
 
@@ -79,6 +82,10 @@ impl Rope {
             "yarn" | "deepseek_yarn" => {
                 let frequencies = yarn_frequencies(scaling, theta, dimensions);
                 Ok(with(frequencies, scaling.yarn_magnitude()))
+            }
+            "proportional" => {
+                let frequencies = proportional_frequencies(scaling, theta, dimensions);
+                Ok(with(frequencies, 1.0))
             }
             "longrope" | "su" => {
                 let long = scaling.long_factor.as_deref().unwrap_or_default();
@@ -153,13 +160,24 @@ impl Rope {
 }
 
 impl RopeConfig {
+    /// Where a model's ropes have each their own settings.
+    pub(crate) fn of(own: RopeScaling) -> Self {
+        Self {
+            rope_parameters: Some(own),
+            ..Self::default()
+        }
+    }
+
     fn scaling(&self) -> Option<&RopeScaling> {
         self.rope_scaling.as_ref().or(self.rope_parameters.as_ref())
     }
 
     /// The base.
     pub(crate) fn theta(&self) -> f32 {
-        self.rope_theta
+        let newer = self.rope_parameters.as_ref();
+        newer
+            .and_then(|parameters| parameters.rope_theta)
+            .or(self.rope_theta)
             .or_else(|| self.scaling()?.rope_theta)
             .unwrap_or(10_000.0)
     }
@@ -183,6 +201,16 @@ impl RopeConfig {
                 return 1.0;
             }
             magnitude(factor, all).powi(2)
+        })
+    }
+
+    /// How Ministral 3 has late queries scaled; its configuration has it among those of the rope.
+    pub(crate) fn temperature(&self) -> Option<Temperature> {
+        let scaling = self.scaling()?;
+        Some(Temperature {
+            strength: scaling.llama_4_scaling_beta?,
+            every: scaling.original_max_position_embeddings.unwrap_or(0.0),
+            first: 0,
         })
     }
 
@@ -229,6 +257,22 @@ fn usual_frequencies(theta: f32, dimensions: i32) -> impl Iterator<Item = f32> {
     (0..dimensions / 2).map(move |pair| theta.powf(2.0 * pair as f32 / dimensions as f32))
 }
 
+/// Gemma 4's wavelengths: of the pairs of all dimensions the first turn as usual, the others not at all.
+fn proportional_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f32> {
+    let factor = scaling.factor.unwrap_or(1.0);
+    let part = scaling.partial_rotary_factor.unwrap_or(1.0);
+    let turning = (dimensions as f32 * part) as usize / 2;
+    let pairs = usual_frequencies(theta, dimensions).enumerate();
+    let turns = pairs.map(|(pair, usual)| {
+        if pair < turning {
+            factor * usual
+        } else {
+            f32::INFINITY
+        }
+    });
+    turns.collect()
+}
+
 /// YaRN's wavelengths: pairs that turn often keep theirs, those that turn rarely are stretched by the factor, between them
 /// is a ramp.
 fn yarn_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec<f32> {
@@ -260,7 +304,7 @@ fn llama3_frequencies(scaling: &RopeScaling, theta: f32, dimensions: i32) -> Vec
         let wavelength = 2.0 * PI * frequency;
         if wavelength > context / low {
             frequency * factor
-        } else if wavelength < context / high {
+        } else if wavelength <= context / high {
             frequency
         } else {
             let blend = (context / wavelength - low) / (high - low);

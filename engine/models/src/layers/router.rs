@@ -3,12 +3,14 @@
 use mlx_rs::error::Result;
 use mlx_rs::{Array, Dtype, ops};
 
-use super::Linear;
+use super::{Linear, RmsNorm};
 use crate::ops::slice;
 
 /// Chooses experts by a score that a matrix gives each of them.
 #[derive(Debug)]
 pub(crate) struct Router {
+    /// Of what it judges by, where that is not normalized already.
+    norm: Option<RmsNorm>,
     gate: Linear,
     how: Routing,
 }
@@ -30,6 +32,8 @@ pub(crate) struct Routing {
     pub(crate) normalize: bool,
     /// Multiplies the weights in the end.
     pub(crate) scale: f32,
+    /// The same for each expert, `[experts]`.
+    pub(crate) scales: Option<Array>,
 }
 
 /// How what the matrix says becomes a score.
@@ -52,17 +56,34 @@ impl Routing {
             wide: false,
             normalize,
             scale: 1.0,
+            scales: None,
         }
     }
 }
 
 impl Router {
     pub(crate) const fn new(gate: Linear, how: Routing) -> Self {
-        Self { gate, how }
+        Self {
+            norm: None,
+            gate,
+            how,
+        }
+    }
+
+    /// The same, with a norm before its matrix.
+    pub(crate) fn with_norm(self, norm: RmsNorm) -> Self {
+        Self {
+            norm: Some(norm),
+            ..self
+        }
     }
 
     /// Of `[tokens, hidden]`: the experts of each token, `[tokens, each]` of u32, and their weights, the same of f32.
     pub(crate) fn choose(&self, x: &Array) -> Result<(Array, Array)> {
+        let x = match &self.norm {
+            Some(norm) => &norm.forward(x)?,
+            None => x,
+        };
         let said = if self.how.wide {
             self.gate.forward(&x.as_dtype(Dtype::Float32)?)?
         } else {
@@ -89,6 +110,9 @@ impl Router {
         }
         if self.how.scale.to_bits() != 1.0_f32.to_bits() {
             weights = weights.multiply(Array::from_f32(self.how.scale))?;
+        }
+        if let Some(scales) = &self.how.scales {
+            weights = weights.multiply(scales.take_axis(&chosen, 0)?)?;
         }
         Ok((chosen, weights))
     }

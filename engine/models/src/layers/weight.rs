@@ -45,7 +45,11 @@ impl Weight {
         } = projection;
         let rows = usize::from(experts.is_some());
         let along = cut.along(rows, rows + 1);
-        let name = format!("{path}.weight");
+        let mut name = format!("{path}.weight");
+        if experts.is_some() && !weights.has(&name) {
+            // Some makers' experts are called by the path alone.
+            name = path.to_string();
+        }
         let is_quantized = weights.has(&format!("{path}.scales"));
         let Some(how) = weights
             .config()

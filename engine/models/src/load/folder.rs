@@ -207,6 +207,11 @@ impl Config {
         model_type.ok_or_else(|| self.problem("has no model_type"))
     }
 
+    /// That of its part about text, which need not say it.
+    pub(crate) fn text_type(&self) -> Option<&str> {
+        self.json["model_type"].as_str()
+    }
+
     /// What a tensor of the files is called here.
     fn name(&self, name: String) -> String {
         let name = if self.is_wrapped {

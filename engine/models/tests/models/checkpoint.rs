@@ -7,7 +7,7 @@ use mlx_rs::{Array, ops};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::recurrent;
+use crate::{newer, recurrent};
 
 /// Elements that share a scale in quantized checkpoints.
 const GROUP: i32 = 32;
@@ -62,13 +62,15 @@ impl Shape {
     fn tensors_of_nemotron(&self) -> Vec<(String, Vec<usize>)> {
         let table = vec![self.vocabulary, self.hidden];
         let mut all = vec![
-            ("backbone.embeddings".to_string(), table.clone()),
-            ("backbone.norm_f".into(), vec![self.hidden]),
-            ("lm_head".into(), table),
+            ("backbone.embeddings.weight".to_string(), table.clone()),
+            ("backbone.norm_f.weight".into(), vec![self.hidden]),
+            ("lm_head.weight".into(), table),
         ];
         for layer in 0..self.layers {
-            let own = recurrent::nemotron(self, layer).into_iter();
-            all.extend(own.map(|(name, shape)| (format!("backbone.layers.{layer}.{name}"), shape)));
+            for (name, shape) in recurrent::nemotron(self, layer) {
+                let name = recurrent::full_name(name);
+                all.push((format!("backbone.layers.{layer}.{name}"), shape));
+            }
         }
         all
     }
@@ -82,16 +84,24 @@ impl Shape {
         let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut all = vec![
             (
-                "model.embed_tokens".to_string(),
+                "model.embed_tokens.weight".to_string(),
                 vec![self.vocabulary, hidden],
             ),
-            ("model.norm".into(), vec![hidden]),
+            ("model.norm.weight".into(), vec![hidden]),
         ];
         if !self.tied {
-            all.push(("lm_head".into(), vec![self.vocabulary, hidden]));
+            all.push(("lm_head.weight".into(), vec![self.vocabulary, hidden]));
         }
+        let beside = newer::ends(self).into_iter();
+        all.extend(beside.map(|(name, shape)| (name.to_string(), shape)));
         for layer in 0..self.layers {
+            if let Some(own) = newer::layer(self, layer) {
+                let named = |(name, shape)| (format!("model.layers.{layer}.{name}"), shape);
+                all.extend(own.into_iter().map(named));
+                continue;
+            }
             let mut add = |name: &str, shape: &[usize]| {
+                let name = recurrent::full_name(name);
                 all.push((format!("model.layers.{layer}.{name}"), shape.to_vec()));
             };
             add("input_layernorm", &[hidden]);
@@ -138,10 +148,11 @@ impl Shape {
             "rope_theta": 10000.0,
             "tie_word_embeddings": self.tied,
         });
-        if let (Some(config), Value::Object(more)) =
-            (config.as_object_mut(), recurrent::fields(self))
-        {
-            config.extend(more);
+        let own = [newer::settings(self.model_type), recurrent::fields(self)];
+        for own in own {
+            if let (Some(all), Value::Object(own)) = (config.as_object_mut(), own) {
+                all.extend(own);
+            }
         }
         config
     }
@@ -150,13 +161,7 @@ impl Shape {
     pub fn write(&self) -> TempDir {
         let mut file = File::default();
         for (name, shape) in self.tensors() {
-            let end = if recurrent::is_bare(&name) {
-                ""
-            } else {
-                ".weight"
-            };
-            let values = random(&name, &shape);
-            file.add_floats(&format!("{name}{end}"), &shape, &values, self.bf16);
+            file.add_floats(&name, &shape, &random(&name, &shape), self.bf16);
         }
         folder(&self.config(), &file)
     }
@@ -165,20 +170,21 @@ impl Shape {
     pub fn write_quantized(&self, bits: i32) -> (TempDir, TempDir) {
         let (mut packed_file, mut dense_file) = (File::default(), File::default());
         for (name, shape) in self.tensors() {
-            let (weight, values) = (format!("{name}.weight"), random(&name, &shape));
+            let values = random(&name, &shape);
             if shape.len() == 1 {
-                packed_file.add_floats(&weight, &shape, &values, false);
-                dense_file.add_floats(&weight, &shape, &values, false);
+                packed_file.add_floats(&name, &shape, &values, false);
+                dense_file.add_floats(&name, &shape, &values, false);
                 continue;
             }
             let matrix = Array::from_slice(&values, &[shape[0] as i32, shape[1] as i32]);
             let (packed, scales, biases) = ops::quantize(&matrix, GROUP, bits).unwrap();
             let dense = ops::dequantize(&packed, &scales, &biases, GROUP, bits).unwrap();
             let groups = [shape[0], shape[1] / GROUP as usize];
-            packed_file.add_packed(&weight, &packed);
-            packed_file.add_floats(&format!("{name}.scales"), &groups, &floats(&scales), false);
-            packed_file.add_floats(&format!("{name}.biases"), &groups, &floats(&biases), false);
-            dense_file.add_floats(&weight, &shape, &floats(&dense), false);
+            packed_file.add_packed(&name, &packed);
+            let path = name.trim_end_matches(".weight");
+            packed_file.add_floats(&format!("{path}.scales"), &groups, &floats(&scales), false);
+            packed_file.add_floats(&format!("{path}.biases"), &groups, &floats(&biases), false);
+            dense_file.add_floats(&name, &shape, &floats(&dense), false);
         }
         let mut config = self.config();
         let dense = folder(&config, &dense_file);

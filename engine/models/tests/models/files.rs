@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::checkpoint::Shape;
 use crate::ranks::spec;
+use crate::recurrent;
 
 fn edit_config(folder: &TempDir, change: impl FnOnce(&mut Value)) {
     let path = folder.path().join("config.json");
@@ -44,7 +45,7 @@ fn the_card_counts_what_is_there() {
 
 #[test]
 fn only_layers_that_remember_positions_count_them() {
-    for model_type in ["nemotron_h", "qwen3_5_text"] {
+    for model_type in recurrent::ALL {
         let card = inspect(Shape::tiny(model_type).write().path()).unwrap();
         let cache = card.layers.iter().map(|layer| layer.cache_bytes_per_token);
         assert_eq!(cache.collect::<Vec<_>>(), [0, 2 * 6 * 32 * 4, 0]);

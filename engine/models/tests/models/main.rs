@@ -8,6 +8,8 @@
 
 mod checkpoint;
 mod files;
+mod hostile;
+mod newer;
 mod ranks;
 mod recurrent;
 mod script;

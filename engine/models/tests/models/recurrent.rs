@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::checkpoint::Shape;
 
+/// Their `model_type`s.
+pub const ALL: [&str; 2] = ["nemotron_h", "qwen3_5_text"];
+
 /// Elements of a key and of a value, and tokens that the convolution sees.
 const KEY: usize = 8;
 const VALUE: usize = 16;
@@ -85,8 +88,12 @@ pub fn fields(shape: &Shape) -> Value {
     })
 }
 
-/// Tensors that are not called weights.
-pub fn is_bare(name: &str) -> bool {
+/// What a tensor is called: a few are no weights.
+pub fn full_name(name: &str) -> String {
     let ends = [".A_log", ".dt_bias", ".D", ".bias"];
-    ends.iter().any(|end| name.ends_with(end))
+    if ends.iter().any(|end| name.ends_with(end)) {
+        name.into()
+    } else {
+        format!("{name}.weight")
+    }
 }

@@ -5,7 +5,9 @@ use infer::{Backend, BackendError};
 use models::{Group, MlxBackend};
 
 use crate::checkpoint::Shape;
+use crate::newer;
 use crate::ranks::{alone, spec};
+use crate::recurrent;
 use crate::script::{
     Logits, Script, Step, Wanted, assert_close, flat, in_chunks, piece, run, step, through, tokens,
 };
@@ -28,12 +30,13 @@ fn variants() -> Vec<(Shape, f32)> {
         all.push((grouped, TOLERANCE));
         all.push((Shape { bf16: true, ..tiny }, TOLERANCE_BF16));
     }
-    for model_type in ["nemotron_h", "qwen3_5_text"] {
-        let hybrid = Shape::tiny(model_type);
-        all.push((hybrid.clone(), TOLERANCE));
+    for model_type in newer::ALL.into_iter().chain(recurrent::ALL) {
+        all.push((Shape::tiny(model_type), TOLERANCE));
+    }
+    for model_type in recurrent::ALL {
         let half = Shape {
             bf16: true,
-            ..hybrid
+            ..Shape::tiny(model_type)
         };
         all.push((half, TOLERANCE_BF16));
     }
@@ -114,7 +117,7 @@ fn with_states_a_sequence_begins_where_one_was_kept() {
         free: vec![1],
         ..Step::default()
     };
-    for model_type in ["nemotron_h", "qwen3_5_text"] {
+    for model_type in recurrent::ALL {
         let folder = Shape::tiny(model_type).write();
         let mut backend = alone(folder.path(), 3);
         let text = tokens(200);
@@ -193,7 +196,7 @@ fn test_reproduce_blocks_that_are_kept_pin_no_shelves() {
 
 #[test]
 fn caches_grow_beyond_their_first_piece() {
-    for model_type in ["llama", "nemotron_h", "qwen3_5_text"] {
+    for model_type in ["llama"].into_iter().chain(recurrent::ALL) {
         let folder = Shape::tiny(model_type).write();
         let text = tokens(600);
         let mut backend = alone(folder.path(), 3);

@@ -4,7 +4,9 @@ use base::Sharding;
 use tempfile::TempDir;
 
 use crate::checkpoint::Shape;
+use crate::newer;
 use crate::ranks::{alone, bereaved, together};
+use crate::recurrent;
 use crate::script::{Wanted, assert_close, flat, in_chunks, piece, run, step, tokens};
 use crate::sequences::{TOLERANCE, busy_script, pooled_script, remembering_script, slow_script};
 
@@ -51,8 +53,8 @@ fn qwen3_over_ranks_equals_one() {
 }
 
 #[test]
-fn states_over_ranks_equal_one() {
-    for model_type in ["nemotron_h", "qwen3_5_text"] {
+fn newer_families_over_ranks_equal_one() {
+    for model_type in newer::ALL.into_iter().chain(recurrent::ALL) {
         check(&Shape::tiny(model_type).write(), &ALL_WAYS, TOLERANCE);
     }
 }

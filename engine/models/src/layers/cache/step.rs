@@ -15,6 +15,7 @@ use mlx_rs::{Array, ops};
 use super::held::{Held, fitted};
 use super::shelves::{Place, ShelfId, Shelves, Size};
 use super::{KeysValues, Memory, POSITIONS, ROWS, State, both};
+use crate::layers::Reach;
 use crate::ops::{scatter, slice, slice_update};
 
 /// Beginnings of sequences are kept in blocks of so many tokens.
@@ -37,6 +38,8 @@ pub(crate) struct RowSpan {
 pub(crate) struct StepCaches<'a> {
     layers: &'a mut [Held],
     layout: Layout,
+    /// What goes with the tokens beside their hidden states, `[tokens, ..]`.
+    beside: Option<Array>,
     /// The arranged tokens' places in the plan, and the plan's among the arranged; `None` if they are the same.
     order: Option<[Array; 2]>,
 }
@@ -45,6 +48,7 @@ pub(crate) struct StepCaches<'a> {
 pub(crate) struct StepLayer<'a> {
     held: &'a mut Held,
     layout: &'a Layout,
+    beside: &'a mut Option<Array>,
 }
 
 /// What is the same in all layers.
@@ -60,8 +64,8 @@ pub(crate) struct Run {
     pub(crate) tokens: Range<i32>,
     /// The position of each token, where they are of several sequences.
     starts: Vec<i32>,
-    /// What `mask` has made, by its window.
-    masks: RefCell<BTreeMap<Option<i32>, Array>>,
+    /// What `mask` has made.
+    masks: RefCell<BTreeMap<Reach, Array>>,
     shelf: ShelfId,
     size: Size,
     rows: Range<i32>,
@@ -102,6 +106,7 @@ impl<'a> StepCaches<'a> {
         Self {
             layers,
             layout,
+            beside: None,
             order: order(&sources),
         }
     }
@@ -144,6 +149,25 @@ impl<'a> StepCaches<'a> {
         StepLayer {
             held: &mut self.layers[layer],
             layout: &self.layout,
+            beside: &mut self.beside,
+        }
+    }
+
+    /// Of `[tokens, hidden + beside]` the first, with the rest laid aside.
+    pub(crate) fn laid_aside(&mut self, all: Array, hidden: i32) -> Result<Array> {
+        let width = all.dim(1);
+        if width == hidden {
+            return Ok(all);
+        }
+        self.beside = Some(slice(&all, &[(1, hidden..width)])?);
+        slice(&all, &[(1, 0..hidden)])
+    }
+
+    /// The reverse.
+    pub(crate) fn taken_up(&mut self, hidden: Array) -> Result<Array> {
+        match self.beside.take() {
+            Some(beside) => ops::concatenate(&[&hidden, &beside], 1),
+            None => Ok(hidden),
         }
     }
 }
@@ -152,6 +176,32 @@ impl StepLayer<'_> {
     /// The position of each token in its sequence, `[tokens]`.
     pub(crate) fn positions(&self) -> &Array {
         &self.layout.positions
+    }
+
+    /// One more than the last of them.
+    pub(crate) fn positions_end(&self) -> i32 {
+        let ends = self.layout.runs.iter().map(|run| run.positions.end);
+        ends.max().unwrap_or(0)
+    }
+
+    /// Some columns of what goes beside the hidden states.
+    pub(crate) fn beside(&self, columns: Range<i32>) -> Result<Array> {
+        match self.beside.as_ref() {
+            Some(beside) => slice(beside, &[(1, columns)]),
+            None => Err("nothing goes beside the hidden states".into()),
+        }
+    }
+
+    /// Puts keys and values there, `[tokens, heads, 1, dimensions]` each, from a column on.
+    pub(crate) fn put_beside(&mut self, column: i32, both: [&Array; 2]) -> Result<()> {
+        let Some(beside) = self.beside.take() else {
+            return Ok(());
+        };
+        let flat = |array: &Array| array.reshape(&[array.dim(0), -1]);
+        let own = ops::concatenate(&[flat(both[0])?, flat(both[1])?], 1)?;
+        let columns = column..column + own.dim(1);
+        *self.beside = Some(slice_update(&beside, &own, &[(1, columns)])?);
+        Ok(())
     }
 
     /// What is to be read.
@@ -259,15 +309,15 @@ impl Run {
         own.reshape(&shape)
     }
 
-    /// Which of the positions that are read each of several sequences sees, `[sequences, 1, 1, positions]`, or the last
-    /// `window` of them. `None` if all see the same.
-    pub(crate) fn mask(&self, window: Option<i32>) -> Option<Array> {
+    /// Which of the positions that are read each of several sequences sees, `[sequences, 1, 1, positions]`. `None` if all see
+    /// the same.
+    pub(crate) fn mask(&self, reach: Reach) -> Option<Array> {
         if self.positions.len() <= 1 || self.starts.len() <= 1 {
             return None;
         }
         let mut masks = self.masks.borrow_mut();
-        let made = masks.entry(window);
-        let made = made.or_insert_with(|| mask(&self.starts, self.positions.end, window));
+        let made = masks.entry(reach);
+        let made = made.or_insert_with(|| mask(&self.starts, self.positions.end, reach));
         Some(made.clone())
     }
 
@@ -311,10 +361,10 @@ fn are_neighbours((a, span_a): &(Place, RowSpan), (b, span_b): &(Place, RowSpan)
     span_a.tokens == 1 && span_b.tokens == 1 && a.shelf == b.shelf && a.row + 1 == b.row
 }
 
-/// Positions up to and with each of `last`, among `count`; at most `window` of them.
-fn mask(last: &[i32], count: i32, window: Option<i32>) -> Array {
+/// What queries at each of these positions see among the first `count`.
+fn mask(last: &[i32], count: i32, reach: Reach) -> Array {
     let seen = last.iter().flat_map(|&last| {
-        let first = window.map_or(0, |window| last - window + 1);
+        let first = reach.first(last);
         (0..count).map(move |at| (first..=last).contains(&at))
     });
     let seen: Vec<bool> = seen.collect();

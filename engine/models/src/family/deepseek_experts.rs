@@ -6,14 +6,13 @@ use serde::Deserialize;
 use crate::decoder::{ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::layers::{
-    Activation, BlockParts, Experts, ExpertsShape, Mlp, MlpShape, Router, Routing, Score,
-    SharedExpert,
+    BlockParts, Experts, ExpertsShape, Mlp, MlpShape, Router, Routing, Score, SharedExpert,
 };
 use crate::load::Config;
 
 /// Their fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct SigmoidExperts {
+pub(super) struct DeepseekExperts {
     pub(super) n_routed_experts: Option<i32>,
     n_shared_experts: Option<i32>,
     moe_intermediate_size: i32,
@@ -28,7 +27,7 @@ pub(super) struct SigmoidExperts {
     scoring_func: Option<String>,
 }
 
-impl SigmoidExperts {
+impl DeepseekExperts {
     pub(super) fn check(&self, file: &Config) -> Result<(), LoadError> {
         let count = self.n_routed_experts.unwrap_or(1);
         let groups = self.n_group.unwrap_or(1);
@@ -72,22 +71,31 @@ impl SigmoidExperts {
             && layer.is_multiple_of(every)
     }
 
-    /// Loads them, and the router: its matrix and the correction are called `mlp.gate`.
-    pub(super) fn load(&self, parts: &mut BlockParts<'_, '_>) -> Result<Experts, LoadError> {
+    /// Loads them, and the router: its matrix and the correction are called `mlp.gate`. Where experts are scored by softmax,
+    /// as Mistral 4 does, there is no correction.
+    pub(super) fn load(
+        &self,
+        parts: &mut BlockParts<'_, '_>,
+        score: Score,
+    ) -> Result<Experts, LoadError> {
         let count = self.n_routed_experts.unwrap_or(1);
         let gate = parts.whole("mlp.gate", [count, parts.hidden], false)?;
         let correction = parts.path("mlp.gate.e_score_correction_bias");
+        let correction = (score == Score::Sigmoid)
+            .then(|| parts.weights.take(&correction, &[count], None))
+            .transpose()?;
         let groups = self.n_group.unwrap_or(1);
         let router = Router::new(
             gate,
             Routing {
                 each: self.num_experts_per_tok,
-                score: Score::Sigmoid,
-                correction: Some(parts.weights.take(&correction, &[count], None)?),
+                score,
+                correction,
                 groups: Some([groups, self.topk_group.unwrap_or(groups)]),
                 wide: false,
                 normalize: self.num_experts_per_tok > 1 && self.norm_topk_prob.unwrap_or(true),
                 scale: self.routed_scaling_factor.unwrap_or(1.0),
+                scales: None,
             },
         );
         let shared = if self.n_shared_experts.is_some() {
@@ -102,14 +110,12 @@ impl SigmoidExperts {
         } else {
             None
         };
-        let shape = ExpertsShape {
-            stacked: "mlp.switch_mlp",
-            single: ("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
+        let shape = ExpertsShape::silu(
+            "mlp.switch_mlp",
+            "mlp.experts",
             count,
-            inner: self.moe_intermediate_size,
-            bias: false,
-            activation: Activation::Silu,
-        };
+            self.moe_intermediate_size,
+        );
         Experts::load(parts, &shape, router, shared)
     }
 
