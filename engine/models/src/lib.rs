@@ -13,6 +13,7 @@ pub mod backend;
 mod chunks;
 mod decoder;
 pub mod distributed;
+mod end;
 pub mod error;
 mod family;
 mod layers;
@@ -24,6 +25,7 @@ mod prefixes;
 
 pub use backend::{MlxBackend, load};
 pub use distributed::Group;
+pub use end::end_process;
 pub use error::{GroupError, LoadError};
 pub use family::{inspect, supported};
 pub use ops::kernels::pretend as pretend_kernels;

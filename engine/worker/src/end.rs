@@ -15,8 +15,8 @@ const LAST_WORD_TIMEOUT: Duration = Duration::from_millis(300);
 /// For the node to read an answer that is all this process was for. Nobody else waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For MLX's static destructors, which may wait for a thread that waits for a rank that is gone.
-const DESTRUCTORS_TIMEOUT: Duration = Duration::from_millis(300);
+/// What the end itself may take.
+const MARGIN: Duration = Duration::from_millis(300);
 
 /// Whether a thread is ending the process already.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -26,24 +26,24 @@ pub fn fatal(outbox: &Outbox, failure: Failure) -> ! {
     begin(LAST_WORD_TIMEOUT);
     tracing::error!("{failure}");
     outbox.send_last(Some(FromWorker::Fatal(failure)), LAST_WORD_TIMEOUT);
-    std::process::exit(1)
+    models::end_process(1)
 }
 
 /// Ends the process after all that was sent is written.
 pub fn done(outbox: &Outbox) -> ! {
     begin(ANSWER_TIMEOUT);
     outbox.send_last(None, ANSWER_TIMEOUT);
-    std::process::exit(0)
+    models::end_process(0)
 }
 
 /// Ends the process without a word, because nobody listens any more.
 pub fn silent() -> ! {
     begin(Duration::ZERO);
-    std::process::exit(0)
+    models::end_process(0)
 }
 
 /// Returns for the first to end the process, who says why within `timeout`; others wait for the end. From here on the
-/// end is sure: a last word that nobody takes, MLX's destructors, or a defect on the way are cut short by an abort.
+/// end is sure: a last word that nobody takes, or a defect on the way, is cut short by an abort.
 fn begin(timeout: Duration) {
     if ENDING.swap(true, Ordering::SeqCst) {
         loop {
@@ -51,7 +51,7 @@ fn begin(timeout: Duration) {
         }
     }
     let watch = std::thread::Builder::new().spawn(move || {
-        std::thread::sleep(timeout + DESTRUCTORS_TIMEOUT);
+        std::thread::sleep(timeout + MARGIN);
         std::process::abort()
     });
     if watch.is_err() {
