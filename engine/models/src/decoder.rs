@@ -38,8 +38,7 @@ pub(crate) trait Architecture: DeserializeOwned {
 
     /// The rotary embeddings that blocks share.
     fn ropes(&self) -> Result<Vec<Rope>, LoadError> {
-        let core = self.core();
-        Ok(vec![Rope::new(&core.rope, core.head_dim())?])
+        self.core().ropes_over(1.0)
     }
 
     /// Loads a block.
@@ -142,6 +141,12 @@ impl Core {
         self.num_attention_heads
             .checked_mul(self.head_dim())
             .unwrap_or(0)
+    }
+
+    /// The one rope of all layers, over this part of each head: nothing at 0, all at 1.
+    pub(crate) fn ropes_over(&self, part: f32) -> Result<Vec<Rope>, LoadError> {
+        let dimensions = (self.head_dim() as f32 * part.clamp(0.0, 1.0)) as i32;
+        Ok(vec![Rope::new(&self.rope, dimensions)?])
     }
 
     /// Stated, or seen from the absence of a head of its own.

@@ -105,9 +105,10 @@ impl Architecture for DeepseekV3 {
                 // Which the indexer's queries are made of.
                 ("q_lora_rank", self.q_lora_rank.unwrap_or(0)),
             ])?;
-            if self.qk_rope_head_dim > indexer.head_dim {
-                return Err(file.problem("qk_rope_head_dim is more than index_head_dim"));
-            }
+            file.check_at_most(
+                ("qk_rope_head_dim", self.qk_rope_head_dim),
+                ("index_head_dim", indexer.head_dim),
+            )?;
         }
         let heads = self.core.num_attention_heads;
         let of_all = |size: i32| size.checked_mul(heads).unwrap_or(0);

@@ -35,10 +35,10 @@ impl Gemma4Experts {
             ("top_k_experts", self.each()),
             ("moe_intermediate_size", self.inner()),
         ])?;
-        if self.each() > self.count() {
-            return Err(file.problem("top_k_experts is more than num_experts"));
-        }
-        Ok(())
+        file.check_at_most(
+            ("top_k_experts", self.each()),
+            ("num_experts", self.count()),
+        )
     }
 
     fn count(&self) -> i32 {

@@ -36,9 +36,8 @@ impl Architecture for Glm4Moe {
     }
 
     fn ropes(&self) -> Result<Vec<Rope>, LoadError> {
-        let part = self.partial_rotary_factor.unwrap_or(1.0).clamp(0.0, 1.0);
-        let dimensions = (self.core.head_dim() as f32 * part) as i32;
-        Ok(vec![Rope::new(&self.core.rope, dimensions)?])
+        let part = self.partial_rotary_factor.unwrap_or(1.0);
+        self.core.ropes_over(part)
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {

@@ -63,10 +63,10 @@ impl Architecture for GptOss {
             ("num_experts_per_tok", self.num_experts_per_tok),
             ("sliding_window", self.sliding_window),
         ])?;
-        if self.num_experts_per_tok > self.num_local_experts {
-            return Err(file.problem("num_experts_per_tok is more than num_local_experts"));
-        }
-        Ok(())
+        file.check_at_most(
+            ("num_experts_per_tok", self.num_experts_per_tok),
+            ("num_local_experts", self.num_local_experts),
+        )
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {

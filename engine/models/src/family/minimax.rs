@@ -70,13 +70,14 @@ impl Architecture for MiniMax {
             ("num_experts_per_tok", self.num_experts_per_tok),
             ("rotary_dim", self.rotary_dim),
         ])?;
-        if self.num_experts_per_tok > self.num_local_experts {
-            return Err(file.problem("num_experts_per_tok is more than num_local_experts"));
-        }
-        if self.rotary_dim > self.core.head_dim() {
-            return Err(file.problem("rotary_dim is more than head_dim"));
-        }
-        Ok(())
+        file.check_at_most(
+            ("num_experts_per_tok", self.num_experts_per_tok),
+            ("num_local_experts", self.num_local_experts),
+        )?;
+        file.check_at_most(
+            ("rotary_dim", self.rotary_dim),
+            ("head_dim", self.core.head_dim()),
+        )
     }
 
     fn ropes(&self) -> Result<Vec<Rope>, LoadError> {

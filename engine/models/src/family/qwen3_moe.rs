@@ -62,10 +62,10 @@ impl Architecture for Qwen3Moe {
             ("num_experts_per_tok", self.num_experts_per_tok),
             ("moe_intermediate_size", self.moe_intermediate_size),
         ])?;
-        if self.num_experts_per_tok > self.num_experts {
-            return Err(file.problem("num_experts_per_tok is more than num_experts"));
-        }
-        Ok(())
+        file.check_at_most(
+            ("num_experts_per_tok", self.num_experts_per_tok),
+            ("num_experts", self.num_experts),
+        )
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {

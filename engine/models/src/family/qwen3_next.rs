@@ -151,10 +151,10 @@ impl Qwen3Next {
             ("moe_intermediate_size", self.expert_columns()),
             ("shared_expert_intermediate_size", self.shared_columns()),
         ])?;
-        if each > self.num_experts {
-            return Err(file.problem("num_experts_per_tok is more than num_experts"));
-        }
-        Ok(())
+        file.check_at_most(
+            ("num_experts_per_tok", each),
+            ("num_experts", self.num_experts),
+        )
     }
 }
 
@@ -174,11 +174,9 @@ impl Architecture for Qwen3Next {
     }
 
     fn ropes(&self) -> Result<Vec<Rope>, LoadError> {
-        let rope = &self.core.rope;
-        let part = self.partial_rotary_factor.or(rope.rotated_part());
-        let part = part.unwrap_or(ROTATED_USUAL).clamp(0.0, 1.0);
-        let dimensions = (self.core.head_dim() as f32 * part) as i32;
-        Ok(vec![Rope::new(rope, dimensions)?])
+        let said = self.core.rope.rotated_part();
+        let part = self.partial_rotary_factor.or(said);
+        self.core.ropes_over(part.unwrap_or(ROTATED_USUAL))
     }
 
     fn memory(&self, layer: u32) -> Memory {

@@ -242,6 +242,18 @@ impl Config {
         }
     }
 
+    /// Refuses the first where it is more than the second.
+    pub(crate) fn check_at_most(
+        &self,
+        (name, value): (&str, i32),
+        (limit, most): (&str, i32),
+    ) -> Result<(), LoadError> {
+        if value > most {
+            return Err(self.problem(&format!("{name} is more than {limit}")));
+        }
+        Ok(())
+    }
+
     /// An error about this file.
     pub(crate) fn problem(&self, problem: &str) -> LoadError {
         LoadError::Damaged {
