@@ -33,6 +33,8 @@ struct State {
     record: Record,
     /// All so far, of a response in the background: as text, which takes a fraction of what a tree does.
     events: Vec<Box<str>>,
+    /// Of these.
+    told_bytes: usize,
     over: bool,
 }
 
@@ -53,6 +55,7 @@ impl Kept {
             state: Mutex::new(State {
                 record,
                 events: Vec::new(),
+                told_bytes: 0,
                 over: false,
             }),
             changed: watch::Sender::new(()),
@@ -70,8 +73,11 @@ impl Kept {
         state.over = ends;
         let events = state.record.take_events();
         if self.background {
-            let texts = events.iter().map(|event| event.to_string().into());
-            state.events.extend(texts);
+            for event in &events {
+                let text: Box<str> = event.to_string().into();
+                state.told_bytes += text.len();
+                state.events.push(text);
+            }
         }
         drop(state);
         self.changed.send_replace(());
@@ -131,8 +137,7 @@ impl Kept {
     /// About what it takes, its answer and its events so far included.
     fn bytes(&self) -> usize {
         let state = self.lock();
-        let told: usize = state.events.iter().map(|text| text.len()).sum();
-        self.given_bytes + bytes_of(state.record.turn()) + told
+        self.given_bytes + bytes_of(state.record.turn()) + state.told_bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
