@@ -10,11 +10,13 @@
 //! When the cache is full, the sequence that came last gives its slot back and waits to be computed again.
 
 mod admission;
+mod budget;
 mod flight;
 mod load;
 mod pace;
 mod places;
 mod queue;
+mod running;
 mod sequence;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -27,19 +29,17 @@ use text::Tokenizer;
 use crate::backend::{Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
 use crate::containment::contain;
+use budget::Budget;
 use flight::{Does, Flight, Stay, Step};
 pub use load::{Limits, Load, Submitted};
 use pace::{Pace, Work};
 use places::Places;
 use queue::{LineKey, Queue};
-use sequence::{Budget, Computed, Outcome, Sequence};
+use running::Running;
+use sequence::{Computed, Outcome, Sequence};
 
 /// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
 const GROWTH_TOKENS: u64 = 64;
-
-/// Where attention to all that came before takes much of the time, or a step is long already, few tokens are hardly read
-/// faster than so many.
-const CHUNK_TOKENS_MIN: usize = 32;
 
 /// The batch scheduler of one model instance.
 pub struct Scheduler {
@@ -60,16 +60,11 @@ pub struct Scheduler {
     ticket: u64,
     /// For the next stay in a slot.
     stay: u64,
+    /// Of who was served last.
+    turn: u64,
     prompt_tokens: u64,
     recalled_tokens: u64,
     generated_tokens: u64,
-}
-
-/// A sequence in a slot.
-struct Running {
-    slot: SlotId,
-    stay: Stay,
-    sequence: Sequence,
 }
 
 impl Scheduler {
@@ -95,6 +90,7 @@ impl Scheduler {
             under_way: VecDeque::new(),
             ticket: 0,
             stay: 0,
+            turn: 0,
             prompt_tokens: 0,
             recalled_tokens: 0,
             generated_tokens: 0,
@@ -201,24 +197,18 @@ impl Scheduler {
 
     /// Puts this step's share of the sequences that are in no other one into a plan.
     fn fill(&self, plan: &mut StepPlan) -> Vec<Flight> {
-        let idle = |running: &&Running| !self.is_under_way(running.stay);
-        let reads = |running: &&Running| running.sequence.is_reading();
         let share = self.running.len().div_ceil(self.limits.stages as usize);
-        let readers = self.running.iter().filter(idle).filter(reads).count();
-        let share_most = self.limits.prefill_chunk_tokens as usize / readers.max(1);
-        let mut budget = Budget {
-            readers,
-            chunk_tokens_min: CHUNK_TOKENS_MIN.min(share_most.max(1)),
-            prefill_tokens: self.prefill_tokens(share),
-            scoring_tokens: self.limits.scoring_chunk_tokens as usize,
-            layers: self.limits.layers,
-        };
+        let idle = self.idle();
+        let reads = |running: &&&Running| running.sequence.is_reading();
+        let readers = idle.iter().filter(reads).count();
+        let mut budget = Budget::new(&self.limits, readers, self.prefill_tokens(share));
         let mut flights = Vec::with_capacity(share);
         for Running {
             slot,
             stay,
             sequence,
-        } in self.running.iter().filter(idle)
+            ..
+        } in idle
         {
             if flights.len() == share {
                 break;
@@ -243,6 +233,23 @@ impl Scheduler {
             flights.push(Flight { stay: *stay, does });
         }
         flights
+    }
+
+    /// The sequences that are in no step, in the order in which they are served.
+    fn idle(&self) -> Vec<&Running> {
+        let idle = self
+            .running
+            .iter()
+            .filter(|running| !self.is_under_way(running.stay));
+        let mut idle: Vec<&Running> = idle.collect();
+        idle.sort_by_key(|running| running.rank());
+        idle
+    }
+
+    /// A turn after all others.
+    fn next_turn(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
     }
 
     /// How many prompt tokens the next step may read, of which at most `share` sequences are part.
@@ -353,7 +360,10 @@ impl Scheduler {
         let Some(at) = self.staying(stay) else {
             return;
         };
-        let sequence = &mut self.running[at].sequence;
+        let turn = self.next_turn();
+        let running = &mut self.running[at];
+        running.turn = turn;
+        let sequence = &mut running.sequence;
         let id = sequence.id();
         let outcome =
             contain(|| sequence.advance(tokens, computed)).unwrap_or_else(Outcome::failed);
@@ -405,9 +415,11 @@ impl Scheduler {
             };
             let stay = Stay(self.stay);
             self.stay += 1;
+            let turn = self.next_turn();
             self.running.push(Running {
                 slot,
                 stay,
+                turn,
                 sequence,
             });
         }
@@ -450,6 +462,7 @@ impl Scheduler {
             slot,
             stay,
             sequence,
+            ..
         } = self.running.remove(at);
         if sequence.has_cache() || self.is_under_way(stay) {
             self.ended_slots.push(slot);

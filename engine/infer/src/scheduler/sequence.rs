@@ -9,27 +9,13 @@ use base::{
 use text::{TextStart, TextStream, Tokenizer};
 
 use super::admission;
+use super::budget::{Budget, Chunk};
 use crate::adjustment::Adjustment;
 use crate::backend::{LayerPart, Logits, Outputs, Row, SlotId};
 use crate::constraint::{self, Constraint, MaskJob, Next, Ticket};
 use crate::embedding::Embedding;
 use crate::prefix::BLOCK_TOKENS;
 use crate::{logprobs, sampler};
-
-/// What a step has left for prompts, which share it evenly: a short one need not wait for the end of a long one.
-pub struct Budget {
-    /// Sequences that read theirs.
-    pub readers: usize,
-    /// Tokens of prompts; of one that goes through some of the layers, that part.
-    pub prefill_tokens: f64,
-    /// Of these, tokens whose log-probabilities are asked for.
-    pub scoring_tokens: usize,
-    /// A prompt is begun with no fewer tokens at once, but for its last: what a step has no time for is left for the next
-    /// ones by layers.
-    pub chunk_tokens_min: usize,
-    /// Layers of the model.
-    pub layers: u32,
-}
 
 /// A request that waits or runs.
 pub struct Sequence {
@@ -54,15 +40,6 @@ pub struct Sequence {
     adjustment: Option<Adjustment>,
     /// The prompt's vector as far as it is computed; `None` if an answer is wanted.
     embedding: Option<Embedding>,
-}
-
-/// Tokens that go through the layers in several steps: where attention to all that came before takes much of the time,
-/// few at once are hardly faster than more.
-#[derive(Debug, Clone, Copy)]
-struct Chunk {
-    tokens: usize,
-    /// Layers they have been through.
-    through: u32,
 }
 
 /// What a step computed of a sequence.
@@ -217,6 +194,11 @@ impl Sequence {
         self.constraint.as_mut().filter(|_| samples)?.job()
     }
 
+    /// Whether the next of its tokens are on their way through the layers.
+    pub fn is_half_read(&self) -> bool {
+        self.chunk.is_some()
+    }
+
     /// Whether a step that computes `count` tokens samples it, and it is not known yet what may come.
     pub fn awaits_mask(&self, count: usize) -> bool {
         let samples = self.request.max_tokens > 0 && self.computed + count == self.tokens.len();
@@ -228,9 +210,7 @@ impl Sequence {
     pub fn row(&self, slot: SlotId, budget: &mut Budget) -> Option<Row> {
         let scores = self.scores_next();
         let (count, layers) = if self.is_reading() {
-            let share = budget.prefill_tokens / budget.readers.max(1) as f64;
-            budget.readers = budget.readers.saturating_sub(1);
-            self.reads(share, budget)
+            budget.part(self.chunk, self.wanted(budget))
         } else {
             (self.to_compute() - self.computed, None)
         };
@@ -238,8 +218,6 @@ impl Sequence {
             return None;
         }
         if self.is_reading() {
-            let part = layers.map_or(1.0, LayerPart::share);
-            budget.prefill_tokens = (budget.prefill_tokens - count as f64 * part).max(0.0);
             budget.scoring_tokens -= if scores { count } else { 0 };
         }
         let end = self.computed + count;
@@ -261,29 +239,6 @@ impl Sequence {
             layers,
             outputs,
         })
-    }
-
-    /// How many tokens to read next, and through which layers if not all, where a step has time for `share` tokens.
-    fn reads(&self, share: f64, budget: &Budget) -> (usize, Option<LayerPart>) {
-        if share <= 0.0 {
-            return (0, None);
-        }
-        let of = budget.layers;
-        let in_layers = share * f64::from(of);
-        let (count, from) = if let Some(chunk) = self.chunk {
-            (chunk.tokens, chunk.through)
-        } else {
-            // As many as can go through one layer, up to where more are no faster.
-            let few = (in_layers as usize).clamp(1, budget.chunk_tokens_min);
-            (self.wanted(budget).min(few.max(share as usize)), 0)
-        };
-        if count == 0 {
-            return (0, None);
-        }
-        let layers = (in_layers / count as f64).round() as u32;
-        let to = from.saturating_add(layers.max(1)).min(of);
-        let part = LayerPart { from, to, of };
-        (count, (to - from < of).then_some(part))
     }
 
     /// How many tokens could be read next.

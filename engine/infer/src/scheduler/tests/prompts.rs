@@ -54,3 +54,47 @@ fn where_nobody_waits_a_prompt_is_read_at_full_speed() {
     // One looks for its beginning, two read, one drops the cache.
     assert_eq!(rig.backend.steps(), 4);
 }
+
+/// Whose prompts the next step reads.
+fn step_that_reads(rig: &mut Rig) -> Vec<SlotId> {
+    rig.hand_out();
+    let plan = rig.scheduler.next().unwrap();
+    let reads = plan.rows.iter().filter(|row| row.tokens.len() > 1);
+    let reads = reads.map(|row| row.slot).collect();
+    rig.under_way.push_back(plan);
+    rig.step();
+    reads
+}
+
+/// The device goes through its weights for each of them, however few of its tokens it reads.
+#[test]
+fn test_reproduce_prompts_that_share_too_little() {
+    let limits = Limits {
+        slots_max: 8,
+        context_tokens_max: 20_000,
+        cache_tokens_max: 100_000,
+        prefill_chunk_tokens: 512,
+        ..LIMITS
+    };
+    // A step has time for 30 tokens.
+    let mut rig = slow(limits, STEP / 30);
+    for id in 0..3 {
+        rig.submit(request(id, &[id as u32; 3], 15_000));
+    }
+    for _ in 0..10 {
+        rig.step();
+    }
+    for id in 3..8 {
+        rig.submit(request(id, &[id as u32; 300], 1));
+    }
+    let mut read = Vec::new();
+    while (3..8).any(|id| rig.of(id).is_empty()) {
+        read.extend(step_that_reads(&mut rig));
+        assert!(read.len() < 1000);
+    }
+    let mut chunks = read.clone();
+    chunks.dedup();
+    assert_eq!(chunks[..5], [3, 4, 5, 6, 7].map(SlotId), "each in turn");
+    assert!(chunks.len() <= 5 * 3, "chunks of 128 tokens: {chunks:?}");
+    assert!(read.len() <= 5 * 300 / 20, "{} passages", read.len());
+}
