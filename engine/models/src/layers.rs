@@ -25,6 +25,7 @@ mod mla;
 mod mlp;
 mod norm;
 mod norm_across;
+mod placing;
 mod reach;
 mod recurrence;
 mod rope;
@@ -35,10 +36,10 @@ mod weight;
 
 pub(crate) use activation::Activation;
 pub(crate) use attention::{Scoring, attend};
-pub(crate) use block::{After, Block, BlockParts, FeedForward, Mixer, Residual, Unmixed};
-pub(crate) use cache::{
-    Beginning, Caches, KeysValues, Memory, RowSpan, Run, State, StepCaches, StepLayer,
+pub(crate) use block::{
+    After, Block, BlockParts, FeedForward, Mixer, Onto, Residual, Unmixed, added,
 };
+pub(crate) use cache::{Beginning, Caches, Memory, RowSpan, Run, State, StepCaches, StepLayer};
 pub(crate) use cut::Cut;
 pub(crate) use delta_net::{DeltaShape, GatedDeltaNet};
 pub(crate) use embedding::Embedding;

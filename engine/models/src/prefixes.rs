@@ -18,17 +18,18 @@ use std::time::Duration;
 use base::ShardSpec;
 use infer::SlotId;
 use infer::prefix::{BLOCK_TOKENS, BlockKey, PrefixCache};
+use mlx_rs::Array;
 use mlx_rs::error::{Exception, Result};
 
-use crate::layers::{Beginning, Caches, KeysValues};
+use crate::layers::{Beginning, Caches};
 use disk::{Disk, ReadBlock};
 use file::Form;
 use states::States;
 
 pub use disk::PrefixFolder;
 
-/// What all layers of this rank hold of a block.
-type Block = Vec<KeysValues>;
+/// What all layers of this rank hold of a block, layer after layer.
+type Block = Vec<Array>;
 
 /// Bytes that are copied from a file to the device in one step: some milliseconds.
 const STEP_BYTES_MAX: usize = 64 << 20;

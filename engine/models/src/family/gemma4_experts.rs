@@ -7,8 +7,8 @@ use crate::decoder::{ExpertsUse, Layout};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::layers::{
-    Activation, After, BlockParts, Experts, ExpertsShape, FeedForward, Mlp, Residual, RmsNorm,
-    Router, Routing,
+    Activation, After, BlockParts, Experts, ExpertsShape, FeedForward, Mlp, Onto, Residual,
+    RmsNorm, Router, Routing, added,
 };
 use crate::load::Config;
 
@@ -127,10 +127,10 @@ struct Beside {
 }
 
 impl FeedForward for Beside {
-    fn forward(&self, x: &Array) -> Computed {
-        let dense = self.mlp.forward(&self.mlp_norm.forward(x)?)?;
+    fn forward(&self, x: &Array, onto: Onto<'_>) -> Computed {
+        let dense = self.mlp.forward(&self.mlp_norm.forward(x)?, None)?;
         let seen = self.experts_norm.forward(x)?;
-        let chosen = self.experts.of_judged(x, &seen)?;
-        ops::concatenate(&[&dense, &chosen], -1)
+        let chosen = self.experts.of_judged(x, &seen, None)?;
+        added(ops::concatenate(&[&dense, &chosen], -1)?, onto)
     }
 }

@@ -47,7 +47,7 @@ impl Scoring {
     /// A run's part of the queries.
     fn of_run(&self, q: &Array, run: &Run, cache: &StepLayer<'_>) -> Result<Array> {
         let q = slice(q, &[(0, run.tokens.clone())])?;
-        let (keys, values) = cache.read(run)?;
+        let [keys, values] = cache.read(run)?;
         if !run.is_sequence() {
             let mask = run.mask(self.reach);
             // One query of one sequence needs no mask where it sees only what is given.

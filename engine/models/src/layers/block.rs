@@ -15,20 +15,31 @@ use crate::ops::slice;
 
 /// Mixes the tokens of each sequence: `[tokens, hidden]` to the same, or to this rank's part of a sum.
 pub(crate) trait Mixer {
-    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed;
+    fn forward(&self, x: &Array, onto: Onto<'_>, cache: &mut StepLayer<'_>) -> Computed;
 }
 
 /// Works on each token alone: `[tokens, hidden]` to the same, or to this rank's part of a sum.
 pub(crate) trait FeedForward {
-    fn forward(&self, x: &Array) -> Computed;
+    fn forward(&self, x: &Array, onto: Onto<'_>) -> Computed;
+}
+
+/// What a part adds its result to, if to anything: a matrix does it as it multiplies.
+pub(crate) type Onto<'a> = Option<&'a Array>;
+
+/// The same for a result that is there.
+pub(crate) fn added(said: Array, onto: Onto<'_>) -> Computed {
+    match onto {
+        Some(onto) => onto.add(said),
+        None => Ok(said),
+    }
 }
 
 /// A feed-forward part in the place of attention.
 pub(crate) struct Unmixed<P>(pub(crate) P);
 
 impl<P: FeedForward> Mixer for Unmixed<P> {
-    fn forward(&self, x: &Array, _cache: &mut StepLayer<'_>) -> Computed {
-        self.0.forward(x)
+    fn forward(&self, x: &Array, onto: Onto<'_>, _cache: &mut StepLayer<'_>) -> Computed {
+        self.0.forward(x, onto)
     }
 }
 
@@ -94,9 +105,9 @@ impl Block {
     pub(crate) fn forward(&self, x: &Array, group: &Group, cache: &mut StepLayer<'_>) -> Computed {
         let x = self
             .mixer
-            .forward(x, group, |part, x| part.forward(x, cache))?;
+            .forward(x, group, |part, x, onto| part.forward(x, onto, cache))?;
         let mut x = match &self.feed_forward {
-            Some(part) => part.forward(&x, group, |part, x| part.forward(x))?,
+            Some(part) => part.forward(&x, group, |part, x, onto| part.forward(x, onto))?,
             None => x,
         };
         if let Some(gate) = &self.gate {
@@ -134,13 +145,16 @@ impl<P> Residual<P> {
         &self,
         x: &Array,
         group: &Group,
-        run: impl FnOnce(&P, &Array) -> Computed,
+        run: impl FnOnce(&P, &Array, Onto<'_>) -> Computed,
     ) -> Computed {
         let seen = match &self.before {
             Some(norm) => norm.forward(x)?,
             None => x.clone(),
         };
-        let mut said = group.all_sum(&run(&self.part, &seen)?)?;
+        if group.size() == 1 && self.after.is_none() && self.scale.is_none() {
+            return run(&self.part, &seen, Some(x));
+        }
+        let mut said = group.all_sum(&run(&self.part, &seen, None)?)?;
         if let Some(after) = &self.after {
             said = after.forward(&said)?;
         }

@@ -1,5 +1,5 @@
 //! The caches of all sequences on this rank: for each layer keys and values of every position so far, or a state in their
-//! place.
+//! place. Keys and values of the same form are the planes of one array, so that both are written by one operation.
 //!
 //! Short sequences of about the same length stand side by side on a shelf, which is one array for each layer, so that a step
 //! writes and reads those of many sequences with a few operations. A sequence that outgrows its shelf moves to the next. A
@@ -23,12 +23,10 @@ pub(crate) use held::Memory;
 use shelves::{Place, Shelves};
 pub(crate) use step::{RowSpan, Run, StepCaches, StepLayer};
 
-/// The axes of `[rows, heads, positions, dimensions]`.
-const ROWS: usize = 0;
-const POSITIONS: usize = 2;
-
-/// Keys and values of some positions of some sequences in one layer, `[rows, heads, positions, dimensions]` each.
-pub(crate) type KeysValues = (Array, Array);
+/// The axes of `[planes, rows, heads, positions, dimensions]`.
+const PLANES: usize = 0;
+const ROWS: usize = 1;
+const POSITIONS: usize = 3;
 
 /// What a recurrence has come to in some sequences, `[rows, ..]` each: the last inputs of its convolution, and a matrix for
 /// each head.
@@ -36,8 +34,8 @@ pub(crate) type State = (Array, Array);
 
 /// What a sequence may begin with.
 pub(crate) struct Beginning<'a> {
-    /// Each with what the layers that remember positions hold of equally many of them.
-    pub(crate) blocks: Vec<&'a Vec<KeysValues>>,
+    /// Each with what the layers that remember positions hold of equally many of them, layer after layer.
+    pub(crate) blocks: Vec<&'a Vec<Array>>,
     /// Where the layers with states stand at their end.
     pub(crate) states: &'a [State],
 }
@@ -104,12 +102,18 @@ impl Caches {
         let place = self.enter(slot, positions.max(tokens.len()) as i32)?;
         let size = self.shelves.size(place.shelf);
         let mut states = states.iter();
+        let remember = |held: &&Held| held.memory() == Memory::Positions;
+        let layers = self.layers.iter().filter(remember).count();
         let mut of_positions = 0;
         for held in &mut self.layers {
             match held.memory() {
                 Memory::Nothing => {}
                 Memory::Positions => {
-                    held.begin(place, size, blocks.iter().map(|block| &block[of_positions]))?;
+                    let own = blocks.iter().map(|block| {
+                        let each = block.len() / layers;
+                        &block[of_positions * each..(of_positions + 1) * each]
+                    });
+                    held.begin(place, size, &own.collect::<Vec<_>>())?;
                     of_positions += 1;
                 }
                 Memory::State => {
@@ -128,16 +132,16 @@ impl Caches {
         Ok(())
     }
 
-    /// A copy of the keys and values that layers hold of some positions of a sequence, computed here and now: as long as it is
+    /// A copy of what layers hold of some positions of a sequence, layer after layer, computed here and now: as long as it is
     /// not, it would hold the memory of a whole shelf.
-    pub(crate) fn block(&self, slot: SlotId, positions: &Range<i32>) -> Result<Vec<KeysValues>> {
+    pub(crate) fn block(&self, slot: SlotId, positions: &Range<i32>) -> Result<Vec<Array>> {
         let place = self.slots.get(&slot).map(|slot| slot.place);
         let place = place.ok_or_else(|| Exception::custom("no such sequence"))?;
         let layers = self.layers.iter();
         let layers = layers.filter(|held| held.memory() == Memory::Positions);
         let copies = layers.map(|held| held.block(place, positions));
-        let copies: Vec<KeysValues> = copies.collect::<Result<_>>()?;
-        eval(both(&copies))?;
+        let copies = copies.collect::<Result<Vec<_>>>()?.concat();
+        eval(&copies)?;
         Ok(copies)
     }
 
@@ -212,8 +216,7 @@ impl Caches {
         for held in &mut self.layers {
             held.shift(from, to, size, positions)?;
         }
-        let moved = self.layers.iter().filter_map(|held| held.get(to.shelf));
-        eval(both(moved))?;
+        eval(self.layers.iter().flat_map(|held| held.get(to.shelf)))?;
         self.leave(from);
         Ok(())
     }

@@ -4,7 +4,7 @@
 use mlx_rs::error::Result;
 use mlx_rs::{Array, Dtype, fast, ops};
 
-use super::block::{BlockParts, Mixer};
+use super::block::{BlockParts, Mixer, Onto};
 use super::conv::CausalConv;
 use super::recurrence::{Recurrence, Said};
 use super::{Joined, Linear, NormKind, RmsNorm, State, StepLayer};
@@ -186,7 +186,7 @@ impl GatedDeltaNet {
 }
 
 impl Mixer for GatedDeltaNet {
-    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
+    fn forward(&self, x: &Array, onto: Onto<'_>, cache: &mut StepLayer<'_>) -> Computed {
         let [mixed, gate, eagerness, fading] = self.input.forward(x)?;
         let read = cache.recur(&[mixed, eagerness, fading], &self.empty, |said, state| {
             self.advance(said, state)
@@ -195,8 +195,8 @@ impl Mixer for GatedDeltaNet {
         let gate = gate.multiply(ops::sigmoid(&gate)?)?;
         let gated = self.norm.forward(&read)?.multiply(gate)?;
         let gated = gated.as_dtype(x.dtype())?;
-        self.output
-            .forward(&gated.reshape(&[-1, self.shape.value_width()])?)
+        let gated = gated.reshape(&[-1, self.shape.value_width()])?;
+        self.output.forward_onto(&gated, onto)
     }
 }
 

@@ -6,12 +6,13 @@ use mlx_rs::ops::argsort_axis;
 use mlx_rs::transforms::eval;
 use mlx_rs::{Array, ops};
 
-use super::block::{BlockParts, FeedForward};
+use super::block::{BlockParts, FeedForward, Onto, added};
 use super::inner::Inner;
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::load::{Along, Part};
+use crate::ops::kernels;
 
 /// From so many rows on they are sorted by their experts, whose weights are then read once each.
 const SORTED_ROWS_MIN: usize = 64;
@@ -93,23 +94,20 @@ impl Experts {
     }
 
     /// What the experts say of `x`, chosen by `judged`, both `[tokens, hidden]`.
-    pub(crate) fn of_judged(&self, judged: &Array, x: &Array) -> Computed {
+    pub(crate) fn of_judged(&self, judged: &Array, x: &Array, onto: Onto<'_>) -> Computed {
         let (chosen, weights) = self.router.choose(judged)?;
         let weights = weights.as_dtype(x.dtype())?;
-        let sum = match self.weighed {
-            Weighed::Outputs => {
-                // A row for each token times a matrix for each: their sum by weights.
-                let answers = self.answers(x, &chosen)?;
-                ops::matmul(weights.expand_dims(1)?, answers)?.squeeze_axes(&[1])?
-            }
+        let of_shared = self.shared.as_ref();
+        let of_shared = of_shared
+            .map(|shared| shared.forward(x, onto))
+            .transpose()?;
+        let onto = of_shared.as_ref().or(onto);
+        match self.weighed {
+            Weighed::Outputs => sum_by_weights(&weights, &self.answers(x, &chosen)?, onto),
             Weighed::Input => {
                 let answers = self.answers(&x.multiply(weights)?, &chosen)?;
-                answers.sum_axis(1, None)?
+                added(answers.sum_axis(1, None)?, onto)
             }
-        };
-        match &self.shared {
-            Some(shared) => sum.add(shared.forward(x)?),
-            None => Ok(sum),
         }
     }
 
@@ -137,19 +135,29 @@ impl Experts {
 }
 
 impl SharedExpert {
-    pub(super) fn forward(&self, x: &Array) -> Computed {
-        let said = self.mlp.forward(x)?;
-        match &self.gate {
-            Some(gate) => said.multiply(ops::sigmoid(gate.forward(x)?)?),
-            None => Ok(said),
-        }
+    pub(super) fn forward(&self, x: &Array, onto: Onto<'_>) -> Computed {
+        let Some(gate) = &self.gate else {
+            return self.mlp.forward(x, onto);
+        };
+        let said = self.mlp.forward(x, None)?;
+        added(said.multiply(ops::sigmoid(gate.forward(x)?)?)?, onto)
     }
 }
 
 impl FeedForward for Experts {
-    fn forward(&self, x: &Array) -> Computed {
-        self.of_judged(x, x)
+    fn forward(&self, x: &Array, onto: Onto<'_>) -> Computed {
+        self.of_judged(x, x, onto)
     }
+}
+
+/// `[tokens, each]` of `[tokens, each, hidden]`, added to `onto`: a row for each token times a matrix for each.
+fn sum_by_weights(weights: &Array, answers: &Array, onto: Onto<'_>) -> Computed {
+    let weights = weights.expand_dims(1)?;
+    let sum = match onto {
+        Some(onto) => kernels::product_onto(&onto.expand_dims(1)?, &weights, answers)?,
+        None => ops::matmul(weights, answers)?,
+    };
+    sum.squeeze_axes(&[1])
 }
 
 /// Gate and up, and down, in whichever form they are there.

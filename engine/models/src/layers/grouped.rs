@@ -1,16 +1,11 @@
 //! Grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): several query heads share a head of keys and values.
 
-use std::ops::Range;
-use std::rc::Rc;
-
 use mlx_rs::error::Result as Done;
 use mlx_rs::{Array, ops};
 
-use super::block::{BlockParts, Mixer};
-use super::norm_across::NormsAcross;
-use super::{
-    Joined, Linear, Reach, RmsNorm, Rope, Scoring, StepLayer, Stored, Temperature, attend,
-};
+use super::block::{BlockParts, Mixer, Onto};
+use super::placing::Placing;
+use super::{Joined, Linear, Reach, Scoring, StepLayer, Stored, Temperature, attend};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::ops::slice;
@@ -110,15 +105,12 @@ impl GroupedShape {
 pub(crate) struct GroupedAttention {
     inputs: Inputs,
     output: Linear,
-    norms: Norms,
-    value_norm: Option<RmsNorm>,
+    placing: Placing,
     gate: OutputGate,
-    rope: Option<Rc<Rope>>,
     temperature: Option<Temperature>,
     hands_on: Option<i32>,
     scoring: Scoring,
     heads: i32,
-    kv_heads: i32,
     head_dim: i32,
 }
 
@@ -128,15 +120,6 @@ enum Inputs {
     Three(Joined<3>),
     /// Values come of the keys' one.
     Two(Joined<2>),
-}
-
-/// Of queries and keys.
-#[derive(Debug)]
-enum Norms {
-    None,
-    /// Of each head, with the weights of each if there are any.
-    Heads(RmsNorm),
-    Across(NormsAcross),
 }
 
 impl GroupedAttention {
@@ -150,7 +133,7 @@ impl GroupedAttention {
         let output = parts
             .part(name, shape.output_bias)
             .linear("o_proj", hidden, width, columns)?;
-        let norms = Norms::load(parts, name, shape)?;
+        let placing = Placing::load(parts, name, shape)?;
         let sinks = shape.sinks.then(|| {
             let name = parts.path(&format!("{name}.sinks"));
             let along = parts.rows().along(0, 0);
@@ -159,10 +142,8 @@ impl GroupedAttention {
         Ok(Self {
             inputs,
             output,
-            norms,
-            value_norm: (shape.values != Values::Own).then(|| RmsNorm::bare(parts.norms.eps)),
+            placing,
             gate: shape.gate,
-            rope: shape.rope.map(|which| Rc::clone(&parts.ropes[which])),
             temperature: shape.temperature,
             hands_on: shape.hands_on,
             scoring: Scoring {
@@ -171,35 +152,8 @@ impl GroupedAttention {
                 sinks: sinks.transpose()?,
             },
             heads: parts.share(shape.heads),
-            kv_heads: parts.share(shape.kv_heads),
             head_dim: shape.head_dim,
         })
-    }
-
-    /// Queries, keys and values, `[tokens, heads, 1, head_dim]` each, of what the matrices say of a token, one after the other:
-    /// normalized and rotated. Each token is a batch of its own, so that each is rotated by its own position.
-    fn placed(&self, all: &Array, cache: &StepLayer<'_>) -> Done<[Array; 3]> {
-        let (heads, rotated) = (self.heads, self.heads + self.kv_heads);
-        let in_heads = |x: &Array| x.reshape(&[x.dim(0), -1, 1, self.head_dim]);
-        let some = |x: &Array, range| slice(x, &[(1, range)]);
-        let own = self.inputs.values(heads, self.kv_heads);
-        let mut values = some(&in_heads(all)?, own)?;
-        if let Some(norm) = &self.value_norm {
-            values = norm.forward(&values)?;
-        }
-        let mut both = match &self.norms {
-            Norms::None => some(&in_heads(all)?, 0..rotated)?,
-            Norms::Heads(norm) => norm.forward(&some(&in_heads(all)?, 0..rotated)?)?,
-            Norms::Across(norms) => {
-                let (width, end) = (heads * self.head_dim, rotated * self.head_dim);
-                let [q, k] = norms.forward([&some(all, 0..width)?, &some(all, width..end)?])?;
-                in_heads(&ops::concatenate(&[q, k], 1)?)?
-            }
-        };
-        if let Some(rope) = &self.rope {
-            both = rope.rotate(&both, cache)?;
-        }
-        Ok([some(&both, 0..heads)?, some(&both, heads..rotated)?, values])
     }
 }
 
@@ -219,25 +173,23 @@ impl GroupedAttention {
 }
 
 impl Mixer for GroupedAttention {
-    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
+    fn forward(&self, x: &Array, onto: Onto<'_>, cache: &mut StepLayer<'_>) -> Computed {
         let (all, gate) = self.without_gate(self.inputs.together(x)?)?;
-        let [q, k, v] = self.placed(&all, cache)?;
-        let q = match &self.temperature {
-            Some(temperature) => temperature.applied(q, cache)?,
-            None => q,
-        };
-        cache.write(&k, &v)?;
-        if let Some(column) = self.hands_on {
-            cache.put_beside(column, [&k, &v])?;
+        let (mut q, keys_values) = self.placing.placed(&all, cache)?;
+        if let Some(temperature) = &self.temperature {
+            q = temperature.applied(q, cache)?;
         }
+        if let Some(column) = self.hands_on {
+            cache.put_beside(column, &keys_values)?;
+        }
+        cache.write(&[keys_values])?;
         let attended = attend(&q, &self.scoring, cache)?;
         let attended = attended.reshape(&[-1, self.heads * self.head_dim])?;
-        match gate {
-            Some(gate) => self
-                .output
-                .forward(&attended.multiply(ops::sigmoid(gate)?)?),
-            None => self.output.forward(&attended),
-        }
+        let attended = match gate {
+            Some(gate) => attended.multiply(ops::sigmoid(gate)?)?,
+            None => attended,
+        };
+        self.output.forward_onto(&attended, onto)
     }
 }
 
@@ -275,40 +227,5 @@ impl Inputs {
             Self::Three(joined) => joined.together(x),
             Self::Two(joined) => joined.together(x),
         }
-    }
-
-    /// Which of the heads there are values.
-    fn values(&self, heads: i32, kv_heads: i32) -> Range<i32> {
-        let first = match self {
-            Self::Three(_) => heads + kv_heads,
-            Self::Two(_) => heads,
-        };
-        first..first + kv_heads
-    }
-}
-
-impl Norms {
-    fn load(
-        parts: &mut BlockParts<'_, '_>,
-        name: &str,
-        shape: &GroupedShape,
-    ) -> Result<Self, LoadError> {
-        let [q, k] = ["q_norm", "k_norm"].map(|norm| format!("{name}.{norm}"));
-        Ok(match shape.norms {
-            QueryKeyNorms::None => Self::None,
-            QueryKeyNorms::Bare { eps } => Self::Heads(RmsNorm::bare(eps)),
-            QueryKeyNorms::Heads => {
-                let width = shape.head_dim;
-                let norms = [
-                    (parts.norm_of(&q, width)?, parts.share(shape.heads)),
-                    (parts.norm_of(&k, width)?, parts.share(shape.kv_heads)),
-                ];
-                Self::Heads(RmsNorm::of_heads(&norms)?)
-            }
-            QueryKeyNorms::Together => {
-                let widths = [shape.width(), shape.kv_width()];
-                Self::Across(NormsAcross::load(parts, [&q, &k], widths)?)
-            }
-        })
     }
 }

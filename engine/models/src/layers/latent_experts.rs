@@ -2,7 +2,7 @@
 
 use mlx_rs::Array;
 
-use super::block::{BlockParts, FeedForward};
+use super::block::{BlockParts, FeedForward, Onto};
 use super::{Experts, ExpertsShape, Linear, Router, SharedExpert};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -39,11 +39,11 @@ impl LatentExperts {
 }
 
 impl FeedForward for LatentExperts {
-    fn forward(&self, x: &Array) -> Computed {
-        let said = self.experts.of_judged(x, &self.down.forward(x)?)?;
-        let said = self.up.forward(&said)?;
+    fn forward(&self, x: &Array, onto: Onto<'_>) -> Computed {
+        let said = self.experts.of_judged(x, &self.down.forward(x)?, None)?;
+        let said = self.up.forward_onto(&said, onto)?;
         match &self.shared {
-            Some(shared) => said.add(shared.forward(x)?),
+            Some(shared) => shared.forward(x, Some(&said)),
             None => Ok(said),
         }
     }

@@ -3,6 +3,7 @@
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, ops};
 
+use super::block::{Onto, added};
 use super::{Cut, Weight};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -68,11 +69,14 @@ impl Linear {
 
     /// `[tokens, in]` to `[tokens, out]`.
     pub(crate) fn forward(&self, x: &Array) -> Computed {
-        let product = self.weight.multiply(x)?;
-        match &self.bias {
-            Some(bias) => product.add(bias),
-            None => Ok(product),
-        }
+        self.forward_onto(x, None)
+    }
+
+    /// The same, added to `onto`, `[tokens, out]`.
+    pub(crate) fn forward_onto(&self, x: &Array, onto: Onto<'_>) -> Computed {
+        let bias = self.bias.as_ref();
+        let product = self.weight.multiply_onto(x, onto.or(bias))?;
+        added(product, bias.filter(|_| onto.is_some()))
     }
 
     /// Of several matrices, the one that each row is for: `[.., 1, in]` to `[.., 1, out]`, by `indices`, which have the

@@ -3,7 +3,7 @@
 use mlx_rs::error::Result;
 use mlx_rs::{Array, Dtype, fast, ops};
 
-use super::block::{BlockParts, Mixer};
+use super::block::{BlockParts, Mixer, Onto};
 use super::conv::CausalConv;
 use super::recurrence::{Recurrence, Said};
 use super::{Joined, Linear, State, StepLayer};
@@ -184,7 +184,7 @@ impl Mamba {
 }
 
 impl Mixer for Mamba {
-    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
+    fn forward(&self, x: &Array, onto: Onto<'_>, cache: &mut StepLayer<'_>) -> Computed {
         let [gate, mixed, times] = self.input.forward(x)?;
         let read = cache.recur(&[mixed, times], &self.empty, |said, state| {
             self.advance(said, state)
@@ -194,6 +194,6 @@ impl Mixer for Mamba {
         let groups = gated.reshape(&[-1, self.shape.groups, width / self.shape.groups])?;
         let normed = fast::rms_norm(groups, None, self.shape.eps)?;
         let normed = normed.reshape(&[-1, width])?.multiply(&self.norm)?;
-        self.output.forward(&normed)
+        self.output.forward_onto(&normed, onto)
     }
 }

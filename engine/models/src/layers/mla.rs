@@ -11,7 +11,7 @@ use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
 use mlx_rs::{Array, ops};
 
 use super::attention::{causal_mask, queries_together, where_seen};
-use super::block::{BlockParts, Mixer};
+use super::block::{BlockParts, Mixer, Onto};
 use super::indexer::{Indexer, IndexerShape, Sought};
 use super::linear::Projection;
 use super::weight::Quantized;
@@ -143,7 +143,7 @@ impl LatentAttention {
         let (plain, rotated) = (of_run(&asked.plain)?, of_run(&asked.rotated)?);
         let sought = asked.sought.as_ref().map(|sought| sought.of_run(run));
         let sought = sought.transpose()?;
-        let (latents, keys) = cache.read(run)?;
+        let [latents, keys] = cache.read(run)?;
         if !run.is_sequence() {
             let scores = self.rotated_scores(&rotated, &keys)?;
             let mask = self.attended(sought.as_ref(), &keys, run.mask(Reach::All))?;
@@ -243,7 +243,7 @@ impl LatentAttention {
 }
 
 impl Mixer for LatentAttention {
-    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
+    fn forward(&self, x: &Array, onto: Onto<'_>, cache: &mut StepLayer<'_>) -> Computed {
         let LatentShape {
             latent,
             plain,
@@ -275,7 +275,8 @@ impl Mixer for LatentAttention {
             key = ops::concatenate(&[&key, &indexer.keys(x, cache)?], -1)?;
             sought = Some(indexer.sought(x, &fewer, cache)?);
         }
-        cache.write(&latents.reshape(&[-1, 1, 1, latent])?, &key)?;
+        let latents = latents.reshape(&[-1, 1, 1, 1, latent])?;
+        cache.write(&[latents, key.expand_dims(1)?])?;
         let runs = cache.runs().iter();
         let asked = Asked {
             plain: q_plain,
@@ -285,8 +286,8 @@ impl Mixer for LatentAttention {
         let outputs = runs.map(|run| self.of_run(&asked, run, cache));
         let outputs = outputs.collect::<Result<Vec<Array>>>()?;
         let attended = ops::concatenate(&outputs, 0)?;
-        self.output
-            .forward(&attended.reshape(&[-1, self.heads * value])?)
+        let attended = attended.reshape(&[-1, self.heads * value])?;
+        self.output.forward_onto(&attended, onto)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mlx_rs::Array;
 
-use super::block::{BlockParts, FeedForward};
+use super::block::{BlockParts, FeedForward, Onto};
 use super::inner::Inner;
 use super::{Activation, Joined, Linear, Stored};
 use crate::error::LoadError;
@@ -81,7 +81,7 @@ impl Mlp {
 }
 
 impl FeedForward for Mlp {
-    fn forward(&self, x: &Array) -> Computed {
-        self.down.forward(&self.inner.forward(x)?)
+    fn forward(&self, x: &Array, onto: Onto<'_>) -> Computed {
+        self.down.forward_onto(&self.inner.forward(x)?, onto)
     }
 }

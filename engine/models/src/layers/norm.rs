@@ -69,6 +69,16 @@ impl RmsNorm {
         Self::of(weight, eps)
     }
 
+    /// Its weights, if it has any.
+    pub(super) fn weight(&self) -> Option<&Array> {
+        self.weight.as_ref().map(|(weight, _)| weight)
+    }
+
+    /// The same without them.
+    pub(super) const fn without_weight(&self) -> Self {
+        Self::bare(self.eps)
+    }
+
     /// Of `[.., elements]`.
     pub(crate) fn forward(&self, x: &Array) -> Computed {
         if kernels::are_here() || x.dtype() != Dtype::Float32 {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{StepLayer, Temperature};
 use crate::error::LoadError;
 use crate::family::Computed;
+use crate::ops::fused::fused;
 use crate::ops::{kernels, slice};
 
 /// Where a configuration does not say how long a sequence may be.
@@ -117,51 +118,80 @@ impl Rope {
     /// `[tokens, heads, 1, elements]`, each token by its position in the step of `cache`; elements beyond the rope's dimensions
     /// stay as they are.
     pub(crate) fn rotate(&self, x: &Array, cache: &StepLayer<'_>) -> Computed {
-        if kernels::are_here() || x.dtype() != Dtype::Float32 {
+        if self.is_of_all(x.dim(-1)) {
+            return self.turned(x, cache);
+        }
+        if kernels::are_here() {
             return self.rotate_at_once(x, cache.positions());
         }
-        let turns = cache.turns(self, |positions| self.turns(positions))?;
-        let elements = x.dim(-1);
-        if elements == self.dimensions {
-            return self.turned(x, &turns);
-        }
         let part = |range| slice(x, &[(3, range)]);
-        let turned = self.turned(&part(0..self.dimensions)?, &turns)?;
-        ops::concatenate(&[turned, part(self.dimensions..elements)?], -1)
+        let turned = self.turned(&part(0..self.dimensions)?, cache)?;
+        ops::concatenate(&[turned, part(self.dimensions..x.dim(-1))?], -1)
     }
 
-    /// For each of these positions, by what each element counts for itself, and by what its partner counts for it: two
-    /// `[tokens, 1, 1, dimensions]` of f32.
-    fn turns(&self, positions: &Array) -> Done<[Array; 2]> {
-        let positions = positions.as_dtype(Dtype::Float32)?.reshape(&[-1, 1])?;
-        let angles = positions.divide(&self.wavelengths)?;
-        let magnitude = Array::from_f32(self.magnitude);
-        let (cos, sin) = (ops::cos(&angles)?, ops::sin(&angles)?);
-        let (cos, sin) = (cos.multiply(&magnitude)?, sin.multiply(&magnitude)?);
-        let both = |first: &Array, second: &Array| {
-            let both = if self.traditional {
-                ops::stack(&[first, second], -1)?
-            } else {
-                ops::concatenate(&[first, second], -1)?
-            };
-            both.reshape(&[-1, 1, 1, self.dimensions])
+    /// Whether it rotates all elements of heads that have so many.
+    pub(super) const fn is_of_all(&self, elements: i32) -> bool {
+        self.dimensions == elements
+    }
+
+    fn turned(&self, x: &Array, cache: &StepLayer<'_>) -> Computed {
+        let [first, second] = self.pairs(x)?;
+        let [by_first, by_second] = self.turns(x.dtype(), cache)?;
+        let turned = fused(turn, &[&first, &second, &by_first, &by_second])?;
+        turned.reshape(x.shape())
+    }
+
+    /// Heads of as many elements as the rope has, `[.., elements]`, as pairs that turn together: `[.., 2, elements / 2]`, or
+    /// these axes in each other's place.
+    pub(super) fn in_pairs(&self, heads: &[i32]) -> Vec<i32> {
+        let pairs = self.dimensions / 2;
+        let last = if self.traditional {
+            [pairs, 2]
+        } else {
+            [2, pairs]
         };
-        Ok([both(&cos, &cos)?, both(&sin.negative()?, &sin)?])
+        [heads, &last].concat()
     }
 
-    fn turned(&self, x: &Array, [own, partners]: &[Array; 2]) -> Computed {
-        x.multiply(own)?.add(self.partners(x)?.multiply(partners)?)
-    }
-
-    /// Each element's partner in its place.
-    fn partners(&self, x: &Array) -> Computed {
-        let (half, all) = (self.dimensions / 2, self.dimensions);
-        if self.traditional {
-            let swapped: Vec<i32> = (0..all).map(|at| at ^ 1).collect();
-            return x.take_axis(Array::from_slice(&swapped, &[all]), -1);
+    /// The first of each of the pairs that are turned, and the second, of `[tokens, heads, 1, elements]`.
+    pub(super) fn pairs(&self, x: &Array) -> Done<[Array; 2]> {
+        if kernels::may_differ(x.dtype()) {
+            self.halves(x)
+        } else {
+            self.halves(&self.magnified(x)?)
         }
-        let part = |range| slice(x, &[(3, range)]);
-        ops::concatenate(&[part(half..all)?, part(0..half)?], -1)
+    }
+
+    /// The same as they are.
+    pub(super) fn halves(&self, x: &Array) -> Done<[Array; 2]> {
+        let pairs = x.reshape(&self.in_pairs(&[x.dim(0), x.dim(1)]))?;
+        let axis = if self.traditional { 3 } else { 2 };
+        Ok([
+            slice(&pairs, &[(axis, 0..1)])?,
+            slice(&pairs, &[(axis, 1..2)])?,
+        ])
+    }
+
+    /// What the first of a pair of this type counts for both of it at each token's position, and the second: `[tokens, 1, ..]`
+    /// with the last axes of `in_pairs`, of f32 unless that differs from what MLX does. Once in a step.
+    pub(super) fn turns(&self, dtype: Dtype, cache: &StepLayer<'_>) -> Done<[Array; 2]> {
+        cache.turns(self, |positions| {
+            let positions = positions.as_dtype(Dtype::Float32)?.reshape(&[-1, 1])?;
+            let angles = positions.divide(&self.wavelengths)?;
+            let (mut cos, mut sin) = (ops::cos(&angles)?, ops::sin(&angles)?);
+            if kernels::may_differ(dtype) {
+                let magnitude = Array::from_f32(self.magnitude);
+                (cos, sin) = (cos.multiply(&magnitude)?, sin.multiply(&magnitude)?);
+            } else {
+                (cos, sin) = (cos.as_dtype(dtype)?, sin.as_dtype(dtype)?);
+            }
+            let axis = if self.traditional { 2 } else { 1 };
+            let both = |first: &Array, second: &Array| {
+                let both = ops::stack(&[first, second], axis)?;
+                both.expand_dims(1)
+            };
+            Ok([both(&cos, &sin)?, both(&sin.negative()?, &cos)?])
+        })
     }
 
     fn rotate_at_once(&self, x: &Array, positions: &Array) -> Computed {
@@ -191,6 +221,15 @@ impl Rope {
         let factors: Vec<f32> = (0..elements).map(of).collect();
         x.multiply(Array::from_slice(&factors, &[elements]).as_dtype(x.dtype())?)
     }
+}
+
+/// Of the first and the second of pairs, and what each counts.
+pub(super) fn turn(inputs: &[Array]) -> Computed {
+    let [first, second, by_first, by_second] = inputs else {
+        return Err("a rotation has four inputs".into());
+    };
+    let turned = first.multiply(by_first)?.add(second.multiply(by_second)?)?;
+    turned.as_dtype(first.dtype())
 }
 
 impl RopeConfig {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use mlx_rs::Array;
 
-use super::block::{BlockParts, Mixer};
+use super::block::{BlockParts, Mixer, Onto};
 use super::{GroupedShape, Linear, RmsNorm, Rope, Scoring, StepLayer, attend};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -59,17 +59,14 @@ impl SharedAttention {
 
     fn take_in(&self, column: i32, cache: &mut StepLayer<'_>) -> mlx_rs::error::Result<()> {
         let width = self.kv_heads * self.head_dim;
-        let of = |first: i32| {
-            let taken = cache.beside(first..first + width)?;
-            taken.reshape(&[-1, self.kv_heads, 1, self.head_dim])
-        };
-        let (keys, values) = (of(column)?, of(column + width)?);
-        cache.write(&keys, &values)
+        let both = cache.beside(column..column + 2 * width)?;
+        let both = both.reshape(&[-1, 2, self.kv_heads, 1, self.head_dim])?;
+        cache.write(&[both])
     }
 }
 
 impl Mixer for SharedAttention {
-    fn forward(&self, x: &Array, cache: &mut StepLayer<'_>) -> Computed {
+    fn forward(&self, x: &Array, onto: Onto<'_>, cache: &mut StepLayer<'_>) -> Computed {
         if let Some(column) = self.taken_from {
             self.take_in(column, cache)?;
         }
@@ -80,7 +77,7 @@ impl Mixer for SharedAttention {
             q = rope.rotate(&q, cache)?;
         }
         let attended = attend(&q, &self.scoring, cache)?;
-        self.output
-            .forward(&attended.reshape(&[-1, self.heads * self.head_dim])?)
+        let attended = attended.reshape(&[-1, self.heads * self.head_dim])?;
+        self.output.forward_onto(&attended, onto)
     }
 }

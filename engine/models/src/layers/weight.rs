@@ -3,11 +3,12 @@
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, ops};
 
+use super::block::{Onto, added};
 use super::{Cut, Projection};
 use crate::error::LoadError;
 use crate::family::Computed;
 use crate::load::{Quantization, Weights};
-use crate::ops::quantized;
+use crate::ops::{kernels, quantized};
 
 /// A matrix or several, as MLX multiplies by them.
 #[derive(Debug)]
@@ -108,6 +109,14 @@ impl Weight {
         match self {
             Self::Dense(weight) => ops::matmul(x, weight),
             Self::Quantized(weight) => quantized::matmul(x, weight, true),
+        }
+    }
+
+    /// The same, added to `onto`, which has that shape or is broadcast to it.
+    pub(super) fn multiply_onto(&self, x: &Array, onto: Onto<'_>) -> Computed {
+        match (self, onto) {
+            (Self::Dense(weight), Some(onto)) => kernels::product_onto(onto, x, weight),
+            _ => added(self.multiply(x)?, onto),
         }
     }
 

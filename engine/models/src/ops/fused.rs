@@ -9,7 +9,7 @@ use mlx_rs::transforms::compile::compile;
 
 use super::kernels;
 
-/// Of arrays of the same shape or of numbers, by operations on elements alone. It must not hold arrays of its own.
+/// Of arrays that are broadcast to one shape, by operations on elements alone. It must not hold arrays of its own.
 pub(crate) type OfElements = fn(&[Array]) -> Result<Array>;
 
 type Compiled = Box<dyn FnMut(&[Array]) -> Result<Vec<Array>>>;

@@ -5,7 +5,8 @@
 
 use std::sync::OnceLock;
 
-use mlx_rs::{Device, DeviceType};
+use mlx_rs::error::Result;
+use mlx_rs::{Array, Device, DeviceType, Dtype, ops};
 
 static ARE_HERE: OnceLock<bool> = OnceLock::new();
 
@@ -20,4 +21,17 @@ pub(crate) fn are_here() -> bool {
 /// Has the operations of a GPU issued on a processor too, which takes them apart: to count them. Before any model is loaded.
 pub fn pretend() {
     let _ = ARE_HERE.set(true);
+}
+
+/// Whether arrays of this type are computed by fewer operations here than mlx-lm has: by kernels, or in float32.
+pub(crate) fn may_differ(dtype: Dtype) -> bool {
+    are_here() || dtype == Dtype::Float32
+}
+
+/// `x @ matrix + onto`.
+pub(crate) fn product_onto(onto: &Array, x: &Array, matrix: &Array) -> Result<Array> {
+    if may_differ(x.dtype()) {
+        return ops::addmm(onto, x, matrix, None, None);
+    }
+    onto.add(ops::matmul(x, matrix)?)
 }

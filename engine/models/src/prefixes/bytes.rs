@@ -6,7 +6,6 @@ use mlx_rs::{Array, Dtype};
 
 use super::Block;
 use super::file::{Arrays, Form};
-use crate::layers::KeysValues;
 
 /// The types a cache may have; their places here are their numbers in files.
 const DTYPES: [(Dtype, usize); 3] = [
@@ -21,16 +20,15 @@ pub(super) fn of_element(dtype: u32) -> Option<usize> {
 }
 
 /// How many bytes a block has.
-pub(super) fn count(block: &[KeysValues]) -> u64 {
-    let arrays = block.iter().flat_map(|(keys, values)| [keys, values]);
-    arrays.map(|array| array.nbytes() as u64).sum()
+pub(super) fn count(block: &[Array]) -> u64 {
+    block.iter().map(|array| array.nbytes() as u64).sum()
 }
 
 /// A block's arrays as bytes; `None` if they are of another type than files have.
-pub(super) fn of(block: &[KeysValues]) -> Result<Option<Arrays>> {
-    let mut forms = Vec::with_capacity(2 * block.len());
-    let mut views = Vec::with_capacity(2 * block.len());
-    for array in block.iter().flat_map(|(keys, values)| [keys, values]) {
+pub(super) fn of(block: &[Array]) -> Result<Option<Arrays>> {
+    let mut forms = Vec::with_capacity(block.len());
+    let mut views = Vec::with_capacity(block.len());
+    for array in block {
         let Some(dtype) = DTYPES.iter().position(|(dtype, _)| *dtype == array.dtype()) else {
             return Ok(None);
         };
@@ -71,7 +69,5 @@ pub(super) fn to_block(arrays: &Arrays) -> Result<Block> {
         whole.push(bytes.view_dtype(*dtype)?);
     }
     eval(&whole)?;
-    let mut whole = whole.into_iter();
-    let pairs = std::iter::from_fn(|| whole.next().zip(whole.next()));
-    Ok(pairs.collect())
+    Ok(whole)
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use infer::prefix::BlockKey;
 
 /// Names the format in the names of folders, so that files of another are not even seen.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"ESPBLOCK";
 /// Most arrays of a block: keys and values of 4096 layers.

@@ -1,14 +1,17 @@
-//! What one layer holds of all sequences: for each shelf a pair of arrays, whose rows are those of the shelf.
+//! What one layer holds of all sequences: for each shelf one array or two, whose rows are those of the shelf.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use mlx_rs::error::{Exception, Result};
+use mlx_rs::error::Result;
 use mlx_rs::{Array, ops};
 
 use super::shelves::{Place, ShelfId, Size};
-use super::{KeysValues, POSITIONS, ROWS, State};
+use super::{PLANES, POSITIONS, ROWS, State};
 use crate::ops::{slice, slice_update};
+
+/// The first of a state's axes, `[rows, ..]`.
+const STATES: usize = 0;
 
 /// What a layer remembers of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub(crate) enum Memory {
 #[derive(Debug)]
 pub(super) struct Held {
     memory: Memory,
-    shelves: BTreeMap<ShelfId, (Array, Array)>,
+    shelves: BTreeMap<ShelfId, Vec<Array>>,
     /// Where a sequence stood within its row of the step, if that is worth to be kept.
     marked: BTreeMap<Place, State>,
 }
@@ -44,23 +47,22 @@ impl Held {
     }
 
     /// What lies on a shelf.
-    pub(super) fn get(&self, id: ShelfId) -> Option<&(Array, Array)> {
-        self.shelves.get(&id)
+    pub(super) fn get(&self, id: ShelfId) -> &[Array] {
+        self.shelves.get(&id).map_or(&[], Vec::as_slice)
     }
 
     /// Readies a row for a new sequence. A state is nothing in the beginning. Of keys and values what another sequence left
     /// there is masked in attention, which multiplies the values by 0; should they be no numbers, that would be none either.
     pub(super) fn clear(&mut self, place: Place) -> Result<()> {
-        let Some((first, second)) = self.shelves.remove(&place.shelf) else {
-            return Ok(());
+        let axis = match self.memory {
+            Memory::State => STATES,
+            Memory::Positions | Memory::Nothing => ROWS,
         };
-        let first = match self.memory {
-            Memory::State => without_row(first, place.row)?,
-            Memory::Positions | Memory::Nothing => first,
-        };
-        let second = without_row(second, place.row)?;
-        self.shelves.insert(place.shelf, (first, second));
-        Ok(())
+        self.change(place.shelf, |held| {
+            let held = held.into_iter();
+            held.map(|held| without_row(held, axis, place.row))
+                .collect()
+        })
     }
 
     /// Forgets what was marked.
@@ -73,32 +75,24 @@ impl Held {
         self.shelves.remove(&id);
     }
 
-    /// Begins a row with the keys and values of blocks that follow each other.
-    pub(super) fn begin<'a>(
-        &mut self,
-        place: Place,
-        size: Size,
-        blocks: impl Iterator<Item = &'a KeysValues> + Clone,
-    ) -> Result<()> {
-        let keys = joined(blocks.clone().map(|(keys, _)| keys), size)?;
-        let values = joined(blocks.map(|(_, values)| values), size)?;
+    /// Begins a row with blocks that follow each other.
+    pub(super) fn begin(&mut self, place: Place, size: Size, blocks: &[&[Array]]) -> Result<()> {
+        let arrays = 0..blocks.first().map_or(0, |block| block.len());
+        let whole = arrays.map(|at| joined(blocks.iter().map(|block| &block[at]), size));
+        let whole: Vec<Array> = whole.collect::<Result<_>>()?;
         if size.rows > 1 {
-            return self.write(place, size, (&keys, &values), 0..size.positions);
+            return self.write(place, size, &whole, 0..size.positions);
         }
         // All of a shelf: there is nothing to write it into.
-        self.shelves.insert(place.shelf, (keys, values));
+        self.shelves.insert(place.shelf, whole);
         Ok(())
     }
 
-    /// A copy of the keys and values of some positions of a row.
-    pub(super) fn block(&self, place: Place, positions: &Range<i32>) -> Result<KeysValues> {
-        let held = self.shelves.get(&place.shelf);
-        let (keys, values) = held.ok_or_else(|| Exception::custom("nothing is held"))?;
-        let copy = |all: &Array| {
-            // A slice alone is a view into the whole, and so is an update of all of another array with it.
-            row(all, place.row, positions.clone())?.contiguous()
-        };
-        Ok((copy(keys)?, copy(values)?))
+    /// A copy of some positions of a row.
+    pub(super) fn block(&self, place: Place, positions: &Range<i32>) -> Result<Vec<Array>> {
+        // A slice alone is a view into the whole, and so is an update of all of another array with it.
+        let copy = |all: &Array| row(all, place.row, positions.clone())?.contiguous();
+        self.get(place.shelf).iter().map(copy).collect()
     }
 
     /// Moves what a row holds, so many positions, to another shelf.
@@ -109,15 +103,16 @@ impl Held {
         size: Size,
         positions: i32,
     ) -> Result<()> {
-        let Some((first, second)) = self.shelves.get(&from.shelf) else {
+        if self.get(from.shelf).is_empty() {
             return Ok(());
-        };
+        }
         match self.memory {
             Memory::Nothing => Ok(()),
             Memory::Positions => {
-                let keys = row(first, from.row, 0..positions)?;
-                let values = row(second, from.row, 0..positions)?;
-                self.write(to, size, (&keys, &values), 0..positions)
+                let held = self.get(from.shelf).iter();
+                let own = held.map(|held| row(held, from.row, 0..positions));
+                let own: Vec<Array> = own.collect::<Result<_>>()?;
+                self.write(to, size, &own, 0..positions)
             }
             Memory::State => {
                 let state = self.state(from)?;
@@ -126,32 +121,36 @@ impl Held {
         }
     }
 
-    /// Writes `[1, heads, positions, dimensions]` of one sequence.
+    /// Writes `[planes, 1, heads, positions, dimensions]` of one sequence, for each of its arrays.
     fn write(
         &mut self,
         place: Place,
         size: Size,
-        (keys, values): (&Array, &Array),
+        own: &[Array],
         positions: Range<i32>,
     ) -> Result<()> {
         let at = [(ROWS, place.row..place.row + 1), (POSITIONS, positions)];
-        self.change(place.shelf, |held_keys, held_values| {
-            Ok((
-                slice_update(&fitted(held_keys, keys, size)?, keys, &at)?,
-                slice_update(&fitted(held_values, values, size)?, values, &at)?,
-            ))
+        self.change(place.shelf, |held| {
+            let mut held = held.into_iter();
+            let written = own.iter().map(|own| {
+                let held = fitted(held.next(), own, size)?;
+                slice_update(&held, own, &at)
+            });
+            written.collect()
         })
     }
 
     /// Puts others in the place of a shelf's arrays. `change` gets them for its own, so that MLX may write into their memory
-    /// instead of copying it.
+    /// instead of copying it; none if it is the first.
     pub(super) fn change(
         &mut self,
         id: ShelfId,
-        change: impl FnOnce(Option<Array>, Option<Array>) -> Result<(Array, Array)>,
+        change: impl FnOnce(Vec<Array>) -> Result<Vec<Array>>,
     ) -> Result<()> {
-        let (first, second) = self.shelves.remove(&id).unzip();
-        self.shelves.insert(id, change(first, second)?);
+        let held = change(self.shelves.remove(&id).unwrap_or_default())?;
+        if !held.is_empty() {
+            self.shelves.insert(id, held);
+        }
         Ok(())
     }
 
@@ -163,16 +162,12 @@ impl Held {
         rows: &Range<i32>,
         empty: &State,
     ) -> Result<State> {
-        self.change(id, |first, second| {
-            let (like_first, like_second) = empty;
-            Ok((
-                with_rows(first, like_first, size.rows)?,
-                with_rows(second, like_second, size.rows)?,
-            ))
+        self.change(id, |held| {
+            let mut held = held.into_iter();
+            let mut fit = |like| with_rows(held.next(), like, size.rows);
+            Ok(vec![fit(&empty.0)?, fit(&empty.1)?])
         })?;
-        let (first, second) = &self.shelves[&id];
-        let at = [(ROWS, rows.clone())];
-        Ok((slice(first, &at)?, slice(second, &at)?))
+        self.pair(id, |array| slice(array, &[(STATES, rows.clone())]))
     }
 
     /// Marks where a sequence stands.
@@ -192,13 +187,16 @@ impl Held {
 
     /// Where a sequence stands.
     pub(super) fn state(&self, place: Place) -> Result<State> {
-        let held = self.shelves.get(&place.shelf);
-        let (first, second) = held.ok_or_else(|| Exception::custom("nothing is held"))?;
-        let at = [(ROWS, place.row..place.row + 1)];
-        Ok((
-            slice(first, &at)?.contiguous()?,
-            slice(second, &at)?.contiguous()?,
-        ))
+        let at = [(STATES, place.row..place.row + 1)];
+        self.pair(place.shelf, |array| slice(array, &at)?.contiguous())
+    }
+
+    /// What each of the two arrays of a shelf's states gives.
+    fn pair(&self, id: ShelfId, give: impl Fn(&Array) -> Result<Array>) -> Result<State> {
+        let [first, second] = self.get(id) else {
+            return Err("no states are held".into());
+        };
+        Ok((give(first)?, give(second)?))
     }
 
     /// Writes the states in some rows of a shelf.
@@ -209,30 +207,35 @@ impl Held {
         rows: Range<i32>,
         (new_first, new_second): &State,
     ) -> Result<()> {
-        let at = [(ROWS, rows)];
-        self.change(id, |first, second| {
-            let first = with_rows(first, new_first, size.rows)?;
-            let second = with_rows(second, new_second, size.rows)?;
-            Ok((
-                slice_update(&first, new_first, &at)?,
-                slice_update(&second, new_second, &at)?,
-            ))
+        let at = [(STATES, rows)];
+        self.change(id, |held| {
+            let mut held = held.into_iter();
+            let mut write = |new| {
+                let held = with_rows(held.next(), new, size.rows)?;
+                slice_update(&held, new, &at)
+            };
+            Ok(vec![write(new_first)?, write(new_second)?])
         })
     }
 }
 
-/// Zeros in a row, if there is one.
-fn without_row(all: Array, row: i32) -> Result<Array> {
-    if row >= all.dim(ROWS as i32) {
+/// Zeros in a row, if there is one; of several planes in the last, where values are.
+fn without_row(all: Array, axis: usize, row: i32) -> Result<Array> {
+    if row >= all.dim(axis as i32) {
         return Ok(all);
     }
     let mut shape = all.shape().to_vec();
-    shape[ROWS] = 1;
+    let mut at = vec![(axis, row..row + 1)];
+    shape[axis] = 1;
+    if axis == ROWS {
+        at.push((PLANES, shape[PLANES] - 1..shape[PLANES]));
+        shape[PLANES] = 1;
+    }
     let nothing = ops::zeros_dtype(&shape, all.dtype())?;
-    slice_update(&all, &nothing, &[(ROWS, row..row + 1)])
+    slice_update(&all, &nothing, &at)
 }
 
-/// Blocks one after the other, and nothing after them, in all `[1, heads, size.positions, dimensions]`.
+/// Blocks one after the other, and nothing after them, in all `[planes, 1, heads, size.positions, dimensions]`.
 fn joined<'a>(blocks: impl Iterator<Item = &'a Array>, size: Size) -> Result<Array> {
     let mut blocks: Vec<&Array> = blocks.collect();
     let held: i32 = blocks.iter().map(|block| block.dim(POSITIONS as i32)).sum();
@@ -250,10 +253,11 @@ fn row(all: &Array, row: i32, positions: Range<i32>) -> Result<Array> {
     slice(all, &[(ROWS, row..row + 1), (POSITIONS, positions)])
 }
 
-/// The keys or values of a shelf, with as many rows and positions as it has now. `like` has their heads, dimensions and type.
+/// An array of a shelf, with as many rows and positions as it has now. `like` is one of other numbers of them.
 pub(super) fn fitted(held: Option<Array>, like: &Array, size: Size) -> Result<Array> {
     let Some(held) = held else {
-        let shape = [size.rows, like.dim(1), size.positions, like.dim(3)];
+        let mut shape = like.shape().to_vec();
+        (shape[ROWS], shape[POSITIONS]) = (size.rows, size.positions);
         return ops::zeros_dtype(&shape, like.dtype());
     };
     resized(resized(held, ROWS, size.rows)?, POSITIONS, size.positions)
@@ -263,10 +267,10 @@ pub(super) fn fitted(held: Option<Array>, like: &Array, size: Size) -> Result<Ar
 fn with_rows(held: Option<Array>, like: &Array, rows: i32) -> Result<Array> {
     let Some(held) = held else {
         let mut shape = like.shape().to_vec();
-        shape[ROWS] = rows;
+        shape[STATES] = rows;
         return ops::zeros_dtype(&shape, like.dtype());
     };
-    resized(held, ROWS, rows)
+    resized(held, STATES, rows)
 }
 
 /// With so many rows or positions: zeros are added, or the last ones left out.

@@ -15,7 +15,7 @@ use mlx_rs::{Array, ops};
 
 use super::held::{Held, fitted};
 use super::shelves::{Place, ShelfId, Shelves, Size};
-use super::{KeysValues, Memory, POSITIONS, ROWS, State, both};
+use super::{Memory, PLANES, POSITIONS, ROWS, State, both};
 use crate::layers::{Reach, Rope};
 use crate::ops::{scatter, slice, slice_update};
 
@@ -138,14 +138,14 @@ impl<'a> StepCaches<'a> {
         for held in self.layers.iter() {
             if held.memory() == Memory::State {
                 let runs = self.layout.runs.iter();
-                states.extend(runs.filter_map(|run| held.get(run.shelf)));
-                states.extend(held.marked());
+                states.extend(runs.flat_map(|run| held.get(run.shelf)));
+                states.extend(both(held.marked()));
             }
         }
         if states.is_empty() {
             return Ok(());
         }
-        async_eval(both(states))
+        async_eval(states)
     }
 
     /// The caches of a layer.
@@ -209,13 +209,12 @@ impl StepLayer<'_> {
         }
     }
 
-    /// Puts keys and values there, `[tokens, heads, 1, dimensions]` each, from a column on.
-    pub(crate) fn put_beside(&mut self, column: i32, both: [&Array; 2]) -> Result<()> {
+    /// Puts keys and values there, `[tokens, planes, heads, 1, dimensions]`, from a column on.
+    pub(crate) fn put_beside(&mut self, column: i32, both: &Array) -> Result<()> {
         let Some(beside) = self.beside.take() else {
             return Ok(());
         };
-        let flat = |array: &Array| array.reshape(&[array.dim(0), -1]);
-        let own = ops::concatenate(&[flat(both[0])?, flat(both[1])?], 1)?;
+        let own = both.reshape(&[both.dim(0), -1])?;
         let columns = column..column + own.dim(1);
         *self.beside = Some(slice_update(&beside, &own, &[(1, columns)])?);
         Ok(())
@@ -226,23 +225,31 @@ impl StepLayer<'_> {
         &self.layout.runs
     }
 
-    /// Takes the keys and values of the step's tokens in, `[tokens, heads, 1, dimensions]` each. All are written before any is
-    /// read: MLX writes in place only what nobody has yet to read.
-    pub(crate) fn write(&mut self, keys: &Array, values: &Array) -> Result<()> {
+    /// Takes what is to be remembered of the step's tokens in, `[tokens, planes, heads, 1, dimensions]` each. All are written
+    /// before any is read: MLX writes in place only what nobody has yet to read.
+    pub(crate) fn write(&mut self, all: &[Array]) -> Result<()> {
         for run in &self.layout.runs {
-            self.held.change(run.shelf, |held_keys, held_values| {
-                Ok((run.write(held_keys, keys)?, run.write(held_values, values)?))
+            self.held.change(run.shelf, |held| {
+                let mut held = held.into_iter();
+                all.iter().map(|all| run.write(held.next(), all)).collect()
             })?;
         }
         Ok(())
     }
 
-    /// All keys and values of a run's sequences, `[sequences, heads, positions, dimensions]` each.
-    pub(crate) fn read(&self, run: &Run) -> Result<KeysValues> {
-        let held = self.held.get(run.shelf);
-        let (keys, values) = held.ok_or_else(|| Exception::custom("nothing was written"))?;
-        let at = [(ROWS, run.rows.clone()), (POSITIONS, 0..run.positions.end)];
-        Ok((slice(keys, &at)?, slice(values, &at)?))
+    /// All that is remembered of a run's sequences, plane by plane: `[sequences, heads, positions, dimensions]` each. There
+    /// are `N` planes in all.
+    pub(crate) fn read<const N: usize>(&self, run: &Run) -> Result<[Array; N]> {
+        let planes = self.held.get(run.shelf).iter();
+        let planes = planes.flat_map(|held| (0..held.dim(PLANES as i32)).map(move |at| (held, at)));
+        several(planes.map(|(held, plane)| {
+            let at = [
+                (PLANES, plane..plane + 1),
+                (ROWS, run.rows.clone()),
+                (POSITIONS, 0..run.positions.end),
+            ];
+            slice(held, &at)?.squeeze_axes(&[PLANES as i32])
+        }))
     }
 
     /// Takes the step's tokens through a recurrence. `advance` gets what there is of a run's tokens in each of `parts`,
@@ -338,15 +345,15 @@ impl Run {
         Some(made.clone())
     }
 
-    /// Writes this run's part of `[tokens, heads, 1, dimensions]`.
+    /// Writes this run's part of `[tokens, planes, heads, 1, dimensions]`.
     fn write(&self, held: Option<Array>, all: &Array) -> Result<Array> {
-        let own = slice(all, &[(0, self.tokens.clone())])?;
+        let all = slice(all, &[(0, self.tokens.clone())])?;
+        let own = all.transpose_axes(&[1, 3, 2, 0, 4])?;
         let held = fitted(held, &own, self.size)?;
         if let Some(at) = &self.at {
             // An update has all of the array's axes, after one for the indices.
-            return scatter(&held, at, &own.expand_dims(1)?, &[ROWS, POSITIONS]);
+            return scatter(&held, at, &all.expand_dims(2)?, &[ROWS, POSITIONS]);
         }
-        let own = own.transpose_axes(&[2, 1, 0, 3])?;
         let at = [
             (ROWS, self.rows.clone()),
             (POSITIONS, self.positions.clone()),
