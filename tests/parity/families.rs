@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tests::nodes::start_cluster;
 
-use super::{ALL_WAYS, TOLERANCE, check};
+use super::{ALL_WAYS, TOLERANCE, TOLERANCE_QUANTIZED, check};
 
 /// Where tensor ranks cannot share the work.
 pub(super) const PIPELINES: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("pipeline", 3)];
@@ -14,7 +14,11 @@ pub(super) const BY_THREE: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), (
 pub(super) fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
     let cluster = start_cluster(3)?;
     for settings in settings {
-        check(&cluster, settings, ways, TOLERANCE)?;
+        let tolerance = match settings["quantize"] {
+            Value::Null => TOLERANCE,
+            _ => TOLERANCE_QUANTIZED,
+        };
+        check(&cluster, settings, ways, tolerance)?;
     }
     Ok(())
 }
@@ -129,7 +133,8 @@ fn deepseek_v3_equals_mlx_lm() -> Result<()> {
 
 #[test]
 fn deepseek_v32_equals_mlx_lm() -> Result<()> {
-    let indexer = json!({"index_n_heads": 8, "index_head_dim": 16, "index_topk": 12, "seed": 5});
+    // With few heads, some positions score nothing at all: which of these are chosen is arbitrary.
+    let indexer = json!({"index_n_heads": 32, "index_head_dim": 16, "index_topk": 12, "seed": 5});
     let mut scaled = yarn();
     merge(&mut scaled, &json!({"mscale": 1.0, "mscale_all_dim": 0.7}));
     let mut settings = [

@@ -1,7 +1,8 @@
-"""mlx-lm's numbers for a checkpoint: log-probabilities of a prompt, its greedy continuation, and its vector.
+"""mlx-lm's numbers for a checkpoint and some prompts, each by itself.
 
-Usage: reference.py FOLDER '[token, ...]' COUNT. Prints {"logprobs": [null, ...], "greedy": [token, ...], "margin": m,
-"embedding": [number, ...]}, where m is the smallest distance of a chosen token's log-probability to the next one's.
+Usage: reference.py FOLDER '[[token, ...], ...]' COUNT. Prints for each prompt {"logprobs": [null, ...], "steps": [number, ...],
+"margins": [number, ...], "embedding": [number, ...]}: log-probabilities of its tokens, those of the best tokens in COUNT cached
+steps, how far each of these is from that of the next best, and the prompt's vector.
 """
 
 import json
@@ -12,8 +13,10 @@ import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import load_model
 
-folder, prompt, count = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+folder, prompts, count = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
 model, _ = load_model(folder)
+text = getattr(model, "language_model", model)
+inner = getattr(text, "backbone", None) or text.model
 
 
 def logprobs(logits):
@@ -21,21 +24,21 @@ def logprobs(logits):
     return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
 
 
-scored = logprobs(model(mx.array([prompt]))[0])
-values = [None] + [scored[position, token].item() for position, token in enumerate(prompt[1:])]
+def reference(prompt):
+    scored = logprobs(model(mx.array([prompt]))[0])
+    values = [None] + [scored[position, token].item() for position, token in enumerate(prompt[1:])]
+    cache = make_prompt_cache(model)
+    last = logprobs(model(mx.array([prompt]), cache=cache)[0, -1])
+    steps, margins = [], []
+    for _ in range(count):
+        best = mx.sort(last)[-2:]
+        margins.append((best[1] - best[0]).item())
+        steps.append(best[1].item())
+        last = logprobs(model(mx.array([[mx.argmax(last).item()]]), cache=cache)[0, -1])
+    states = inner(mx.array([prompt]))[0].astype(mx.float32)
+    mean = mx.mean(states, axis=0)
+    embedding = (mean / mx.linalg.norm(mean)).tolist()
+    return {"logprobs": values, "steps": steps, "margins": margins, "embedding": embedding}
 
-cache = make_prompt_cache(model)
-last = logprobs(model(mx.array([prompt]), cache=cache)[0, -1])
-greedy, margin = [], float("inf")
-for _ in range(count):
-    best = mx.sort(last)[-2:]
-    margin = min(margin, (best[1] - best[0]).item())
-    greedy.append(mx.argmax(last).item())
-    last = logprobs(model(mx.array([[greedy[-1]]]), cache=cache)[0, -1])
 
-text = getattr(model, "language_model", model)
-inner = getattr(text, "backbone", None) or text.model
-states = inner(mx.array([prompt]))[0].astype(mx.float32)
-mean = mx.mean(states, axis=0)
-embedding = (mean / mx.linalg.norm(mean)).tolist()
-print(json.dumps({"logprobs": values, "greedy": greedy, "margin": margin, "embedding": embedding}))
+print(json.dumps([reference(prompt) for prompt in prompts]))
