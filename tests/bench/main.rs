@@ -11,6 +11,7 @@ mod first_token;
 mod idle;
 mod interference;
 mod load;
+mod loading;
 mod openapi;
 mod pipeline;
 mod placements;
@@ -147,6 +148,8 @@ enum What {
         #[arg(long)]
         list: bool,
     },
+    /// Time and peak memory of loading a random checkpoint, over one rank and two, against mlx-lm's.
+    Loading(loading::Setup),
     /// Tokens per second of many streams over replicas, one on each node, against one node, same model, same cores.
     Replicas {
         /// Model to open: an id or a folder.
@@ -277,6 +280,7 @@ fn main() -> anyhow::Result<()> {
             runs,
             list,
         }),
+        What::Loading(setup) => loading::measure(&setup),
         What::Replicas {
             model,
             nodes,
