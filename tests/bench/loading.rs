@@ -39,7 +39,8 @@ pub struct Setup {
 /// Of peak memory: this part of the shard's bytes more than these, and so much besides.
 const PEAK_MAX: (f64, f64) = (1.1, 256e6);
 
-const WAYS: [(&str, u32); 3] = [("pipeline", 1), ("pipeline", 2), ("tensor", 2)];
+/// How a model is divided, and over how many.
+pub const WAYS: [(&str, u32); 3] = [("pipeline", 1), ("pipeline", 2), ("tensor", 2)];
 
 /// What a rank prints.
 #[derive(Debug, Deserialize)]
@@ -65,7 +66,7 @@ pub fn measure(setup: &Setup) -> Result<()> {
         .prefix("espalier-loading-")
         .tempdir()?;
     let model = place.path().join("model");
-    let mut settings = configuration((setup.gigabytes * 1e9) as u64);
+    let mut settings = configuration((setup.gigabytes * 1e9) as u64, 2);
     merge(&mut settings, &setup.settings);
     python(
         "parity/make_checkpoint.py",
@@ -200,16 +201,16 @@ fn load(who: Who, place: &Path, (sharding, world): (&str, u32)) -> Result<Vec<Pr
     printed.collect()
 }
 
-/// A dense model of about so many bytes in bfloat16, of a family that mlx-lm divides in both ways.
-fn configuration(bytes: u64) -> Value {
+/// A dense model of about so many bytes, whose elements have 2 or 4, of a family that mlx-lm divides in both ways.
+pub fn configuration(bytes: u64, element: u64) -> Value {
     const HIDDEN: u64 = 2048;
     const VOCABULARY: u64 = 32_768;
-    let ends = 2 * 2 * VOCABULARY * HIDDEN;
-    let layer = 2 * (2 * HIDDEN * HIDDEN + 2 * HIDDEN * HIDDEN / 2 + 3 * HIDDEN * 4 * HIDDEN);
+    let ends = element * 2 * VOCABULARY * HIDDEN;
+    let layer = element * (2 * HIDDEN * HIDDEN + 2 * HIDDEN * HIDDEN / 2 + 3 * HIDDEN * 4 * HIDDEN);
     let layers = (bytes.saturating_sub(ends) + layer / 2) / layer;
     json!({"model_type": "qwen2", "hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN, "vocab_size": VOCABULARY,
            "num_hidden_layers": layers.max(2), "num_attention_heads": HIDDEN / 64, "num_key_value_heads": HIDDEN / 128,
-           "head_dim": 64, "dtype": "bfloat16"})
+           "head_dim": 64, "dtype": if element == 2 { "bfloat16" } else { "float32" }})
 }
 
 fn weight_files(model: &Path) -> Result<Vec<(PathBuf, u64)>> {

@@ -12,6 +12,7 @@ mod idle;
 mod interference;
 mod load;
 mod loading;
+mod memory;
 mod openapi;
 mod pipeline;
 mod placements;
@@ -150,6 +151,8 @@ enum What {
     },
     /// Time and peak memory of loading a random checkpoint, over one rank and two, against mlx-lm's.
     Loading(loading::Setup),
+    /// What workers hold of a model once they have read a prompt as long as their cache, against what the planner foresaw.
+    Memory(memory::Setup),
     /// Tokens per second of many streams over replicas, one on each node, against one node, same model, same cores.
     Replicas {
         /// Model to open: an id or a folder.
@@ -281,6 +284,7 @@ fn main() -> anyhow::Result<()> {
             list,
         }),
         What::Loading(setup) => loading::measure(&setup),
+        What::Memory(setup) => memory::measure(&setup),
         What::Replicas {
             model,
             nodes,

@@ -35,6 +35,13 @@ const ACTIVATION_WIDTHS: u64 = 16;
 /// of the resident size of a worker with a model of a few megabytes.
 pub const WORKER_BYTES: u64 = 256 << 20;
 
+/// Sequences computed side by side. A step of twice as many takes less than twice as long, but with more each would be too
+/// slow to read along on the machines this is for.
+const SEQUENCES_MAX: u32 = 32;
+
+/// The same of a model with recurrent layers, whose states are tens of megabytes for each where it is large.
+const SEQUENCES_MAX_WITH_STATES: u32 = 16;
+
 /// Logits are computed in 32-bit floats whatever the model's own type.
 const LOGIT_BYTES: u64 = 4;
 
@@ -42,6 +49,15 @@ const LOGIT_BYTES: u64 = 4;
 pub fn cache_tokens(card: &ModelCard) -> u32 {
     card.context_tokens_max
         .clamp(CACHE_TOKENS_MIN, CACHE_TOKENS_NEEDED)
+}
+
+/// Sequences that any placement of this model makes room for the states of; a worker computes no more at once.
+pub fn sequences_max(card: &ModelCard) -> u32 {
+    if card.layers.iter().any(|layer| layer.state_bytes > 0) {
+        SEQUENCES_MAX_WITH_STATES
+    } else {
+        SEQUENCES_MAX
+    }
 }
 
 /// The plan with as much more cache as its nodes have memory to spare for, up to one context of the model.
@@ -82,8 +98,21 @@ pub fn planned_cache_tokens(card: &ModelCard, plan: &ShardPlan) -> u32 {
 fn cache_bytes_per_token(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
     let held = &card.layers[layers.start as usize..layers.end as usize];
     held.iter()
-        .map(|layer| layer.cache_bytes_per_token.div_ceil(u64::from(tensor_of)))
+        .map(|layer| {
+            let copied = layer.replicated_cache_bytes_per_token;
+            let divided = layer.cache_bytes_per_token.saturating_sub(copied);
+            divided.div_ceil(u64::from(tensor_of)) + copied
+        })
         .sum()
+}
+
+/// Bytes of what recurrent layers, each cut into `tensor_of` slices, remember of all sequences.
+fn states_bytes(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
+    let held = &card.layers[layers.start as usize..layers.end as usize];
+    let of_each = held
+        .iter()
+        .map(|layer| layer.state_bytes.div_ceil(u64::from(tensor_of)));
+    of_each.sum::<u64>() * u64::from(sequences_max(card))
 }
 
 /// Bytes of the weights of `layers`, each cut into `tensor_of` slices, and of the ends that come with them.
@@ -121,6 +150,7 @@ pub fn shard_bytes(
 ) -> u64 {
     weights_bytes(card, layers, tensor_of)
         + cache_bytes_per_token(card, layers, tensor_of) * u64::from(cache_tokens)
+        + states_bytes(card, layers, tensor_of)
         + overhead_bytes(card, layers.end == card.layer_count())
 }
 

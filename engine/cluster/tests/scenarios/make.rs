@@ -25,6 +25,8 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
         active_bytes: layer_bytes,
         replicated_bytes: layer_bytes / 100,
         cache_bytes_per_token: 4_096,
+        replicated_cache_bytes_per_token: 0,
+        state_bytes: 0,
     };
     ModelCard {
         model_type: "test".to_owned(),

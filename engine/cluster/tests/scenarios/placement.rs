@@ -227,6 +227,30 @@ fn tied_ends_on_one_rank_are_counted_once() {
     assert!(overhead.contains(&(halves - whole - GB)));
 }
 
+#[test]
+fn tensor_ranks_copy_latents_and_divide_states() {
+    let plain = card(2, GB);
+    let with = |change: fn(&mut base::LayerCost)| {
+        let mut card = plain.clone();
+        card.layers.iter_mut().for_each(change);
+        move |of: u32| {
+            let tokens = cluster::cache_tokens(&card);
+            engine::shard_bytes(&card, &(0..2), of, tokens)
+        }
+    };
+    let usual = with(|_| ());
+    let latent = with(|layer| layer.replicated_cache_bytes_per_token = layer.cache_bytes_per_token);
+    let cache = 2 * 4_096 * u64::from(cluster::cache_tokens(&plain));
+    assert_eq!(latent(1), usual(1));
+    assert_eq!(latent(2) - usual(2), cache / 2);
+    let recurrent = with(|layer| layer.state_bytes = 1 << 20);
+    let mut stateful = plain.clone();
+    stateful.layers[0].state_bytes = 1;
+    let states = 2 * (1 << 20) * u64::from(engine::sequences_max(&stateful));
+    assert_eq!(recurrent(1) - usual(1), states);
+    assert_eq!(recurrent(2) - usual(2), states / 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
