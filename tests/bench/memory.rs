@@ -2,6 +2,8 @@
 //!
 //! The elements of the model have 4 bytes: a processor computes with those fastest.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::checkpoints::python;
@@ -10,7 +12,6 @@ use tests::nodes::{Node, start_cluster};
 
 use crate::decode::text;
 use crate::loading::{WAYS, configuration};
-use std::time::Duration;
 
 /// What is measured.
 #[derive(Debug, clap::Args)]

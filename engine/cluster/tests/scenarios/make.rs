@@ -95,7 +95,12 @@ pub fn assert_sound(problem: &Problem, plan: &ShardPlan) {
         let candidate = problem.candidates.iter().find(|c| c.node == shard.node);
         assert!(shard.bytes <= candidate.unwrap().memory_bytes);
         let of = shard.tensor.of;
-        let bytes = shard_bytes(&problem.card, &shard.layers, of, problem.cache_tokens);
+        let bytes = shard_bytes(
+            &problem.card,
+            &shard.layers,
+            shard.tensor,
+            problem.cache_tokens,
+        );
         assert_eq!(shard.bytes, bytes);
         match plan.sharding {
             Sharding::Pipeline => assert_eq!(shard.tensor, TensorSlice::WHOLE),
