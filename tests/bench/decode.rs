@@ -161,7 +161,7 @@ struct Counter {
 
 impl Counter {
     fn build(place: &Path) -> Result<Self> {
-        let mlx = mlx_of(&decode_steps()?)?;
+        let mlx = mlx_of(&example("decode_steps")?)?;
         let include = mlx
             .parent()
             .and_then(Path::parent)
@@ -216,7 +216,7 @@ impl Counter {
         counter: Option<&Path>,
     ) -> Result<String> {
         let mut command = match who {
-            Who::Espalier => Command::new(decode_steps()?),
+            Who::Espalier => Command::new(example("decode_steps")?),
             Who::MlxLm => {
                 let mut python = Command::new(test_python()?);
                 python.arg(folder::of_tests("bench/decode/reference.py"));
@@ -246,20 +246,20 @@ fn times(printed: &str) -> Result<Times> {
     Ok(serde_json::from_str(last)?)
 }
 
-/// `models`' example, built beside this program.
-fn decode_steps() -> Result<PathBuf> {
+/// One of `models`' examples, built beside this program.
+pub fn example(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let path = here.with_file_name("examples").join("decode_steps");
+    let path = here.with_file_name("examples").join(name);
     ensure!(
         path.is_file(),
-        "{} is not there (hint: cargo build --release -p models --example decode_steps)",
+        "{} is not there (hint: cargo build --release -p models --example {name})",
         path.display()
     );
     Ok(path)
 }
 
 /// The file of MLX that a program loads.
-fn mlx_of(program: &Path) -> Result<PathBuf> {
+pub fn mlx_of(program: &Path) -> Result<PathBuf> {
     let output = Command::new("ldd").arg(program).output().context("ldd")?;
     let printed = String::from_utf8(output.stdout)?;
     let found = printed.lines().find_map(|line| {
@@ -269,17 +269,17 @@ fn mlx_of(program: &Path) -> Result<PathBuf> {
     found.context("the program loads no libmlx.so")
 }
 
-fn text(path: impl AsRef<Path>) -> String {
+pub fn text(path: impl AsRef<Path>) -> String {
     path.as_ref().to_string_lossy().into_owned()
 }
 
-fn median(figures: &[f64]) -> f64 {
+pub fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn merge(settings: &mut Value, more: &Value) {
+pub fn merge(settings: &mut Value, more: &Value) {
     if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
         settings.extend(more.clone());
     }

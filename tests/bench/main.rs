@@ -11,6 +11,8 @@ mod first_token;
 mod idle;
 mod interference;
 mod load;
+mod loading;
+mod memory;
 mod openapi;
 mod pipeline;
 mod placements;
@@ -147,6 +149,10 @@ enum What {
         #[arg(long)]
         list: bool,
     },
+    /// Time and peak memory of loading a random checkpoint, over one rank and two, against mlx-lm's.
+    Loading(loading::Setup),
+    /// What workers hold of a model once they have read a prompt as long as their cache, against what the planner foresaw.
+    Memory(memory::Setup),
     /// Tokens per second of many streams over replicas, one on each node, against one node, same model, same cores.
     Replicas {
         /// Model to open: an id or a folder.
@@ -277,6 +283,8 @@ fn main() -> anyhow::Result<()> {
             runs,
             list,
         }),
+        What::Loading(setup) => loading::measure(&setup),
+        What::Memory(setup) => memory::measure(&setup),
         What::Replicas {
             model,
             nodes,

@@ -31,6 +31,14 @@ impl Footprint {
         })
     }
 
+    /// The most memory that was resident of a process at a time, in kilobytes.
+    pub fn peak_kb(process: u32) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = line.and_then(|rest| rest.split_whitespace().next());
+        Ok(peak.context("VmHWM")?.parse()?)
+    }
+
     /// Of several together.
     pub fn of_all(processes: impl IntoIterator<Item = u32>) -> Result<Self> {
         let mut sum = Self {

@@ -37,6 +37,10 @@ pub struct LayerCost {
     pub replicated_bytes: u64,
     /// Bytes of KV cache per token.
     pub cache_bytes_per_token: u64,
+    /// Bytes of `cache_bytes_per_token` that a tensor split copies to every rank (latents, of which all heads make theirs).
+    pub replicated_cache_bytes_per_token: u64,
+    /// Bytes of what a recurrent layer remembers of a sequence, however long it is; a tensor split divides them.
+    pub state_bytes: u64,
 }
 
 impl ModelCard {

@@ -90,4 +90,6 @@ pub struct StartShard {
     pub memory_bytes: u64,
     /// Tokens of KV cache that `memory_bytes` has room for, over all sequences.
     pub cache_tokens: u32,
+    /// Sequences for whose states it has room.
+    pub sequences_max: u32,
 }

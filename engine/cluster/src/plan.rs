@@ -178,6 +178,7 @@ fn next_step(
         secret: record.secret,
         memory_bytes: shard.bytes,
         cache_tokens: placement::planned_cache_tokens(&record.card, plan),
+        sequences_max: placement::sequences_max(&record.card),
     })))
 }
 

@@ -57,6 +57,16 @@ pub(crate) trait Architecture: DeserializeOwned {
         2 * self.core().kv_heads() * self.core().head_dim()
     }
 
+    /// Whether tensor ranks divide those: each head's are those of the rank that has it.
+    fn divides_cache(&self) -> bool {
+        true
+    }
+
+    /// Bytes of what a layer that remembers a state remembers of a sequence, with activations of so many bytes.
+    fn state_bytes(&self, _layer: u32, _element_bytes: u64) -> u64 {
+        0
+    }
+
     /// What its norms have in common.
     fn norms(&self, _weights: &Weights<'_>) -> NormKind {
         NormKind {
@@ -264,7 +274,17 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
             Memory::State | Memory::Nothing => 0,
         };
         let cache_bytes = cache_elements as u64 * element_bytes;
-        let cost = layer_cost(folder, &layout, layer, cache_bytes);
+        let copied = if architecture.divides_cache() {
+            0
+        } else {
+            cache_bytes
+        };
+        let cost = LayerCost {
+            cache_bytes_per_token: cache_bytes,
+            replicated_cache_bytes_per_token: copied,
+            state_bytes: architecture.state_bytes(layer as u32, element_bytes),
+            ..weights_cost(folder, &layout, layer)
+        };
         if cost.weights_bytes > 0 {
             return Ok(cost);
         }
@@ -297,13 +317,16 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
     })
 }
 
-fn layer_cost(folder: &Folder, layout: &Layout, layer: i32, cache_bytes: u64) -> LayerCost {
+/// What a layer's weights cost, and nothing else.
+fn weights_cost(folder: &Folder, layout: &Layout, layer: i32) -> LayerCost {
     let path = format!("model.layers.{layer}.");
     let mut cost = LayerCost {
         weights_bytes: 0,
         active_bytes: 0,
         replicated_bytes: 0,
-        cache_bytes_per_token: cache_bytes,
+        cache_bytes_per_token: 0,
+        replicated_cache_bytes_per_token: 0,
+        state_bytes: 0,
     };
     for (name, bytes) in folder.under(&path) {
         cost.weights_bytes += bytes;

@@ -1,5 +1,6 @@
 //! Reads models' files: only what a rank needs, and nothing that was not checked.
 
+mod direct;
 mod folder;
 mod header;
 mod names;
@@ -8,4 +9,5 @@ mod weights;
 mod wrapped;
 
 pub(crate) use folder::{Config, Folder, Quantization, QuantizationMode};
-pub(crate) use weights::{Along, Part, Weights};
+pub(crate) use header::ElementType;
+pub(crate) use weights::{Along, Arranged, Part, Piece, Weights};

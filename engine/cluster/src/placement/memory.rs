@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use base::{ModelCard, Shard, ShardPlan};
+use base::{ModelCard, Shard, ShardPlan, TensorSlice};
 
 use super::Problem;
 
@@ -35,6 +35,13 @@ const ACTIVATION_WIDTHS: u64 = 16;
 /// of the resident size of a worker with a model of a few megabytes.
 pub const WORKER_BYTES: u64 = 256 << 20;
 
+/// Sequences computed side by side. A step of twice as many takes less than twice as long, but with more each would be too
+/// slow to read along on the machines this is for.
+const SEQUENCES_MAX: u32 = 32;
+
+/// The same of a model with recurrent layers, whose states are tens of megabytes for each where it is large.
+const SEQUENCES_MAX_WITH_STATES: u32 = 16;
+
 /// Logits are computed in 32-bit floats whatever the model's own type.
 const LOGIT_BYTES: u64 = 4;
 
@@ -42,6 +49,15 @@ const LOGIT_BYTES: u64 = 4;
 pub fn cache_tokens(card: &ModelCard) -> u32 {
     card.context_tokens_max
         .clamp(CACHE_TOKENS_MIN, CACHE_TOKENS_NEEDED)
+}
+
+/// Sequences that any placement of this model makes room for the states of; a worker computes no more at once.
+pub fn sequences_max(card: &ModelCard) -> u32 {
+    if card.layers.iter().any(|layer| layer.state_bytes > 0) {
+        SEQUENCES_MAX_WITH_STATES
+    } else {
+        SEQUENCES_MAX
+    }
 }
 
 /// The plan with as much more cache as its nodes have memory to spare for, up to one context of the model.
@@ -67,7 +83,7 @@ pub(crate) fn with_spare_cache(problem: &Problem, mut plan: ShardPlan) -> ShardP
 /// Tokens of KV cache that a plan makes room for: what its shards take beyond all else that they need.
 pub fn planned_cache_tokens(card: &ModelCard, plan: &ShardPlan) -> u32 {
     let tokens = plan.shards.iter().filter_map(|shard| {
-        let without = shard_bytes(card, &shard.layers, shard.tensor.of, 0);
+        let without = shard_bytes(card, &shard.layers, shard.tensor, 0);
         let cache = shard.bytes.saturating_sub(without);
         cache.checked_div(cache_bytes_per_token(card, &shard.layers, shard.tensor.of))
     });
@@ -82,24 +98,42 @@ pub fn planned_cache_tokens(card: &ModelCard, plan: &ShardPlan) -> u32 {
 fn cache_bytes_per_token(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
     let held = &card.layers[layers.start as usize..layers.end as usize];
     held.iter()
-        .map(|layer| layer.cache_bytes_per_token.div_ceil(u64::from(tensor_of)))
+        .map(|layer| {
+            let copied = layer.replicated_cache_bytes_per_token;
+            let divided = layer.cache_bytes_per_token.saturating_sub(copied);
+            divided.div_ceil(u64::from(tensor_of)) + copied
+        })
         .sum()
 }
 
-/// Bytes of the weights of `layers`, each cut into `tensor_of` slices, and of the ends that come with them.
-pub(crate) fn weights_bytes(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
+/// Bytes of what recurrent layers, each cut into `tensor_of` slices, remember of all sequences.
+fn states_bytes(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
+    let held = &card.layers[layers.start as usize..layers.end as usize];
+    let of_each = held
+        .iter()
+        .map(|layer| layer.state_bytes.div_ceil(u64::from(tensor_of)));
+    of_each.sum::<u64>() * u64::from(sequences_max(card))
+}
+
+/// Whether a shard has the output head: of tensor ranks, which hold all layers, only the one that samples has it.
+fn has_head(card: &ModelCard, layers: &Range<u32>, tensor: TensorSlice) -> bool {
+    layers.end == card.layer_count() && tensor.index == 0
+}
+
+/// Bytes of the weights of a slice of `layers`, and of the ends that come with them.
+fn weights_bytes(card: &ModelCard, layers: &Range<u32>, tensor: TensorSlice) -> u64 {
     let held = &card.layers[layers.start as usize..layers.end as usize];
     let sliced: u64 = held
         .iter()
         .map(|layer| {
             let divided = layer.weights_bytes.saturating_sub(layer.replicated_bytes);
-            divided.div_ceil(u64::from(tensor_of)) + layer.replicated_bytes
+            divided.div_ceil(u64::from(tensor.of)) + layer.replicated_bytes
         })
         .sum();
-    sliced + card.ends_bytes(layers.start == 0, layers.end == card.layer_count())
+    sliced + card.ends_bytes(layers.start == 0, has_head(card, layers, tensor))
 }
 
-/// Bytes that a shard needs besides weights and KV cache. The rank with the last layer also holds the logits of a
+/// Bytes that a shard needs besides weights and KV cache. The rank with the output head also holds the logits of a
 /// whole step, because a prompt's own log-probabilities may be asked for.
 pub(crate) fn overhead_bytes(card: &ModelCard, last: bool) -> u64 {
     let width = u64::from(card.hidden_size) * u64::from(card.activation_bytes);
@@ -112,19 +146,20 @@ pub(crate) fn overhead_bytes(card: &ModelCard, last: bool) -> u64 {
     WORKER_BYTES + activations + logits
 }
 
-/// All bytes that a shard of `layers`, each cut into `tensor_of` slices, needs.
+/// All bytes that a shard of such a slice of `layers` needs.
 pub fn shard_bytes(
     card: &ModelCard,
     layers: &Range<u32>,
-    tensor_of: u32,
+    tensor: TensorSlice,
     cache_tokens: u32,
 ) -> u64 {
-    weights_bytes(card, layers, tensor_of)
-        + cache_bytes_per_token(card, layers, tensor_of) * u64::from(cache_tokens)
-        + overhead_bytes(card, layers.end == card.layer_count())
+    weights_bytes(card, layers, tensor)
+        + cache_bytes_per_token(card, layers, tensor.of) * u64::from(cache_tokens)
+        + states_bytes(card, layers, tensor.of)
+        + overhead_bytes(card, has_head(card, layers, tensor))
 }
 
 /// Bytes of the weights of a shard of this model.
 pub(crate) fn held_weights_bytes(card: &ModelCard, shard: &Shard) -> u64 {
-    weights_bytes(card, &shard.layers, shard.tensor.of)
+    weights_bytes(card, &shard.layers, shard.tensor)
 }

@@ -156,6 +156,7 @@ impl Sums {
     fn of(problem: &Problem) -> Self {
         let card = &problem.card;
         let tokens = u64::from(problem.cache_tokens);
+        let sequences = u64::from(memory::sequences_max(card));
         let mut sums = Self {
             held: vec![0],
             active: vec![0],
@@ -167,7 +168,9 @@ impl Sums {
         };
         let (mut held, mut active) = (0, 0);
         for layer in &card.layers {
-            held += layer.weights_bytes + layer.cache_bytes_per_token * tokens;
+            held += layer.weights_bytes
+                + layer.cache_bytes_per_token * tokens
+                + layer.state_bytes * sequences;
             active += layer.active_bytes;
             sums.held.push(held);
             sums.active.push(active);

@@ -203,7 +203,12 @@ fn pipeline(problem: &Problem, stages: &[Stage]) -> Placement {
         node: problem.candidates[stage.node].node,
         layers: stage.layers.clone(),
         tensor: TensorSlice::WHOLE,
-        bytes: memory::shard_bytes(&problem.card, &stage.layers, 1, problem.cache_tokens),
+        bytes: memory::shard_bytes(
+            &problem.card,
+            &stage.layers,
+            TensorSlice::WHOLE,
+            problem.cache_tokens,
+        ),
     };
     let nodes: Vec<usize> = stages.iter().map(|stage| stage.node).collect();
     let seconds: Vec<f64> = stages.iter().map(|stage| stage.read_s).collect();
@@ -231,24 +236,24 @@ fn tensors(
             continue;
         }
         let nodes = members(*set);
-        let bytes = tensor::slice_bytes(problem, of);
-        let fits = |node: &usize| bytes <= problem.candidates[*node].memory_bytes;
-        if !nodes.iter().all(fits) {
+        let slices = (0..of).zip(&nodes).map(|(index, node)| {
+            let tensor = TensorSlice { index, of };
+            let bytes = tensor::slice_bytes(problem, tensor);
+            let candidate = &problem.candidates[*node];
+            (bytes <= candidate.memory_bytes).then(|| Shard {
+                node: candidate.node,
+                layers: layers.clone(),
+                tensor,
+                bytes,
+            })
+        });
+        let Some(shards) = slices.collect() else {
             continue;
-        }
-        let shard = |(index, node): (usize, &usize)| Shard {
-            node: problem.candidates[*node].node,
-            layers: layers.clone(),
-            tensor: TensorSlice {
-                index: index as u32,
-                of,
-            },
-            bytes,
         };
         let placement = Placement {
             plan: ShardPlan {
                 sharding: Sharding::Tensor,
-                shards: nodes.iter().enumerate().map(shard).collect(),
+                shards,
             },
             tokens_per_s: speed::tensor_tokens_per_s(
                 problem,
@@ -295,13 +300,21 @@ fn ranked(problem: &Problem, previous: Option<&ShardPlan>, placement: Placement)
 fn not_enough_memory(problem: &Problem, wanted: u32, largest: u32) -> PlacementError {
     let card = &problem.card;
     let lent = problem.candidates.iter().map(|c| c.memory_bytes);
-    let whole = memory::shard_bytes(card, &(0..card.layer_count()), 1, problem.cache_tokens);
+    let whole = memory::shard_bytes(
+        card,
+        &(0..card.layer_count()),
+        TensorSlice::WHOLE,
+        problem.cache_tokens,
+    );
     let shards = match problem.nodes {
         NodeCount::Exactly(_) => wanted,
         NodeCount::Any | NodeCount::Wanted(_) => largest,
     };
     let needed_bytes = if problem.sharding == ShardingChoice::Tensor {
-        tensor::slice_bytes(problem, shards) * u64::from(shards)
+        let slices = (0..shards).map(|index| TensorSlice { index, of: shards });
+        slices
+            .map(|slice| tensor::slice_bytes(problem, slice))
+            .sum()
     } else {
         whole + memory::overhead_bytes(card, false) * u64::from(shards - 1)
     };

@@ -1,15 +1,15 @@
-//! The tensor split: every rank holds an equal slice of every layer and both ends.
+//! The tensor split: every rank holds an equal slice of every layer and the embedding, the one that samples also the head.
 
-use base::ModelCard;
+use base::{ModelCard, TensorSlice};
 
 use super::memory;
 use super::problem::Problem;
 use super::speed::read_s;
 
-/// Bytes that each of `of` ranks needs.
-pub(super) fn slice_bytes(problem: &Problem, of: u32) -> u64 {
+/// Bytes that the rank with this slice needs.
+pub(super) fn slice_bytes(problem: &Problem, slice: TensorSlice) -> u64 {
     let card = &problem.card;
-    memory::shard_bytes(card, &(0..card.layer_count()), of, problem.cache_tokens)
+    memory::shard_bytes(card, &(0..card.layer_count()), slice, problem.cache_tokens)
 }
 
 /// Seconds in which the slowest of the nodes reads its slices for one token.

@@ -25,6 +25,8 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
         active_bytes: layer_bytes,
         replicated_bytes: layer_bytes / 100,
         cache_bytes_per_token: 4_096,
+        replicated_cache_bytes_per_token: 0,
+        state_bytes: 0,
     };
     ModelCard {
         model_type: "test".to_owned(),
@@ -93,7 +95,12 @@ pub fn assert_sound(problem: &Problem, plan: &ShardPlan) {
         let candidate = problem.candidates.iter().find(|c| c.node == shard.node);
         assert!(shard.bytes <= candidate.unwrap().memory_bytes);
         let of = shard.tensor.of;
-        let bytes = shard_bytes(&problem.card, &shard.layers, of, problem.cache_tokens);
+        let bytes = shard_bytes(
+            &problem.card,
+            &shard.layers,
+            shard.tensor,
+            problem.cache_tokens,
+        );
         assert_eq!(shard.bytes, bytes);
         match plan.sharding {
             Sharding::Pipeline => assert_eq!(shard.tensor, TensorSlice::WHOLE),

@@ -31,11 +31,11 @@ fn a_model_too_big_for_one_node_is_divided_over_as_few_as_it_takes() {
     check(
         &problem(card(8, GB), &[8, 6, 6]),
         &expect![[r#"
-        Tensor 19.9 tok/s: node 0 0/2 4.66 GB, node 1 1/2 4.66 GB
-        Tensor 19.9 tok/s: node 0 0/2 4.66 GB, node 2 1/2 4.66 GB
+        Tensor 19.9 tok/s: node 0 0/2 4.66 GB, node 1 1/2 4.49 GB
+        Tensor 19.9 tok/s: node 0 0/2 4.66 GB, node 2 1/2 4.49 GB
         Pipeline 12.2 tok/s: node 0 4..8 4.52 GB, node 1 0..4 4.45 GB
         Pipeline 12.2 tok/s: node 0 4..8 4.52 GB, node 2 0..4 4.45 GB
-        Tensor 19.9 tok/s: node 1 0/2 4.66 GB, node 2 1/2 4.66 GB
+        Tensor 19.9 tok/s: node 1 0/2 4.66 GB, node 2 1/2 4.49 GB
         Pipeline 12.2 tok/s: node 1 4..8 4.52 GB, node 2 0..4 4.45 GB
         Pipeline 12.2 tok/s: node 0 6..8 2.48 GB, node 1 3..6 3.34 GB, node 2 0..3 3.44 GB
     "#]],
@@ -63,7 +63,7 @@ fn faster_memory_gets_more_layers() {
         &problem,
         &expect![[r#"
         Pipeline 16.2 tok/s: node 0 9..12 3.50 GB, node 1 0..9 9.54 GB
-        Tensor 13.4 tok/s: node 0 0/2 6.71 GB, node 1 1/2 6.71 GB
+        Tensor 13.4 tok/s: node 0 0/2 6.71 GB, node 1 1/2 6.55 GB
     "#]],
     );
 }
@@ -109,7 +109,7 @@ fn what_does_not_fit_is_refused_with_numbers() {
     check(
         &tensor,
         &expect![[r#"
-        the model needs 9.3 GB as 2 shard(s), but the 2 usable node(s) lend 5.0 GB in all, the largest 3.0 GB (hint: add a node, close other instances or programs, or choose a smaller or more quantized model)
+        the model needs 9.2 GB as 2 shard(s), but the 2 usable node(s) lend 5.0 GB in all, the largest 3.0 GB (hint: add a node, close other instances or programs, or choose a smaller or more quantized model)
     "#]],
     );
 }
@@ -218,13 +218,48 @@ fn tied_ends_on_one_rank_are_counted_once() {
     tied.tied = true;
     tied.embedding_bytes = GB;
     tied.head_bytes = GB;
-    let whole = engine::shard_bytes(&tied, &(0..2), 1, 0);
+    let whole = engine::shard_bytes(&tied, &(0..2), TensorSlice::WHOLE, 0);
     let halves: u64 = [0..1, 1..2]
         .iter()
-        .map(|layers| engine::shard_bytes(&tied, layers, 1, 0))
+        .map(|layers| engine::shard_bytes(&tied, layers, TensorSlice::WHOLE, 0))
         .sum();
     let overhead = engine::WORKER_BYTES..engine::WORKER_BYTES + GB / 10;
     assert!(overhead.contains(&(halves - whole - GB)));
+}
+
+#[test]
+fn tensor_ranks_copy_latents_and_divide_states() {
+    let plain = card(2, GB);
+    let with = |change: fn(&mut base::LayerCost)| {
+        let mut card = plain.clone();
+        card.layers.iter_mut().for_each(change);
+        move |of: u32| {
+            let tokens = cluster::cache_tokens(&card);
+            engine::shard_bytes(&card, &(0..2), TensorSlice { index: 0, of }, tokens)
+        }
+    };
+    let usual = with(|_| ());
+    let latent = with(|layer| layer.replicated_cache_bytes_per_token = layer.cache_bytes_per_token);
+    let cache = 2 * 4_096 * u64::from(cluster::cache_tokens(&plain));
+    assert_eq!(latent(1), usual(1));
+    assert_eq!(latent(2) - usual(2), cache / 2);
+    let recurrent = with(|layer| layer.state_bytes = 1 << 20);
+    let mut stateful = plain.clone();
+    stateful.layers[0].state_bytes = 1;
+    let states = 2 * (1 << 20) * u64::from(engine::sequences_max(&stateful));
+    assert_eq!(recurrent(1) - usual(1), states);
+    assert_eq!(recurrent(2) - usual(2), states / 2);
+}
+
+#[test]
+fn of_tensor_ranks_only_the_first_has_the_head() {
+    let card = card(2, GB);
+    let slice = |index| {
+        let slice = TensorSlice { index, of: 2 };
+        engine::shard_bytes(&card, &(0..2), slice, 0)
+    };
+    let logits = u64::from(card.vocabulary_size) * engine::ACTIVATION_TOKENS * 4;
+    assert_eq!(slice(0) - slice(1), card.head_bytes + logits);
 }
 
 proptest! {

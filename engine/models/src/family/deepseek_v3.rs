@@ -164,6 +164,11 @@ impl Architecture for DeepseekV3 {
         self.kv_lora_rank + self.qk_rope_head_dim + indexed
     }
 
+    fn divides_cache(&self) -> bool {
+        // All heads of all ranks make their keys and values of the same latent.
+        false
+    }
+
     fn layout(&self) -> Layout {
         let heads = self.core.num_attention_heads;
         let inner = self.core.intermediate_size;

@@ -323,6 +323,13 @@ impl Architecture for NemotronH {
         }
     }
 
+    fn state_bytes(&self, layer: u32, element_bytes: u64) -> u64 {
+        match self.memory(layer) {
+            Memory::State => self.mamba().state_bytes(element_bytes),
+            Memory::Positions | Memory::Nothing => 0,
+        }
+    }
+
     fn norms(&self, _weights: &Weights<'_>) -> NormKind {
         NormKind {
             eps: self.layer_norm_epsilon,

@@ -187,6 +187,13 @@ impl Architecture for Qwen3Next {
         }
     }
 
+    fn state_bytes(&self, layer: u32, element_bytes: u64) -> u64 {
+        match self.memory(layer) {
+            Memory::State => self.delta().state_bytes(element_bytes),
+            Memory::Positions | Memory::Nothing => 0,
+        }
+    }
+
     fn norms(&self, weights: &Weights<'_>) -> NormKind {
         let layers = 0..self.core.num_hidden_layers as u32;
         let delta = { layers }.find(|layer| !self.has_attention(*layer));

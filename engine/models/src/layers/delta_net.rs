@@ -47,6 +47,13 @@ impl DeltaShape {
         [self.key_width(), self.key_width(), self.value_width()]
     }
 
+    /// Bytes of what it remembers of a sequence, on all ranks: the last inputs of the convolution, of so many bytes each, and
+    /// a matrix of float32 for each head.
+    pub(crate) fn state_bytes(&self, element_bytes: u64) -> u64 {
+        let inputs = self.segments().iter().sum::<i32>() as u64 * (self.kernel - 1) as u64;
+        inputs * element_bytes + self.value_width() as u64 * self.key_dim as u64 * 4
+    }
+
     /// A rank's share.
     fn shared(self, parts: &BlockParts<'_, '_>) -> Self {
         Self {

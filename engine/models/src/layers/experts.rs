@@ -1,13 +1,12 @@
 //! A mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): of many gated feed-forward parts, each token goes through
 //! the few that a router chooses for it.
 
-use mlx_rs::error::Result;
 use mlx_rs::ops::argsort_axis;
-use mlx_rs::transforms::eval;
 use mlx_rs::{Array, ops};
 
 use super::block::{BlockParts, FeedForward, Onto, added};
 use super::inner::Inner;
+use super::weight::Together;
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -82,7 +81,7 @@ impl Experts {
         shape: &ExpertsShape<'_>,
         router: Router,
         shared: Option<SharedExpert>,
-    ) -> std::result::Result<Self, LoadError> {
+    ) -> Result<Self, LoadError> {
         let (inner, down) = matrices(parts, shape)?;
         Ok(Self {
             router,
@@ -164,21 +163,22 @@ fn sum_by_weights(weights: &Array, answers: &Array, onto: Onto<'_>) -> Computed 
 fn matrices(
     parts: &mut BlockParts<'_, '_>,
     shape: &ExpertsShape<'_>,
-) -> std::result::Result<(Inner, Linear), LoadError> {
-    let (single, [gate, up, down]) = shape.single;
+) -> Result<(Inner, Linear), LoadError> {
+    let (single, [_, _, down]) = shape.single;
     let gated = |both: Joined<2>| Inner::Gated(both, shape.activation);
     if !shape.activation.has_gate() {
         return without_gate(parts, shape);
     }
     if parts.has(&format!("{}.gate_proj.weight", shape.stacked)) {
-        let mut one = |name, is_second| stacked(parts, shape, name, is_second);
-        let gate_up = Joined::of(vec![one("gate_proj", false)?, one("up_proj", false)?])?;
-        return Ok((gated(gate_up), one("down_proj", true)?));
+        let names = [("gate_proj", shape.inner), ("up_proj", shape.inner)];
+        let (hidden, rows) = (parts.hidden, parts.rows());
+        let mut all = experts(parts, shape, shape.stacked);
+        let gate_up = Joined::load(&mut all, names, hidden, rows)?;
+        return Ok((gated(gate_up), stacked(parts, shape, "down_proj", true)?));
     }
     if !parts.has(&format!("{single}.gate_up_proj")) {
-        let mut one = |name, is_second| one_by_one(parts, shape, name, is_second);
-        let gate_up = Joined::of(vec![one(gate, false)?, one(up, false)?])?;
-        return Ok((gated(gate_up), one(down, true)?));
+        let gate_up = gate_and_up(parts, shape)?;
+        return Ok((gated(gate_up), one_by_one(parts, shape, down, true)?));
     }
     if shape.turned {
         let (gate_up, down) = turned(parts, shape)?;
@@ -197,7 +197,7 @@ fn matrices(
 fn without_gate(
     parts: &mut BlockParts<'_, '_>,
     shape: &ExpertsShape<'_>,
-) -> std::result::Result<(Inner, Linear), LoadError> {
+) -> Result<(Inner, Linear), LoadError> {
     let plain = |up: Linear| Inner::Plain(up, shape.activation);
     if parts.has(&format!("{}.fc1.weight", shape.stacked)) {
         let mut one = |name, is_second| stacked(parts, shape, name, is_second);
@@ -212,7 +212,7 @@ fn without_gate(
 fn turned(
     parts: &mut BlockParts<'_, '_>,
     shape: &ExpertsShape<'_>,
-) -> std::result::Result<(Joined<2>, Linear), LoadError> {
+) -> Result<(Joined<2>, Linear), LoadError> {
     let &ExpertsShape { count, inner, .. } = shape;
     let (hidden, own) = (parts.hidden, parts.share(inner));
     let first = own * parts.slice.index as i32;
@@ -248,7 +248,7 @@ fn stacked(
     shape: &ExpertsShape<'_>,
     name: &str,
     is_second: bool,
-) -> std::result::Result<Linear, LoadError> {
+) -> Result<Linear, LoadError> {
     let (outputs, inputs, cut) = matrix(parts, shape, is_second);
     experts(parts, shape, shape.stacked).linear(name, outputs, inputs, cut)
 }
@@ -259,15 +259,9 @@ fn one_by_one(
     shape: &ExpertsShape<'_>,
     name: &str,
     is_second: bool,
-) -> std::result::Result<Linear, LoadError> {
-    let (outputs, inputs, cut) = matrix(parts, shape, is_second);
-    let mut single = Vec::with_capacity(shape.count as usize);
-    for expert in 0..shape.count {
-        let path = format!("{}.{expert}", shape.single.0);
-        let mut matrices = parts.part(&path, shape.bias);
-        single.push(matrices.linear(name, outputs, inputs, cut)?);
-    }
-    together(&single)?.ok_or_else(|| {
+) -> Result<Linear, LoadError> {
+    let all = all_single(parts, shape, &[name], is_second, Together::Behind)?;
+    all.ok_or_else(|| {
         let tensor = format!("{}.*.{name}.weight", parts.path(shape.single.0));
         LoadError::Tensor {
             tensor,
@@ -276,13 +270,42 @@ fn one_by_one(
     })
 }
 
-/// Computed here and now, so that the single ones do not stay in memory.
-fn together(single: &[Linear]) -> Result<Option<Linear>> {
-    let stacked = Linear::stacked(single)?;
-    if let Some(stacked) = &stacked {
-        eval(stacked.arrays())?;
+/// The same of gates and of what they multiply: of each expert one below the other, if they are all of one kind.
+fn gate_and_up(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+) -> Result<Joined<2>, LoadError> {
+    let [gate, up, _] = shape.single.1;
+    if !shape.bias
+        && let Some(both) = all_single(parts, shape, &[gate, up], false, Together::Below)?
+    {
+        let rows = parts.share(shape.inner);
+        return Ok(Joined::one(both.parted(shape.count)?, [rows; 2]));
     }
-    Ok(stacked)
+    let mut one = |name| one_by_one(parts, shape, name, false);
+    Ok(Joined::of(vec![one(gate)?, one(up)?])?)
+}
+
+/// The matrices of these names, of one expert after the other.
+fn all_single(
+    parts: &mut BlockParts<'_, '_>,
+    shape: &ExpertsShape<'_>,
+    names: &[&str],
+    is_second: bool,
+    together: Together,
+) -> Result<Option<Linear>, LoadError> {
+    let (outputs, inputs, cut) = matrix(parts, shape, is_second);
+    let of_expert = |expert: i32| {
+        let path = parts.path(&format!("{}.{expert}", shape.single.0));
+        names.iter().map(move |name| format!("{path}.{name}"))
+    };
+    let paths: Vec<String> = (0..shape.count).flat_map(of_expert).collect();
+    let each = parts.part(shape.single.0, shape.bias);
+    let each: Vec<_> = paths
+        .iter()
+        .map(|path| each.projection(path, outputs, inputs, cut))
+        .collect();
+    Linear::load_together(parts.weights, &each, together)
 }
 
 /// Rows and columns of a matrix, and what of it is this rank's.

@@ -4,6 +4,8 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::transforms::eval;
 use mlx_rs::{Array, ops};
 
+use super::linear::Projection;
+use super::weight::Together;
 use super::{Cut, Linear, PartWeights};
 use crate::error::LoadError;
 use crate::ops::slice;
@@ -35,11 +37,17 @@ impl<const N: usize> Joined<N> {
         inputs: i32,
         rows: Cut,
     ) -> std::result::Result<Self, LoadError> {
-        let mut loaded = Vec::with_capacity(N);
-        for (name, outputs) in named {
-            loaded.push(part.linear(name, outputs, inputs, rows)?);
+        let paths = named.map(|(name, _)| part.path(name));
+        let each: [Projection<'_>; N] =
+            std::array::from_fn(|at| part.projection(&paths[at], named[at].1, inputs, rows));
+        if let Some(linear) = Linear::load_together(part.weights, &each, Together::Below)? {
+            return Ok(Self::one(linear, each.map(|one| one.rows())));
         }
-        Ok(Self::of(loaded)?)
+        let mut loaded = Vec::with_capacity(N);
+        for one in &each {
+            loaded.push(Linear::load(part.weights, one)?);
+        }
+        Ok(Self::apart(loaded)?)
     }
 
     /// Loads this rank's rows of matrices that lie in one, called `name`.
@@ -83,6 +91,10 @@ impl<const N: usize> Joined<N> {
             let ends = std::array::from_fn(|at| own[..=at].iter().sum());
             return Ok(Self::One { linear, ends });
         }
+        Self::apart(loaded)
+    }
+
+    fn apart(loaded: Vec<Linear>) -> Result<Self> {
         let apart = loaded.try_into();
         let apart = apart.map_err(|_| Exception::custom("as many matrices as names"));
         Ok(Self::Apart(apart?))

@@ -4,6 +4,7 @@ use mlx_rs::error::Exception;
 use mlx_rs::{Array, ops};
 
 use super::block::{Onto, added};
+use super::weight::Together;
 use super::{Cut, Weight};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -30,6 +31,15 @@ impl Projection<'_> {
     /// The shape of a tensor with these last dimensions.
     pub(super) fn shape(&self, last: &[i32]) -> Vec<i32> {
         self.experts.iter().chain(last).copied().collect()
+    }
+
+    /// Rows on this rank.
+    pub(super) fn rows(&self) -> i32 {
+        match self.cut {
+            Cut::Whole | Cut::Matrices(_) | Cut::Columns(_) => self.outputs,
+            Cut::Rows(slice) => self.outputs / slice.of as i32,
+            Cut::Between(from, to) => to - from,
+        }
     }
 }
 
@@ -112,16 +122,35 @@ impl Linear {
         Ok(weight.map(|weight| Self { weight, bias }))
     }
 
-    /// Several matrices of one kind, as experts.
-    pub(super) fn stacked(several: &[Self]) -> Result<Option<Self>, Exception> {
-        let weights: Vec<&Weight> = several.iter().map(|one| &one.weight).collect();
-        let biases: Vec<&Array> = several.iter().filter_map(|one| one.bias.as_ref()).collect();
+    /// Loads several as one; `None` if they are not of one kind.
+    pub(super) fn load_together(
+        weights: &mut Weights<'_>,
+        several: &[Projection<'_>],
+        together: Together,
+    ) -> Result<Option<Self>, LoadError> {
+        let mut biases = Vec::new();
+        for projection in several.iter().filter(|one| one.bias) {
+            biases.extend(load_bias(weights, projection)?);
+        }
         let bias = match biases.len() {
             0 => None,
+            some if some < several.len() => return Ok(None),
+            _ if together == Together::Below => Some(ops::concatenate(&biases, -1)?),
             _ => Some(ops::stack(&biases, 0)?),
         };
-        let weight = Weight::stacked(&weights)?;
+        if let Some(bias) = &bias {
+            bias.eval()?;
+        }
+        let weight = Weight::load_together(weights, several, together)?;
         Ok(weight.map(|weight| Self { weight, bias }))
+    }
+
+    /// Matrices `[count * out, in]` without biases as `[count, out, in]`.
+    pub(super) fn parted(&self, count: i32) -> Result<Self, Exception> {
+        Ok(Self {
+            weight: self.weight.parted(count)?,
+            bias: None,
+        })
     }
 
     /// What it is made of.
@@ -167,15 +196,8 @@ impl PartWeights<'_, '_> {
         inputs: i32,
         cut: Cut,
     ) -> Result<Linear, LoadError> {
-        let path = format!("{}.{name}", self.path);
-        let projection = Projection {
-            path: &path,
-            experts: self.experts,
-            outputs,
-            inputs,
-            bias: self.bias,
-            cut,
-        };
+        let path = self.path(name);
+        let projection = self.projection(&path, outputs, inputs, cut);
         Linear::load(self.weights, &projection)
     }
 
@@ -187,13 +209,36 @@ impl PartWeights<'_, '_> {
         inputs: i32,
         cuts: &[(i32, i32)],
     ) -> Result<Linear, LoadError> {
-        let outputs = segments.iter().sum();
-        let mut own = Vec::with_capacity(cuts.len());
-        for &(from, to) in cuts {
-            own.push(self.linear(name, outputs, inputs, Cut::Between(from, to))?);
-        }
-        let joined = Linear::below_each_other(&own)?;
+        let (path, outputs) = (self.path(name), segments.iter().sum());
+        let own: Vec<Projection<'_>> = cuts
+            .iter()
+            .map(|&(from, to)| self.projection(&path, outputs, inputs, Cut::Between(from, to)))
+            .collect();
+        let joined = Linear::load_together(self.weights, &own, Together::Below)?;
         let joined = joined.ok_or_else(|| Exception::custom("one matrix of several kinds"))?;
         Ok(joined)
+    }
+
+    /// The full name of a matrix.
+    pub(super) fn path(&self, name: &str) -> String {
+        format!("{}.{name}", self.path)
+    }
+
+    /// The matrix at `path`.
+    pub(super) const fn projection<'p>(
+        &self,
+        path: &'p str,
+        outputs: i32,
+        inputs: i32,
+        cut: Cut,
+    ) -> Projection<'p> {
+        Projection {
+            path,
+            experts: self.experts,
+            outputs,
+            inputs,
+            bias: self.bias,
+            cut,
+        }
     }
 }

@@ -50,6 +50,13 @@ impl MambaShape {
         [width, width, keys, keys, self.heads]
     }
 
+    /// Bytes of what it remembers of a sequence, on all ranks: the last inputs of the convolution, of so many bytes each, and
+    /// a matrix of float32 for each head.
+    pub(crate) fn state_bytes(&self, element_bytes: u64) -> u64 {
+        let inputs = (self.width() + 2 * self.key_width()) as u64 * (self.kernel - 1) as u64;
+        inputs * element_bytes + self.width() as u64 * self.key_dim as u64 * 4
+    }
+
     /// A rank's share.
     fn shared(self, parts: &BlockParts<'_, '_>) -> Self {
         Self {

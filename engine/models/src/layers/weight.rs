@@ -7,7 +7,7 @@ use super::block::{Onto, added};
 use super::{Cut, Projection};
 use crate::error::LoadError;
 use crate::family::Computed;
-use crate::load::{Quantization, Weights};
+use crate::load::{Arranged, ElementType, Piece, Quantization, Weights};
 use crate::ops::{kernels, quantized};
 
 /// A matrix or several, as MLX multiplies by them.
@@ -31,58 +31,47 @@ pub(crate) struct Quantized {
     pub(crate) how: Quantization,
 }
 
+/// How matrices become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Together {
+    /// Their rows one below the other.
+    Below,
+    /// One behind the other: `[matrices, out, in]`.
+    Behind,
+}
+
 impl Weight {
     pub(crate) fn load(
         weights: &mut Weights<'_>,
         projection: &Projection<'_>,
     ) -> Result<Self, LoadError> {
-        let &Projection {
-            path,
-            outputs,
-            inputs,
-            cut,
-            experts,
-            ..
-        } = projection;
-        let rows = usize::from(experts.is_some());
-        let along = cut.along(rows, rows + 1);
-        let mut name = format!("{path}.weight");
-        if experts.is_some() && !weights.has(&name) {
-            // Some makers' experts are called by the path alone.
-            name = path.to_string();
+        let stored = Stored::find(weights, projection)?;
+        Stored::take(&[stored], Arranged::Along(0), weights)
+    }
+
+    /// Loads several as one; `None` if they are not all of one kind. They are read into their places: none is ever there by
+    /// itself.
+    pub(super) fn load_together(
+        weights: &mut Weights<'_>,
+        several: &[Projection<'_>],
+        together: Together,
+    ) -> Result<Option<Self>, LoadError> {
+        let stored = several.iter();
+        let stored = stored.map(|projection| Stored::find(weights, projection));
+        let stored: Vec<Stored> = stored.collect::<Result<_, _>>()?;
+        let mut kinds = Vec::with_capacity(stored.len());
+        for one in &stored {
+            kinds.push(one.kind(weights)?);
         }
-        let is_quantized = weights.has(&format!("{path}.scales"));
-        let Some(how) = weights
-            .config()
-            .quantization(path)?
-            .filter(|_| is_quantized)
-        else {
-            let weight = weights.take(&name, &projection.shape(&[outputs, inputs]), along)?;
-            return Ok(Self::Dense(transposed(&weight)?));
-        };
-        let groups = inputs / how.group_size;
-        if let Cut::Columns(slice) = cut
-            && groups % slice.of as i32 != 0
-        {
-            let problem = format!("{groups} quantization groups do not divide by {}", slice.of);
-            return Err(LoadError::Tensor {
-                tensor: name,
-                problem,
-            });
+        if kinds.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Ok(None);
         }
-        let grouped = projection.shape(&[outputs, groups]);
-        let packed = projection.shape(&[outputs, inputs / 32 * how.bits]);
-        let biases = if how.mode.has_biases() {
-            Some(weights.take(&format!("{path}.biases"), &grouped, along)?)
-        } else {
-            None
+        let rows = usize::from(several.iter().any(|one| one.experts.is_some()));
+        let arranged = match together {
+            Together::Below => Arranged::Along(rows),
+            Together::Behind => Arranged::Stacked,
         };
-        Ok(Self::Quantized(Quantized {
-            packed: weights.take(&name, &packed, along)?,
-            scales: weights.take(&format!("{path}.scales"), &grouped, along)?,
-            biases,
-            how,
-        }))
+        Stored::take(&stored, arranged, weights).map(Some)
     }
 
     /// A matrix `[.., out, in]`, quantized here.
@@ -168,20 +157,18 @@ impl Weight {
         }
     }
 
+    /// The matrices `[count * out, in]` as `[count, out, in]`.
+    pub(super) fn parted(&self, count: i32) -> Result<Self, Exception> {
+        let parted = |array: &Array| array.reshape(&[count, array.dim(0) / count, array.dim(1)]);
+        Ok(match self {
+            Self::Dense(weight) => Self::Dense(transposed(&parted(&transposed(weight)?)?)?),
+            Self::Quantized(weight) => Self::Quantized(weight.mapped(parted)?),
+        })
+    }
+
     /// The rows of several, one below the other; `None` if they are not all of one kind.
     pub(super) fn below_each_other(several: &[&Self]) -> Result<Option<Self>, Exception> {
-        Self::together(several, &|arrays| ops::concatenate(arrays, -2))
-    }
-
-    /// Several matrices one behind the other, `[matrices, out, in]`; `None` if they are not all of one kind.
-    pub(super) fn stacked(several: &[&Self]) -> Result<Option<Self>, Exception> {
-        Self::together(several, &|arrays| ops::stack(arrays, 0))
-    }
-
-    fn together(
-        several: &[&Self],
-        join: &dyn Fn(&[&Array]) -> Computed,
-    ) -> Result<Option<Self>, Exception> {
+        let join = |arrays: &[&Array]| ops::concatenate(arrays, -2);
         let mut dense = Vec::with_capacity(several.len());
         let mut quantized = Vec::new();
         for weight in several {
@@ -230,6 +217,92 @@ impl Weight {
                 .chain(&weight.biases)
                 .collect(),
         }
+    }
+}
+
+/// A matrix in the model's files: its numbers, or packed ones, their scales and, if they have any, their biases.
+struct Stored {
+    how: Option<Quantization>,
+    tensors: Vec<Piece>,
+}
+
+impl Stored {
+    fn find(weights: &Weights<'_>, projection: &Projection<'_>) -> Result<Self, LoadError> {
+        let &Projection {
+            path,
+            outputs,
+            inputs,
+            cut,
+            experts,
+            ..
+        } = projection;
+        let rows = usize::from(experts.is_some());
+        let piece = |name: &str, last: &[i32]| Piece {
+            name: name.to_string(),
+            expected: projection.shape(last),
+            cut: cut.along(rows, rows + 1),
+        };
+        let mut name = format!("{path}.weight");
+        if experts.is_some() && !weights.has(&name) {
+            // Some makers' experts are called by the path alone.
+            name = path.to_string();
+        }
+        let is_quantized = weights.has(&format!("{path}.scales"));
+        let how = weights.config().quantization(path)?;
+        let Some(how) = how.filter(|_| is_quantized) else {
+            let tensors = vec![piece(&name, &[outputs, inputs])];
+            return Ok(Self { how: None, tensors });
+        };
+        let groups = inputs / how.group_size;
+        if let Cut::Columns(slice) = cut
+            && groups % slice.of as i32 != 0
+        {
+            let problem = format!("{groups} quantization groups do not divide by {}", slice.of);
+            return Err(LoadError::Tensor {
+                tensor: name,
+                problem,
+            });
+        }
+        let mut tensors = vec![
+            piece(&name, &[outputs, inputs / 32 * how.bits]),
+            piece(&format!("{path}.scales"), &[outputs, groups]),
+        ];
+        if how.mode.has_biases() {
+            tensors.push(piece(&format!("{path}.biases"), &[outputs, groups]));
+        }
+        let how = Some(how);
+        Ok(Self { how, tensors })
+    }
+
+    /// Matrices of one kind can be one.
+    fn kind(
+        &self,
+        weights: &Weights<'_>,
+    ) -> Result<(Option<Quantization>, Vec<ElementType>), LoadError> {
+        let elements = self.tensors.iter();
+        let elements = elements.map(|tensor| weights.element(&tensor.name));
+        Ok((self.how, elements.collect::<Result<_, _>>()?))
+    }
+
+    /// Reads matrices of one kind as one.
+    fn take(
+        several: &[Self],
+        arranged: Arranged,
+        weights: &mut Weights<'_>,
+    ) -> Result<Weight, LoadError> {
+        let mut take = |at: usize| {
+            let tensors = several.iter().filter_map(|one| one.tensors.get(at));
+            weights.take_arranged(&tensors.cloned().collect::<Vec<_>>(), arranged)
+        };
+        let Some(how) = several.first().and_then(|one| one.how) else {
+            return Ok(Weight::Dense(transposed(&take(0)?)?));
+        };
+        Ok(Weight::Quantized(Quantized {
+            packed: take(0)?,
+            scales: take(1)?,
+            biases: how.mode.has_biases().then(|| take(2)).transpose()?,
+            how,
+        }))
     }
 }
 

@@ -54,13 +54,18 @@ pub(crate) enum ElementType {
 
 impl ElementType {
     fn parse(name: &str) -> Option<Self> {
-        match name {
-            "F32" => Some(Self::F32),
-            "F16" => Some(Self::F16),
-            "BF16" => Some(Self::Bf16),
-            "U32" => Some(Self::U32),
-            "U8" => Some(Self::U8),
-            _ => None,
+        let known = [Self::F32, Self::F16, Self::Bf16, Self::U32, Self::U8];
+        known.into_iter().find(|element| element.name() == name)
+    }
+
+    /// As files have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::U32 => "U32",
+            Self::U8 => "U8",
         }
     }
 

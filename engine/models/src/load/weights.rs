@@ -1,14 +1,14 @@
 //! Takes tensors, or a rank's slice of them, from the files straight into MLX arrays.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base::TensorSlice;
 use mlx_rs::{Array, Dtype};
 
+use super::direct::{self, Ranges, ReadError, Run};
 use super::folder::{Config, Folder};
-use super::header::TensorEntry;
+use super::header::{ElementType, TensorEntry};
 use crate::error::LoadError;
 
 /// A part of a tensor along one of its dimensions.
@@ -91,6 +91,11 @@ impl<'a> Weights<'a> {
         Ok(norm.element(NORM)?.dtype())
     }
 
+    /// Type of a tensor's elements.
+    pub(crate) fn element(&self, name: &str) -> Result<ElementType, LoadError> {
+        self.folder.tensor(name)?.1.element(name)
+    }
+
     /// Reads a tensor that must have the shape `expected` before it is cut; all of it if there is no `cut`.
     pub(crate) fn take(
         &mut self,
@@ -98,83 +103,186 @@ impl<'a> Weights<'a> {
         expected: &[i32],
         cut: Option<Along>,
     ) -> Result<Array, LoadError> {
-        let (file, entry) = self.folder.tensor(name)?;
-        let wrong = |problem: String| LoadError::Tensor {
-            tensor: name.to_string(),
-            problem,
+        let piece = Piece {
+            name: name.to_string(),
+            expected: expected.to_vec(),
+            cut,
         };
-        if !entry
-            .shape
-            .iter()
-            .copied()
-            .eq(expected.iter().map(|&size| size as u64))
-        {
-            return Err(wrong(format!(
-                "has the shape {:?}, the configuration says {expected:?}",
-                entry.shape
-            )));
+        self.take_arranged(&[piece], Arranged::Along(0))
+    }
+
+    /// Reads pieces of one type into one array.
+    pub(crate) fn take_arranged(
+        &mut self,
+        pieces: &[Piece],
+        arranged: Arranged,
+    ) -> Result<Array, LoadError> {
+        let mut opened = Opened::default();
+        let mut shape: Vec<i32> = Vec::new();
+        let mut each = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let (file, entry) = self.folder.tensor(&piece.name)?;
+            let (runs, own) = piece.runs(entry, opened.open(file)?)?;
+            each.push(runs);
+            shape = arranged.with(shape, &own);
         }
-        let dtype = entry.element(name)?.dtype();
-        let (bytes, shape) = read(file, entry, cut).map_err(|problem| match problem {
-            ReadProblem::Cut(problem) => wrong(problem),
-            ReadProblem::File(source) => LoadError::File {
-                file: file.clone(),
+        let [first, ..] = pieces else {
+            return Err(LoadError::Shard("an array of no tensors".into()));
+        };
+        let element = self.element(&first.name)?;
+        let runs = arranged.interleaved(each, &shape);
+        let bytes: usize = runs.iter().map(|run| run.bytes).sum();
+        let ranges = Ranges {
+            files: opened.files,
+            runs,
+        };
+        let array = direct::array(ranges, element, &shape).map_err(|error| match error {
+            ReadError::Other(error) => error,
+            ReadError::File(source) => LoadError::File {
+                file: opened.paths[0].clone(),
                 source,
             },
         })?;
-        self.bytes_done += bytes.len() as u64;
+        self.bytes_done += bytes as u64;
         (self.progress)(self.bytes_done);
-        // SAFETY: the buffer holds exactly the bytes of `shape` (checked by `read`), and MLX copies it here.
-        Ok(unsafe { Array::from_raw_data(bytes.as_ptr().cast(), &shape, dtype) })
+        Ok(array)
     }
 }
 
-enum ReadProblem {
-    Cut(String),
-    File(std::io::Error),
+/// A tensor that must have the shape `expected` before it is cut; all of it if there is no `cut`.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub(crate) name: String,
+    pub(crate) expected: Vec<i32>,
+    pub(crate) cut: Option<Along>,
 }
 
-impl From<std::io::Error> for ReadProblem {
-    fn from(error: std::io::Error) -> Self {
-        Self::File(error)
+/// How pieces make one array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arranged {
+    /// One after the other along this of their dimensions.
+    Along(usize),
+    /// Along a new one, before those that they have.
+    Stacked,
+}
+
+impl Arranged {
+    /// The shape of what is arranged already, none of it at first, and one more piece.
+    fn with(self, before: Vec<i32>, piece: &[i32]) -> Vec<i32> {
+        match self {
+            Self::Stacked => {
+                let count = before.first().map_or(1, |count| count + 1);
+                [&[count], piece].concat()
+            }
+            Self::Along(axis) if !before.is_empty() => {
+                let mut all = before;
+                all[axis] += piece[axis];
+                all
+            }
+            Self::Along(_) => piece.to_vec(),
+        }
+    }
+
+    /// The ranges of an array of this shape, made of those of each piece.
+    fn interleaved(self, each: Vec<Vec<Run>>, shape: &[i32]) -> Vec<Run> {
+        let turns: i32 = match self {
+            Self::Along(axis) if each.len() > 1 => shape[..axis].iter().product(),
+            Self::Along(_) | Self::Stacked => 1,
+        };
+        let bytes = |runs: &Vec<Run>| runs.iter().map(|run| run.bytes).sum::<usize>();
+        let own: Vec<usize> = each
+            .iter()
+            .map(|runs| bytes(runs) / turns.max(1) as usize)
+            .collect();
+        let mut each: Vec<_> = each
+            .into_iter()
+            .map(|runs| runs.into_iter().peekable())
+            .collect();
+        let mut all = Vec::new();
+        for _ in 0..turns {
+            for (runs, bytes) in each.iter_mut().zip(&own) {
+                all.extend(direct::first_of(runs, *bytes));
+            }
+        }
+        all
     }
 }
 
-/// The bytes of the cut and its shape.
-fn read(
-    path: &Path,
+/// Files that are read from, each opened once.
+#[derive(Default)]
+struct Opened {
+    paths: Vec<PathBuf>,
+    files: Vec<File>,
+}
+
+impl Opened {
+    fn open(&mut self, path: &Path) -> Result<usize, LoadError> {
+        if let Some(known) = self.paths.iter().position(|known| known == path) {
+            return Ok(known);
+        }
+        let file = File::open(path).map_err(|source| LoadError::File {
+            file: path.to_path_buf(),
+            source,
+        })?;
+        self.files.push(file);
+        self.paths.push(path.to_path_buf());
+        Ok(self.files.len() - 1)
+    }
+}
+
+impl Piece {
+    /// Where it lies in its file, and its shape.
+    fn runs(&self, entry: &TensorEntry, file: usize) -> Result<(Vec<Run>, Vec<i32>), LoadError> {
+        let wrong = |problem: String| LoadError::Tensor {
+            tensor: self.name.clone(),
+            problem,
+        };
+        let expected = self.expected.iter().map(|&size| size as u64);
+        if !entry.shape.iter().copied().eq(expected) {
+            return Err(wrong(format!(
+                "has the shape {:?}, the configuration says {:?}",
+                entry.shape, self.expected
+            )));
+        }
+        runs(entry, self.cut, file).map_err(wrong)
+    }
+}
+
+/// The ranges of the cut and its shape.
+fn runs(
     entry: &TensorEntry,
     cut: Option<Along>,
-) -> Result<(Vec<u8>, Vec<i32>), ReadProblem> {
-    let file = File::open(path)?;
+    file: usize,
+) -> Result<(Vec<Run>, Vec<i32>), String> {
     let mut shape: Vec<i32> = entry.shape.iter().map(|&size| size as i32).collect();
-    let Along { axis, part } = cut.unwrap_or(Along {
-        axis: 0,
-        part: Part::Slice(TensorSlice::WHOLE),
-    });
+    let Some(Along { axis, part }) = cut else {
+        let whole = Run {
+            file,
+            at: entry.start,
+            bytes: entry.bytes as usize,
+        };
+        return Ok((vec![whole], shape));
+    };
     let Some(&length) = entry.shape.get(axis) else {
-        return Err(ReadProblem::Cut(format!(
+        return Err(format!(
             "has the shape {:?}, too few dimensions to divide",
             entry.shape
-        )));
+        ));
     };
-    let (first, count) = part.of(length).map_err(|problem| {
-        ReadProblem::Cut(format!("{length} along dimension {axis} {problem}"))
-    })?;
+    let (first, count) = part
+        .of(length)
+        .map_err(|problem| format!("{length} along dimension {axis} {problem}"))?;
     shape[axis] = count as i32;
-    let mut bytes = vec![0; (entry.bytes / length.max(1) * count) as usize];
     // Every part before the cut axis: one if that is the first, every row if it is the second.
-    let runs: u64 = entry.shape[..axis].iter().product();
-    if runs == 0 || bytes.is_empty() {
-        return Ok((bytes, shape));
-    }
-    let run_bytes = bytes.len() / runs as usize;
-    let before = first * (run_bytes as u64 / count);
-    for (run, piece) in bytes.chunks_exact_mut(run_bytes).enumerate() {
-        let begin = run as u64 * (entry.bytes / runs) + before;
-        file.read_exact_at(piece, entry.start + begin)?;
-    }
-    Ok((bytes, shape))
+    let parts: u64 = entry.shape[..axis].iter().product();
+    let part_bytes = entry.bytes / parts.max(1);
+    let index_bytes = part_bytes / length.max(1);
+    let run = |part: u64| Run {
+        file,
+        at: entry.start + part * part_bytes + first * index_bytes,
+        bytes: (count * index_bytes) as usize,
+    };
+    Ok(((0..parts).map(run).collect(), shape))
 }
 
 #[cfg(test)]
@@ -182,24 +290,22 @@ mod tests {
     use super::*;
     use crate::load::header::ElementType;
 
+    /// The numbers from 0 to 23 in this shape: those of a cut, and its shape.
     fn cut(shape: &[u64], cut: Option<Along>) -> (Vec<u8>, Vec<i32>) {
-        let path = format!("espalier-cut-{}-{shape:?}-{cut:?}", std::process::id());
-        let path = std::env::temp_dir().join(path);
-        let numbers: Vec<u8> = (0..24u32).flat_map(u32::to_le_bytes).collect();
-        std::fs::write(&path, [vec![9; 16], numbers].concat()).unwrap();
         let entry = TensorEntry {
-            element: Ok(ElementType::U32),
+            element: Ok(ElementType::U8),
             shape: shape.to_vec(),
             start: 16,
-            bytes: 96,
+            bytes: 24,
         };
-        let result = read(&path, &entry, cut);
-        std::fs::remove_file(&path).unwrap();
-        result.ok().unwrap()
+        let (runs, shape) = runs(&entry, cut, 0).unwrap();
+        (numbers(&runs), shape)
     }
 
-    fn numbers((bytes, shape): (Vec<u8>, Vec<i32>)) -> (Vec<u8>, Vec<i32>) {
-        (bytes.chunks(4).map(|number| number[0]).collect(), shape)
+    fn numbers(runs: &[Run]) -> Vec<u8> {
+        let each = runs.iter();
+        let each = each.flat_map(|run| run.at - 16..run.at - 16 + run.bytes as u64);
+        each.map(|at| at as u8).collect()
     }
 
     #[test]
@@ -216,25 +322,44 @@ mod tests {
 
     #[test]
     fn cuts_are_the_parts_of_the_whole() {
-        let whole = cut(&[4, 6], None);
-        assert_eq!(numbers(whole).0, (0..24).collect::<Vec<u8>>());
+        assert_eq!(cut(&[4, 6], None).0, (0..24).collect::<Vec<u8>>());
         let half = |axis| {
             let part = Part::Slice(TensorSlice { index: 1, of: 2 });
             Some(Along { axis, part })
         };
         let rows = cut(&[4, 6], half(0));
-        assert_eq!(numbers(rows), ((12..24).collect(), vec![2, 6]));
+        assert_eq!(rows, ((12..24).collect(), vec![2, 6]));
         let columns = vec![3, 4, 5, 9, 10, 11, 15, 16, 17, 21, 22, 23];
-        assert_eq!(numbers(cut(&[4, 6], half(1))), (columns, vec![4, 3]));
+        assert_eq!(cut(&[4, 6], half(1)), (columns, vec![4, 3]));
         let middle = vec![6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 22, 23];
-        assert_eq!(numbers(cut(&[2, 4, 3], half(1))), (middle, vec![2, 2, 3]));
+        assert_eq!(cut(&[2, 4, 3], half(1)), (middle, vec![2, 2, 3]));
         let between = |axis, from, to| {
             let part = Part::Between(from, to);
             Some(Along { axis, part })
         };
-        let row = numbers(cut(&[4, 6], between(0, 1, 2)));
+        let row = cut(&[4, 6], between(0, 1, 2));
         assert_eq!(row, (vec![6, 7, 8, 9, 10, 11], vec![1, 6]));
-        let middle = numbers(cut(&[2, 4, 3], between(1, 3, 4)));
+        let middle = cut(&[2, 4, 3], between(1, 3, 4));
         assert_eq!(middle, (vec![9, 10, 11, 21, 22, 23], vec![2, 1, 3]));
+    }
+
+    #[test]
+    fn pieces_lie_one_after_the_other_along_their_dimension() {
+        let piece = |at, bytes| vec![Run { file: 0, at, bytes }];
+        let arranged = |how: Arranged, shapes: [&[i32]; 2]| {
+            let shape = how.with(how.with(Vec::new(), shapes[0]), shapes[1]);
+            let runs = how.interleaved(vec![piece(16, 8), piece(24, 4)], &shape);
+            (numbers(&runs), shape)
+        };
+        let one_by_one: Vec<u8> = (0..12).collect();
+        let rows = arranged(Arranged::Along(0), [&[4, 2], &[2, 2]]);
+        assert_eq!(rows, (one_by_one.clone(), vec![6, 2]));
+        let columns = arranged(Arranged::Along(1), [&[2, 4], &[2, 2]]);
+        let in_turns = vec![0, 1, 2, 3, 8, 9, 4, 5, 6, 7, 10, 11];
+        assert_eq!(columns, (in_turns, vec![2, 6]));
+        let stacked = Arranged::Stacked.with(vec![3, 2, 2], &[2, 2]);
+        assert_eq!(stacked, [4, 2, 2]);
+        let runs = Arranged::Stacked.interleaved(vec![piece(16, 8), piece(24, 4)], &stacked);
+        assert_eq!(numbers(&runs), one_by_one);
     }
 }

@@ -45,11 +45,28 @@ fn the_card_counts_what_is_there() {
 
 #[test]
 fn only_layers_that_remember_positions_count_them() {
-    for model_type in recurrent::ALL {
+    // In each the last inputs of the convolution, and a matrix for each head.
+    let state = 3 * (2 * 6 * 8 + 12 * 16) * 4 + 12 * 16 * 8 * 4;
+    for (model_type, last) in recurrent::ALL.into_iter().zip([0, state]) {
         let card = inspect(Shape::tiny(model_type).write().path()).unwrap();
         let cache = card.layers.iter().map(|layer| layer.cache_bytes_per_token);
         assert_eq!(cache.collect::<Vec<_>>(), [0, 2 * 6 * 32 * 4, 0]);
+        let states = card.layers.iter().map(|layer| layer.state_bytes);
+        assert_eq!(states.collect::<Vec<_>>(), [state, 0, last]);
         assert_eq!(card.tensor_degrees, [1, 2, 3, 6]);
+    }
+}
+
+#[test]
+fn every_rank_holds_all_of_a_latent() {
+    let card = inspect(Shape::tiny("deepseek_v32").write().path()).unwrap();
+    let bytes = (32 + 8 + 16) * 4;
+    for layer in &card.layers {
+        let cache = (
+            layer.cache_bytes_per_token,
+            layer.replicated_cache_bytes_per_token,
+        );
+        assert_eq!(cache, (bytes, bytes));
     }
 }
 

@@ -8,9 +8,6 @@ use wire::worker::{Limits, PlanLink, PrefixFolder, ShardStart, Start};
 
 use super::KeptPrefixes;
 
-/// Answers computed side by side. A step of twice as many takes less than twice as long, but with more each would be too
-/// slow to read along on the machines this is for.
-const SLOTS_MAX: u32 = 32;
 /// Requests that wait for a slot before more are refused: minutes of work.
 const QUEUE_MAX: u32 = 256;
 /// Prompt tokens per step: large enough for full speed on a GPU, small enough that answers under way stutter little.
@@ -34,7 +31,7 @@ pub(super) fn start_frame(start: &StartShard, folder: &Path, kept: Option<&KeptP
             secret: start.secret,
         }),
         limits: Limits {
-            slots_max: SLOTS_MAX,
+            slots_max: start.sequences_max,
             queue_max: QUEUE_MAX,
             cache_tokens_max: u64::from(start.cache_tokens.max(1)),
             prefill_chunk_tokens: PREFILL_CHUNK_TOKENS,

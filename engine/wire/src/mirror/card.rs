@@ -34,6 +34,8 @@ pub struct LayerCost {
     active_bytes: u64,
     replicated_bytes: u64,
     cache_bytes_per_token: u64,
+    replicated_cache_bytes_per_token: u64,
+    state_bytes: u64,
 }
 
 impl From<&base::ModelCard> for ModelCard {
@@ -89,12 +91,16 @@ impl From<&base::LayerCost> for LayerCost {
             active_bytes,
             replicated_bytes,
             cache_bytes_per_token,
+            replicated_cache_bytes_per_token,
+            state_bytes,
         } = *cost;
         Self {
             weights_bytes,
             active_bytes,
             replicated_bytes,
             cache_bytes_per_token,
+            replicated_cache_bytes_per_token,
+            state_bytes,
         }
     }
 }
@@ -108,19 +114,31 @@ impl TryFrom<LayerCost> for base::LayerCost {
             active_bytes,
             replicated_bytes,
             cache_bytes_per_token,
+            replicated_cache_bytes_per_token,
+            state_bytes,
         } = wire;
-        let largest = weights_bytes.max(active_bytes).max(cache_bytes_per_token);
-        if largest > PART_BYTES_MAX {
+        let all = [
+            weights_bytes,
+            active_bytes,
+            cache_bytes_per_token,
+            state_bytes,
+        ];
+        if all.into_iter().any(|bytes| bytes > PART_BYTES_MAX) {
             return Err(Invalid("a layer larger than any could be"));
         }
         if replicated_bytes > weights_bytes {
             return Err(Invalid("a layer that copies more than it has"));
+        }
+        if replicated_cache_bytes_per_token > cache_bytes_per_token {
+            return Err(Invalid("a cache that copies more than it has"));
         }
         Ok(Self {
             weights_bytes,
             active_bytes,
             replicated_bytes,
             cache_bytes_per_token,
+            replicated_cache_bytes_per_token,
+            state_bytes,
         })
     }
 }

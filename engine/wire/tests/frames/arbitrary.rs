@@ -183,20 +183,22 @@ pub fn token_event() -> impl Strategy<Value = TokenEvent> {
 }
 
 fn card() -> impl Strategy<Value = ModelCard> {
-    let layer = (
-        0..1_u64 << 50,
-        0..1_u64 << 50,
-        0..1_u64 << 50,
-        0..1_u64 << 50,
-    )
-        .prop_map(
-            |(weights_bytes, active_bytes, replicated_bytes, cache_bytes_per_token)| LayerCost {
+    let bytes = || 0..1_u64 << 50;
+    let layer = ([bytes(), bytes(), bytes()], [bytes(), bytes(), bytes()]).prop_map(
+        |(
+            [weights_bytes, active_bytes, copied],
+            [cache_bytes_per_token, cache_copied, state_bytes],
+        )| {
+            LayerCost {
                 weights_bytes,
                 active_bytes,
-                replicated_bytes: replicated_bytes.min(weights_bytes),
+                replicated_bytes: copied.min(weights_bytes),
                 cache_bytes_per_token,
-            },
-        );
+                replicated_cache_bytes_per_token: cache_copied.min(cache_bytes_per_token),
+                state_bytes,
+            }
+        },
+    );
     (
         ("[a-z0-9_]{1,12}", vec(layer, 1..8)),
         (

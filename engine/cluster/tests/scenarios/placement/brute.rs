@@ -1,6 +1,6 @@
 //! Every pipeline there is: all sets, all orders, all splits. Slow and obviously complete.
 
-use base::{NodeId, ShardPlan};
+use base::{NodeId, ShardPlan, TensorSlice};
 use cluster::placement::shard_bytes;
 use cluster::{Candidate, Problem};
 
@@ -60,7 +60,12 @@ fn extend(problem: &Problem, split: &Split, found: &mut Vec<Split>) {
             continue; // a node is not linked with itself either
         }
         for end in start + 1..=layers {
-            let bytes = shard_bytes(&problem.card, &(start..end), 1, problem.cache_tokens);
+            let bytes = shard_bytes(
+                &problem.card,
+                &(start..end),
+                TensorSlice::WHOLE,
+                problem.cache_tokens,
+            );
             if bytes > node.memory_bytes {
                 continue;
             }

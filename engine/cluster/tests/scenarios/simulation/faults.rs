@@ -181,6 +181,8 @@ fn card(layers: u64, layer_bytes: u64) -> ModelCard {
         active_bytes: layer_bytes,
         replicated_bytes: 0,
         cache_bytes_per_token: 1_024,
+        replicated_cache_bytes_per_token: 0,
+        state_bytes: 0,
     };
     ModelCard {
         model_type: "simulated".to_owned(),
