@@ -16,6 +16,7 @@ mod pace;
 mod places;
 mod queue;
 mod sequence;
+mod speculation;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -60,9 +61,8 @@ pub struct Scheduler {
     ticket: u64,
     /// For the next stay in a slot.
     stay: u64,
-    prompt_tokens: u64,
-    recalled_tokens: u64,
-    generated_tokens: u64,
+    /// What was done so far; what is held now is not in it.
+    done: Load,
 }
 
 /// A sequence in a slot.
@@ -95,9 +95,7 @@ impl Scheduler {
             under_way: VecDeque::new(),
             ticket: 0,
             stay: 0,
-            prompt_tokens: 0,
-            recalled_tokens: 0,
-            generated_tokens: 0,
+            done: Load::default(),
         }
     }
 
@@ -112,7 +110,10 @@ impl Scheduler {
         }
         let ticket = Ticket(self.ticket);
         self.ticket += 1;
-        let sequence = Sequence::new(request, &self.tokenizer, ticket);
+        let mut sequence = Sequence::new(request, &self.tokenizer, ticket);
+        if self.limits.speculates {
+            sequence = sequence.with_guesses();
+        }
         // A request that can run in the next step never waits, so it does not count against the queue.
         let waits = !self.waiting.is_empty() || !self.has_room_for(&sequence);
         let queue_max = self.limits.queue_max as usize;
@@ -186,6 +187,7 @@ impl Scheduler {
         let free = std::mem::take(&mut self.ended_slots);
         self.free_slots.extend(&free);
         self.admit();
+        self.speculate();
         let mut plan = StepPlan {
             free,
             ..StepPlan::default()
@@ -272,7 +274,10 @@ impl Scheduler {
             match does {
                 Does::Recall => work.recalls = true,
                 Does::Row { .. } if reads => work.prompt_tokens += does.tokens(),
-                Does::Row { .. } => work.answers += 1,
+                Does::Row { outputs, .. } => {
+                    work.answers += 1;
+                    work.guesses += outputs.guessed() as u32;
+                }
             }
         }
         work
@@ -312,7 +317,7 @@ impl Scheduler {
                 } => {
                     let computed = match outputs {
                         Outputs::None => Computed::Nothing,
-                        Outputs::Last | Outputs::All => {
+                        Outputs::Last | Outputs::All | Outputs::Guessed(_) => {
                             let logits = logits.next();
                             Computed::Logits(logits.expect("logits for every row that wants them"))
                         }
@@ -339,7 +344,7 @@ impl Scheduler {
         let at = self.staying(stay)?;
         let sequence = &mut self.running[at].sequence;
         let event = sequence.recalled(found);
-        self.recalled_tokens += u64::from(found);
+        self.done.recalled_tokens += u64::from(found);
         event.map(|event| (sequence.id(), event))
     }
 
@@ -357,8 +362,10 @@ impl Scheduler {
         let id = sequence.id();
         let outcome =
             contain(|| sequence.advance(tokens, computed)).unwrap_or_else(Outcome::failed);
-        self.prompt_tokens += outcome.prompt_tokens;
-        self.generated_tokens += outcome.generated_tokens;
+        self.done.prompt_tokens += outcome.prompt_tokens;
+        self.done.generated_tokens += outcome.generated_tokens;
+        self.done.guessed_tokens += outcome.guessed_tokens;
+        self.done.accepted_tokens += outcome.accepted_tokens;
         self.waiting
             .served(LineKey::of(sequence), outcome.generated_tokens);
         let ended = outcome.ended;
@@ -379,9 +386,7 @@ impl Scheduler {
                 .count() as u32,
             waiting: self.waiting.len() as u32,
             cache_tokens_reserved: self.cache_tokens(),
-            prompt_tokens: self.prompt_tokens,
-            recalled_tokens: self.recalled_tokens,
-            generated_tokens: self.generated_tokens,
+            ..self.done
         }
     }
 

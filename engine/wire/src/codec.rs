@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Raised with every change of a frame that an older build would misread.
-pub const PROTOCOL_VERSION: u8 = 6;
+pub const PROTOCOL_VERSION: u8 = 7;
 
 /// Bytes of the length field.
 const HEADER_BYTES: usize = 4;
@@ -212,8 +212,10 @@ mod tests {
         assert_eq!(decode(&[17, 0, 0, 0]), Err(too_long.clone()));
         assert_eq!(decode(&[0, 0, 0, 0]), Err(FrameError::Empty));
         assert_eq!(
-            decode(&[9, 0, 0, 0, 7]),
-            Err(FrameError::Version { theirs: 7 })
+            decode(&[9, 0, 0, 0, PROTOCOL_VERSION + 1]),
+            Err(FrameError::Version {
+                theirs: PROTOCOL_VERSION + 1
+            })
         );
         let trailing = [4, 0, 0, 0, PROTOCOL_VERSION, 1, b'a', b'b'];
         assert_eq!(decode(&trailing), Err(FrameError::Trailing { bytes: 1 }));

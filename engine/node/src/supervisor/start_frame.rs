@@ -6,7 +6,7 @@ use base::ShardSpec;
 use cluster::StartShard;
 use wire::worker::{Limits, PlanLink, PrefixFolder, ShardStart, Start};
 
-use super::KeptPrefixes;
+use super::WorkerSettings;
 
 /// Answers computed side by side. A step of twice as many takes less than twice as long, but with more each would be too
 /// slow to read along on the machines this is for.
@@ -19,7 +19,7 @@ const PREFILL_CHUNK_TOKENS: u32 = 512;
 const SCORING_CHUNK_TOKENS: u32 = 64;
 
 /// What to tell the worker of a shard whose model lies in `folder` here.
-pub(super) fn start_frame(start: &StartShard, folder: &Path, kept: Option<&KeptPrefixes>) -> Start {
+pub(super) fn start_frame(start: &StartShard, folder: &Path, settings: &WorkerSettings) -> Start {
     Start::Shard(ShardStart {
         folder: folder.to_path_buf(),
         spec: ShardSpec {
@@ -39,8 +39,9 @@ pub(super) fn start_frame(start: &StartShard, folder: &Path, kept: Option<&KeptP
             cache_tokens_max: u64::from(start.cache_tokens.max(1)),
             prefill_chunk_tokens: PREFILL_CHUNK_TOKENS,
             scoring_chunk_tokens: SCORING_CHUNK_TOKENS,
+            speculates: settings.speculates,
         },
-        prefixes: kept.map(|kept| PrefixFolder {
+        prefixes: settings.prefixes.as_ref().map(|kept| PrefixFolder {
             root: kept.root.clone(),
             model: start.fingerprint,
             bytes_max: kept.bytes_max,

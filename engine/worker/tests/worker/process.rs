@@ -28,6 +28,7 @@ pub const LIMITS: Limits = Limits {
     cache_tokens_max: 2048,
     prefill_chunk_tokens: 32,
     scoring_chunk_tokens: 4,
+    speculates: true,
 };
 
 /// One worker process; killed when dropped.
