@@ -14,10 +14,13 @@ use crate::sampler::mix;
 /// So many last tokens are looked for: the longer is looked for first.
 const LENGTHS: [usize; 2] = [3, 2];
 
-/// How likely the first guess is held to be right.
-const CHANCE_FIRST: f64 = 0.5;
-/// How much one guess counts against all before it: after four misses little trust is left, after four hits there is much.
-const CHANCE_RATE: f64 = 0.25;
+/// How likely guesses are held to be right before any was: one from a new place, one after a few from there that were right,
+/// and one after more.
+const CHANCES_FIRST: [f64; 3] = [0.5, 0.7, 0.9];
+/// So many in a row are more than a few.
+const MANY: usize = 4;
+/// How much one guess counts against all before it: after some ten misses little trust is left.
+const CHANCE_RATE: f64 = 0.125;
 
 /// However often guesses were right, one may be wrong.
 const CHANCE_MAX: f64 = 0.98;
@@ -38,7 +41,10 @@ pub(crate) struct Guesses {
     taken_in: usize,
     /// Where the token is that comes next, if the sequence repeats itself.
     source: Option<usize>,
-    chance: f64,
+    /// So many guesses from there were right.
+    right: usize,
+    /// How likely guesses of each kind are right.
+    chances: [f64; 3],
 }
 
 impl Default for Guesses {
@@ -47,7 +53,8 @@ impl Default for Guesses {
             followed: HashMap::new(),
             taken_in: 0,
             source: None,
-            chance: CHANCE_FIRST,
+            right: 0,
+            chances: CHANCES_FIRST,
         }
     }
 }
@@ -71,25 +78,34 @@ impl Guesses {
         if let Some(source) = self.source.take() {
             let is_right = tokens.last() == Some(&tokens[source]);
             let counts = if is_right { 1.0 } else { 0.0 };
-            self.chance += (counts - self.chance) * CHANCE_RATE;
+            let chance = &mut self.chances[kind(self.right)];
+            *chance += (counts - *chance) * CHANCE_RATE;
             // What was right goes on where it is.
             self.source = is_right.then_some(source + 1);
+            self.right += 1;
         }
         self.take_in(tokens);
-        self.source = self.source.or_else(|| self.find(tokens));
+        if self.source.is_none() {
+            self.source = self.find(tokens);
+            self.right = 0;
+        }
     }
 
-    /// How likely a guess is right, if there is one.
-    pub(crate) fn chance(&self) -> Option<f64> {
-        self.source.map(|_| self.chance.min(CHANCE_MAX))
+    /// How likely the next guess is right, and then each with all before it, descending; at most so many, none if there is
+    /// no guess.
+    pub(crate) fn chances(&self, most: usize) -> impl Iterator<Item = f64> {
+        let most = if self.source.is_some() { most } else { 0 };
+        (self.right..self.right + most).scan(1.0, |all, right| {
+            *all *= self.chances[kind(right)].min(CHANCE_MAX);
+            Some(*all)
+        })
     }
 
     /// The next guesses that are more likely right than not.
     pub(crate) fn likely(&self, tokens: &[TokenId]) -> Vec<TokenId> {
-        let chance = self.chance().unwrap_or(0.0);
-        let are_likely = |count: &usize| chance.powi(*count as i32) > 0.5;
-        let count = (1..=LENGTH_MAX).take_while(are_likely).count();
-        self.guess(tokens, count)
+        let chances = self.chances(LENGTH_MAX);
+        let likely = chances.take_while(|chance| *chance > 0.5);
+        self.guess(tokens, likely.count())
     }
 
     /// What comes next, so many tokens; none if there is no guess. Where they reach beyond the end of `tokens` they repeat
@@ -114,6 +130,15 @@ impl Guesses {
             // Others may have the same hash.
             (tokens[at - length..at] == *last).then_some(at)
         })
+    }
+}
+
+/// Of a guess after so many that were right.
+fn kind(right: usize) -> usize {
+    match right {
+        0 => 0,
+        1..MANY => 1,
+        _ => 2,
     }
 }
 
@@ -145,7 +170,7 @@ mod tests {
         assert_eq!(after(&tokens, 6).guess(&tokens, 3), [8, 9, 1]);
         assert_eq!(after(&tokens, 6).guess(&tokens, 6), [8, 9, 1, 6, 7, 8]);
         let nothing = [1, 2, 3, 4];
-        assert_eq!(after(&nothing, 2).chance(), None);
+        assert_eq!(after(&nothing, 2).chances(9).count(), 0);
         assert!(after(&nothing, 2).guess(&nothing, 3).is_empty());
     }
 
@@ -166,11 +191,14 @@ mod tests {
     #[test]
     fn trust_follows_what_came() {
         let repeating: Vec<TokenId> = (0..10).cycle().take(40).collect();
-        assert!(after(&repeating, 20).chance().unwrap() > 0.95);
+        let chances: Vec<f64> = after(&repeating, 20).chances(9).collect();
+        assert!(chances.is_sorted_by(|a, b| a > b));
+        assert!(chances[0] > 0.95 && chances[8] > 0.8, "{chances:?}");
         // The same two tokens, and always another one after them.
         let deceiving: Vec<TokenId> = (10..40).flat_map(|other| [1, 2, other]).collect();
         let guesses = after(&deceiving[..89], 6);
-        assert!(guesses.chance().unwrap() < 0.01);
+        assert!(guesses.chances(1).all(|chance| chance < 0.02));
+        assert!(guesses.likely(&deceiving[..89]).is_empty());
     }
 
     #[test]

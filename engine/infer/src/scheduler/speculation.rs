@@ -1,18 +1,8 @@
 //! Which answers of the next step are guessed on, and how far: as far as that brings more tokens in the same time
 //! (`pace/guesses.rs`), and there is cache left over.
 
+use super::Scheduler;
 use super::pace::GUESSES_MAX;
-use super::{Running, Scheduler};
-use crate::draft::LENGTH_MAX;
-
-/// What may be guessed of one sequence.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Prospect {
-    /// So many tokens at most.
-    most: usize,
-    /// How likely a guess is right if those before it are.
-    chance: f64,
-}
 
 impl Scheduler {
     /// Has guesses computed in the next step for the sequences that will be in it.
@@ -37,12 +27,12 @@ impl Scheduler {
             .take(share)
             .filter(|&at| !self.running[at].sequence.is_reading())
             .collect();
-        let prospects: Vec<Prospect> = answers
+        let chances = answers
             .iter()
-            .map(|&at| prospect(&self.running[at]))
-            .collect();
+            .map(|&at| self.running[at].sequence.chances());
+        let chances: Vec<Vec<f64>> = chances.collect();
         let count = answers.len() as u32;
-        let counts = dealt_out(&prospects, most_of_all, |chances| {
+        let counts = dealt_out(&chances, most_of_all, |chances| {
             self.pace.guesses(count, chances)
         });
         for (at, count) in answers.into_iter().zip(counts) {
@@ -51,30 +41,21 @@ impl Scheduler {
     }
 }
 
-fn prospect(running: &Running) -> Prospect {
-    let (most, chance) = running.sequence.guessable().unwrap_or_default();
-    Prospect {
-        most: most.min(LENGTH_MAX),
-        chance,
-    }
-}
-
-/// How many tokens to guess of each, at most so many of all: of the likeliest guesses as many as `worthwhile` says, which is
-/// told how likely each is not computed in vain, descending.
+/// How many tokens to guess of each sequence, at most so many of all. For each it is said how likely guesses are right, each
+/// with all before it, descending: the likeliest of all are computed, as many as `worthwhile` says, which is told how likely
+/// these are.
 fn dealt_out(
-    prospects: &[Prospect],
+    sequences: &[Vec<f64>],
     most_of_all: usize,
     worthwhile: impl FnOnce(&[f64]) -> usize,
 ) -> Vec<usize> {
-    let mut guesses: Vec<(f64, usize)> = Vec::new();
-    for (at, prospect) in prospects.iter().enumerate() {
-        // A guess is of use only if all before it are right: so the likelier ones of a sequence are its first.
-        let chances = (1..=prospect.most).map(|length| prospect.chance.powi(length as i32));
-        guesses.extend(chances.map(|chance| (chance, at)));
-    }
+    let of_each = sequences.iter().enumerate();
+    let mut guesses: Vec<(f64, usize)> = of_each
+        .flat_map(|(at, chances)| chances.iter().map(move |&chance| (chance, at)))
+        .collect();
     guesses.sort_by(|a, b| b.0.total_cmp(&a.0));
     guesses.truncate(most_of_all);
-    let mut counts = vec![0; prospects.len()];
+    let mut counts = vec![0; sequences.len()];
     if guesses.is_empty() {
         return counts;
     }
@@ -89,39 +70,29 @@ fn dealt_out(
 mod tests {
     use super::*;
 
-    const SURE: Prospect = Prospect {
-        most: 5,
-        chance: 0.9,
-    };
-    const DOUBTFUL: Prospect = Prospect {
-        most: 5,
-        chance: 0.6,
-    };
-    const NONE: Prospect = Prospect {
-        most: 0,
-        chance: 0.0,
-    };
+    fn all() -> [Vec<f64>; 3] {
+        let sure = vec![0.9, 0.81, 0.73, 0.66, 0.59];
+        let doubtful = vec![0.6, 0.36, 0.22];
+        [doubtful, Vec::new(), sure]
+    }
 
     #[test]
     fn the_likeliest_guesses_are_computed() {
-        let all = [DOUBTFUL, NONE, SURE];
-        let of_first = |count: usize| dealt_out(&all, 100, |_| count);
+        let of_first = |count: usize| dealt_out(&all(), 100, |_| count);
         assert_eq!(of_first(0), [0, 0, 0]);
         assert_eq!(of_first(2), [0, 0, 2]);
-        // 0.9, 0.81, 0.729, 0.656, 0.6, 0.590, 0.36
         assert_eq!(of_first(7), [2, 0, 5]);
-        assert_eq!(of_first(10), [5, 0, 5]);
+        assert_eq!(of_first(8), [3, 0, 5]);
     }
 
     #[test]
     fn what_is_asked_goes_down_and_fits_the_cache() {
-        let all = [DOUBTFUL, NONE, SURE];
-        let counts = dealt_out(&all, 6, |chances| {
+        let counts = dealt_out(&all(), 6, |chances| {
             assert!(chances.is_sorted_by(|a, b| a >= b));
             chances.len()
         });
         assert_eq!(counts, [1, 0, 5]);
-        let nobody = dealt_out(&[NONE, NONE], 6, |_| unreachable!("nothing to ask"));
-        assert_eq!(nobody, [0, 0]);
+        let nobody = dealt_out(&[Vec::new()], 6, |_| unreachable!("nothing to ask"));
+        assert_eq!(nobody, [0]);
     }
 }

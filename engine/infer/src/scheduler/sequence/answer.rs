@@ -5,20 +5,22 @@ use base::{Failure, FinishReason, TokenEvent, TokenId};
 use super::{Outcome, Sequence, not_numbers};
 use crate::backend::Logits;
 use crate::constraint::{self, Constraint, Next};
-use crate::draft::Guesses;
+use crate::draft::{Guesses, LENGTH_MAX};
 use crate::sampler;
 
 impl Sequence {
-    /// How many tokens of its answer may be guessed beside the one that comes for certain, and how likely each guess is right
-    /// if those before it are. Nothing if nobody guesses, or in its next step nothing is sampled.
-    pub fn guessable(&self) -> Option<(usize, f64)> {
+    /// How likely each guess at what comes after the token that its next step brings for certain is right with all before it.
+    /// None if nobody guesses, or nothing is sampled then.
+    pub fn chances(&self) -> Vec<f64> {
         let samples = !self.is_reading() && self.to_compute() == self.tokens.len();
-        let chance = self.guesses.as_ref().filter(|_| samples)?.chance()?;
+        let Some(guesses) = self.guesses.as_ref().filter(|_| samples) else {
+            return Vec::new();
+        };
         let answered = self.tokens.len() - self.request.prompt.len();
         let left = self.request.max_tokens as usize - answered;
         let foreseen = self.constraint.as_ref().map(Constraint::foreseen);
-        let most = left.saturating_sub(1).min(foreseen.unwrap_or(usize::MAX));
-        Some((most, chance))
+        let most = left.saturating_sub(1).min(foreseen.unwrap_or(LENGTH_MAX));
+        guesses.chances(most.min(LENGTH_MAX)).collect()
     }
 
     /// Its next step computes so many guesses.
