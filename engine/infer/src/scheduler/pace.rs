@@ -111,7 +111,7 @@ impl Pace {
         if work.prompt_tokens > 0.0 {
             self.reading_run += u32::from(work.answers > 0);
             let others_s = if work.answers > 0 {
-                plain.map(|plain| plain.took_s + self.guessing_s(plain, work.guesses))
+                plain.map(|plain| plain.took_s)
             } else {
                 Some(0.0)
             };
@@ -132,11 +132,6 @@ impl Pace {
                 self.answers_s[kind(work.answers)].push(took_s);
             }
         }
-    }
-
-    /// What so many guesses add to a step, as far as that is known.
-    fn guessing_s(&self, plain: Plain, guesses: u32) -> f64 {
-        f64::from(guesses) * self.guesses.each_s(plain, guesses as usize)
     }
 
     /// How long until a place in a full queue is free, as far as the past tells.
@@ -167,6 +162,10 @@ impl Recent {
     fn push(&mut self, value: f64) {
         self.values = [value, self.values[0], self.values[1]];
         self.count = (self.count + 1).min(self.values.len());
+    }
+
+    fn halve(&mut self) {
+        self.values = self.values.map(|value| value / 2.0);
     }
 
     /// The middle one, or the lower of two, so that one hiccup of the machine changes nothing.

@@ -3,39 +3,33 @@
 
 use super::Scheduler;
 use super::pace::GUESSES_MAX;
+use super::sequence::Sequence;
 
 impl Scheduler {
-    /// Has guesses computed in the next step for the sequences that will be in it.
+    /// Has guesses computed in the next step for the sequences that will be in it, unless one of them reads its prompt: that
+    /// makes the step twice as long already.
     pub(super) fn speculate(&mut self) {
         if !self.limits.speculates {
             return;
         }
-        let idle: Vec<usize> = (0..self.running.len())
+        let mut next: Vec<usize> = (0..self.running.len())
             .filter(|&at| !self.is_under_way(self.running[at].stay))
             .collect();
-        for &at in &idle {
+        for &at in &next {
             self.running[at].sequence.guess(0);
         }
-        let left_over = self
-            .limits
-            .cache_tokens_max
-            .saturating_sub(self.cache_tokens());
-        let most_of_all = (left_over as usize).min(GUESSES_MAX);
-        let share = self.running.len().div_ceil(self.limits.stages as usize);
-        let answers: Vec<usize> = idle
-            .into_iter()
-            .take(share)
-            .filter(|&at| !self.running[at].sequence.is_reading())
-            .collect();
-        let chances = answers
-            .iter()
-            .map(|&at| self.running[at].sequence.chances());
-        let chances: Vec<Vec<f64>> = chances.collect();
-        let count = answers.len() as u32;
-        let counts = dealt_out(&chances, most_of_all, |chances| {
-            self.pace.guesses(count, chances)
+        next.truncate(self.running.len().div_ceil(self.limits.stages as usize));
+        let sequence = |&at: &usize| &self.running[at].sequence;
+        if next.iter().map(sequence).any(Sequence::is_reading) {
+            return;
+        }
+        let chances: Vec<_> = next.iter().map(sequence).map(Sequence::chances).collect();
+        let tokens_max = self.limits.cache_tokens_max;
+        let left_over = tokens_max.saturating_sub(self.cache_tokens()) as usize;
+        let counts = dealt_out(&chances, left_over.min(GUESSES_MAX), |chances| {
+            self.pace.guesses(next.len() as u32, chances)
         });
-        for (at, count) in answers.into_iter().zip(counts) {
+        for (at, count) in next.into_iter().zip(counts) {
             self.running[at].sequence.guess(count);
         }
     }

@@ -18,8 +18,9 @@ const COST_FIRST: f64 = 0.25;
 /// A guess is never held to cost less than this part of the step, whatever the clock says.
 const COST_MIN: f64 = 0.01;
 
-/// After so many steps without guesses what they cost is forgotten: it may have been a hiccup, or the cost of another hour.
-const FORGOTTEN_AFTER: u32 = 512;
+/// After so many steps without guesses they are held to cost half of what they did: it may have been a hiccup, or the cost of
+/// another hour.
+const DOUBTED_AFTER: u32 = 256;
 
 /// What guesses cost, as far as steps have shown.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -64,7 +65,7 @@ impl GuessCosts {
     }
 
     /// What each of so many guesses adds to a step. Where that was not seen, what fewer or more have cost.
-    pub fn each_s(&self, plain: Plain, count: usize) -> f64 {
+    fn each_s(&self, plain: Plain, count: usize) -> f64 {
         let own = kind(count as u32);
         let fewer = self.each_s[..=own].iter().rev();
         let mut known = fewer
@@ -83,8 +84,8 @@ impl GuessCosts {
             return;
         }
         self.steps_without += 1;
-        if self.steps_without >= FORGOTTEN_AFTER {
-            *self = Self::default();
+        if self.steps_without.is_multiple_of(DOUBTED_AFTER) {
+            self.each_s.iter_mut().for_each(Recent::halve);
         }
     }
 }
@@ -171,7 +172,7 @@ mod tests {
         };
         costs.step(3, 1.0);
         assert_eq!(costs.worthwhile(plain, &[0.9; 3]), 0);
-        for _ in 0..FORGOTTEN_AFTER {
+        for _ in 0..7 * DOUBTED_AFTER {
             costs.step(0, 0.0);
         }
         assert_eq!(costs.worthwhile(plain, &[0.9; 3]), 3);
