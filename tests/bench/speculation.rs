@@ -21,7 +21,7 @@ const COUNTED_WITHIN: Duration = Duration::from_millis(1500);
 
 /// How much it counts against a token that it was there before: a model of random numbers comes to repeat itself if it is
 /// rewarded for that, and else does not.
-const KINDS: [(&str, f64); 2] = [("repeating", -1.0), ("random", 0.0)];
+const KINDS: [(&str, f64); 2] = [("repeating", -2.0), ("random", 0.0)];
 
 /// A node with the model, alone.
 struct Place {
