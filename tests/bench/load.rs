@@ -136,6 +136,11 @@ impl Server {
         self.name
     }
 
+    /// What it calls the model.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
     /// Tokens per second over all streams, from the first request to the last answer.
     pub fn tokens_per_second(&self, streams: &[Vec<Request>]) -> Result<f64> {
         let start = Instant::now();

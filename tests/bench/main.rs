@@ -19,6 +19,7 @@ mod placements;
 mod recovery;
 mod replicas;
 mod schemas;
+mod speculation;
 mod throughput;
 
 use clap::{Parser, Subcommand};
@@ -189,6 +190,16 @@ enum What {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Guesses at what answers go on with, against none: tokens per second where answers repeat themselves, and where they do
+    /// not.
+    Speculation {
+        /// Numbers of answers at once.
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16])]
+        streams: Vec<usize>,
+        /// How often.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
     /// Random requests by the node's own `OpenAPI` document: none may be answered by a 5xx, or otherwise than described.
     Openapi {
         /// How many, at least.
@@ -298,6 +309,7 @@ fn main() -> anyhow::Result<()> {
             tokens,
             runs,
         }),
+        What::Speculation { streams, runs } => speculation::measure(&streams, runs),
         What::Openapi { requests, seed } => openapi::measure(requests, seed),
         What::Recovery { runs } => recovery::measure(runs),
     }

@@ -38,7 +38,8 @@ pub struct Row {
     /// Whose cache they extend.
     pub slot: SlotId,
     /// Position of the first of them in the sequence, which is the number of tokens in the slot's cache. `0` makes
-    /// the cache, unless a recall did.
+    /// the cache, unless a recall did. Of what the row before had [guessed](Outputs::Guessed) the cache loses what is from here
+    /// on: it was wrong.
     pub start: u32,
     /// At least one.
     pub tokens: Vec<TokenId>,
@@ -90,6 +91,9 @@ pub enum Outputs {
     Last,
     /// The logits of all: the prompt's own log-probabilities were asked for.
     All,
+    /// The last so many tokens are guesses at how the answer goes on: the logits of these and of the one before them. Never
+    /// asked of a backend that cannot take tokens back.
+    Guessed(u32),
     /// The hidden state of the last.
     HiddenLast,
     /// The sum of all hidden states.
@@ -103,15 +107,24 @@ impl Outputs {
             Self::None | Self::HiddenLast | Self::HiddenSum => 0,
             Self::Last => 1,
             Self::All => tokens,
+            Self::Guessed(_) => self.guessed() + 1,
         }
     }
 
     /// The same for hidden states.
     pub fn hidden(self, tokens: usize) -> usize {
         match self {
-            Self::None | Self::Last | Self::All => 0,
+            Self::None | Self::Last | Self::All | Self::Guessed(_) => 0,
             Self::HiddenLast => 1,
             Self::HiddenSum => tokens,
+        }
+    }
+
+    /// How many of a row's last tokens are guesses.
+    pub const fn guessed(self) -> usize {
+        match self {
+            Self::Guessed(count) => count as usize,
+            Self::None | Self::Last | Self::All | Self::HiddenLast | Self::HiddenSum => 0,
         }
     }
 }

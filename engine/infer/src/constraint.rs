@@ -6,6 +6,7 @@
 
 mod haste;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::containment::contain;
@@ -29,6 +30,8 @@ pub(crate) struct Constraint {
     work: Option<Box<Work>>,
     /// The first job came back.
     ready: bool,
+    /// So many tokens ahead of the next one the job looks that was given out last.
+    foreseen: usize,
 }
 
 /// Names a constraint among all of a scheduler: a request's id may come again.
@@ -51,7 +54,17 @@ struct Work {
     ends: Vec<TokenId>,
     haste: Haste,
     state: State,
-    next: Option<Result<Next, Failure>>,
+    /// What may come next, and then as long as it is what is likely to come.
+    known: VecDeque<Known>,
+    /// The tokens that are likely to come.
+    likely: VecDeque<TokenId>,
+}
+
+/// What may come at one place.
+struct Known {
+    next: Result<Next, Failure>,
+    /// As it is there.
+    haste: Haste,
 }
 
 enum State {
@@ -87,9 +100,11 @@ impl Constraint {
                 ends,
                 haste: Haste::new(request.max_tokens),
                 state,
-                next: None,
+                known: VecDeque::new(),
+                likely: VecDeque::new(),
             })),
             ready: false,
+            foreseen: 0,
         })
     }
 
@@ -105,12 +120,24 @@ impl Constraint {
 
     /// Whether it is known what may come next.
     pub(crate) fn knows_next(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| work.next.is_some())
+        self.work
+            .as_ref()
+            .is_some_and(|work| !work.known.is_empty())
     }
 
-    /// What is to be worked out, if it is not known and no job has it.
-    pub(crate) fn job(&mut self) -> Option<MaskJob> {
-        let work = self.work.take_if(|work| work.next.is_none())?;
+    /// For how many tokens after the next one it is known, or being worked out, what may come, if they are what was likely.
+    pub(crate) fn foreseen(&self) -> usize {
+        match &self.work {
+            Some(work) => work.known.len().saturating_sub(1),
+            None => self.foreseen,
+        }
+    }
+
+    /// What is to be worked out, if it is not known and no job has it: what may come next, and after what is `likely` to.
+    pub(crate) fn job(&mut self, likely: impl FnOnce() -> Vec<TokenId>) -> Option<MaskJob> {
+        let mut work = self.work.take_if(|work| work.known.is_empty())?;
+        work.likely = likely().into();
+        self.foreseen = work.likely.len();
         let ticket = self.ticket;
         Some(MaskJob { ticket, work })
     }
@@ -126,20 +153,26 @@ impl Constraint {
     /// # Panics
     /// If that is not known: the job was not taken back.
     pub(crate) fn next(&self) -> &Result<Next, Failure> {
-        let work = self.work.as_ref();
-        work.and_then(|work| work.next.as_ref())
-            .expect("the jobs of sequences that are sampled were taken back")
+        let known = self.work.as_ref().and_then(|work| work.known.front());
+        let known = known.expect("the jobs of sequences that are sampled were taken back");
+        &known.next
     }
 
     /// Goes on by a token that was allowed. Whether the answer is complete with it and nothing can follow.
     pub(crate) fn push(&mut self, token: TokenId) -> Result<bool, Failure> {
         let work = self.work.as_mut().expect("it was asked what may come next");
-        work.next = None;
+        work.known.pop_front();
+        if work.likely.pop_front() != Some(token) {
+            work.known.clear();
+        }
         let State::Followed(matcher) = &mut work.state else {
             unreachable!("a token was allowed by it");
         };
         matcher.push(token).map_err(|error| failure(&error))?;
         work.haste.push();
+        if let Some(known) = work.known.front() {
+            work.haste = known.haste;
+        }
         Ok(matcher.is_complete())
     }
 }
@@ -162,7 +195,10 @@ impl Work {
         if next.is_err() {
             self.state = State::Lost;
         }
-        self.next = Some(next);
+        let haste = self.haste;
+        self.known.push_back(Known { next, haste });
+        // What goes wrong ahead may never come.
+        let _ = contain(|| self.look_ahead());
     }
 
     fn next(&mut self) -> Result<Next, GrammarError> {
@@ -183,17 +219,44 @@ impl Work {
         let State::Followed(matcher) = &mut self.state else {
             unreachable!("what is lost has its last word already");
         };
-        if matcher.is_complete() {
-            return Ok(Next::Nothing);
-        }
-        let mask = matcher.mask(&self.ends)?;
-        let hastens = self.haste.is_due(matcher, &self.ends);
-        Ok(Next::Allowed(if hastens {
-            matcher.narrow(&mask, &self.ends)
-        } else {
-            mask
-        }))
+        next(matcher, &mut self.haste, &self.ends)
     }
+
+    /// The same after the tokens that are likely, as long as they are allowed.
+    fn look_ahead(&mut self) -> Result<(), GrammarError> {
+        let State::Followed(matcher) = &self.state else {
+            return Ok(());
+        };
+        if self.likely.is_empty() {
+            return Ok(());
+        }
+        let (mut matcher, mut haste) = (matcher.fork(), self.haste);
+        for &token in &self.likely {
+            let last = self.known.back().map(|known| &known.next);
+            if !matches!(last, Some(Ok(Next::Allowed(mask))) if mask.allows(token)) {
+                break;
+            }
+            matcher.push(token)?;
+            haste.push();
+            let next = Ok(next(&mut matcher, &mut haste, &self.ends)?);
+            self.known.push_back(Known { next, haste });
+        }
+        Ok(())
+    }
+}
+
+/// What may come where a matcher is.
+fn next(matcher: &mut Matcher, haste: &mut Haste, ends: &[TokenId]) -> Result<Next, GrammarError> {
+    if matcher.is_complete() {
+        return Ok(Next::Nothing);
+    }
+    let mask = matcher.mask(ends)?;
+    let hastens = haste.is_due(matcher, ends);
+    Ok(Next::Allowed(if hastens {
+        matcher.narrow(&mask, ends)
+    } else {
+        mask
+    }))
 }
 
 fn failure(error: &GrammarError) -> Failure {

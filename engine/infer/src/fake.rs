@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 
 use base::TokenId;
 
@@ -18,6 +19,8 @@ use crate::sampler::mix;
 #[derive(Debug)]
 pub struct FakeBackend {
     vocabulary: usize,
+    /// It likes to say again what it said so many tokens before.
+    habit: Option<usize>,
     caches: BTreeMap<SlotId, Cache>,
     /// The hashes of the prefixes that end in each block.
     kept: PrefixCache<Vec<u64>>,
@@ -34,6 +37,8 @@ struct Cache {
     tokens: Vec<TokenId>,
     /// The hash of every prefix; index n is the hash of n tokens.
     hashes: Vec<u64>,
+    /// So many of the last are guesses.
+    guessed: usize,
 }
 
 /// Beginnings of some sequences are kept, and not all.
@@ -48,6 +53,7 @@ impl FakeBackend {
         assert!(vocabulary > 0, "a model has a vocabulary");
         Self {
             vocabulary,
+            habit: None,
             caches: BTreeMap::new(),
             kept: PrefixCache::default(),
             looking: BTreeSet::new(),
@@ -56,9 +62,23 @@ impl FakeBackend {
         }
     }
 
+    /// The same, but it likes to say again what it said `period` tokens before: mostly it does.
+    ///
+    /// # Panics
+    /// If the period is 0.
+    #[must_use]
+    pub fn with_habit(self, period: usize) -> Self {
+        assert!(period > 0, "nothing is said before it is said");
+        Self {
+            habit: Some(period),
+            ..self
+        }
+    }
+
     /// The logits that follow `tokens`.
     pub fn logits_after(&self, tokens: &[TokenId]) -> Vec<f32> {
-        self.logits(tokens.iter().fold(0, |hash, &token| extend(hash, token)))
+        let hash = tokens.iter().fold(0, |hash, &token| extend(hash, token));
+        self.logits(hash, tokens)
     }
 
     /// Tokens in all caches.
@@ -76,13 +96,20 @@ impl FakeBackend {
         self.steps
     }
 
-    /// Between -4 and 4: decided enough for greedy, open enough for sampling.
-    fn logits(&self, hash: u64) -> Vec<f32> {
-        (0..self.vocabulary as u64)
+    /// Between -4 and 4: decided enough for greedy, open enough for sampling. More for what is said by habit.
+    fn logits(&self, hash: u64, tokens: &[TokenId]) -> Vec<f32> {
+        let mut logits: Vec<f32> = (0..self.vocabulary as u64)
             .map(|token| {
                 (mix(extend(hash, token as TokenId)) >> 40) as f32 / (1 << 21) as f32 - 4.0
             })
-            .collect()
+            .collect();
+        let again = self
+            .habit
+            .and_then(|period| tokens.len().checked_sub(period));
+        if let Some(again) = again {
+            logits[tokens[again] as usize] += 7.0;
+        }
+        logits
     }
 
     /// The hidden state after `tokens`.
@@ -102,10 +129,14 @@ impl FakeBackend {
         {
             return unfit("a token outside the vocabulary");
         }
+        let (start, guessed) = (row.start as usize, row.outputs.guessed());
         let known = self.caches.get(&row.slot);
-        let known = known.map_or(0, |cache| cache.tokens.len());
-        if known != row.start as usize {
-            return unfit(&format!("{known} tokens in the cache"));
+        let known = known.map_or(0..=0, Cache::ends);
+        if !known.contains(&start) {
+            return unfit(&format!("{known:?} tokens in the cache"));
+        }
+        if guessed >= row.tokens.len() || (guessed > 0 && row.layers.is_some()) {
+            return unfit("guesses alone, or in some layers");
         }
         let before = self.chunks.remove(&row.slot);
         let through = before.as_ref().and_then(|before| before.layers);
@@ -124,22 +155,21 @@ impl FakeBackend {
             return Ok(());
         }
         let cache = self.caches.entry(row.slot).or_insert_with(Cache::new);
+        cache.cut(start);
         for &token in &row.tokens {
             cache.push(token);
         }
+        cache.guessed = guessed;
         cache.keep(&mut self.kept);
-        let last = |count: usize| cache.hashes[cache.hashes.len() - count..].to_vec();
-        let (scored, hashes) = (
-            last(row.outputs.logits(row.tokens.len())),
-            last(row.outputs.hidden(row.tokens.len())),
-        );
+        let ends = |count: usize| cache.hashes.len() - count..cache.hashes.len();
+        let scored = ends(row.outputs.logits(row.tokens.len()));
+        let hashes = cache.hashes[ends(row.outputs.hidden(row.tokens.len()))].to_vec();
         if !scored.is_empty() {
+            let cache = &self.caches[&row.slot];
+            let logits = scored.map(|end| self.logits(cache.hashes[end], &cache.tokens[..end]));
             output.logits.push(Logits {
                 vocabulary: self.vocabulary,
-                values: scored
-                    .into_iter()
-                    .flat_map(|hash| self.logits(hash))
-                    .collect(),
+                values: logits.flatten().collect(),
             });
         }
         let sum = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).map(|(a, b)| a + b).collect();
@@ -177,7 +207,19 @@ impl Cache {
         Self {
             tokens: Vec::new(),
             hashes: vec![0],
+            guessed: 0,
         }
+    }
+
+    /// Where the next row may start.
+    fn ends(&self) -> RangeInclusive<usize> {
+        self.tokens.len() - self.guessed..=self.tokens.len()
+    }
+
+    /// Takes back what is from there on.
+    fn cut(&mut self, start: usize) {
+        self.tokens.truncate(start);
+        self.hashes.truncate(start + 1);
     }
 
     fn push(&mut self, token: TokenId) {
@@ -191,7 +233,8 @@ impl Cache {
             let from = depth * BLOCK_TOKENS + 1;
             Ok::<_, Infallible>(self.hashes[from..from + BLOCK_TOKENS].to_vec())
         };
-        let Ok(()) = kept.keep(&BlockKey::chain(b"", &self.tokens), block);
+        let sure = &self.tokens[..*self.ends().start()];
+        let Ok(()) = kept.keep(&BlockKey::chain(b"", sure), block);
         kept.shrink_to(KEPT_TOKENS_MAX);
     }
 }

@@ -6,6 +6,7 @@ mod adjustment;
 pub mod backend;
 mod constraint;
 mod containment;
+mod draft;
 mod embedding;
 pub mod fake;
 pub mod logprobs;

@@ -18,6 +18,7 @@ mod places;
 mod queue;
 mod running;
 mod sequence;
+mod speculation;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -62,9 +63,8 @@ pub struct Scheduler {
     stay: u64,
     /// Of who was served last.
     turn: u64,
-    prompt_tokens: u64,
-    recalled_tokens: u64,
-    generated_tokens: u64,
+    /// What was done so far; what is held now is not in it.
+    done: Load,
 }
 
 impl Scheduler {
@@ -91,9 +91,7 @@ impl Scheduler {
             ticket: 0,
             stay: 0,
             turn: 0,
-            prompt_tokens: 0,
-            recalled_tokens: 0,
-            generated_tokens: 0,
+            done: Load::default(),
         }
     }
 
@@ -108,7 +106,10 @@ impl Scheduler {
         }
         let ticket = Ticket(self.ticket);
         self.ticket += 1;
-        let sequence = Sequence::new(request, &self.tokenizer, ticket);
+        let mut sequence = Sequence::new(request, &self.tokenizer, ticket);
+        if self.limits.speculates {
+            sequence = sequence.with_guesses();
+        }
         // A request that can run in the next step never waits, so it does not count against the queue.
         let waits = !self.waiting.is_empty() || !self.has_room_for(&sequence);
         let queue_max = self.limits.queue_max as usize;
@@ -182,6 +183,7 @@ impl Scheduler {
         let free = std::mem::take(&mut self.ended_slots);
         self.free_slots.extend(&free);
         self.admit();
+        self.speculate();
         let mut plan = StepPlan {
             free,
             ..StepPlan::default()
@@ -199,20 +201,15 @@ impl Scheduler {
     fn fill(&self, plan: &mut StepPlan) -> Vec<Flight> {
         let share = self.running.len().div_ceil(self.limits.stages as usize);
         let idle = self.idle();
-        let reads = |running: &&&Running| running.sequence.is_reading();
+        let reads = |at: &&usize| self.running[**at].sequence.is_reading();
         let readers = idle.iter().filter(reads).count();
         let mut budget = Budget::new(&self.limits, readers, self.prefill_tokens(share));
         let mut flights = Vec::with_capacity(share);
-        for Running {
-            slot,
-            stay,
-            sequence,
-            ..
-        } in idle
-        {
+        for at in idle {
             if flights.len() == share {
                 break;
             }
+            let Running { slot, sequence, .. } = &self.running[at];
             let does = if let Some(tokens) = sequence.recall() {
                 plan.recalls.push(Recall {
                     slot: *slot,
@@ -230,19 +227,18 @@ impl Scheduler {
             } else {
                 continue;
             };
-            flights.push(Flight { stay: *stay, does });
+            let stay = self.running[at].stay;
+            flights.push(Flight { stay, does });
         }
         flights
     }
 
-    /// The sequences that are in no step, in the order in which they are served.
-    fn idle(&self) -> Vec<&Running> {
-        let idle = self
-            .running
-            .iter()
-            .filter(|running| !self.is_under_way(running.stay));
-        let mut idle: Vec<&Running> = idle.collect();
-        idle.sort_by_key(|running| running.rank());
+    /// Where the sequences are that are in no step, in the order in which they are served.
+    fn idle(&self) -> Vec<usize> {
+        let mut idle: Vec<usize> = (0..self.running.len())
+            .filter(|&at| !self.is_under_way(self.running[at].stay))
+            .collect();
+        idle.sort_by_key(|&at| self.running[at].rank());
         idle
     }
 
@@ -279,7 +275,10 @@ impl Scheduler {
             match does {
                 Does::Recall => work.recalls = true,
                 Does::Row { .. } if reads => work.prompt_tokens += does.tokens(),
-                Does::Row { .. } => work.answers += 1,
+                Does::Row { outputs, .. } => {
+                    work.answers += 1;
+                    work.guesses += outputs.guessed() as u32;
+                }
             }
         }
         work
@@ -319,7 +318,7 @@ impl Scheduler {
                 } => {
                     let computed = match outputs {
                         Outputs::None => Computed::Nothing,
-                        Outputs::Last | Outputs::All => {
+                        Outputs::Last | Outputs::All | Outputs::Guessed(_) => {
                             let logits = logits.next();
                             Computed::Logits(logits.expect("logits for every row that wants them"))
                         }
@@ -346,7 +345,7 @@ impl Scheduler {
         let at = self.staying(stay)?;
         let sequence = &mut self.running[at].sequence;
         let event = sequence.recalled(found);
-        self.recalled_tokens += u64::from(found);
+        self.done.recalled_tokens += u64::from(found);
         event.map(|event| (sequence.id(), event))
     }
 
@@ -367,8 +366,10 @@ impl Scheduler {
         let id = sequence.id();
         let outcome =
             contain(|| sequence.advance(tokens, computed)).unwrap_or_else(Outcome::failed);
-        self.prompt_tokens += outcome.prompt_tokens;
-        self.generated_tokens += outcome.generated_tokens;
+        self.done.prompt_tokens += outcome.prompt_tokens;
+        self.done.generated_tokens += outcome.generated_tokens;
+        self.done.guessed_tokens += outcome.guessed_tokens;
+        self.done.accepted_tokens += outcome.accepted_tokens;
         self.waiting
             .served(LineKey::of(sequence), outcome.generated_tokens);
         let ended = outcome.ended;
@@ -389,9 +390,7 @@ impl Scheduler {
                 .count() as u32,
             waiting: self.waiting.len() as u32,
             cache_tokens_reserved: self.cache_tokens(),
-            prompt_tokens: self.prompt_tokens,
-            recalled_tokens: self.recalled_tokens,
-            generated_tokens: self.generated_tokens,
+            ..self.done
         }
     }
 

@@ -99,6 +99,11 @@ impl MlxBackend {
         self
     }
 
+    /// Whether rows may [guess](infer::Outputs::Guessed): a state that stands for all tokens so far gives none of them back.
+    pub fn takes_back(&self) -> bool {
+        !self.model.has_states()
+    }
+
     /// Has `tell` called in each step when its graph is built and not evaluated yet: what takes the host's time ends there.
     pub fn when_built(&mut self, tell: impl Fn() + 'static) {
         self.built = Some(Box::new(tell));
@@ -216,7 +221,7 @@ impl MlxBackend {
         let output = output.map_err(|error| self.failure(&error))?;
         for row in rows.iter().filter(|row| !row.goes_on()) {
             if let Some(slot) = self.caches.get_mut(row.slot) {
-                slot.tokens.extend(&row.tokens);
+                slot.extend(row.start as usize, &row.tokens, row.outputs.guessed());
             }
         }
         self.keep(rows).map_err(|error| self.failure(&error))?;
@@ -246,18 +251,24 @@ impl MlxBackend {
         let mut spans = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
             let held = self.caches.get(row.slot);
-            let held = held.map_or(0, |slot| slot.tokens.len() as u32);
+            let follows =
+                row.start == 0 || held.is_some_and(|slot| slot.ends_at(row.start as usize));
+            let guessed = row.outputs.guessed();
+            let wrongly_guessed = guessed > 0
+                && (guessed >= row.tokens.len() || row.layers.is_some() || !self.takes_back());
             let twice = rows[..index].iter().any(|other| other.slot == row.slot);
             let unknown = row
                 .tokens
                 .iter()
                 .any(|&token| token >= self.dimensions.vocabulary as u32);
-            if row.tokens.is_empty() || twice || unknown || (row.start != 0 && row.start != held) {
+            if row.tokens.is_empty() || twice || unknown || wrongly_guessed || !follows {
                 return Err(BackendError::Plan(format!(
-                    "slot {} holds {held} positions, the row has {} tokens from {}",
+                    "slot {} holds {} positions, the row has {} tokens from {} and wants {:?}",
                     row.slot.0,
+                    held.map_or(0, |slot| slot.tokens.len()),
                     row.tokens.len(),
-                    row.start
+                    row.start,
+                    row.outputs
                 )));
             }
             let tokens = row.tokens.len() as i32;

@@ -104,10 +104,10 @@ impl Prefixes {
         let Some(held) = caches.get_mut(slot) else {
             return Ok(());
         };
-        let blocks = held.tokens.len() / BLOCK_TOKENS;
+        let blocks = held.sure().len() / BLOCK_TOKENS;
         if blocks > held.kept_blocks {
             held.kept_blocks = blocks;
-            let mut chain = BlockKey::chain(&[], &held.tokens);
+            let mut chain = BlockKey::chain(&[], held.sure());
             if let Some(states) = &mut self.states {
                 let own = caches.states(slot)?;
                 states.keep(slot, &chain, tokens, own);

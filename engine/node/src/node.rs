@@ -328,6 +328,7 @@ fn worker_settings(config: &NodeConfig, settings: &Settings) -> WorkerSettings {
             root: config.prefixes_folder(),
             bytes_max,
         }),
+        speculates: settings.speculation,
     }
 }
 

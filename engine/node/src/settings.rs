@@ -41,6 +41,9 @@ pub struct Settings {
     /// Beginnings of prompts that were computed take so many bytes of the disk at most; 0 keeps none there. Counts from the
     /// node's next start.
     pub prefix_disk_bytes_max: u64,
+    /// Whether to guess what answers go on with, which is faster where they repeat what was said and changes nothing in them.
+    /// Counts from the node's next start.
+    pub speculation: bool,
     /// Whether programs on other computers may use the API, each with a key.
     pub api_network: bool,
     /// Whether the API is also at Ollama's port, 11434 on 127.0.0.1, where programs made for Ollama look.
@@ -77,6 +80,9 @@ pub struct SomeSettings {
     /// See [`Settings::prefix_disk_bytes_max`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix_disk_bytes_max: Option<u64>,
+    /// See [`Settings::speculation`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speculation: Option<bool>,
     /// See [`Settings::api_network`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_network: Option<bool>,
@@ -136,6 +142,7 @@ impl Settings {
             lend_memory_bytes_max: None,
             idle_minutes: 0,
             prefix_disk_bytes_max: 10_000_000_000,
+            speculation: true,
             api_network: false,
             ollama_port: false,
             allowed_origins: Vec::new(),
@@ -182,6 +189,7 @@ impl Settings {
         }
         let prefix_bytes = some.prefix_disk_bytes_max;
         self.prefix_disk_bytes_max = prefix_bytes.unwrap_or(self.prefix_disk_bytes_max);
+        self.speculation = some.speculation.unwrap_or(self.speculation);
         self.api_network = some.api_network.unwrap_or(self.api_network);
         self.ollama_port = some.ollama_port.unwrap_or(self.ollama_port);
         self.welcomed = some.welcomed.unwrap_or(self.welcomed);
@@ -210,6 +218,7 @@ impl SomeSettings {
             lend_memory_bytes_max: others.lend_memory_bytes_max.or(self.lend_memory_bytes_max),
             idle_minutes: others.idle_minutes.or(self.idle_minutes),
             prefix_disk_bytes_max: others.prefix_disk_bytes_max.or(self.prefix_disk_bytes_max),
+            speculation: others.speculation.or(self.speculation),
             api_network: others.api_network.or(self.api_network),
             ollama_port: others.ollama_port.or(self.ollama_port),
             allowed_origins: others.allowed_origins.or(self.allowed_origins),

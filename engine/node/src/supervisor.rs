@@ -43,6 +43,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) run_folder: PathBuf,
     /// Where they keep beginnings of prompts beyond their lives, if they do.
     pub(crate) prefixes: Option<KeptPrefixes>,
+    /// Whether they guess what answers go on with.
+    pub(crate) speculates: bool,
 }
 
 /// Where beginnings of prompts are kept, and how much of the disk they take.
@@ -127,9 +129,7 @@ impl Supervisor {
         let task = ShardTask {
             start,
             ports,
-            program: self.settings.program.clone(),
-            run_folder: self.settings.run_folder.clone(),
-            prefixes: self.settings.prefixes.clone(),
+            settings: self.settings.clone(),
             models: self.models.clone(),
             events: self.events.clone(),
             running: self.running.clone(),

@@ -38,5 +38,5 @@ pub use gateway::{
 };
 pub use guard::is_origin;
 pub use in_process::InProcess;
-pub use metrics::{Metrics, SecondsCounter};
+pub use metrics::{Counter, Metrics, SecondsCounter};
 pub use server::{BindError, ServeConfig, Server};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base::Usage;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -100,6 +100,15 @@ impl Metrics {
         let counter = SecondsCounter::default();
         self.with_registry(|registry| {
             registry.register(format!("espalier_{name}_seconds"), help, counter.clone());
+        });
+        counter
+    }
+
+    /// Adds a counter, named `espalier_<name>`; otherwise as [`gauge`](Self::gauge).
+    pub fn counter(&self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.with_registry(|registry| {
+            registry.register(format!("espalier_{name}"), help, counter.clone());
         });
         counter
     }

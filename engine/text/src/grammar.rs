@@ -132,6 +132,16 @@ impl Matcher {
         Ok(mask)
     }
 
+    /// One that goes on by itself from here.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            inner: self.inner.deep_clone(),
+            vocabulary: Arc::clone(&self.vocabulary),
+            ..*self
+        }
+    }
+
     /// Those of the tokens of its `mask` by which the answer ends soonest.
     pub fn narrow(&self, mask: &Mask, ends: &[TokenId]) -> Mask {
         let endings = &self.vocabulary.endings;
@@ -140,11 +150,7 @@ impl Matcher {
 
     /// After how many tokens the answer can be at its end; `None` if not within `most`, as far as one can tell.
     pub fn tokens_to_end(&self, ends: &[TokenId], most: u32) -> Option<u32> {
-        let mut ahead = Self {
-            inner: self.inner.deep_clone(),
-            vocabulary: Arc::clone(&self.vocabulary),
-            ..*self
-        };
+        let mut ahead = self.fork();
         for tokens in 0..=most {
             if ahead.is_complete() {
                 return Some(tokens);

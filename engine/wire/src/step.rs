@@ -99,6 +99,8 @@ pub enum StepOutputs {
     Last,
     /// Logits of all.
     All,
+    /// The last so many tokens are guesses: logits of these and of the one before them.
+    Guessed(u32),
     /// The hidden state of the last.
     HiddenLast,
     /// The sum of all hidden states.
@@ -221,6 +223,11 @@ impl TryFrom<RowBody> for StepRow {
     fn try_from(body: RowBody) -> Result<Self, Invalid> {
         if body.tokens.0.is_empty() {
             return Err(Invalid("a row without tokens"));
+        }
+        if let StepOutputs::Guessed(count) = body.outputs
+            && count as usize >= body.tokens.0.len()
+        {
+            return Err(Invalid("guesses alone"));
         }
         let whole = |part: &StepLayers| part.from < part.to && part.to <= part.of;
         if !body.layers.as_ref().is_none_or(whole) {

@@ -126,6 +126,8 @@ pub struct Limits {
     /// The same where the prompt's log-probabilities are asked for: every position's logits are copied. 1 to
     /// [`SCORING_CHUNK_TOKENS_MAX`].
     pub scoring_chunk_tokens: u32,
+    /// Whether to guess what answers go on with, if the model can take tokens back.
+    pub speculates: bool,
 }
 
 /// What a worker has done since it started.
@@ -145,6 +147,10 @@ pub struct Stats {
     pub prompt_tokens: u64,
     /// Tokens generated.
     pub generated_tokens: u64,
+    /// Guesses at tokens that were computed.
+    pub guessed_tokens: u64,
+    /// Those of them that were right: a part of `generated_tokens`.
+    pub accepted_tokens: u64,
     /// Time in `Backend::step`, in microseconds: device, group and the wait for other ranks.
     pub step_us: u64,
     /// Time outside it between two steps, in microseconds: scheduling, sampling, sending plans and events.
@@ -188,6 +194,7 @@ pub struct LimitsBody {
     cache_tokens_max: u64,
     prefill_chunk_tokens: u32,
     scoring_chunk_tokens: u32,
+    speculates: bool,
 }
 
 /// [`FromWorker`], serialized.
@@ -331,6 +338,7 @@ impl From<Limits> for LimitsBody {
             cache_tokens_max,
             prefill_chunk_tokens,
             scoring_chunk_tokens,
+            speculates,
         } = limits;
         Self {
             slots_max,
@@ -338,6 +346,7 @@ impl From<Limits> for LimitsBody {
             cache_tokens_max,
             prefill_chunk_tokens,
             scoring_chunk_tokens,
+            speculates,
         }
     }
 }
@@ -352,6 +361,7 @@ impl TryFrom<LimitsBody> for Limits {
             cache_tokens_max,
             prefill_chunk_tokens,
             scoring_chunk_tokens,
+            speculates,
         } = body;
         if slots_max == 0 || slots_max > ROWS_MAX as u32 {
             return Err(Invalid("a number of slots outside 1 to 1024"));
@@ -370,6 +380,7 @@ impl TryFrom<LimitsBody> for Limits {
             cache_tokens_max,
             prefill_chunk_tokens,
             scoring_chunk_tokens,
+            speculates,
         })
     }
 }

@@ -51,6 +51,7 @@ fn plan(step: StepFrame) -> StepPlan {
             StepOutputs::None => Outputs::None,
             StepOutputs::Last => Outputs::Last,
             StepOutputs::All => Outputs::All,
+            StepOutputs::Guessed(count) => Outputs::Guessed(count),
             StepOutputs::HiddenLast => Outputs::HiddenLast,
             StepOutputs::HiddenSum => Outputs::HiddenSum,
         },

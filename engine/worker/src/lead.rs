@@ -43,6 +43,7 @@ pub fn scheduler(
         stages,
         prefill_chunk_tokens: limits.prefill_chunk_tokens,
         scoring_chunk_tokens: limits.scoring_chunk_tokens,
+        speculates: limits.speculates,
     };
     Scheduler::new(limits, tokenizer)
 }
@@ -140,6 +141,7 @@ fn frame(plan: &StepPlan) -> StepFrame {
             Outputs::None => StepOutputs::None,
             Outputs::Last => StepOutputs::Last,
             Outputs::All => StepOutputs::All,
+            Outputs::Guessed(count) => StepOutputs::Guessed(count),
             Outputs::HiddenLast => StepOutputs::HiddenLast,
             Outputs::HiddenSum => StepOutputs::HiddenSum,
         },

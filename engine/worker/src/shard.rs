@@ -7,7 +7,7 @@ use base::{ErrorCode, Failure};
 use models::{Group, MlxBackend, PrefixFolder};
 use text::Tokenizer;
 use wire::step::PlanFrame;
-use wire::worker::{FromWorker, PlanLink, ShardStart};
+use wire::worker::{FromWorker, Limits, PlanLink, ShardStart};
 
 use crate::inbox::Inbox;
 use crate::outbox::Outbox;
@@ -54,7 +54,11 @@ fn run_lead(
     links.send(&PlanFrame::Go).map_err(failure::link)?;
     let backend = load(start, outbox)?;
     ready(started, outbox);
-    let scheduler = lead::scheduler(start.limits, &start.spec, &card, Arc::new(tokenizer));
+    let limits = Limits {
+        speculates: start.limits.speculates && backend.takes_back(),
+        ..start.limits
+    };
+    let scheduler = lead::scheduler(limits, &start.spec, &card, Arc::new(tokenizer));
     lead::run(scheduler, backend, links, inbox, outbox)
 }
 

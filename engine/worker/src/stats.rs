@@ -65,6 +65,8 @@ impl Counters {
             steps: self.steps,
             prompt_tokens: load.prompt_tokens,
             generated_tokens: load.generated_tokens,
+            guessed_tokens: load.guessed_tokens,
+            accepted_tokens: load.accepted_tokens,
             step_us: self.step.as_micros() as u64,
             host_us: self.host.as_micros() as u64,
             mask_us: masks.worked.as_micros() as u64,

@@ -17,6 +17,8 @@ mod hostile;
 mod kept;
 #[path = "worker/process.rs"]
 mod process;
+#[path = "worker/speculation.rs"]
+mod speculation;
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

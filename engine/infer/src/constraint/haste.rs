@@ -15,7 +15,7 @@ const MARGIN_TOKENS: u32 = 6;
 
 /// How an answer stands to its limit. It depends on the answer's tokens alone, so that one which goes on elsewhere goes on
 /// alike.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Haste {
     left: u32,
     on: bool,

@@ -23,6 +23,9 @@ pub struct Limits {
     pub prefill_chunk_tokens: u32,
     /// Prompt tokens whose log-probabilities are computed in one step: their logits are all copied to the host.
     pub scoring_chunk_tokens: u32,
+    /// Whether to guess what answers go on with and compute some guesses beside each token. Only for a backend that can take
+    /// tokens back.
+    pub speculates: bool,
 }
 
 /// What became of a submitted request.
@@ -54,4 +57,8 @@ pub struct Load {
     pub recalled_tokens: u64,
     /// Tokens generated so far.
     pub generated_tokens: u64,
+    /// Guesses at tokens that were computed.
+    pub guessed_tokens: u64,
+    /// Those of them that were right: a part of `generated_tokens`, which cost no steps of their own.
+    pub accepted_tokens: u64,
 }

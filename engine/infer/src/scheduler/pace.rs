@@ -5,14 +5,19 @@
 //! costs depends on how many there are and how long, so such a step is made when it is not known for about as many, and
 //! now and then.
 
+mod guesses;
+
 use std::time::Duration;
+
+pub use guesses::GUESSES_MAX;
+use guesses::{GuessCosts, Plain};
 
 /// No less is read at once, in tokens, however slow that is: a prompt has to come to its end. Where attention over a long
 /// prompt is what takes the time, that may be one token in one of many layers.
 const TOKENS_MIN: f64 = 1e-3;
 
-/// After so many steps in a row that read, one is of answers alone: a hundredth of the time, and what is known of the
-/// answers' own pace stays fresh.
+/// After so many steps in a row that read or guess, one is of answers alone: a hundredth of the time, and what is known of
+/// the answers' own pace stays fresh.
 const READING_RUN_MAX: u32 = 64;
 
 /// Kinds of steps by the number of their answers, doubling: more than 2^11 are of the last one.
@@ -25,6 +30,8 @@ pub struct Pace {
     answers_s: [Recent; KINDS],
     /// Seconds that a token of a prompt adds to a step.
     prompt_token_s: Recent,
+    /// What guesses add.
+    guesses: GuessCosts,
     /// Steps since the last one of answers alone.
     reading_run: u32,
     /// Seconds from the end of one request to that of the next, while there are any.
@@ -46,6 +53,8 @@ struct Recent {
 pub struct Work {
     /// Answers that got a token.
     pub answers: u32,
+    /// Guesses at what further tokens they get.
+    pub guesses: u32,
     /// Prompt tokens that were read; of one that went through some of the layers, that part.
     pub prompt_tokens: f64,
     /// It looked for beginnings, too.
@@ -75,16 +84,34 @@ impl Pace {
         tokens.clamp(TOKENS_MIN, most)
     }
 
+    /// How many guesses a step with so many `answers` computes, the likeliest first: `chances` are how likely each is not
+    /// computed in vain, descending.
+    pub fn guesses(&self, answers: u32, chances: &[f64]) -> usize {
+        match self.plain(answers) {
+            Some(plain) if self.reading_run < READING_RUN_MAX => {
+                self.guesses.worthwhile(plain, chances)
+            }
+            _ => 0,
+        }
+    }
+
+    /// A step of answers alone, if it is known.
+    fn plain(&self, answers: u32) -> Option<Plain> {
+        let took_s = self.answers_s[kind(answers)].middle()?;
+        // None takes no time at all, whatever the clock says.
+        let took_s = took_s.max(f64::EPSILON);
+        Some(Plain { answers, took_s })
+    }
+
     /// Takes in what a step did, how long it took, and how many requests ended with it.
     pub fn step(&mut self, work: Work, took: Duration, ended: u32) {
         let took_s = took.as_secs_f64();
         self.note_ends(ended, took_s);
-        let answers = &mut self.answers_s[kind(work.answers)];
-        let answers_s = answers.middle();
+        let plain = self.plain(work.answers);
         if work.prompt_tokens > 0.0 {
             self.reading_run += u32::from(work.answers > 0);
             let others_s = if work.answers > 0 {
-                answers_s
+                plain.map(|plain| plain.took_s)
             } else {
                 Some(0.0)
             };
@@ -92,11 +119,17 @@ impl Pace {
                 let added_s = (took_s - others_s).max(0.0);
                 self.prompt_token_s.push(added_s / work.prompt_tokens);
             }
+        } else if let Some(plain) = plain.filter(|_| work.guesses > 0) {
+            self.reading_run += 1;
+            if !work.recalls {
+                self.guesses.step(work.guesses, took_s - plain.took_s);
+            }
         } else if work.answers > 0 {
             self.reading_run = 0;
+            self.guesses.step(0, 0.0);
             // A rough idea is better than none.
-            if !work.recalls || answers_s.is_none() {
-                answers.push(took_s);
+            if !work.recalls || plain.is_none() {
+                self.answers_s[kind(work.answers)].push(took_s);
             }
         }
     }
@@ -131,6 +164,10 @@ impl Recent {
         self.count = (self.count + 1).min(self.values.len());
     }
 
+    fn halve(&mut self) {
+        self.values = self.values.map(|value| value / 2.0);
+    }
+
     /// The middle one, or the lower of two, so that one hiccup of the machine changes nothing.
     fn middle(&self) -> Option<f64> {
         let mut known = self.values;
@@ -159,7 +196,7 @@ mod tests {
             let work = Work {
                 answers: 4,
                 prompt_tokens: tokens,
-                recalls: false,
+                ..Work::default()
             };
             pace.step(work, Duration::from_secs_f64(took_s), 0);
         }
@@ -224,7 +261,7 @@ mod tests {
                 let work = Work {
                     answers,
                     prompt_tokens: tokens,
-                    recalls: false,
+                    ..Work::default()
                 };
                 pace.step(work, Duration::from_secs_f64(took_s), 0);
                 if step == 100 {

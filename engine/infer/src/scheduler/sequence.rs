@@ -1,5 +1,7 @@
 //! One request while it runs: what is in its cache, what comes next, when it ends.
 
+mod answer;
+
 use std::sync::Arc;
 
 use base::{
@@ -12,10 +14,11 @@ use super::admission;
 use super::budget::{Budget, Chunk};
 use crate::adjustment::Adjustment;
 use crate::backend::{LayerPart, Logits, Outputs, Row, SlotId};
-use crate::constraint::{self, Constraint, MaskJob, Next, Ticket};
+use crate::constraint::{Constraint, MaskJob, Ticket};
+use crate::draft::Guesses;
 use crate::embedding::Embedding;
+use crate::logprobs;
 use crate::prefix::BLOCK_TOKENS;
-use crate::{logprobs, sampler};
 
 /// A request that waits or runs.
 pub struct Sequence {
@@ -40,6 +43,12 @@ pub struct Sequence {
     adjustment: Option<Adjustment>,
     /// The prompt's vector as far as it is computed; `None` if an answer is wanted.
     embedding: Option<Embedding>,
+    /// What it may go on with; `None` if nobody is to guess.
+    guesses: Option<Guesses>,
+    /// The guesses that its next step computes, or the one under way.
+    guessed: Vec<TokenId>,
+    /// Tokens in its cache after the last step, wrong guesses included.
+    held: usize,
 }
 
 /// What a step computed of a sequence.
@@ -63,6 +72,10 @@ pub struct Outcome {
     pub prompt_tokens: u64,
     /// Tokens that came out.
     pub generated_tokens: u64,
+    /// Guesses that the step computed.
+    pub guessed_tokens: u64,
+    /// Those of them that were right, and came out.
+    pub accepted_tokens: u64,
 }
 
 /// Why a request needs no step at all, if so: nothing was asked for, or a resumed answer was complete and only its end
@@ -125,7 +138,18 @@ impl Sequence {
             chunk: None,
             scored: 0,
             text,
+            guesses: None,
+            guessed: Vec::new(),
+            held: 0,
         }
+    }
+
+    /// It may be guessed what comes next, if more than one token is asked for.
+    #[must_use]
+    pub fn with_guesses(mut self) -> Self {
+        let answers = self.request.max_tokens > 1;
+        self.guesses = answers.then(Guesses::default);
+        self
     }
 
     /// For whom it is, and how urgent.
@@ -140,7 +164,7 @@ impl Sequence {
 
     /// Tokens of cache that it needs for its next step.
     pub fn cache_tokens(&self) -> u64 {
-        self.tokens.len() as u64
+        (self.tokens.len() + self.guessed.len()).max(self.held) as u64
     }
 
     /// Tokens of cache that it needs to go on for `more` steps, or to its end if that comes first.
@@ -151,6 +175,8 @@ impl Sequence {
     /// Its cache is gone. What it has computed so far will be computed again, in chunks; nothing is reported twice.
     pub fn lose_cache(&mut self) {
         self.computed = 0;
+        self.held = 0;
+        self.guessed.clear();
         self.chunk = None;
         self.given = self.tokens.len();
         self.looks_back = looks_back(&self.request);
@@ -169,6 +195,7 @@ impl Sequence {
     pub fn recalled(&mut self, found: u32) -> Option<TokenEvent> {
         self.looks_back = false;
         self.computed = found as usize;
+        self.held = self.computed;
         let begins = self.tokens.len() == self.request.prompt.len();
         (begins && found > 0).then_some(TokenEvent::Recalled { tokens: found })
     }
@@ -191,7 +218,10 @@ impl Sequence {
     /// What is to be worked out before it can be sampled. Nothing if it only scores its prompt.
     pub fn mask_job(&mut self) -> Option<MaskJob> {
         let samples = self.request.max_tokens > 0;
-        self.constraint.as_mut().filter(|_| samples)?.job()
+        let (tokens, guesses) = (&self.tokens, &self.guesses);
+        let likely = || guesses.as_ref().map(|guesses| guesses.likely(tokens));
+        let constraint = self.constraint.as_mut().filter(|_| samples)?;
+        constraint.job(|| likely().unwrap_or_default())
     }
 
     /// Whether the next of its tokens are on their way through the layers.
@@ -201,7 +231,7 @@ impl Sequence {
 
     /// Whether a step that computes `count` tokens samples it, and it is not known yet what may come.
     pub fn awaits_mask(&self, count: usize) -> bool {
-        let samples = self.request.max_tokens > 0 && self.computed + count == self.tokens.len();
+        let samples = self.request.max_tokens > 0 && self.computed + count >= self.tokens.len();
         let constraint = self.constraint.as_ref();
         samples && constraint.is_some_and(|constraint| !constraint.knows_next())
     }
@@ -227,6 +257,8 @@ impl Sequence {
             embedding.outputs(end == self.tokens.len())
         } else if scores {
             Outputs::All
+        } else if !self.guessed.is_empty() {
+            Outputs::Guessed(self.guessed.len() as u32)
         } else if end == self.tokens.len() {
             Outputs::Last
         } else {
@@ -235,7 +267,7 @@ impl Sequence {
         Some(Row {
             slot,
             start: self.computed as u32,
-            tokens: self.tokens[self.computed..end].to_vec(),
+            tokens: [&self.tokens[self.computed..end], &self.guessed].concat(),
             layers,
             outputs,
         })
@@ -262,13 +294,22 @@ impl Sequence {
     pub fn advance(&mut self, count: usize, computed: Computed<'_>) -> Outcome {
         let start = self.computed;
         let scored = self.scores_next();
+        let guessed = std::mem::take(&mut self.guessed);
         self.chunk = None;
-        self.computed += count;
+        self.held = start + count;
+        self.computed = self.held - guessed.len();
+        if let Some(guesses) = &mut self.guesses {
+            guesses.take_in(&self.tokens[..self.computed]);
+        }
         let mut outcome = Outcome {
             prompt_tokens: self.computed.min(self.given).saturating_sub(start) as u64,
+            guessed_tokens: guessed.len() as u64,
             ..Outcome::default()
         };
         let done = match computed {
+            Computed::Logits(logits) if !guessed.is_empty() => {
+                self.verify(&guessed, logits, &mut outcome)
+            }
             Computed::Logits(logits) => self.read(start, scored, logits, &mut outcome),
             Computed::Hidden(hidden) => self.pool(&hidden, &mut outcome),
             Computed::Nothing => Ok(()),
@@ -343,73 +384,6 @@ impl Sequence {
             self.sample(logits.at_mut(last), outcome)?;
         }
         Ok(())
-    }
-
-    fn sample(&mut self, logits: &mut [f32], outcome: &mut Outcome) -> Result<(), Failure> {
-        let mask = match self.constraint.as_ref().map(Constraint::next) {
-            None => None,
-            Some(Ok(Next::Allowed(mask))) => Some(mask),
-            Some(Ok(Next::Nothing)) => {
-                outcome.finish(FinishReason::Stop);
-                return Ok(());
-            }
-            Some(Err(failure)) => return Err(failure.clone()),
-        };
-        // Log-probabilities are the model's own.
-        let changes = mask.is_some() || self.adjustment.is_some();
-        let own = (changes && self.request.logprobs.is_some()).then(|| logits.to_vec());
-        if let Some(adjustment) = &self.adjustment {
-            adjustment.apply(logits);
-        }
-        if let Some(mask) = mask {
-            mask.apply(logits);
-        }
-        let position = self.tokens.len() - self.request.prompt.len();
-        let token = sampler::sample(logits, &self.request.sampling, position as u32)
-            .ok_or_else(|| self.nothing_to_choose(logits))?;
-        let logprob = match self.request.logprobs {
-            Some(_) => {
-                let scored = self.score(own.as_deref().unwrap_or(logits), token);
-                Some(scored.ok_or_else(not_numbers)?)
-            }
-            None => None,
-        };
-        outcome.generated_tokens += 1;
-        outcome.events.push(TokenEvent::Token { token, logprob });
-        if self.take(token)? {
-            outcome.finish(FinishReason::Stop);
-        } else if position + 1 == self.request.max_tokens as usize {
-            outcome.finish(FinishReason::Length);
-        }
-        Ok(())
-    }
-
-    /// Goes on by a token. Whether the answer ends with it.
-    fn take(&mut self, token: TokenId) -> Result<bool, Failure> {
-        self.tokens.push(token);
-        if let Some(adjustment) = &mut self.adjustment {
-            adjustment.push(token);
-        }
-        if self.request.stop_tokens.contains(&token) {
-            return Ok(true);
-        }
-        let text = self.text.as_mut();
-        if text.is_some_and(|text| text.push(token).stopped) {
-            return Ok(true);
-        }
-        match &mut self.constraint {
-            Some(constraint) => constraint.push(token),
-            None => Ok(false),
-        }
-    }
-
-    /// Why there is no likeliest token.
-    fn nothing_to_choose(&self, logits: &[f32]) -> Failure {
-        if self.constraint.is_some() && logits.iter().all(|logit| *logit == f32::NEG_INFINITY) {
-            constraint::nothing_allowed()
-        } else {
-            not_numbers()
-        }
     }
 
     fn score(&self, logits: &[f32], token: TokenId) -> Option<TokenLogprob> {

@@ -13,6 +13,7 @@ mod grammars;
 mod prompts;
 mod properties;
 mod schemas;
+mod speculation;
 
 const VOCABULARY: u32 = 26;
 
@@ -26,6 +27,7 @@ const LIMITS: Limits = Limits {
     stages: 1,
     prefill_chunk_tokens: 16,
     scoring_chunk_tokens: 4,
+    speculates: true,
 };
 
 /// Token n is the n-th letter.
@@ -187,7 +189,8 @@ impl Rig {
 }
 
 fn check_limits(plan: &StepPlan, limits: &Limits) {
-    let prompts = plan.rows.iter().filter(|row| row.tokens.len() > 1);
+    let reads = |row: &&Row| row.tokens.len() > 1 && row.outputs.guessed() == 0;
+    let prompts = plan.rows.iter().filter(reads);
     let part = |row: &Row| row.layers.map_or(1.0, LayerPart::share);
     let tokens: f64 = prompts.map(|row| row.tokens.len() as f64 * part(row)).sum();
     // Each goes through one layer at least.
@@ -200,7 +203,11 @@ fn check_limits(plan: &StepPlan, limits: &Limits) {
 
 /// What a request must yield, computed from whole prefixes without any batching, chunking or cache.
 fn expected(request: &TokenRequest) -> Vec<TokenEvent> {
-    let backend = FakeBackend::new(VOCABULARY as usize);
+    expected_of(&model(None), request)
+}
+
+/// The same of another model.
+fn expected_of(backend: &FakeBackend, request: &TokenRequest) -> Vec<TokenEvent> {
     let top = request.logprobs.unwrap_or(0) as usize;
     let score = |prefix: &[TokenId], token| {
         logprobs::score(&backend.logits_after(prefix), token, top).unwrap()
@@ -235,6 +242,15 @@ fn expected(request: &TokenRequest) -> Vec<TokenEvent> {
     }
     events.push(TokenEvent::Finished(FinishReason::Length));
     events
+}
+
+/// A model that likes to repeat itself after so many tokens, or does not.
+fn model(habit: Option<usize>) -> FakeBackend {
+    let model = FakeBackend::new(VOCABULARY as usize);
+    match habit {
+        Some(period) => model.with_habit(period),
+        None => model,
+    }
 }
 
 /// Logits after biases and penalties, by their definitions.

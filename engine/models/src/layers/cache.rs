@@ -54,8 +54,30 @@ pub(crate) struct Slot {
     place: Place,
     /// The tokens at the positions held.
     pub(crate) tokens: Vec<TokenId>,
+    /// So many of the last are guesses.
+    guessed: usize,
     /// Whole blocks of them that were offered to be kept.
     pub(crate) kept_blocks: usize,
+}
+
+impl Slot {
+    /// The tokens that no step takes back.
+    pub(crate) fn sure(&self) -> &[TokenId] {
+        &self.tokens[..self.tokens.len() - self.guessed]
+    }
+
+    /// Whether a row may start there: after all that it holds, or all but guesses.
+    pub(crate) fn ends_at(&self, start: usize) -> bool {
+        (self.sure().len()..=self.tokens.len()).contains(&start)
+    }
+
+    /// Takes in a row's tokens from `start` on, of which so many last ones are guesses. What is there from earlier guesses
+    /// lies beyond what anybody sees until it is overwritten.
+    pub(crate) fn extend(&mut self, start: usize, tokens: &[TokenId], guessed: usize) {
+        self.tokens.truncate(start);
+        self.tokens.extend(tokens);
+        self.guessed = guessed;
+    }
 }
 
 impl Caches {
@@ -126,6 +148,7 @@ impl Caches {
         let slot_holds = Slot {
             place,
             tokens: tokens.to_vec(),
+            guessed: 0,
             kept_blocks: blocks.len(),
         };
         self.slots.insert(slot, slot_holds);
@@ -182,6 +205,7 @@ impl Caches {
             let empty = Slot {
                 place,
                 tokens: Vec::new(),
+                guessed: 0,
                 kept_blocks: 0,
             };
             self.slots.insert(slot, empty);

@@ -35,6 +35,7 @@ pub enum Wanted {
     None,
     Last,
     All,
+    Guessed(u32),
     HiddenLast,
     HiddenSum,
 }
@@ -99,6 +100,7 @@ impl Step {
                 Wanted::None => Outputs::None,
                 Wanted::Last => Outputs::Last,
                 Wanted::All => Outputs::All,
+                Wanted::Guessed(count) => Outputs::Guessed(count),
                 Wanted::HiddenLast => Outputs::HiddenLast,
                 Wanted::HiddenSum => Outputs::HiddenSum,
             },

@@ -259,6 +259,104 @@ fn a_batch_equals_each_sequence_alone() {
     }
 }
 
+/// An answer that is guessed on, beside one that is not and one that reads: of three guesses one is right, then none of four,
+/// then both; or the same without guesses, token by token.
+pub fn guessing_script(guesses: bool) -> Script {
+    let text = tokens(60);
+    let beside = |at: usize| piece(41, at, &[at as u32], Wanted::Last);
+    let mut script = vec![step(vec![
+        piece(40, 0, &text[..30], Wanted::Last),
+        piece(41, 0, &text[..3], Wanted::Last),
+    ])];
+    // Where each step starts, what it computes, and how much of that is right.
+    let steps = [
+        (30, [&text[30..32], &[90, 91]].concat(), 2),
+        (32, [&text[32..33], &[92, 93, 94, 95]].concat(), 1),
+        (33, text[33..36].to_vec(), 3),
+    ];
+    let mut others = 3;
+    for (start, computed, right) in steps {
+        let last = computed.len() as u32 - 1;
+        if guesses {
+            let row = piece(40, start, &computed, Wanted::Guessed(last));
+            script.push(step(vec![row, beside(others)]));
+        } else {
+            let rows = (start..start + right).map(|at| piece(40, at, &text[at..=at], Wanted::Last));
+            script.extend(rows.map(|row| step(vec![row])));
+            script.push(step(vec![beside(others)]));
+        }
+        others += 1;
+    }
+    let read = piece(42, 0, &text[..20], Wanted::All);
+    script.push(step(vec![
+        piece(40, 36, &[7], Wanted::Last),
+        beside(others),
+        read,
+    ]));
+    script
+}
+
+/// The logits of a guessing script that are of use, in the order of the sequences' tokens.
+fn of_use(logits: &Logits, width: usize, guesses: bool) -> Vec<f32> {
+    if !guesses {
+        return flat(logits);
+    }
+    let right = [1, 2, 1, 3, 1];
+    let steps = logits.iter().zip(right).flat_map(|(step, right)| {
+        let rows = step.iter().enumerate();
+        let of_row = move |(row, logits): (usize, &Vec<f32>)| match row {
+            0 => logits[..right * width].to_vec(),
+            _ => logits.clone(),
+        };
+        rows.flat_map(of_row).collect::<Vec<f32>>()
+    });
+    steps.collect()
+}
+
+#[test]
+fn guesses_that_are_wrong_leave_nothing() {
+    for (shape, tolerance) in variants() {
+        if recurrent::ALL.contains(&shape.model_type) {
+            continue;
+        }
+        let folder = shape.write();
+        let guessing = run(&mut alone(folder.path(), 3), &guessing_script(true));
+        let plain = run(&mut alone(folder.path(), 3), &guessing_script(false));
+        let guessing = of_use(&guessing, shape.vocabulary, true);
+        assert_close(
+            &guessing,
+            &of_use(&plain, shape.vocabulary, false),
+            tolerance,
+        );
+    }
+}
+
+#[test]
+fn what_was_guessed_is_kept_for_nobody() {
+    let folder = Shape::tiny("llama").write();
+    let mut backend = alone(folder.path(), 3);
+    assert!(backend.takes_back());
+    let text = tokens(64);
+    let wrong = [&text[..31], &[95; 9]].concat();
+    let script = [
+        step(vec![piece(0, 0, &text[..30], Wanted::Last)]),
+        step(vec![piece(0, 30, &wrong[30..], Wanted::Guessed(9))]),
+        step(vec![piece(0, 31, &text[31..], Wanted::Guessed(20))]),
+        step(vec![piece(0, 60, &text[60..], Wanted::Last)]),
+    ];
+    let free = Step {
+        free: vec![1],
+        ..Step::default()
+    };
+    run(&mut backend, &script[..2]);
+    assert_eq!(recalled(&mut backend, 1, &wrong[..32]), Some(0));
+    run(&mut backend, &script[2..3]);
+    assert_eq!(recalled(&mut backend, 1, &text[..32]), Some(32));
+    backend.step(&free.plan()).unwrap();
+    run(&mut backend, &script[3..]);
+    assert_eq!(recalled(&mut backend, 1, &text), Some(64));
+}
+
 /// A prompt in two chunks beside a sequence that goes on; whether each goes through the three layers in several steps, or in
 /// the last of these.
 pub fn slow_script(slow: bool) -> Script {
@@ -372,6 +470,7 @@ fn a_plan_that_does_not_fit_is_refused() {
         vec![piece(3, 1, &[1], Wanted::Last)],
         vec![piece(0, 5, &[], Wanted::None)],
         vec![piece(0, 5, &[96], Wanted::Last)],
+        vec![piece(0, 5, &[1], Wanted::Guessed(1))],
         vec![
             piece(0, 5, &[1], Wanted::Last),
             piece(0, 6, &[1], Wanted::Last),
@@ -381,5 +480,32 @@ fn a_plan_that_does_not_fit_is_refused() {
         assert!(matches!(refused, Err(BackendError::Plan(_))), "{rows:?}");
     }
     // Refused before anything ran: the cache is as it was.
-    run(&mut backend, &[step(vec![piece(0, 5, &[1], Wanted::Last)])]);
+    run(
+        &mut backend,
+        &[step(vec![piece(0, 5, &[1, 2, 3], Wanted::Guessed(2))])],
+    );
+    // No more is taken back than was guessed.
+    for start in [5, 9] {
+        let refused = backend.step(&step(vec![piece(0, start, &[1], Wanted::Last)]).plan());
+        assert!(matches!(refused, Err(BackendError::Plan(_))), "{start}");
+    }
+    run(&mut backend, &[step(vec![piece(0, 6, &[4], Wanted::Last)])]);
+    let refused = backend.step(&step(vec![piece(0, 8, &[1], Wanted::Last)]).plan());
+    assert!(matches!(refused, Err(BackendError::Plan(_))));
+}
+
+#[test]
+fn a_state_gives_nothing_back() {
+    for model_type in recurrent::ALL {
+        let folder = Shape::tiny(model_type).write();
+        let mut backend = alone(folder.path(), 3);
+        assert!(!backend.takes_back());
+        run(&mut backend, &in_chunks(0, &tokens(5), 5));
+        let guess = step(vec![piece(0, 5, &[1, 2], Wanted::Guessed(1))]);
+        let refused = backend.step(&guess.plan());
+        assert!(
+            matches!(refused, Err(BackendError::Plan(_))),
+            "{model_type}"
+        );
+    }
 }

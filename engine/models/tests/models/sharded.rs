@@ -8,7 +8,9 @@ use crate::newer;
 use crate::ranks::{alone, bereaved, together};
 use crate::recurrent;
 use crate::script::{Wanted, assert_close, flat, in_chunks, piece, run, step, tokens};
-use crate::sequences::{TOLERANCE, busy_script, pooled_script, remembering_script, slow_script};
+use crate::sequences::{
+    TOLERANCE, busy_script, guessing_script, pooled_script, remembering_script, slow_script,
+};
 
 /// From the step in which another rank is missing to its error.
 const NOTICED_MS_MAX: f64 = 1000.0;
@@ -56,6 +58,19 @@ fn qwen3_over_ranks_equals_one() {
 fn newer_families_over_ranks_equal_one() {
     for model_type in newer::ALL.into_iter().chain(recurrent::ALL) {
         check(&Shape::tiny(model_type).write(), &ALL_WAYS, TOLERANCE);
+    }
+}
+
+#[test]
+fn guesses_over_ranks_equal_one() {
+    for model_type in ["llama"].into_iter().chain(newer::ALL) {
+        let folder = Shape::tiny(model_type).write();
+        let script = guessing_script(true);
+        let expected = flat(&run(&mut alone(folder.path(), 3), &script));
+        for (world, sharding) in &ALL_WAYS[..3] {
+            let (ours, _) = together(folder.path(), 3, *world, *sharding, &script);
+            assert_close(&flat(&ours), &expected, TOLERANCE);
+        }
     }
 }
 

@@ -70,6 +70,7 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         lend_memory_bytes_max: lend,
         idle_minutes: change.idle_minutes,
         prefix_disk_bytes_max: None,
+        speculation: None,
         api_network: change.api_network,
         ollama_port: change.ollama_port,
         allowed_origins: change.allowed_origins,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{ErrorCode, Failure, InstanceId, KeepAlive, TokenRequest};
 use cluster::ShardKey;
-use serve::{Metrics, SecondsCounter};
+use serve::{Counter, Metrics, SecondsCounter};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::worker::{Stats, ToWorker};
@@ -22,6 +22,7 @@ pub(crate) struct Running {
     workers: Arc<Mutex<HashMap<ShardKey, Entry>>>,
     activity: Arc<watch::Sender<Vec<Activity>>>,
     masks: MaskCounters,
+    guesses: GuessCounters,
 }
 
 /// What grammars take, of all workers here that drive an instance.
@@ -31,6 +32,13 @@ struct MaskCounters {
     waited: SecondsCounter,
 }
 
+/// Guesses at what answers go on with, of the same workers.
+#[derive(Debug, Clone, Default)]
+struct GuessCounters {
+    computed: Counter,
+    right: Counter,
+}
+
 #[derive(Debug)]
 struct Entry {
     handle: WorkerHandle,
@@ -38,6 +46,9 @@ struct Entry {
     /// Of its masks so much is counted, in microseconds.
     masks_worked_us: u64,
     masks_waited_us: u64,
+    /// Of its guesses so many are counted.
+    guessed: u64,
+    accepted: u64,
 }
 
 /// A worker of rank 0 that computes.
@@ -59,8 +70,13 @@ impl Running {
                 "Time that steps waited for what grammars allow",
             ),
         };
+        let guesses = GuessCounters {
+            computed: metrics.counter("guessed_tokens", "Guesses at tokens that were computed"),
+            right: metrics.counter("accepted_tokens", "Guesses at tokens that were right"),
+        };
         Self {
             masks,
+            guesses,
             ..Self::default()
         }
     }
@@ -116,6 +132,8 @@ impl Running {
             meter,
             masks_worked_us: 0,
             masks_waited_us: 0,
+            guessed: 0,
+            accepted: 0,
         };
         workers.insert(shard, entry);
         self.publish(&workers);
@@ -133,10 +151,14 @@ impl Running {
         if let Some(entry) = workers.get_mut(&shard) {
             let now_ms = milliseconds_since_1970();
             entry.meter.report(stats, Instant::now(), now_ms);
-            let worked = count(&mut entry.masks_worked_us, stats.mask_us);
-            let waited = count(&mut entry.masks_waited_us, stats.mask_wait_us);
-            self.masks.worked.inc_by(worked);
-            self.masks.waited.inc_by(waited);
+            let worked = more(&mut entry.masks_worked_us, stats.mask_us);
+            let waited = more(&mut entry.masks_waited_us, stats.mask_wait_us);
+            self.masks.worked.inc_by(seconds(worked));
+            self.masks.waited.inc_by(seconds(waited));
+            let guessed = more(&mut entry.guessed, stats.guessed_tokens);
+            let accepted = more(&mut entry.accepted, stats.accepted_tokens);
+            self.guesses.computed.inc_by(guessed);
+            self.guesses.right.inc_by(accepted);
         }
         self.publish(&workers);
     }
@@ -159,11 +181,15 @@ impl Running {
     }
 }
 
-/// How much more it is than before, in seconds.
-fn count(before_us: &mut u64, now_us: u64) -> f64 {
-    let more = now_us.saturating_sub(*before_us);
-    *before_us = now_us;
-    Duration::from_micros(more).as_secs_f64()
+/// How much more it is than before.
+fn more(before: &mut u64, now: u64) -> u64 {
+    let more = now.saturating_sub(*before);
+    *before = now;
+    more
+}
+
+fn seconds(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
 }
 
 impl WorkerHandle {

@@ -2,7 +2,6 @@
 //!
 //! One task for each shard. It ends with exactly one of `Stopped` (as asked) and `WorkerFailed`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use base::{ErrorCode, Failure};
@@ -11,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use wire::worker::{FromWorker, ToWorker};
 
-use super::KeptPrefixes;
+use super::WorkerSettings;
 use super::mlx::MlxVariables;
 use super::ports::HeldPorts;
 use super::process::Process;
@@ -30,9 +29,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct ShardTask {
     pub(super) start: StartShard,
     pub(super) ports: Option<HeldPorts>,
-    pub(super) program: PathBuf,
-    pub(super) run_folder: PathBuf,
-    pub(super) prefixes: Option<KeptPrefixes>,
+    pub(super) settings: WorkerSettings,
     pub(super) models: LocalModels,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) running: Running,
@@ -73,9 +70,10 @@ impl ShardTask {
             _ = stop => return Ok(None),
             folder = self.models.locate(&self.start.model, &self.start.folder, self.start.fingerprint) => folder?,
         };
-        let frame = start_frame(&self.start, &folder, self.prefixes.as_ref());
-        let variables = MlxVariables::prepare(&self.start, &self.run_folder).map_err(|error| {
-            let folder = self.run_folder.display();
+        let frame = start_frame(&self.start, &folder, &self.settings);
+        let run_folder = &self.settings.run_folder;
+        let variables = MlxVariables::prepare(&self.start, run_folder).map_err(|error| {
+            let folder = run_folder.display();
             Failure::new(
                 ErrorCode::Internal,
                 format!("cannot write to {folder}: {error}"),
@@ -86,7 +84,7 @@ impl ShardTask {
         // The worker takes them over; between the two nobody holds them, and if another program is faster the
         // worker fails and the shard is placed again.
         drop(self.ports.take());
-        let process = Process::spawn(&self.program, &variables.pairs(), label)?;
+        let process = Process::spawn(&self.settings.program, &variables.pairs(), label)?;
         process
             .write(&ToWorker::Start(frame))
             .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;

@@ -6,7 +6,7 @@ use base::ShardSpec;
 use cluster::StartShard;
 use wire::worker::{Limits, PlanLink, PrefixFolder, ShardStart, Start};
 
-use super::KeptPrefixes;
+use super::WorkerSettings;
 
 /// Requests that wait for a slot before more are refused: minutes of work.
 const QUEUE_MAX: u32 = 256;
@@ -16,7 +16,7 @@ const PREFILL_CHUNK_TOKENS: u32 = 512;
 const SCORING_CHUNK_TOKENS: u32 = 64;
 
 /// What to tell the worker of a shard whose model lies in `folder` here.
-pub(super) fn start_frame(start: &StartShard, folder: &Path, kept: Option<&KeptPrefixes>) -> Start {
+pub(super) fn start_frame(start: &StartShard, folder: &Path, settings: &WorkerSettings) -> Start {
     Start::Shard(ShardStart {
         folder: folder.to_path_buf(),
         spec: ShardSpec {
@@ -36,8 +36,9 @@ pub(super) fn start_frame(start: &StartShard, folder: &Path, kept: Option<&KeptP
             cache_tokens_max: u64::from(start.cache_tokens.max(1)),
             prefill_chunk_tokens: PREFILL_CHUNK_TOKENS,
             scoring_chunk_tokens: SCORING_CHUNK_TOKENS,
+            speculates: settings.speculates,
         },
-        prefixes: kept.map(|kept| PrefixFolder {
+        prefixes: settings.prefixes.as_ref().map(|kept| PrefixFolder {
             root: kept.root.clone(),
             model: start.fingerprint,
             bytes_max: kept.bytes_max,

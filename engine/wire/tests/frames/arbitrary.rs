@@ -469,6 +469,7 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
         1..=u64::MAX,
         1_u32..=65_536,
         1_u32..=1024,
+        any::<bool>(),
     )
         .prop_map(
             |(
@@ -477,12 +478,14 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
                 cache_tokens_max,
                 prefill_chunk_tokens,
                 scoring_chunk_tokens,
+                speculates,
             )| Limits {
                 slots_max,
                 queue_max,
                 cache_tokens_max,
                 prefill_chunk_tokens,
                 scoring_chunk_tokens,
+                speculates,
             },
         );
     let link = (any::<SocketAddr>(), any::<[u8; 32]>()).prop_map(|(mut address, secret)| {
@@ -523,7 +526,7 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
 }
 
 pub fn from_worker() -> impl Strategy<Value = FromWorker> {
-    let stats = any::<([u32; 3], [u64; 8])>().prop_map(|(now, total)| Stats {
+    let stats = any::<([u32; 3], [u64; 10])>().prop_map(|(now, total)| Stats {
         running: now[0],
         waiting: now[1],
         reading: now[2],
@@ -535,6 +538,8 @@ pub fn from_worker() -> impl Strategy<Value = FromWorker> {
         host_us: total[5],
         mask_us: total[6],
         mask_wait_us: total[7],
+        guessed_tokens: total[8],
+        accepted_tokens: total[9],
     });
     let event = (any::<u64>(), token_event()).prop_map(|(id, event)| (RequestId(id), event));
     prop_oneof![
@@ -552,6 +557,8 @@ pub fn plan_frame() -> impl Strategy<Value = PlanFrame> {
         Just(StepOutputs::None),
         Just(StepOutputs::Last),
         Just(StepOutputs::All),
+        // Of as many tokens as a row has at least, one is none.
+        Just(StepOutputs::Guessed(1)),
         Just(StepOutputs::HiddenLast),
         Just(StepOutputs::HiddenSum),
     ];
@@ -564,7 +571,7 @@ pub fn plan_frame() -> impl Strategy<Value = PlanFrame> {
     let row = (
         any::<u32>(),
         any::<u32>(),
-        vec(any::<u32>(), 1..20),
+        vec(any::<u32>(), 2..20),
         option::of(layers),
         outputs,
     )

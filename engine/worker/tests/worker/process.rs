@@ -28,6 +28,7 @@ pub const LIMITS: Limits = Limits {
     cache_tokens_max: 2048,
     prefill_chunk_tokens: 32,
     scoring_chunk_tokens: 4,
+    speculates: true,
 };
 
 /// One worker process; killed when dropped.
@@ -178,7 +179,17 @@ impl Cluster {
     /// The same for a model with another number of layers.
     pub fn of_layers(layers: u32, folder: &Path, world: u32, sharding: Sharding) -> Self {
         let secrets = vec![Secret([9; 32]); world as usize];
-        Self::with_secrets(layers, folder, sharding, &secrets, None).ready()
+        Self::with_secrets(layers, folder, sharding, &secrets, LIMITS, None).ready()
+    }
+
+    /// A model over ranks that guess nothing.
+    pub fn guessing_nothing(folder: &Path, world: u32, sharding: Sharding) -> Self {
+        let limits = Limits {
+            speculates: false,
+            ..LIMITS
+        };
+        let secrets = vec![Secret([9; 32]); world as usize];
+        Self::with_secrets(LAYERS, folder, sharding, &secrets, limits, None).ready()
     }
 
     /// The same with ranks that keep beginnings under `root`.
@@ -189,7 +200,7 @@ impl Cluster {
             bytes_max: 1 << 30,
         };
         let secrets = vec![Secret([9; 32]); world as usize];
-        Self::with_secrets(LAYERS, folder, sharding, &secrets, Some(&prefixes)).ready()
+        Self::with_secrets(LAYERS, folder, sharding, &secrets, LIMITS, Some(&prefixes)).ready()
     }
 
     fn ready(mut self) -> Self {
@@ -209,6 +220,7 @@ impl Cluster {
             folder,
             Sharding::Pipeline,
             &[Secret([1; 32]), Secret([2; 32])],
+            LIMITS,
             None,
         )
     }
@@ -218,6 +230,7 @@ impl Cluster {
         folder: &Path,
         sharding: Sharding,
         secrets: &[Secret],
+        limits: Limits,
         prefixes: Option<&PrefixFolder>,
     ) -> Self {
         let world = secrets.len() as u32;
@@ -241,7 +254,7 @@ impl Cluster {
                     address: link,
                     secret: *secret,
                 }),
-                limits: LIMITS,
+                limits,
                 prefixes: prefixes.cloned(),
             })));
             worker

@@ -112,10 +112,20 @@ fn any_limits() -> impl Strategy<Value = Limits> {
     )
 }
 
+/// After how many tokens the model likes to repeat itself, if it does.
+fn any_habit() -> impl Strategy<Value = Option<usize>> {
+    prop::option::of(1_usize..9)
+}
+
 proptest! {
     #[test]
-    fn company_and_chunks_change_nothing(requests in any_requests(), limits in any_limits()) {
+    fn company_and_chunks_change_nothing(
+        requests in any_requests(),
+        limits in any_limits(),
+        habit in any_habit(),
+    ) {
         let mut rig = Rig::new(limits);
+        rig.backend = model(habit);
         for step in 0..20 {
             for (request, joins) in &requests {
                 if *joins == step {
@@ -126,7 +136,7 @@ proptest! {
         }
         rig.run();
         for (request, _) in &requests {
-            prop_assert_eq!(joined(rig.of(request.id.0)), expected(request));
+            prop_assert_eq!(joined(rig.of(request.id.0)), expected_of(&model(habit), request));
         }
     }
 
@@ -135,13 +145,15 @@ proptest! {
         request in any_request(1),
         other in any_request(2),
         limits in any_limits(),
+        habit in any_habit(),
     ) {
-        let whole = expected(&request);
+        let whole = expected_of(&model(habit), &request);
         let tokens = tokens_of(&whole);
         for known in (1..=tokens.len()).step_by(7) {
             let mut resumed = request.clone();
             resumed.generated = tokens[..known].to_vec();
             let mut rig = Rig::new(limits);
+            rig.backend = model(habit);
             rig.submit(other.clone());
             rig.submit(resumed);
             rig.run();
@@ -156,8 +168,10 @@ proptest! {
         requests in any_requests(),
         cancels in prop::collection::vec((0_u64..8, 0_u32..25), 0..6),
         limits in any_limits(),
+        habit in any_habit(),
     ) {
         let mut rig = Rig::new(limits);
+        rig.backend = model(habit);
         for step in 0..25 {
             for (request, _) in requests.iter().filter(|(_, joins)| *joins == step) {
                 rig.submit(request.clone());
@@ -170,7 +184,7 @@ proptest! {
         rig.run();
         for (request, _) in &requests {
             let id = request.id.0;
-            let (got, expected) = (joined(rig.of(id)), expected(request));
+            let (got, expected) = (joined(rig.of(id)), expected_of(&model(habit), request));
             if cancels.iter().any(|(cancelled, _)| *cancelled == id) {
                 prop_assert!(tokens_of(&expected).starts_with(&tokens_of(&got)));
             } else {
