@@ -120,13 +120,13 @@ impl Experts {
     fn answers(&self, x: &Array, chosen: &Array) -> Computed {
         let (tokens, each, hidden) = (x.dim(0), chosen.dim(1), x.dim(1));
         if chosen.size() < SORTED_ROWS_MIN {
-            let x = x.expand_dims_axes(&[1, 2])?;
+            let x = x.reshape(&[tokens, 1, 1, hidden])?;
             return self.through(&x, chosen, false)?.squeeze_axes(&[2]);
         }
         let flat = chosen.reshape(&[-1])?;
         let order = argsort_axis(&flat, 0)?;
         let sources = order.floor_divide(Array::from_slice(&[each as u32], &[1]))?;
-        let rows = x.take_axis(sources, 0)?.expand_dims(1)?;
+        let rows = x.take_axis(sources, 0)?.reshape(&[-1, 1, hidden])?;
         let said = self.through(&rows, &flat.take_axis(&order, 0)?, true)?;
         let back = argsort_axis(&order, 0)?;
         said.take_axis(back, 0)?.reshape(&[tokens, each, hidden])
@@ -151,7 +151,7 @@ impl FeedForward for Experts {
 
 /// `[tokens, each]` of `[tokens, each, hidden]`, added to `onto`: a row for each token times a matrix for each.
 fn sum_by_weights(weights: &Array, answers: &Array, onto: Onto<'_>) -> Computed {
-    let weights = weights.expand_dims(1)?;
+    let weights = weights.reshape(&[weights.dim(0), 1, -1])?;
     let sum = match onto {
         Some(onto) => kernels::product_onto(&onto.expand_dims(1)?, &weights, answers)?,
         None => ops::matmul(weights, answers)?,
