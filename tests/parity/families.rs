@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tests::nodes::start_cluster;
 
-use super::{ALL_WAYS, TOLERANCE, TOLERANCE_QUANTIZED, check};
+use super::{ALL_WAYS, TOLERANCE, TOLERANCE_ROUNDED, check};
 
 /// Where tensor ranks cannot share the work.
 pub(super) const PIPELINES: [(&str, usize); 3] = [("auto", 1), ("pipeline", 2), ("pipeline", 3)];
@@ -16,9 +16,22 @@ pub(super) fn check_all(settings: &[Value], ways: &[(&str, usize)]) -> Result<()
     for settings in settings {
         let tolerance = match settings["quantize"] {
             Value::Null => TOLERANCE,
-            _ => TOLERANCE_QUANTIZED,
+            _ => TOLERANCE_ROUNDED,
         };
         check(&cluster, settings, ways, tolerance)?;
+    }
+    Ok(())
+}
+
+/// The same, and in half precision by as many ranks as round alike.
+fn check_both(settings: &[Value], ways: &[(&str, usize)]) -> Result<()> {
+    check_all(settings, ways)?;
+    let cluster = start_cluster(2)?;
+    for settings in settings {
+        let mut half = settings.clone();
+        merge(&mut half, &json!({"dtype": "bfloat16"}));
+        let ways = [("auto", 1), ("pipeline", 2)];
+        check(&cluster, &half, &ways, TOLERANCE_ROUNDED)?;
     }
     Ok(())
 }
@@ -81,10 +94,10 @@ fn as_its_makers_lay_it_out_it_is_the_same() -> Result<()> {
 
 #[test]
 fn qwen2_equals_mlx_lm() -> Result<()> {
-    check_all(&[json!({"model_type": "qwen2", "seed": 3})], &ALL_WAYS)?;
+    check_both(&[json!({"model_type": "qwen2", "seed": 3})], &ALL_WAYS)?;
     let grouped = json!({"model_type": "qwen2", "num_key_value_heads": 3, "tie_word_embeddings": true,
                          "rope_scaling": yarn()});
-    check_all(&[grouped], &BY_THREE)
+    check_both(&[grouped], &BY_THREE)
 }
 
 #[test]
@@ -160,6 +173,33 @@ fn deepseek_v32_equals_mlx_lm() -> Result<()> {
 }
 
 #[test]
+fn four_tensor_ranks_equal_mlx_lm() -> Result<()> {
+    let sizes = json!({"hidden_size": 96, "intermediate_size": 128, "num_attention_heads": 8, "num_key_value_heads": 4,
+                       "head_dim": 12});
+    let experts = json!({"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 48,
+                         "decoder_sparse_step": 1, "mlp_only_layers": [], "norm_topk_prob": true});
+    let mut qwen = json!({"model_type": "qwen3_moe"});
+    merge(&mut qwen, &experts);
+    let mut several = [
+        json!({"model_type": "llama"}),
+        json!({"model_type": "qwen3"}),
+        qwen,
+    ];
+    for settings in &mut several {
+        merge(settings, &sizes);
+    }
+    let latent = latent(
+        "deepseek_v3",
+        &json!({"num_attention_heads": 4, "num_key_value_heads": 4}),
+    );
+    let cluster = start_cluster(4)?;
+    for settings in several.iter().chain([&latent]) {
+        check(&cluster, settings, &[("tensor", 4)], TOLERANCE)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn glm4_moe_equals_mlx_lm() -> Result<()> {
     let settings = |more: &Value| {
         let mut settings = json!({
@@ -198,7 +238,7 @@ fn gemma3_text_equals_mlx_lm() -> Result<()> {
     let settings = json!({
         "model_type": "gemma3_text", "num_key_value_heads": 3, "query_pre_attn_scalar": 24, "sliding_window": 16,
         "sliding_window_pattern": 3, "rope_theta": 1e6, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
-    check_all(&[settings], &BY_THREE)
+    check_both(&[settings], &BY_THREE)
 }
 
 pub(super) fn mistral4(more: &Value) -> Value {
@@ -239,8 +279,8 @@ fn ministral3_equals_mlx_lm() -> Result<()> {
         json!({"model_type": "ministral3", "rope_parameters": plain, "layer_types": kinds, "sliding_window": 12,
                "num_key_value_heads": 3}),
     ];
-    check_all(&settings[..1], &ALL_WAYS)?;
-    check_all(&settings[1..], &BY_THREE)
+    check_both(&settings[..1], &ALL_WAYS)?;
+    check_both(&settings[1..], &BY_THREE)
 }
 
 pub(super) fn gemma4(more: &Value) -> Value {
@@ -278,7 +318,7 @@ fn small_gemma4_text_equals_mlx_lm() -> Result<()> {
         &json!({"hidden_size_per_layer_input": 0, "attention_k_eq_v": true}),
     );
     let ways = [("auto", 1), ("pipeline", 2), ("pipeline", 3), ("tensor", 3)];
-    check_all(&[gemma4(&small), gemma4(&shared)], &ways)
+    check_both(&[gemma4(&small), gemma4(&shared)], &ways)
 }
 
 #[test]
@@ -286,7 +326,7 @@ fn llama4_text_equals_mlx_lm() -> Result<()> {
     let settings = json!({
         "model_type": "llama4_text", "intermediate_size_mlp": 144, "tie_word_embeddings": true, "use_qk_norm": true,
         "no_rope_layers": [1, 1, 0, 1, 1, 0], "num_key_value_heads": 3});
-    check_all(&[settings], &BY_THREE)
+    check_both(&[settings], &BY_THREE)
 }
 
 #[test]
@@ -297,7 +337,7 @@ fn other_dense_families_equal_mlx_lm() -> Result<()> {
         json!({"model_type": "smollm3"}),
         json!({"model_type": "seed_oss", "attention_bias": true, "attention_out_bias": false, "head_dim": 24}),
     ];
-    check_all(&settings, &ALL_WAYS)?;
+    check_both(&settings, &ALL_WAYS)?;
     let factors: Vec<f64> = (0..8).map(|pair| 1.0 + f64::from(pair) * 0.4).collect();
     let settings = [
         json!({"model_type": "olmo3", "sliding_window": 16, "rope_scaling": yarn(), "num_key_value_heads": 3}),
@@ -305,5 +345,5 @@ fn other_dense_families_equal_mlx_lm() -> Result<()> {
         json!({"model_type": "phi3", "original_max_position_embeddings": 64, "max_position_embeddings": 1024,
                "rope_scaling": {"type": "longrope", "long_factor": factors, "short_factor": factors}}),
     ];
-    check_all(&settings, &BY_THREE)
+    check_both(&settings, &BY_THREE)
 }

@@ -59,7 +59,7 @@ impl Architecture for Gemma3Text {
         let local = self.rope_local_base_freq.unwrap_or(10_000.0);
         Ok(vec![
             Rope::new(&self.core.rope, dimensions)?,
-            Rope::plain(local, false, dimensions),
+            Rope::plain(local, false, dimensions)?,
         ])
     }
 

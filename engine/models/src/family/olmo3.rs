@@ -51,7 +51,7 @@ impl Architecture for Olmo3 {
         let (config, dimensions) = (&self.core.rope, self.core.head_dim());
         Ok(vec![
             Rope::new(config, dimensions)?,
-            Rope::plain(config.theta(), false, dimensions),
+            Rope::plain(config.theta(), false, dimensions)?,
         ])
     }
 

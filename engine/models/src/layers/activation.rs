@@ -7,6 +7,7 @@ use mlx_rs::{Array, ops};
 
 use crate::family::Computed;
 use crate::ops::fused::{OfElements, fused};
+use crate::ops::kernels;
 
 /// Of gpt-oss: how steep its sigmoid is, and where its inputs are cut.
 const CLIPPED_SLOPE: f32 = 1.702;
@@ -77,7 +78,12 @@ impl Activation {
 
 fn gelu_tanh(x: &Array) -> Computed {
     let number = |value: f32| Array::from_f32(value).as_dtype(x.dtype());
-    let cubed = x.multiply(x)?.multiply(x)?.multiply(number(0.044_715)?)?;
+    let cubed = if kernels::may_differ(x.dtype()) {
+        x.multiply(x)?.multiply(x)?
+    } else {
+        ops::power(x, number(3.0)?)?
+    };
+    let cubed = cubed.multiply(number(0.044_715)?)?;
     let inner = x.add(cubed)?.multiply(number(FRAC_2_PI.sqrt())?)?;
     let weight = ops::tanh(inner)?.add(number(1.0)?)?;
     x.multiply(number(0.5)?)?.multiply(weight)

@@ -84,9 +84,11 @@ impl Linear {
 
     /// The same, added to `onto`, `[tokens, out]`.
     pub(crate) fn forward_onto(&self, x: &Array, onto: Onto<'_>) -> Computed {
-        let bias = self.bias.as_ref();
-        let product = self.weight.multiply_onto(x, onto.or(bias))?;
-        added(product, bias.filter(|_| onto.is_some()))
+        match (&self.bias, onto) {
+            (Some(bias), _) => added(self.weight.multiply_onto_bias(x, bias)?, onto),
+            (None, Some(onto)) => self.weight.multiply_onto(x, onto),
+            (None, None) => self.weight.multiply(x),
+        }
     }
 
     /// Of several matrices, the one that each row is for: `[.., 1, in]` to `[.., 1, out]`, by `indices`, which have the

@@ -55,6 +55,8 @@ pub(crate) struct Rope {
     traditional: bool,
     /// The wavelengths over 2π of each pair of dimensions.
     wavelengths: Array,
+    /// One over them.
+    frequencies: Array,
     /// Multiplies what is rotated.
     magnitude: f32,
 }
@@ -63,16 +65,21 @@ impl Rope {
     /// Rope over heads of `dimensions` elements; an unknown kind of scaling is refused, never left out.
     pub(crate) fn new(config: &RopeConfig, dimensions: i32) -> Result<Self, LoadError> {
         let theta = config.theta();
+        let traditional = config.rope_traditional;
         let usual = || usual_wavelengths(theta, dimensions);
         let with = |wavelengths: Vec<f32>, magnitude: f32| {
-            let traditional = config.rope_traditional;
-            Ok(Self::with(&wavelengths, traditional, dimensions, magnitude))
+            Ok(Self::with(
+                &wavelengths,
+                traditional,
+                dimensions,
+                magnitude,
+            )?)
         };
         let Some(scaling) = config.scaling() else {
-            return with(usual().collect(), 1.0);
+            return Ok(Self::plain(theta, traditional, dimensions)?);
         };
         match scaling.kind() {
-            "default" => with(usual().collect(), 1.0),
+            "default" => Ok(Self::plain(theta, traditional, dimensions)?),
             "linear" => {
                 let factor = scaling.factor.unwrap_or(1.0);
                 with(usual().map(|usual| usual * factor).collect(), 1.0)
@@ -101,18 +108,27 @@ impl Rope {
     }
 
     /// Without any scaling.
-    pub(crate) fn plain(theta: f32, traditional: bool, dimensions: i32) -> Self {
+    pub(crate) fn plain(theta: f32, traditional: bool, dimensions: i32) -> Done<Self> {
         let wavelengths: Vec<f32> = usual_wavelengths(theta, dimensions).collect();
-        Self::with(&wavelengths, traditional, dimensions, 1.0)
+        let pairs = dimensions / 2;
+        // To the last bit as MLX has them: half precision may round their cosines otherwise.
+        let step = Array::from_f32(theta.ln() / pairs as f32);
+        let powers = ops::arange::<_, f32>(0, -pairs, Some(-1))?.multiply(step)?;
+        Ok(Self {
+            frequencies: powers.exp()?,
+            ..Self::with(&wavelengths, traditional, dimensions, 1.0)?
+        })
     }
 
-    fn with(wavelengths: &[f32], traditional: bool, dimensions: i32, magnitude: f32) -> Self {
-        Self {
+    fn with(wavelengths: &[f32], traditional: bool, dimensions: i32, magnitude: f32) -> Done<Self> {
+        let wavelengths = Array::from_slice(wavelengths, &[wavelengths.len() as i32]);
+        Ok(Self {
             dimensions,
             traditional,
-            wavelengths: Array::from_slice(wavelengths, &[wavelengths.len() as i32]),
+            frequencies: wavelengths.reciprocal()?,
+            wavelengths,
             magnitude,
-        }
+        })
     }
 
     /// `[tokens, heads, 1, elements]`, each token by its position in the step of `cache`; elements beyond the rope's dimensions
@@ -177,7 +193,7 @@ impl Rope {
     pub(super) fn turns(&self, dtype: Dtype, cache: &StepLayer<'_>) -> Done<[Array; 2]> {
         cache.turns(self, |positions| {
             let positions = positions.as_dtype(Dtype::Float32)?.reshape(&[-1, 1])?;
-            let angles = positions.divide(&self.wavelengths)?;
+            let angles = positions.multiply(&self.frequencies)?;
             let (mut cos, mut sin) = (ops::cos(&angles)?, ops::sin(&angles)?);
             if kernels::may_differ(dtype) {
                 let magnitude = Array::from_f32(self.magnitude);

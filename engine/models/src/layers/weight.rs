@@ -3,7 +3,6 @@
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, ops};
 
-use super::block::{Onto, added};
 use super::{Cut, Projection};
 use crate::error::LoadError;
 use crate::family::Computed;
@@ -101,11 +100,19 @@ impl Weight {
         }
     }
 
-    /// The same, added to `onto`, which has that shape or is broadcast to it.
-    pub(super) fn multiply_onto(&self, x: &Array, onto: Onto<'_>) -> Computed {
-        match (self, onto) {
-            (Self::Dense(weight), Some(onto)) => kernels::product_onto(onto, x, weight),
-            _ => added(self.multiply(x)?, onto),
+    /// The same, added to `onto`, `[.., out]`.
+    pub(super) fn multiply_onto(&self, x: &Array, onto: &Array) -> Computed {
+        match self {
+            Self::Dense(weight) => kernels::product_onto(onto, x, weight),
+            Self::Quantized(_) => onto.add(self.multiply(x)?),
+        }
+    }
+
+    /// The same, added to a bias, `[out]`.
+    pub(super) fn multiply_onto_bias(&self, x: &Array, bias: &Array) -> Computed {
+        match self {
+            Self::Dense(weight) => ops::addmm(bias, x, weight, None, None),
+            Self::Quantized(_) => self.multiply(x)?.add(bias),
         }
     }
 
