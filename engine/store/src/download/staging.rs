@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DownloadError;
 use super::listing::{HubFile, Listing};
-use super::name::{Repository, Wanted};
+use super::name::{Repository, Wanted, plain};
 use super::partial::Partial;
 use crate::ModelFolder;
 
@@ -211,7 +211,9 @@ fn lock(path: &Path, repository: &Repository) -> Result<File, DownloadError> {
 /// A manifest; `None` if there is none that can be read.
 fn read(path: &Path) -> Option<Manifest> {
     let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    (manifest.version == VERSION).then_some(manifest)
+    let is_sound = |file: &HubFile| plain(&file.name).is_ok();
+    let counts = manifest.version == VERSION && manifest.files.iter().all(is_sound);
+    counts.then_some(manifest)
 }
 
 /// Whole or not at all.
