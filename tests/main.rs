@@ -8,6 +8,7 @@ mod clients;
 mod command_line;
 mod described;
 mod discovery;
+mod downloads;
 mod habits;
 mod heldout;
 mod killers;

@@ -7,6 +7,7 @@
 mod beginnings;
 mod churn;
 mod decode;
+mod downloads;
 mod first_token;
 mod idle;
 mod interference;
@@ -88,6 +89,12 @@ enum What {
         /// How often.
         #[arg(long, default_value_t = 100)]
         runs: usize,
+    },
+    /// Downloads from a hub with faults: each ends with the right bytes, and no verified byte comes twice.
+    Downloads {
+        /// How many, each with the faults of its number.
+        #[arg(long, default_value_t = 300)]
+        runs: u64,
     },
     /// A node that nobody asks anything, headless and inside of the app: memory, processor, time to its API.
     Idle {
@@ -254,6 +261,7 @@ fn main() -> anyhow::Result<()> {
             streams_only,
         }),
         What::Placements { runs } => placements::measure(runs),
+        What::Downloads { runs } => downloads::measure(runs),
         What::Idle { seconds } => idle::measure(seconds),
         What::Schemas {
             count,

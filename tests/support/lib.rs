@@ -10,6 +10,7 @@ pub mod desktop;
 pub mod folder;
 pub mod footprint;
 pub mod fuzzed;
+pub mod hub;
 pub mod losses;
 pub mod namespaces;
 pub mod node_js;

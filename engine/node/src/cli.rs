@@ -7,6 +7,7 @@ mod failure;
 mod join;
 mod models;
 mod plan;
+mod pull;
 mod run;
 mod serve;
 mod status;
@@ -42,6 +43,8 @@ enum Command {
     Status(StatusArguments),
     /// Models of this computer
     Models(ModelsArguments),
+    /// Fetch a model from Hugging Face; what is interrupted goes on where it stopped
+    Pull(PullArguments),
     /// Show how a model would be divided over the nodes, best way first
     Plan(PlanArguments),
     /// Chat with a model in the terminal, or give one answer
@@ -139,6 +142,16 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// The model's repository, and a branch, tag or commit of it if not `main`
+    #[arg(value_name = "OWNER/NAME[@REVISION]")]
+    model: String,
+    /// Folder for everything the node keeps
+    #[arg(long, value_name = "DIR", help = DATA_HELP)]
+    data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -277,6 +290,7 @@ async fn dispatch(command: Command, environment: &Environment) -> Result<(), Com
         Command::Models(ModelsArguments {
             command: ModelsCommand::List { target, json },
         }) => models::list(&target, json).await,
+        Command::Pull(arguments) => pull::pull(arguments, environment).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
         Command::Run(arguments) => run::run(arguments).await,
         Command::Join(arguments) => join::join(arguments).await,

@@ -13,6 +13,16 @@ pub const CLUSTER_KEY: &str = "ESPALIER_CLUSTER_KEY";
 pub const WORKER: &str = "ESPALIER_WORKER";
 /// What to log, in the syntax of `tracing-subscriber`, for example `node=debug,net=info`.
 pub const LOG: &str = "RUST_LOG";
+/// Address of the hub that models come from, as all tools of Hugging Face read it.
+pub const HF_ENDPOINT: &str = "HF_ENDPOINT";
+/// Token for that hub, as all tools of Hugging Face read it.
+pub const HF_TOKEN: &str = "HF_TOKEN";
+/// Fetch nothing from a hub; `0`, `false`, `no` and `off` mean that it may be asked.
+pub const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
+/// The proxy for HTTPS, as a URL; in capitals or not.
+pub const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+/// Hosts that are reached without it, separated by commas; in capitals or not.
+pub const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// The user's home folder.
 pub const HOME: &str = "HOME";
 /// Where a Linux user wants programs to keep their data.
@@ -29,6 +39,16 @@ pub struct Environment {
     pub worker: Option<PathBuf>,
     /// See [`LOG`].
     pub log: Option<String>,
+    /// See [`HF_ENDPOINT`].
+    pub hf_endpoint: Option<String>,
+    /// See [`HF_TOKEN`].
+    pub hf_token: Option<String>,
+    /// See [`HF_HUB_OFFLINE`].
+    pub hf_hub_offline: bool,
+    /// See [`HTTPS_PROXY`].
+    pub https_proxy: Option<String>,
+    /// See [`NO_PROXY`].
+    pub no_proxy: Option<String>,
     /// See [`HOME`].
     pub home: Option<PathBuf>,
     /// See [`XDG_DATA_HOME`].
@@ -45,9 +65,14 @@ impl Environment {
     pub fn read() -> Self {
         Self {
             data: path(DATA),
-            cluster_key: variable(CLUSTER_KEY).and_then(|key| key.into_string().ok()),
+            cluster_key: text(CLUSTER_KEY),
             worker: path(WORKER),
-            log: variable(LOG).and_then(|filter| filter.into_string().ok()),
+            log: text(LOG),
+            hf_endpoint: text(HF_ENDPOINT),
+            hf_token: text(HF_TOKEN),
+            hf_hub_offline: text(HF_HUB_OFFLINE).is_some_and(|said| says_yes(&said)),
+            https_proxy: HTTPS_PROXY.into_iter().find_map(text),
+            no_proxy: NO_PROXY.into_iter().find_map(text),
             home: path(HOME),
             xdg_data_home: path(XDG_DATA_HOME),
         }
@@ -76,6 +101,14 @@ impl Environment {
 )]
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn text(name: &str) -> Option<String> {
+    variable(name).and_then(|value| value.into_string().ok())
+}
+
+fn says_yes(value: &str) -> bool {
+    !["0", "false", "no", "off"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 fn path(name: &str) -> Option<PathBuf> {

@@ -1,13 +1,14 @@
-//! The model folders on this disk: which there are, whether they are whole, the embedded Sprout, and models derived from
-//! these.
+//! The model folders on this disk: which there are, whether they are whole, the embedded Sprout, models derived from
+//! these, and how models get here from a hub.
 //!
-//! Everything here blocks on files, so `node` calls it on its own thread. Never: what an architecture means, the network,
-//! a file trusted before it is checked.
+//! Everything but the download blocks on files, so `node` calls it on its own thread. Never: what an architecture means, a
+//! file trusted before it is checked.
 
 mod about;
 mod catalogue;
 mod close_names;
 mod derived;
+pub mod download;
 mod fingerprint;
 mod folder;
 mod shape;

@@ -1,0 +1,258 @@
+//! A file that is not whole yet: its bytes, and a journal of how far each of its parts has come.
+//!
+//! Parts are filled from their beginning, several at once. Bytes are written before the journal tells of them, so a process
+//! that ends at any instant loses at most what it had not written. Should a whole machine fall, the journal may claim
+//! bytes that never reached the disk: the hash over the whole file finds that out.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::DownloadError;
+use super::listing::HubFile;
+
+/// The journal is little-endian u64s: the file's size, the bytes of a part, then how many bytes of each part are there.
+const WORD_BYTES: u64 = 8;
+const HEAD_WORDS: u64 = 2;
+
+/// An open partial file. Its methods block; two tasks may write different parts of it at once.
+#[derive(Debug)]
+pub(super) struct Partial {
+    path: PathBuf,
+    data: File,
+    journal_path: PathBuf,
+    journal: File,
+    size: u64,
+    part_bytes: u64,
+    done: Vec<AtomicU64>,
+}
+
+impl Partial {
+    /// Opens what there is of a file in `folder`, or begins it. A journal that does not belong to such a file, or claims
+    /// more than is there, counts for nothing.
+    pub(super) fn open(
+        folder: &Path,
+        file: &HubFile,
+        part_bytes: u64,
+    ) -> Result<Self, DownloadError> {
+        let path = folder.join(&file.name);
+        let journal_path = folder.join(format!("{}.journal", file.name));
+        let mut partial = Self {
+            data: open(&path)?,
+            journal: open(&journal_path)?,
+            path,
+            journal_path,
+            size: file.size,
+            part_bytes,
+            done: (0..parts(file.size, part_bytes))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+        };
+        let recorded = partial
+            .recorded()
+            .map_err(DownloadError::io(&partial.journal_path))?;
+        match recorded {
+            Some(done) => partial.done = done.into_iter().map(AtomicU64::new).collect(),
+            None => partial.restart()?,
+        }
+        Ok(partial)
+    }
+
+    /// Forgets all bytes. The size is what makes a journal count, so it is written last.
+    pub(super) fn restart(&self) -> Result<(), DownloadError> {
+        let write_head = || {
+            self.journal.set_len(0)?;
+            self.data.set_len(0)?;
+            self.journal
+                .set_len((HEAD_WORDS + self.done.len() as u64) * WORD_BYTES)?;
+            self.write_word(1, self.part_bytes)?;
+            self.write_word(0, self.size)
+        };
+        write_head().map_err(DownloadError::io(&self.journal_path))?;
+        self.done
+            .iter()
+            .for_each(|done| done.store(0, Ordering::Release));
+        Ok(())
+    }
+
+    /// How many parts it has.
+    pub(super) fn parts(&self) -> usize {
+        self.done.len()
+    }
+
+    /// The bytes of a part that are not there yet, by their places in the file.
+    pub(super) fn missing(&self, part: usize) -> Range<u64> {
+        let start = part as u64 * self.part_bytes;
+        let end = self.size.min(start + self.part_bytes);
+        start + self.done[part].load(Ordering::Acquire)..end
+    }
+
+    /// Bytes that are there.
+    pub(super) fn done_bytes(&self) -> u64 {
+        self.done
+            .iter()
+            .map(|done| done.load(Ordering::Acquire))
+            .sum()
+    }
+
+    /// Adds the next bytes of a part; they must not be more than are missing.
+    pub(super) fn append(&self, part: usize, bytes: &[u8]) -> Result<(), DownloadError> {
+        let missing = self.missing(part);
+        assert!(
+            bytes.len() as u64 <= missing.end - missing.start,
+            "more than a part's bytes"
+        );
+        let write = || {
+            self.data.write_all_at(bytes, missing.start)?;
+            let done = self.done[part].fetch_add(bytes.len() as u64, Ordering::AcqRel)
+                + bytes.len() as u64;
+            self.write_word(HEAD_WORDS + part as u64, done)
+        };
+        write().map_err(DownloadError::io(&self.path))
+    }
+
+    /// Whether all of it is there and is what it should be. Reads the whole file.
+    pub(super) fn is_whole(&self, file: &HubFile) -> Result<bool, DownloadError> {
+        let check = || {
+            let content = File::open(&self.path)?;
+            Ok(content.metadata()?.len() == file.size && file.digest.fits(file.size, content)?)
+        };
+        check().map_err(DownloadError::io(&self.path))
+    }
+
+    /// Gives a verified file its place, once it is safe on the disk.
+    pub(super) fn keep_as(&self, target: &Path) -> Result<(), DownloadError> {
+        self.data
+            .sync_all()
+            .map_err(DownloadError::io(&self.path))?;
+        std::fs::rename(&self.path, target).map_err(DownloadError::io(target))?;
+        std::fs::remove_file(&self.journal_path).map_err(DownloadError::io(&self.journal_path))
+    }
+
+    /// What the journal says, if it is this file's and can be true.
+    fn recorded(&self) -> io::Result<Option<Vec<u64>>> {
+        let parts = parts(self.size, self.part_bytes);
+        if self.journal.metadata()?.len() != (HEAD_WORDS + parts) * WORD_BYTES
+            || self.read_word(0)? != self.size
+            || self.read_word(1)? != self.part_bytes
+        {
+            return Ok(None);
+        }
+        let there = self.data.metadata()?.len();
+        let mut all = Vec::new();
+        for part in 0..parts {
+            let start = part * self.part_bytes;
+            let done = self.read_word(HEAD_WORDS + part)?;
+            let most = self
+                .part_bytes
+                .min(self.size - start)
+                .min(there.saturating_sub(start));
+            all.push(if done <= most { done } else { 0 });
+        }
+        Ok(Some(all))
+    }
+
+    fn read_word(&self, index: u64) -> io::Result<u64> {
+        let mut word = [0; WORD_BYTES as usize];
+        self.journal.read_exact_at(&mut word, index * WORD_BYTES)?;
+        Ok(u64::from_le_bytes(word))
+    }
+
+    fn write_word(&self, index: u64, word: u64) -> io::Result<()> {
+        self.journal
+            .write_all_at(&word.to_le_bytes(), index * WORD_BYTES)
+    }
+}
+
+fn parts(size: u64, part_bytes: u64) -> u64 {
+    size.div_ceil(part_bytes)
+}
+
+/// A file of the store; where a link has its name, the link is taken away and not followed.
+fn open(path: &Path) -> Result<File, DownloadError> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        std::fs::remove_file(path).map_err(DownloadError::io(path))?;
+    }
+    let mut options = File::options();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(DownloadError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest::Digest;
+    use super::*;
+
+    fn hello() -> HubFile {
+        HubFile {
+            name: "hello".to_owned(),
+            size: 6,
+            digest: Digest::git_blob("ce013625030ba8dba906f756967f9e9ca394464a").unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_known_again_to_the_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Partial::open(folder.path(), &hello(), 4).unwrap();
+        let partial = open();
+        assert_eq!(
+            (partial.parts(), partial.missing(0), partial.missing(1)),
+            (2, 0..4, 4..6)
+        );
+        partial.append(1, b"o").unwrap();
+        partial.append(0, b"hel").unwrap();
+        drop(partial);
+        let partial = open();
+        assert_eq!(
+            (partial.missing(0), partial.missing(1), partial.done_bytes()),
+            (3..4, 5..6, 4)
+        );
+        partial.append(0, b"l").unwrap();
+        assert!(!partial.is_whole(&hello()).unwrap());
+        partial.append(1, b"\n").unwrap();
+        assert!(partial.is_whole(&hello()).unwrap());
+        let kept = folder.path().join("kept");
+        partial.keep_as(&kept).unwrap();
+        assert_eq!(std::fs::read(kept).unwrap(), b"hello\n");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_true_counts_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hello");
+        let partial = Partial::open(folder.path(), &hello(), 4).unwrap();
+        partial.append(0, b"hell").unwrap();
+        partial.append(1, b"o").unwrap();
+        drop(partial);
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(3)
+            .unwrap();
+        assert_eq!(
+            Partial::open(folder.path(), &hello(), 4)
+                .unwrap()
+                .done_bytes(),
+            0
+        );
+        let other = Partial::open(folder.path(), &hello(), 2).unwrap();
+        assert_eq!((other.parts(), other.done_bytes()), (3, 0));
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, "mine").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join("hello")).unwrap();
+        let partial = Partial::open(folder.path(), &hello(), 4).unwrap();
+        partial.append(0, b"hell").unwrap();
+        assert_eq!(std::fs::read(elsewhere).unwrap(), b"mine");
+    }
+}

@@ -1,0 +1,248 @@
+//! Where a download lies until it is whole: `<models>/.downloads/<owner>/<name>/`, hidden from the catalogue.
+//!
+//! `manifest.json` says which commit and which files; `files/` holds verified files, `partial/` those that are not whole,
+//! `lock` is held by whoever downloads. When all files are verified, `files/` becomes the model's folder in one step. A
+//! process that ends at any instant leaves a state from which the next one goes on.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::DownloadError;
+use super::listing::{HubFile, Listing};
+use super::name::{Repository, Wanted, plain};
+use super::partial::Partial;
+use crate::ModelFolder;
+
+/// In the folder of every model that was downloaded: which commit it is.
+const ORIGIN: &str = ".download.json";
+const MANIFEST: &str = "manifest.json";
+/// A manifest of another version is not read: the hub is asked again.
+const VERSION: u32 = 1;
+
+/// One repository's place for a download, this process's alone. All methods block.
+#[derive(Debug)]
+pub(super) struct Staging {
+    folder: PathBuf,
+    files: PathBuf,
+    partial: PathBuf,
+    target: PathBuf,
+    /// The lock is the open file's.
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    version: u32,
+    revision: String,
+    commit: String,
+    files: Vec<HubFile>,
+}
+
+impl Staging {
+    /// Takes the place of a repository under a folder of models.
+    pub(super) fn open(models: &Path, repository: &Repository) -> Result<Self, DownloadError> {
+        let mut folder = models.to_owned();
+        for part in [".downloads", repository.owner(), repository.name()] {
+            folder.push(part);
+            make_folder(&folder)?;
+        }
+        let lock = lock(&folder.join("lock"), repository)?;
+        let (files, partial) = (folder.join("files"), folder.join("partial"));
+        make_folder(&files)?;
+        make_folder(&partial)?;
+        Ok(Self {
+            target: models.join(repository.owner()).join(repository.name()),
+            folder,
+            files,
+            partial,
+            _lock: lock,
+        })
+    }
+
+    /// Where the model will be.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where bytes are written.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The files that an earlier run began to fetch for the same revision.
+    pub(super) fn begun(&self, wanted: &Wanted) -> Option<Listing> {
+        let manifest = read(&self.folder.join(MANIFEST))?;
+        (manifest.revision == wanted.revision).then_some(Listing {
+            commit: manifest.commit,
+            files: manifest.files,
+        })
+    }
+
+    /// What is where the model belongs, or would be on a disk that ignores capitals.
+    pub(super) fn in_place(&self) -> Option<PathBuf> {
+        let owner = self.target.parent()?;
+        let owners = called(owner.parent()?, owner.file_name()?);
+        let name = self.target.file_name()?;
+        owners.iter().flat_map(|owner| called(owner, name)).next()
+    }
+
+    /// Keeps what is to be fetched, and of what is there the files that belong to it.
+    pub(super) fn begin(&self, wanted: &Wanted, listing: &Listing) -> Result<(), DownloadError> {
+        let path = self.folder.join(MANIFEST);
+        let before = read(&path).map_or_else(Vec::new, |manifest| manifest.files);
+        let stays = |name: &str| {
+            let same = |file: &&HubFile| file.name == name && before.contains(file);
+            listing.files.iter().any(|file| same(&file))
+        };
+        // Before the new manifest: it may not vouch for files of the old one.
+        sweep(&self.files, stays)?;
+        sweep(&self.partial, |name| {
+            stays(name.strip_suffix(".journal").unwrap_or(name))
+        })?;
+        let manifest = Manifest {
+            version: VERSION,
+            revision: wanted.revision.clone(),
+            commit: listing.commit.clone(),
+            files: listing.files.clone(),
+        };
+        write(&path, &manifest)
+    }
+
+    /// Whether a file is there and verified: nothing else gets into that folder.
+    pub(super) fn is_verified(&self, file: &HubFile) -> bool {
+        fs::symlink_metadata(self.files.join(&file.name))
+            .is_ok_and(|found| found.is_file() && found.len() == file.size)
+    }
+
+    /// Opens a file that is not verified.
+    pub(super) fn partial(
+        &self,
+        file: &HubFile,
+        part_bytes: u64,
+    ) -> Result<Partial, DownloadError> {
+        Partial::open(&self.partial, file, part_bytes)
+    }
+
+    /// Gives a file whose hash was right its place among the verified ones.
+    pub(super) fn keep(&self, file: &HubFile, partial: &Partial) -> Result<(), DownloadError> {
+        partial.keep_as(&self.files.join(&file.name))
+    }
+
+    /// Bytes of a file that need not be fetched any more.
+    pub(super) fn done_bytes(&self, file: &HubFile, part_bytes: u64) -> Result<u64, DownloadError> {
+        if self.is_verified(file) {
+            return Ok(file.size);
+        }
+        Ok(self.partial(file, part_bytes)?.done_bytes())
+    }
+
+    /// Puts the verified files where the model belongs, and forgets the rest.
+    pub(super) fn install(&self) -> Result<ModelFolder, DownloadError> {
+        let mut model = ModelFolder::check(&self.files)?;
+        let manifest = self.folder.join(MANIFEST);
+        let origin = self.files.join(ORIGIN);
+        fs::copy(&manifest, &origin).map_err(DownloadError::io(&origin))?;
+        sync(&self.files)?;
+        let owner = self.target.parent().unwrap_or(&self.folder);
+        make_folder(owner)?;
+        fs::rename(&self.files, &self.target).map_err(DownloadError::io(&self.target))?;
+        sync(owner)?;
+        self.clear()?;
+        model.path.clone_from(&self.target);
+        Ok(model)
+    }
+
+    /// Forgets all that was fetched.
+    pub(super) fn clear(&self) -> Result<(), DownloadError> {
+        for folder in [&self.files, &self.partial] {
+            if folder.is_dir() {
+                fs::remove_dir_all(folder).map_err(DownloadError::io(folder))?;
+            }
+        }
+        let manifest = self.folder.join(MANIFEST);
+        match fs::remove_file(&manifest) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(DownloadError::io(&manifest)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The commit of a model that was downloaded.
+pub(super) fn origin(model: &Path) -> Option<String> {
+    read(&model.join(ORIGIN)).map(|manifest| manifest.commit)
+}
+
+/// The entries of a folder that have a name, whatever their capitals.
+fn called(folder: &Path, name: &OsStr) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let same = entries.filter(|entry| entry.file_name().eq_ignore_ascii_case(name));
+    same.map(|entry| entry.path()).collect()
+}
+
+/// Makes a folder if it is not there; one that is a link leads somewhere else and is refused.
+fn make_folder(path: &Path) -> Result<(), DownloadError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(DownloadError::NoFolder {
+            path: path.to_owned(),
+        }),
+        Err(_) => fs::create_dir_all(path).map_err(DownloadError::io(path)),
+    }
+}
+
+fn lock(path: &Path, repository: &Repository) -> Result<File, DownloadError> {
+    let mut options = File::options();
+    let options = options.create(true).truncate(false).write(true);
+    let file = options.open(path).map_err(DownloadError::io(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DownloadError::Busy {
+            repository: repository.to_string(),
+        }),
+        Err(TryLockError::Error(error)) => Err(DownloadError::io(path)(error)),
+    }
+}
+
+/// A manifest; `None` if there is none that can be read.
+fn read(path: &Path) -> Option<Manifest> {
+    let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let is_sound = |file: &HubFile| plain(&file.name).is_ok();
+    let counts = manifest.version == VERSION && manifest.files.iter().all(is_sound);
+    counts.then_some(manifest)
+}
+
+/// Whole or not at all.
+fn write(path: &Path, manifest: &Manifest) -> Result<(), DownloadError> {
+    let new = path.with_extension("new");
+    let text = serde_json::to_vec_pretty(manifest)
+        .map_err(|error| DownloadError::io(path)(error.into()))?;
+    fs::write(&new, text).map_err(DownloadError::io(&new))?;
+    fs::rename(&new, path).map_err(DownloadError::io(path))
+}
+
+fn sync(folder: &Path) -> Result<(), DownloadError> {
+    let open = File::open(folder).and_then(|folder| folder.sync_all());
+    open.map_err(DownloadError::io(folder))
+}
+
+/// Removes what is in a folder and does not stay.
+fn sweep(folder: &Path, stays: impl Fn(&str) -> bool) -> Result<(), DownloadError> {
+    let entries = fs::read_dir(folder).map_err(DownloadError::io(folder))?;
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if !name.is_some_and(&stays) {
+            let removed = if path.is_dir() && !path.is_symlink() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            removed.map_err(DownloadError::io(&path))?;
+        }
+    }
+    Ok(())
+}

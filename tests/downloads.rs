@@ -1,0 +1,244 @@
+//! Models from a hub: with faults, killed at any instant, refused for what they hold, and by the command line.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use store::download::{Disk, DownloadError};
+use tests::hub::trial::{
+    self, REPOSITORY, attempt, check_files, check_verified, limits, sent_of_verified, settings,
+};
+use tests::hub::{Fault, Faults, TestHub, model};
+use tests::nodes::program;
+use tests::random::Random;
+
+/// Trials with faults; `measure downloads` runs more of them.
+const TRIALS: u64 = 60;
+const KILLS: usize = 20;
+/// No download of these tests takes as long.
+const LONG: Duration = Duration::from_mins(1);
+
+fn pull(hub: &TestHub, data: &Path) -> Result<Command> {
+    let mut command = Command::new(program("espalier")?);
+    command.args(["pull", REPOSITORY, "--data"]).arg(data);
+    command
+        .env("HF_ENDPOINT", hub.endpoint())
+        .env_remove("HF_HUB_OFFLINE");
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// How the one download of a model goes.
+fn once(hub: &TestHub, models: &Path) -> Result<Result<(), DownloadError>> {
+    let done = attempt(models, &settings(hub), &limits(1), LONG)?;
+    Ok(done.context("it takes too long")?.map(drop))
+}
+
+#[test]
+fn whatever_goes_wrong_the_bytes_are_right_and_come_once() -> Result<()> {
+    let seen = trial::run_all(TRIALS)?;
+    ensure!(seen.faults > 100 && seen.interruptions > 20, "{seen:?}");
+    Ok(())
+}
+
+#[test]
+fn a_killed_pull_goes_on_where_it_was() -> Result<()> {
+    let hub = TestHub::start(model(7, 4_000_000))?;
+    hub.contents().piece_pause = Duration::from_millis(2);
+    let folder = tempfile::tempdir()?;
+    let models = folder.path().join("models");
+    let mut random = Random::new(7);
+    let mut was_cut = 0;
+    for _ in 0..KILLS {
+        let verified = sent_of_verified(&hub, &models);
+        let mut child = pull(&hub, folder.path())?.stdout(Stdio::null()).spawn()?;
+        sleep(Duration::from_millis(20 + random.below(100) as u64));
+        was_cut += usize::from(child.try_wait()?.is_none());
+        child.kill()?;
+        child.wait()?;
+        check_verified(&hub, &verified)?;
+        let names = store::Catalogue::open(folder.path())?.list();
+        let there = names.iter().any(|model| model.name.0 == REPOSITORY);
+        ensure!(
+            there == models.join(REPOSITORY).is_dir(),
+            "half a model is shown"
+        );
+    }
+    ensure!(
+        was_cut > KILLS / 4,
+        "only {was_cut} were killed before they were done"
+    );
+    let verified = sent_of_verified(&hub, &models);
+    let done = pull(&hub, folder.path())?.output()?;
+    ensure!(done.status.success(), "{}", error(&done));
+    check_verified(&hub, &verified)?;
+    check_files(&model(7, 4_000_000), &models.join(REPOSITORY))
+}
+
+#[test]
+fn a_model_is_pulled_once_and_listed() -> Result<()> {
+    let hub = TestHub::start(model(3, 1000))?;
+    let folder = tempfile::tempdir()?;
+    let done = pull(&hub, folder.path())?.output()?;
+    ensure!(done.status.success(), "{}", error(&done));
+    let sent = hub.contents().sent.clone();
+    let again = pull(&hub, folder.path())?.output()?;
+    ensure!(
+        String::from_utf8_lossy(&again.stdout).contains("was here already"),
+        "{again:?}"
+    );
+    assert_eq!(hub.contents().sent, sent);
+
+    hub.publish(model(4, 1000));
+    let other = pull(&hub, folder.path())?.output()?;
+    ensure!(
+        error(&other).contains("hint: delete that model first"),
+        "{}",
+        error(&other)
+    );
+    let offline = pull(&hub, folder.path())?
+        .env("HF_HUB_OFFLINE", "1")
+        .output()?;
+    ensure!(
+        error(&offline).contains("hint: unset it"),
+        "{}",
+        error(&offline)
+    );
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_fetched_says_why_and_leaves_no_model() -> Result<()> {
+    let check = |change: &dyn Fn(&TestHub), words: &str| -> Result<()> {
+        let hub = TestHub::start(model(5, 1000))?;
+        change(&hub);
+        let models = tempfile::tempdir()?;
+        let error = once(&hub, models.path())?
+            .err()
+            .context("it went well")?
+            .to_string();
+        ensure!(
+            error.contains(words) && error.contains("(hint: "),
+            "{error}"
+        );
+        ensure!(!models.path().join(REPOSITORY).exists());
+        Ok(())
+    };
+    let always = |fault: fn(u64) -> Fault| {
+        move |hub: &TestHub| hub.contents().faults = Faults::always(fault)
+    };
+    check(
+        &always(|_| Fault::WrongContent),
+        "other bytes than its hash says",
+    )?;
+    check(&always(|_| Fault::Broken), "500")?;
+    check(
+        &always(|_| Fault::WrongLength),
+        "other bytes than were asked for",
+    )?;
+    check(&|hub| hub.contents().commits.clear(), "not there")?;
+    check(&|hub| hub.contents().more_header = 1 << 20, "cannot fetch")?;
+    let with_file = |name: &'static str| {
+        move |hub: &TestHub| {
+            let mut snapshot = model(6, 1000);
+            let file = snapshot.files["config.json"].clone();
+            snapshot.files.insert(name.to_owned(), file);
+            hub.publish(snapshot);
+        }
+    };
+    check(
+        &with_file("../../evil.safetensors"),
+        "leads out of the repository",
+    )?;
+    check(&with_file("model-0.safetensors"), "damaged")
+}
+
+#[test]
+fn links_and_names_in_the_way_are_refused() -> Result<()> {
+    let hub = TestHub::start(model(5, 1000))?;
+    let elsewhere = tempfile::tempdir()?;
+    for link in [".downloads", "ada"] {
+        let models = tempfile::tempdir()?;
+        std::os::unix::fs::symlink(elsewhere.path(), models.path().join(link))?;
+        let error = once(&hub, models.path())?.err().context(link)?.to_string();
+        ensure!(error.contains("links are not followed"), "{error}");
+        ensure!(
+            fs::read_dir(elsewhere.path())?.next().is_none(),
+            "it was written to"
+        );
+    }
+    let models = tempfile::tempdir()?;
+    fs::create_dir_all(models.path().join("Ada/Tiny-Model"))?;
+    let error = once(&hub, models.path())?
+        .err()
+        .context("capitals")?
+        .to_string();
+    ensure!(error.contains("is there already"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_full_disk_is_seen_before_and_during() -> Result<()> {
+    let hub = TestHub::start(model(5, 100_000))?;
+    let models = tempfile::tempdir()?;
+    let with_free = |free: Arc<store::download::FreeBytes>| {
+        let mut limits = limits(1);
+        limits.disk = Disk {
+            free_bytes: free,
+            reserve_bytes: 0,
+        };
+        attempt(models.path(), &settings(&hub), &limits, LONG)?.context("it takes too long")
+    };
+    let outcome = with_free(Arc::new(|_| Ok(10)))?;
+    ensure!(
+        matches!(outcome, Err(DownloadError::DiskFull { free: 10, .. })),
+        "{outcome:?}"
+    );
+    ensure!(hub.contents().sent.is_empty(), "it began all the same");
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let fills = move |_: &Path| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => Ok(u64::MAX),
+        _ => Ok(10),
+    };
+    let outcome = with_free(Arc::new(fills))?;
+    ensure!(
+        matches!(outcome, Err(DownloadError::DiskFull { .. })),
+        "{outcome:?}"
+    );
+    once(&hub, models.path())??;
+    Ok(())
+}
+
+#[test]
+fn a_proxy_is_used_for_https() -> Result<()> {
+    let proxy = TcpListener::bind("127.0.0.1:0")?;
+    let mut hub = settings(&TestHub::start(model(5, 1000))?);
+    hub.endpoint = "https://hub.invalid".to_owned();
+    hub.https_proxy = Some(format!("http://{}", proxy.local_addr()?));
+    let asked = std::thread::spawn(move || -> Result<String> {
+        let (mut socket, _) = proxy.accept()?;
+        let mut start = [0; 30];
+        socket.read_exact(&mut start)?;
+        socket.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n")?;
+        Ok(String::from_utf8_lossy(&start).into_owned())
+    });
+    let models = tempfile::tempdir()?;
+    let outcome = attempt(models.path(), &hub, &limits(1), LONG)?;
+    ensure!(
+        matches!(outcome, Some(Err(DownloadError::Unreachable { .. }))),
+        "{outcome:?}"
+    );
+    let asked = asked.join().ok().context("the proxy")??;
+    ensure!(asked.starts_with("CONNECT hub.invalid:443"), "{asked}");
+    Ok(())
+}
