@@ -5,15 +5,13 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use base::Failure;
-use store::download::{DownloadError, Downloaded, Hub, Limits, Pace, Progress, Wanted, download};
+use store::download::{DownloadError, Downloaded, Limits, Pace, Progress, Wanted, download};
 
 use super::PullArguments;
 use super::failure::CommandFailure;
 use super::table::bytes;
 use crate::environment::Environment;
 
-/// Where models come from unless the environment names another place.
-const ENDPOINT: &str = "https://huggingface.co";
 /// Often enough for somebody who watches.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
@@ -27,7 +25,7 @@ pub(super) async fn pull(
     let models = data
         .map_err(|error| CommandFailure::other(error.to_string()))?
         .join("models");
-    let (hub, limits) = (hub(environment), Limits::hub(crate::random::u64()?));
+    let (hub, limits) = (environment.hub(), Limits::hub(crate::random::u64()?));
     let progress = Progress::default();
     let outcome = tokio::select! {
         biased;
@@ -37,19 +35,6 @@ pub(super) async fn pull(
     };
     clear_line();
     done(&arguments.model, outcome)
-}
-
-fn hub(environment: &Environment) -> Hub {
-    Hub {
-        endpoint: environment
-            .hf_endpoint
-            .clone()
-            .unwrap_or_else(|| ENDPOINT.to_owned()),
-        token: environment.hf_token.clone(),
-        https_proxy: environment.https_proxy.clone(),
-        no_proxy: environment.no_proxy.clone(),
-        offline: environment.hf_hub_offline,
-    }
 }
 
 fn stopped(model: &str) -> CommandFailure {
@@ -82,7 +67,8 @@ async fn tell(progress: &Progress) -> Infallible {
     loop {
         tokio::time::sleep(TELL_EVERY).await;
         let (done, total) = (progress.done_bytes(), progress.total_bytes());
-        let left = pace.left(start.elapsed(), done, total);
+        pace.note(start.elapsed(), done);
+        let left = pace.left(total.saturating_sub(done));
         if stderr().is_terminal() && total > 0 {
             eprint!("\r\x1b[K{}", line(done, total, left));
             let _ = stderr().flush();
