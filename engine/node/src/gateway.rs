@@ -29,6 +29,7 @@ use cluster::InstanceView;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
+use serve::downloads::{self, Download};
 use serve::membership as served;
 use serve::settings::SettingsChange;
 use serve::user_data::UserData;
@@ -40,6 +41,7 @@ pub(crate) use route::submit_here;
 
 use crate::cluster_actor::ClusterHandle;
 use crate::control::ControlHandle;
+use crate::downloads::DownloadsHandle;
 use crate::membership::Membership;
 use crate::models::LocalModels;
 use crate::network::NetReceiver;
@@ -74,6 +76,7 @@ pub(crate) struct NodeGateway {
     members: watch::Receiver<Arc<Membership>>,
     net: NetReceiver,
     user_files: Arc<UserFiles>,
+    downloads: DownloadsHandle,
 }
 
 /// What a gateway works with.
@@ -86,6 +89,7 @@ pub(crate) struct GatewayParts {
     pub(crate) control: ControlHandle,
     pub(crate) members: watch::Receiver<Arc<Membership>>,
     pub(crate) user_files: UserFiles,
+    pub(crate) downloads: DownloadsHandle,
 }
 
 impl NodeGateway {
@@ -108,6 +112,7 @@ impl NodeGateway {
             members: parts.members,
             net: parts.net,
             user_files: Arc::new(parts.user_files),
+            downloads: parts.downloads,
         }
     }
 
@@ -269,6 +274,14 @@ impl serve::Gateway for NodeGateway {
 
     fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.control.reset().boxed()
+    }
+
+    fn downloads(&self) -> watch::Receiver<Arc<Vec<Download>>> {
+        self.downloads.list()
+    }
+
+    fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>> {
+        self.downloads.ask(ask).boxed()
     }
 
     fn user_data(&self) -> Arc<dyn UserData> {

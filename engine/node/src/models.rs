@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId, ModelShape, TensorInfo};
+use cluster::{ClusterView, InstanceState};
 use store::{About, Catalogue, Derived, Model, SproutError};
 
 /// A model whose folder was checked.
@@ -167,6 +168,12 @@ impl LocalModels {
             )
         })?
     }
+}
+
+/// Whether an instance needs the files of a model. One that has failed needs them no more.
+pub(crate) fn is_open(view: &ClusterView, files: Fingerprint) -> bool {
+    let mut instances = view.instances.iter();
+    instances.any(|one| one.fingerprint == files && one.state != InstanceState::Failed)
 }
 
 fn local(model: Model) -> LocalModel {

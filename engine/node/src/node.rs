@@ -18,6 +18,7 @@ use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
+use crate::downloads::Downloads;
 use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
@@ -71,7 +72,7 @@ pub struct NodeHandle {
     recent: RecentModels,
     gateway: Arc<dyn Gateway>,
     api: InProcess,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
     data: Mutex<Option<DataFolder>>,
 }
 
@@ -104,6 +105,7 @@ impl NodeHandle {
         let (net, net_receiver) = watch::channel(None);
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
         let (control, ends) = ControlHandle::new(kept.settings.clone());
+        let (downloads, downloading) = downloads(&config, &cluster, &control).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -113,6 +115,7 @@ impl NodeHandle {
             control: control.clone(),
             members: members.clone(),
             user_files: kept.user_files,
+            downloads,
         }));
         let activity = running.activity();
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
@@ -149,7 +152,7 @@ impl NodeHandle {
             recent,
             api: InProcess::new(Arc::clone(&gateway), metrics),
             gateway,
-            tasks: [controlling, unloading],
+            tasks: [controlling, unloading, downloading],
             data: Mutex::new(Some(kept.data)),
         })
     }
@@ -317,6 +320,16 @@ fn key_store(config: &NodeConfig) -> Result<net::identity::KeychainKeyStore, Key
 )]
 fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
+}
+
+fn downloads(config: &NodeConfig, cluster: &ClusterHandle, control: &ControlHandle) -> Downloads {
+    Downloads {
+        hub: config.hub.clone(),
+        models: config.models_folder(),
+        file: config.downloads_file(),
+        cluster: cluster.clone(),
+        switches: control.switches(),
+    }
 }
 
 fn worker_settings(config: &NodeConfig, settings: &Settings) -> WorkerSettings {

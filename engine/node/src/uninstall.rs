@@ -10,12 +10,14 @@ use thiserror::Error;
 use crate::data_folder::{DataFolder, DataFolderError, LOCK};
 
 /// What every node keeps, and what it leaves when its computer loses power while it writes.
-const OWN: [&str; 10] = [
+const OWN: [&str; 12] = [
     "settings.toml",
     "settings.new",
     "roster",
     "roster.new",
     "session",
+    "downloads.toml",
+    "downloads.new",
     "recent-models",
     "recent-models.new",
     "api_keys.toml",

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
+use crate::downloads::{self, Download};
 use crate::membership::{Ask, Membership};
 use crate::settings::{Settings, SettingsChange};
 use crate::user_data::UserData;
@@ -34,7 +35,7 @@ pub trait Gateway: Send + Sync + 'static {
     /// Keeps a derived model under a name, in the place of an older one of that name.
     fn derive(&self, name: &str, model: DerivedModel) -> BoxFuture<'_, Result<(), Failure>>;
 
-    /// Deletes a model from this node: a derived one, or one whose files are the node's own.
+    /// Deletes a model from this node: a derived one, or one whose files are the node's own and that is not open.
     fn delete(&self, model: &str) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Starts a generation. Whatever can be refused before the first token is refused here, not in the stream.
@@ -72,6 +73,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Does what somebody wants to do about membership.
     fn pairing(&self, ask: Ask) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// The models that come from a hub, in the order in which they were asked for, and a wake-up whenever that changes.
+    fn downloads(&self) -> watch::Receiver<Arc<Vec<Download>>>;
+
+    /// Does what somebody wants to do about them; returns when it is decided, and kept for the next start.
+    fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// What the node keeps for its user.
     fn user_data(&self) -> Arc<dyn UserData>;

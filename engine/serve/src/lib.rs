@@ -9,6 +9,7 @@ mod body;
 mod calls;
 mod dashboard;
 mod date;
+pub mod downloads;
 pub mod gateway;
 mod generation;
 mod guard;

@@ -179,6 +179,10 @@ lend_memory_bytes_max: number | null,
  */
 idle_minutes: number, 
 /**
+ * Downloads of models take so many bytes in a second at most, all together; 0 is no limit.
+ */
+download_bytes_per_s_max: number, 
+/**
  * Origins (`https://chat.example`) of pages whose scripts may call the API's dialects from a browser.
  */
 allowed_origins: Array<string>, 
@@ -308,6 +312,58 @@ digits: string | null, confirmed_here: boolean, confirmed_there: boolean,
 error: ErrorOut | null, };
 
 export type Stage = "calling" | "compare" | "done" | "ended";
+
+export type Downloads = { downloads: Array<Download>, };
+
+export type Download = { 
+/**
+ * Its repository, `owner/name`: also the name of the model once it is here.
+ */
+model: string, 
+/**
+ * The branch, tag or commit that was asked for.
+ */
+revision: string, 
+/**
+ * The commit that is fetched, once it is known.
+ */
+commit: string | null, state: DownloadState, 
+/**
+ * Why it waits, or what went wrong and is tried again.
+ */
+reason: string | null, 
+/**
+ * Why it gave up.
+ */
+error: ErrorOut | null, 
+/**
+ * Bytes that are on the disk.
+ */
+bytes_done: number, 
+/**
+ * Bytes of all its files; 0 until that is known.
+ */
+bytes_total: number, 
+/**
+ * How fast bytes come, while they do.
+ */
+bytes_per_s: number | null, 
+/**
+ * How long the rest takes at that speed.
+ */
+seconds_left: number | null, };
+
+export type DownloadState = "waiting" | "running" | "retrying" | "verifying" | "paused" | "done" | "failed";
+
+export type DownloadWish = { 
+/**
+ * The repository on the hub: `owner/name`, or `owner/name@revision`.
+ */
+model: string, 
+/**
+ * A branch, a tag or a commit of it; `main` if it is left out.
+ */
+revision?: string, };
 
 export type ErrorOut = { code: string, message: string, hint: string | null, };
 

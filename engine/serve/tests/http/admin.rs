@@ -83,11 +83,53 @@ async fn opens_shows_plans_and_closes_instances() {
 }
 
 #[tokio::test]
+async fn models_are_downloaded_and_deleted() {
+    let running = start().await;
+    let send = async |method: &str, path: &str, status| {
+        assert_eq!(
+            running.client.send(method, path, &[], b"").await.status,
+            status
+        );
+    };
+    let list = async || running.get("/admin/downloads").await.json(200)["downloads"].clone();
+    assert_eq!(list().await, json!([]));
+    let wish = json!({"model": "acme/new"});
+    assert_eq!(running.post("/admin/downloads", &wish).await.status, 202);
+    assert_eq!(list().await[0]["state"], "waiting");
+    send("POST", "/admin/downloads/acme/new/pause", 204).await;
+    let paused = &list().await[0];
+    assert_eq!(
+        (&paused["state"], &paused["commit"]),
+        (&json!("paused"), &json!("c0ffee"))
+    );
+    send("POST", "/admin/downloads/acme/new/resume", 204).await;
+    let gateway = &running.gateway;
+    let failure = Failure::new(ErrorCode::TimedOut, "the hub is away").hint("later");
+    gateway.show_download("acme/new", State::Failed(failure), 9);
+    assert_eq!(list().await[0]["error"]["hint"], "later");
+    gateway.show_download("acme/new", State::Retrying("it answers 500".into()), 9);
+    assert_eq!(list().await[0]["reason"], "it answers 500");
+    send("DELETE", "/admin/downloads/acme/new", 204).await;
+    assert_eq!(list().await, json!([]));
+    let wish = json!({"model": "acme/new", "revision": "v 2"});
+    running.post("/admin/downloads", &wish).await.json(400);
+    running
+        .post("/admin/downloads", &json!({"modle": "acme/new"}))
+        .await
+        .json(400);
+    send("DELETE", "/admin/models/acme/none", 404).await;
+}
+
+#[tokio::test]
 async fn changes_are_streamed_and_coalesced() {
     let mut running = start().await;
     let mut events = running.client.open("GET", "/admin/events", b"").await;
     let mut first = String::new();
-    while !(first.contains("event: state\n") && first.contains("event: membership\n")) {
+    let names = ["state", "membership", "downloads"];
+    while !names
+        .iter()
+        .all(|name| first.contains(&format!("event: {name}\n")))
+    {
         first += &events.until("\n\n").await;
     }
     assert!(

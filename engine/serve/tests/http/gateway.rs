@@ -13,6 +13,7 @@ use base::{
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
+use serve::downloads::{self, Download};
 use serve::membership::{Ask, Membership};
 use serve::settings::{Settings, SettingsChange};
 use serve::user_data::UserData;
@@ -45,6 +46,8 @@ pub struct TestGateway {
     pub running: Arc<AtomicUsize>,
     random: AtomicUsize,
     settings: Mutex<Settings>,
+    /// What comes from a hub.
+    pub downloads: watch::Sender<Arc<Vec<Download>>>,
     user_data: Arc<TestUserData>,
 }
 
@@ -76,6 +79,7 @@ impl TestGateway {
                 api_address: None,
                 lend_memory_bytes_max: None,
                 idle_minutes: 0,
+                download_bytes_per_s_max: 0,
                 api_network: false,
                 api_network_addresses: Vec::new(),
                 ollama_port: false,
@@ -84,6 +88,7 @@ impl TestGateway {
                 model_folders: Vec::new(),
                 welcomed: true,
             }),
+            downloads: watch::Sender::default(),
             user_data: Arc::default(),
         }
     }
@@ -113,6 +118,42 @@ impl TestGateway {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("never {count} generations");
+    }
+
+    /// Says what a download is like from now on.
+    pub fn show_download(&self, model: &str, state: downloads::State, bytes_done: u64) {
+        self.downloads.send_modify(|list| {
+            let list = Arc::make_mut(list);
+            list.retain(|download| download.model != model);
+            list.push(Download {
+                model: model.to_owned(),
+                revision: "main".to_owned(),
+                commit: (bytes_done > 0).then(|| "c0ffee".to_owned()),
+                state,
+                bytes_done,
+                bytes_total: if bytes_done > 0 { 4 << 30 } else { 0 },
+                bytes_per_s: (bytes_done > 0).then_some(90_000_000),
+                seconds_left: (bytes_done > 0).then_some(35),
+            });
+        });
+    }
+
+    fn carry_out(&self, ask: downloads::Ask) -> Result<(), Failure> {
+        use downloads::{Ask, State};
+        match ask {
+            Ask::Start(model) if model.contains(' ') => {
+                let message = format!("{model:?} names no repository");
+                return Err(Failure::new(ErrorCode::InvalidRequest, message));
+            }
+            Ask::Start(model) | Ask::Resume(model) => {
+                self.show_download(&model, State::Waiting(None), 0);
+            }
+            Ask::Pause(model) => self.show_download(&model, State::Paused, 1 << 30),
+            Ask::Cancel(model) => self.downloads.send_modify(|list| {
+                Arc::make_mut(list).retain(|download| download.model != model);
+            }),
+        }
+        Ok(())
     }
 
     fn start(&self, request: &GenerateRequest) -> Result<GenerateStream, Failure> {
@@ -278,6 +319,14 @@ impl Gateway for TestGateway {
     fn pairing(&self, _ask: Ask) -> BoxFuture<'_, Result<(), Failure>> {
         let failure = Failure::new(ErrorCode::NotFound, "that computer is not seen now");
         std::future::ready(Err(failure)).boxed()
+    }
+
+    fn downloads(&self) -> watch::Receiver<Arc<Vec<Download>>> {
+        self.downloads.subscribe()
+    }
+
+    fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>> {
+        std::future::ready(self.carry_out(ask)).boxed()
     }
 
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {
