@@ -173,6 +173,18 @@ impl Api {
         Ok(Ok(chunks.map(|data| Ok(serde_json::from_str(&data?)?))))
     }
 
+    /// The lines of JSON that answer a JSON body, each as it comes.
+    pub fn lines(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
+        let url = format!("{}{path}", self.base);
+        let response = self.agent.post(url).send_json(body)?;
+        let lines = BufReader::new(response.into_body().into_reader()).lines();
+        Ok(lines.map(|line| Ok(serde_json::from_str(&line?)?)))
+    }
+
     /// PATCH a JSON body, any status.
     pub fn patch(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
         let url = format!("{}{path}", self.base);

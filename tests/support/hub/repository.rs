@@ -1,7 +1,10 @@
 //! What a hub holds: the files of a commit, and what git and LFS call them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -63,34 +66,46 @@ impl Snapshot {
 /// A model's repository by its seed: small files, a few weights of up to `weight_bytes` each, and files that nobody needs.
 pub fn model(seed: u64, weight_bytes: usize) -> Snapshot {
     let mut random = Random::new(seed);
+    let count = 1 + random.below(3);
+    let sizes: Vec<usize> = (0..count).map(|_| 1 + random.below(weight_bytes)).collect();
+    model_of(seed, &sizes)
+}
+
+/// The same with weights of these sizes, in bytes.
+pub fn model_of(seed: u64, sizes: &[usize]) -> Snapshot {
+    let mut random = Random::new(seed);
     let mut files = BTreeMap::new();
     let mut add = |path: &str, bytes: Vec<u8>, is_large| {
         files.insert(path.to_owned(), RepositoryFile { bytes, is_large });
     };
-    add(
-        "config.json",
-        json!({"model_type": "llama", "seed": seed})
-            .to_string()
-            .into_bytes(),
-        false,
-    );
-    add(
-        "tokenizer.json",
-        json!({"version": seed}).to_string().into_bytes(),
-        false,
-    );
+    let config = json!({"model_type": "llama", "seed": seed});
+    add("config.json", config.to_string().into_bytes(), false);
+    let tokenizer = json!({"version": seed});
+    add("tokenizer.json", tokenizer.to_string().into_bytes(), false);
     add("README.md", b"# A model".to_vec(), false);
     add("pytorch_model.bin", vec![0x80; 100], true);
-    for shard in 0..=random.below(3) {
-        let bytes = 1 + random.below(weight_bytes);
-        add(
-            &format!("model-{shard}.safetensors"),
-            safetensors(&mut random, bytes),
-            true,
-        );
+    for (shard, bytes) in sizes.iter().enumerate() {
+        let weights = safetensors(&mut random, *bytes);
+        add(&format!("model-{shard}.safetensors"), weights, true);
     }
     let commit = commit(&seed.to_le_bytes());
     Snapshot { commit, files }
+}
+
+/// The files of a model's folder, as a repository has them.
+pub fn of_folder(folder: &Path) -> Result<Snapshot> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().context("no name")?.to_string_lossy();
+        let is_large = name.ends_with(".safetensors");
+        if !name.starts_with('.') {
+            let bytes = fs::read(&path)?;
+            files.insert(name.into_owned(), RepositoryFile { bytes, is_large });
+        }
+    }
+    let commit = commit(b"of a folder");
+    Ok(Snapshot { commit, files })
 }
 
 /// Something like the id of a commit.

@@ -5,6 +5,7 @@ import type {
   ApiKeys,
   Conversations,
   ConversationSummary,
+  DownloadWish,
   KeptConversation,
   Logs,
   Model,
@@ -41,6 +42,28 @@ export async function open(wish: Wish): Promise<string> {
 /** Unloads an instance. */
 export async function close(id: string): Promise<void> {
   await ask("DELETE", `/admin/instances/${encodeURIComponent(id)}`);
+}
+
+/** Deletes a model's files from this computer. */
+export async function deleteModel(id: string): Promise<void> {
+  await ask("DELETE", `/admin/models/${inPath(id)}`);
+}
+
+/** Fetches a model from its repository, `owner/name` or `owner/name@revision`. */
+export async function startDownload(model: string): Promise<void> {
+  const wish: DownloadWish = { model };
+  await ask("POST", "/admin/downloads", wish);
+}
+
+/** Pauses a download, goes on with it, or forgets it and deletes what came. */
+export async function stepDownload(model: string, step: "pause" | "resume" | "cancel"): Promise<void> {
+  const path = `/admin/downloads/${inPath(model)}`;
+  await (step === "cancel" ? ask("DELETE", path) : ask("POST", `${path}/${step}`));
+}
+
+/** A name whose slashes stay. */
+function inPath(name: string): string {
+  return name.split("/").map(encodeURIComponent).join("/");
 }
 
 /** How this node runs. */

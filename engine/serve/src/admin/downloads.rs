@@ -49,7 +49,7 @@ async fn list(app: Shared) -> Json<Downloads> {
     post,
     path = "/admin/downloads",
     request_body = DownloadWish,
-    responses((status = 202, description = "It is fetched when its turn comes.")),
+    responses((status = 204, description = "It is fetched when its turn comes.")),
 )]
 async fn start(app: Shared, request: Request) -> Done {
     let wish: DownloadWish = json::parse(&body::read(request).await?)?;
@@ -58,7 +58,7 @@ async fn start(app: Shared, request: Request) -> Done {
         None => wish.model,
     };
     app.gateway.download(Ask::Start(wanted)).await?;
-    Ok(StatusCode::ACCEPTED)
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Stops a download and keeps what is there, also over the node's next start.

@@ -94,7 +94,7 @@ async fn models_are_downloaded_and_deleted() {
     let list = async || running.get("/admin/downloads").await.json(200)["downloads"].clone();
     assert_eq!(list().await, json!([]));
     let wish = json!({"model": "acme/new"});
-    assert_eq!(running.post("/admin/downloads", &wish).await.status, 202);
+    assert_eq!(running.post("/admin/downloads", &wish).await.status, 204);
     assert_eq!(list().await[0]["state"], "waiting");
     send("POST", "/admin/downloads/acme/new/pause", 204).await;
     let paused = &list().await[0];
