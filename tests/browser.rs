@@ -81,11 +81,7 @@ fn the_window_downloads_models_and_deletes_them() -> Result<()> {
     hub.publish(of_folder(&node.data().join("models/sprout"))?);
     hub.contents().piece_pause = Duration::from_millis(5);
     let base = format!("http://127.0.0.1:{}", node.port);
-    let mut script = Script::start(
-        "downloads.mjs",
-        &[&base, REPOSITORY, "/tmp/b_pics"],
-        FLOW_LIMIT,
-    )?;
+    let mut script = Script::start("downloads.mjs", &[&base, REPOSITORY], FLOW_LIMIT)?;
     assert_eq!(script.line()?, "break");
     hub.contents().faults = Faults::always(|_| Fault::Broken);
     script.go_on()?;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -198,6 +199,41 @@ fn a_download_goes_on_after_a_node_was_killed() -> Result<()> {
     wait_done(&node.api())?;
     check_verified(&place.hub, &verified)?;
     place.check_model(&slow_model(8))
+}
+
+#[test]
+fn a_token_is_kept_shown_to_the_hub_and_to_nobody_else() -> Result<()> {
+    let place = Place::of(model(13, 1000))?;
+    let node = place.node()?;
+    let api = node.api();
+    let is_set = || Ok::<_, anyhow::Error>(api.get("/admin/hub-token")?.1);
+    assert_eq!(is_set()?, json!({"is_set": false}));
+    let put = |token: &str| api.put("/admin/hub-token", &json!({"token": token}));
+    assert_eq!(put("not a token")?, 400);
+    assert_eq!(put("hf_first")?, 204);
+    assert_eq!(put("hf_second")?, 204);
+    assert_eq!(is_set()?, json!({"is_set": true}));
+    let file = place.data.path().join("hub.token");
+    if cfg!(not(target_os = "macos")) {
+        assert_eq!(fs::read_to_string(&file)?, "hf_second");
+        assert_eq!(fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
+    }
+    drop(node);
+    let node = place.node()?;
+    let api = node.api();
+    start(&api, REPOSITORY)?;
+    wait_done(&api)?;
+    let (with_token, without) = place.hub.contents().with_token;
+    ensure!(with_token > 0 && without == 0, "{with_token} {without}");
+    assert_eq!(place.hub.contents().leaked, 0);
+    assert_eq!(api.delete("/admin/hub-token")?, 204);
+    ensure!(!file.exists());
+    start(&api, "ada/other")?;
+    wait_for(&api, "the other", |one| {
+        one["model"] == "ada/other" && one["state"] == "done"
+    })?;
+    ensure!(place.hub.contents().with_token.1 > 0, "it is still shown");
+    Ok(())
 }
 
 #[test]
@@ -403,9 +439,8 @@ fn the_command_line_asks_the_node() -> Result<()> {
     let deleted = espalier(&node, &["models", "delete", REPOSITORY, "--yes"])?.output()?;
     ensure!(deleted.status.success(), "{deleted:?}");
     ensure!(!place.models().join(REPOSITORY).exists());
-    let none = espalier(&node, &["models", "cancel", "ada/none"])?.output()?;
-    if !said(&none).contains("is not downloaded") {
-        bail!("{none:?}");
-    }
+    let unknown = espalier(&node, &["models", "cancel", "ada/none"])?.output()?;
+    let answer = said(&unknown);
+    ensure!(answer.contains("is not downloaded"), "{answer}");
     Ok(())
 }

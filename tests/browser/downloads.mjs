@@ -79,6 +79,22 @@ async function fail(page, hand) {
   await row(page).waitFor({ state: "detached" });
 }
 
+/** The token is taken, and not shown again. */
+async function token(page, hand) {
+  await hand.press(page, nav(page, "Settings"));
+  const section = page.getByRole("region", { name: "Downloads" });
+  const field = section.getByLabel("Token for Hugging Face", { exact: true });
+  await hand.write(page, field, "hf_secret");
+  await hand.press(page, section.getByRole("button", { name: "Keep", exact: true }));
+  await section.getByRole("button", { name: "Replace", exact: true }).waitFor();
+  assert.equal(await field.inputValue(), "");
+  await look(page, "token");
+  await hand.press(page, section.getByRole("button", { name: "Forget the token for Hugging Face" }));
+  await hand.press(page, section.getByRole("button", { name: "Forget it" }));
+  await section.getByRole("button", { name: "Keep", exact: true }).waitFor();
+  await hand.press(page, nav(page, "Models"));
+}
+
 /** A fault that passes is told of while it lasts. */
 async function retry(page, hand) {
   await say("break");
@@ -102,6 +118,8 @@ await bring(page, keyboard);
 await remove(page, keyboard);
 await fail(page, pointer);
 await refuse(page, pointer);
+assert.equal(await page.getByRole("button", { name: "Delete sprout" }).count(), 0, "what cannot be deleted is not offered");
+await token(page, keyboard);
 await retry(page, pointer);
 await remove(page, pointer);
 assert.deepEqual(complaints, [], "the page's own complaints");

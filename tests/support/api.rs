@@ -192,6 +192,12 @@ impl Api {
         Ok((response.status().as_u16(), response.body_mut().read_json()?))
     }
 
+    /// PUT a JSON body; the status.
+    pub fn put(&self, path: &str, body: &Value) -> Result<u16> {
+        let url = format!("{}{path}", self.base);
+        Ok(self.agent.put(url).send_json(body)?.status().as_u16())
+    }
+
     /// DELETE, any status.
     pub fn delete(&self, path: &str) -> Result<u16> {
         Ok(self

@@ -248,7 +248,10 @@ fn serve_command(options: &NodeOptions, data: &Path) -> Result<Command> {
         command.args(["--peer", peer]);
     }
     if let Some(hub) = &options.hub {
-        command.env("HF_ENDPOINT", hub).env_remove("HF_HUB_OFFLINE");
+        command
+            .env("HF_ENDPOINT", hub)
+            .env_remove("HF_HUB_OFFLINE")
+            .env_remove("HF_TOKEN");
     }
     if let Some(log) = &options.log {
         command.env("RUST_LOG", log);

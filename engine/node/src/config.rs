@@ -97,6 +97,12 @@ impl NodeConfig {
         log_file(&self.data)
     }
 
+    /// Where the user's token for the hub is kept, on a Mac the keychain instead.
+    #[cfg(not(target_os = "macos"))]
+    pub(crate) fn hub_token_file(&self) -> PathBuf {
+        self.data.join("hub.token")
+    }
+
     /// Where it is kept which models are wanted from a hub.
     pub(crate) fn downloads_file(&self) -> PathBuf {
         self.data.join("downloads.toml")

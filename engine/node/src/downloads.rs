@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::cluster_actor::ClusterHandle;
 use crate::control::Switches;
+use crate::hub_token::HubToken;
 use crate::random;
 use crate::words;
 use queue::{Entry, Queue, Stage};
@@ -32,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What downloads need.
 pub(crate) struct Downloads {
     pub(crate) hub: Hub,
+    /// For that hub, unless the environment has one.
+    pub(crate) token: Arc<HubToken>,
     /// The folder of models.
     pub(crate) models: PathBuf,
     /// Where the list is kept.
@@ -80,6 +83,7 @@ impl Downloads {
             queue: Queue::of(file::read(&self.file)),
             works: Arc::new(Works {
                 hub: self.hub,
+                token: self.token,
                 models: self.models,
                 limits,
                 cluster: self.cluster,
@@ -142,11 +146,11 @@ impl Actor {
                     };
                     self.ended(task, outcome).await;
                 }
-                Some(deleted) = self.deletions.join_next() => {
-                    if let Ok(model) = deleted {
-                        self.deleting.remove(&model);
-                    }
-                }
+                Some(deleted) = self.deletions.join_next() => match deleted {
+                    Ok(model) => drop(self.deleting.remove(&model)),
+                    // Which one broke off is not known, and none may wait for ever.
+                    Err(_) => self.deleting.clear(),
+                },
                 changed = self.switches.changed() => if changed.is_err() {
                     return;
                 },
@@ -156,33 +160,38 @@ impl Actor {
     }
 
     async fn carry_out(&mut self, Command { ask, done }: Command) {
-        let outcome = match ask {
-            Ask::Start(model) => match Wanted::parse(&model) {
-                Ok(wanted) => self.queue.start(wanted),
-                Err(error) => Err(words::failure(
-                    ErrorCode::InvalidRequest,
-                    &error.to_string(),
-                )),
-            },
-            Ask::Pause(model) => {
-                self.stop(&model);
-                self.queue.pause(&model)
-            }
-            Ask::Resume(model) => self.queue.resume(&model),
-            Ask::Cancel(model) => match self.queue.cancel(&model) {
-                Ok(entry) => {
-                    self.stop(&model);
-                    self.keep().await;
-                    return self.forget(entry, done);
-                }
-                Err(failure) => Err(failure),
-            },
-        };
+        let outcome = self.decide(ask);
         self.keep().await;
         // Whoever asked sees what came of it, if they have not gone.
         self.start_next();
         self.show();
-        let _ = done.send(outcome);
+        match outcome {
+            Ok(Some(cancelled)) => self.forget(cancelled, done),
+            Ok(None) => drop(done.send(Ok(()))),
+            Err(failure) => drop(done.send(Err(failure))),
+        }
+    }
+
+    /// Changes the queue, and stops what is to run no more; what is to be deleted.
+    fn decide(&mut self, ask: Ask) -> Result<Option<Entry>, Failure> {
+        match ask {
+            Ask::Start(model) => {
+                let wanted = Wanted::parse(&model).map_err(|error| {
+                    words::failure(ErrorCode::InvalidRequest, &error.to_string())
+                })?;
+                self.queue.start(wanted)?;
+            }
+            Ask::Pause(model) => {
+                self.stop(&model);
+                self.queue.pause(&model)?;
+            }
+            Ask::Resume(model) => self.queue.resume(&model)?,
+            Ask::Cancel(model) => {
+                self.stop(&model);
+                return self.queue.cancel(&model).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Stops a download if it runs.

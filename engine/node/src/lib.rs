@@ -13,6 +13,7 @@ mod downloads;
 pub mod environment;
 mod files;
 mod gateway;
+mod hub_token;
 mod idle;
 pub mod logging;
 mod membership;

@@ -32,6 +32,8 @@ pub(crate) struct ListedModel {
     pub(crate) weights_bytes: u64,
     /// What its files are.
     pub(crate) fingerprint: Fingerprint,
+    /// Whether its files may be deleted here.
+    pub(crate) is_own: bool,
     /// What its files say of it.
     pub(crate) about: About,
     /// Its numbers.
@@ -104,7 +106,8 @@ impl LocalModels {
     pub(crate) async fn list(&self) -> Vec<ListedModel> {
         let listed = self.ask(|catalogue| {
             let models = catalogue.list().into_iter();
-            Ok(models.map(listed).collect())
+            let listed = models.map(|model| listed(catalogue.is_own(&model), model));
+            Ok(listed.collect())
         });
         // Only a panic in the catalogue ends here; it is logged where it happens.
         listed.await.unwrap_or_default()
@@ -184,13 +187,14 @@ fn local(model: Model) -> LocalModel {
     }
 }
 
-fn listed(model: Model) -> ListedModel {
+fn listed(is_own: bool, model: Model) -> ListedModel {
     let folder = model.folder;
     ListedModel {
         name: model.name,
         created_unix_seconds: created(&folder.path),
         weights_bytes: folder.weights_bytes,
         fingerprint: folder.fingerprint,
+        is_own,
         about: About::of(&folder.path),
         shape: store::shape(&folder.path),
         folder: folder.path,

@@ -20,6 +20,7 @@ use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::downloads::Downloads;
 use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
+use crate::hub_token::HubToken;
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
@@ -105,7 +106,8 @@ impl NodeHandle {
         let (net, net_receiver) = watch::channel(None);
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
         let (control, ends) = ControlHandle::new(kept.settings.clone());
-        let (downloads, downloading) = downloads(&config, &cluster, &control).start();
+        let (downloads, downloading) =
+            downloads(&config, &kept.hub_token, &cluster, &control).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -133,13 +135,7 @@ impl NodeHandle {
         }
         .start(ends)
         .await?;
-        let unloading = Idle {
-            cluster: cluster.clone(),
-            models: models.clone(),
-            activity: activity.clone(),
-            switches: control.switches(),
-        };
-        let unloading = tokio::spawn(unloading.run());
+        let unloading = tokio::spawn(idle(&cluster, &models, &activity, &control).run());
         tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,
@@ -278,6 +274,7 @@ struct Kept {
     user_files: UserFiles,
     session: String,
     membership: Keeper,
+    hub_token: Arc<HubToken>,
 }
 
 impl Kept {
@@ -287,12 +284,14 @@ impl Kept {
         let told = file.read()?.and(config.overrides.clone());
         let path = config.session_file();
         let session = session_token::load_or_create(&path);
+        let hub_token = Arc::new(HubToken::open(config).map_err(IdentityError::from)?);
         Ok(Self {
             data,
             file,
             settings: config.defaults.clone().with(&told)?,
             fresh: config.defaults.clone().with(&config.overrides)?,
-            user_files: UserFiles::open(config)?,
+            user_files: UserFiles::open(config, Arc::clone(&hub_token))?,
+            hub_token,
             membership: Keeper::open(config.roster_file(), config.cluster_key.is_some())?,
             session: session.map_err(|source| SettingsFileError::Io { path, source })?,
         })
@@ -322,12 +321,32 @@ fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
 }
 
-fn downloads(config: &NodeConfig, cluster: &ClusterHandle, control: &ControlHandle) -> Downloads {
+fn downloads(
+    config: &NodeConfig,
+    token: &Arc<HubToken>,
+    cluster: &ClusterHandle,
+    control: &ControlHandle,
+) -> Downloads {
     Downloads {
         hub: config.hub.clone(),
+        token: Arc::clone(token),
         models: config.models_folder(),
         file: config.downloads_file(),
         cluster: cluster.clone(),
+        switches: control.switches(),
+    }
+}
+
+fn idle(
+    cluster: &ClusterHandle,
+    models: &LocalModels,
+    activity: &watch::Receiver<Vec<Activity>>,
+    control: &ControlHandle,
+) -> Idle {
+    Idle {
+        cluster: cluster.clone(),
+        models: models.clone(),
+        activity: activity.clone(),
         switches: control.switches(),
     }
 }

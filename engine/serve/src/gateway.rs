@@ -118,6 +118,8 @@ pub struct ModelOnDisk {
     pub licence: String,
     /// Where its files are.
     pub folder: PathBuf,
+    /// Whether they are the node's own, and may be deleted.
+    pub is_own: bool,
     /// Its numbers.
     pub shape: ModelShape,
 }

@@ -6,11 +6,13 @@ import type {
   Conversations,
   ConversationSummary,
   DownloadWish,
+  HubToken,
   KeptConversation,
   Logs,
   Model,
   Models,
   NewApiKey,
+  NewHubToken,
   Opened,
   Placement,
   Placements,
@@ -64,6 +66,21 @@ export async function stepDownload(model: string, step: "pause" | "resume" | "ca
 /** A name whose slashes stay. */
 function inPath(name: string): string {
   return name.split("/").map(encodeURIComponent).join("/");
+}
+
+/** Whether a token for Hugging Face is kept. */
+export async function hasHubToken(): Promise<boolean> {
+  return (await ask<HubToken>("GET", "/admin/hub-token")).is_set;
+}
+
+/** Keeps one, in the place of another. */
+export async function keepHubToken(token: string): Promise<void> {
+  const kept: NewHubToken = { token };
+  await ask("PUT", "/admin/hub-token", kept);
+}
+
+export async function forgetHubToken(): Promise<void> {
+  await ask("DELETE", "/admin/hub-token");
 }
 
 /** How this node runs. */

@@ -239,6 +239,10 @@ created_ms: number, scope: Scope,
  */
 key: string, };
 
+export type HubToken = { is_set: boolean, };
+
+export type NewHubToken = { token: string, };
+
 export type Logs = { 
 /**
  * The file; null if this node writes none.
@@ -389,7 +393,11 @@ licence: string | null,
 /**
  * Where its files are.
  */
-folder: string, };
+folder: string, 
+/**
+ * Whether they are the node's own, and may be deleted.
+ */
+is_own: boolean, };
 
 export type Placements = { placements: Array<Placement>, };
 

@@ -171,15 +171,15 @@ impl Answer {
 
 /// A name as part of a path; its slashes stay.
 pub(crate) fn in_path(name: &str) -> String {
-    let mut path = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte) {
-            path.push(char::from(byte));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte);
+    let written = name.bytes().map(|byte| {
+        if plain(byte) {
+            char::from(byte).to_string()
         } else {
-            path += &format!("%{byte:02X}");
+            format!("%{byte:02X}")
         }
-    }
-    path
+    });
+    written.collect()
 }
 
 /// Takes the first whole event's data out of `unread`; comments and other fields are skipped.

@@ -51,17 +51,13 @@ impl Queue {
     pub(super) fn start(&mut self, wanted: Wanted) -> Result<(), Failure> {
         let same = |entry: &Entry| entry.wanted.repository == wanted.repository;
         if let Some(entry) = self.entries.iter().find(|entry| same(entry)) {
+            let is_going = matches!(entry.stage, Stage::Waiting | Stage::Running);
             let is_same = entry.wanted.revision == wanted.revision;
-            match entry.stage {
-                Stage::Waiting | Stage::Running if is_same => return Ok(()),
-                Stage::Waiting | Stage::Running | Stage::Paused if !is_same => {
-                    return Err(other_revision(entry));
-                }
-                Stage::Waiting
-                | Stage::Running
-                | Stage::Paused
-                | Stage::Done(_)
-                | Stage::Failed(_) => {}
+            if !is_same && (is_going || entry.stage == Stage::Paused) {
+                return Err(other_revision(entry));
+            }
+            if is_going {
+                return Ok(());
             }
         }
         self.entries.retain(|entry| !same(entry));

@@ -1,7 +1,7 @@
 //! One download: fetched, then put in its place as soon as nobody uses what is there. Dropped, it can go on later.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::Failure;
@@ -10,6 +10,7 @@ use store::download::{DownloadError, Hub, Limits, Progress, Repository, Wanted, 
 use tokio::time::{Instant, sleep};
 
 use crate::cluster_actor::ClusterHandle;
+use crate::hub_token::HubToken;
 use crate::models::is_open;
 
 /// Between two looks at whether somebody else still downloads the same.
@@ -21,6 +22,8 @@ const DISCARD_PAUSE: Duration = Duration::from_millis(50);
 /// What downloads work with.
 pub(super) struct Works {
     pub(super) hub: Hub,
+    /// For that hub, unless it has one from the environment, as with Hugging Face's own tools.
+    pub(super) token: Arc<HubToken>,
     /// The folder of models.
     pub(super) models: PathBuf,
     pub(super) limits: Limits,
@@ -55,7 +58,7 @@ impl Works {
     ) -> Result<String, Failure> {
         let fetched = loop {
             let progress = &watched.progress;
-            match fetch(wanted, &self.models, &self.hub, &self.limits, progress).await {
+            match fetch(wanted, &self.models, &self.hub(), &self.limits, progress).await {
                 // Also this node itself, for the moment that a paused one needs to let go.
                 Err(DownloadError::Busy { .. }) => {
                     watched.waits_for(Some("another process downloads it".to_owned()));
@@ -69,6 +72,12 @@ impl Works {
             self.until_closed(folder, watched).await;
         }
         Ok(fetched.install().await?.commit)
+    }
+
+    fn hub(&self) -> Hub {
+        let mut hub = self.hub.clone();
+        hub.token = hub.token.or_else(|| self.token.get());
+        hub
     }
 
     /// Waits until no instance uses the files of a folder.

@@ -132,6 +132,7 @@ fn info(model: ListedModel) -> ModelInfo {
             weights_format: model.about.weights_format,
             licence: model.about.licence,
             folder: model.folder,
+            is_own: model.is_own,
             shape: model.shape,
         }),
     }

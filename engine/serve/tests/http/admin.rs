@@ -42,7 +42,7 @@ async fn opens_shows_plans_and_closes_instances() {
     );
     // Only what this node has the files of can be opened here.
     let models = running.get("/admin/models").await.json(200);
-    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout"});
+    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout", "is_own": false});
     assert_eq!(models, json!({"models": [sprout]}));
     let list = running.get("/admin/instances").await.json(200);
     let id = list["instances"][0]["id"].as_str().unwrap();
@@ -118,6 +118,17 @@ async fn models_are_downloaded_and_deleted() {
         .await
         .json(400);
     send("DELETE", "/admin/models/acme/none", 404).await;
+    let has_token = async || running.get("/admin/hub-token").await.json(200)["is_set"].clone();
+    assert_eq!(has_token().await, false);
+    let json = [("Content-Type", "application/json")];
+    let token = br#"{"token": "hf_secret"}"#;
+    let kept = running
+        .client
+        .send("PUT", "/admin/hub-token", &json, token)
+        .await;
+    assert_eq!((kept.status, has_token().await), (204, json!(true)));
+    send("DELETE", "/admin/hub-token", 204).await;
+    assert_eq!(has_token().await, false);
 }
 
 #[tokio::test]

@@ -477,6 +477,7 @@ fn model(id: &str) -> ModelInfo {
             weights_format: "float32".to_string(),
             licence: String::new(),
             folder: "/models/sprout".into(),
+            is_own: false,
             shape: ModelShape {
                 parameters: Some(3_100_000),
                 context_tokens: Some(1024),

@@ -258,6 +258,8 @@ fn the_dashboard_knows_the_same_types() {
         crate::admin::user_data::ApiKey::decl(&config),
         crate::admin::user_data::Scope::decl(&config),
         crate::admin::user_data::NewApiKey::decl(&config),
+        crate::admin::user_data::HubToken::decl(&config),
+        crate::admin::user_data::NewHubToken::decl(&config),
         crate::admin::user_data::Logs::decl(&config),
         crate::admin::calls::Calls::decl(&config),
         crate::admin::calls::Call::decl(&config),
