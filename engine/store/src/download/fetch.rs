@@ -40,7 +40,7 @@ impl Fetch<'_> {
     /// The list of files.
     pub(super) async fn listing(&self) -> Result<Listing, DownloadError> {
         let ask = || self.client.listing(self.wanted);
-        self.patiently("the list of files", || 0, ask).await
+        patiently(self.limits, self.progress, "the list of files", || 0, ask).await
     }
 
     /// All files of a listing, unless the commit that is `here` is the same: the commit, and whether it is.
@@ -141,7 +141,7 @@ impl Fetch<'_> {
         let _stream = stream.expect("the semaphore is never closed");
         let done = || partial.missing(part).start;
         let append = || self.append(commit, file, partial, part);
-        self.patiently(&file.name, done, append).await
+        patiently(self.limits, self.progress, &file.name, done, append).await
     }
 
     /// Asks once for what is missing of a part, and writes what comes, also of an answer that breaks.
@@ -209,28 +209,29 @@ impl Fetch<'_> {
         let missing = self.progress.missing_bytes();
         self.limits.disk.check(self.staging.folder(), missing)
     }
+}
 
-    /// Tries something until it goes well or patience ends; whatever makes `done` grow was no failure.
-    async fn patiently<T, F: Future<Output = Result<T, Problem>>>(
-        &self,
-        what: &str,
-        done: impl Fn() -> u64,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, DownloadError> {
-        let (mut tries, mut before) = (0, done());
-        // Ends: `done` is bounded, and so are tries in a row that add nothing to it.
-        loop {
-            let problem = match attempt().await {
-                Ok(outcome) => return Ok(outcome),
-                Err(problem) => problem,
-            };
-            let now = done();
-            tries = if now > before { 1 } else { tries + 1 };
-            before = now;
-            let chance = self.limits.chance.rotate_left(tries * 8);
-            self.progress.is_in_trouble(what, &problem.words());
-            let wait = self.limits.patience.after(problem, tries, chance, what)?;
-            tokio::time::sleep(wait).await;
-        }
+/// Tries something until it goes well or patience ends; whatever makes `done` grow was no failure.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Problem>>>(
+    limits: &Limits,
+    progress: &Progress,
+    what: &str,
+    done: impl Fn() -> u64,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, DownloadError> {
+    let (mut tries, mut before) = (0, done());
+    // Ends: `done` is bounded, and so are tries in a row that add nothing to it.
+    loop {
+        let problem = match attempt().await {
+            Ok(outcome) => return Ok(outcome),
+            Err(problem) => problem,
+        };
+        let now = done();
+        tries = if now > before { 1 } else { tries + 1 };
+        before = now;
+        let chance = limits.chance.rotate_left(tries * 8);
+        progress.is_in_trouble(what, &problem.words());
+        let wait = limits.patience.after(problem, tries, chance, what)?;
+        tokio::time::sleep(wait).await;
     }
 }
