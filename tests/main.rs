@@ -3,6 +3,7 @@
 mod answers;
 mod beginnings;
 mod browser;
+mod cards;
 mod churn;
 mod clients;
 mod command_line;

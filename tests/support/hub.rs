@@ -5,6 +5,7 @@
 
 mod answers;
 mod faults;
+pub mod large;
 mod repository;
 pub mod trial;
 

@@ -12,6 +12,7 @@ mod model_text;
 mod models;
 mod opening;
 mod prepare;
+mod remote;
 mod replicas;
 mod room;
 mod route;
@@ -33,7 +34,7 @@ use serve::downloads::{self, Download};
 use serve::membership as served;
 use serve::settings::SettingsChange;
 use serve::user_data::UserData;
-use serve::{GenerateStream, ModelDescription, ModelInfo, OpenInstance, RankedPlacement};
+use serve::{GenerateStream, HubModel, ModelDescription, ModelInfo, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
 pub(crate) use opening::{Asked, Opening};
@@ -52,6 +53,7 @@ use desk::Desk;
 use generation::{Drivers, Generation, Limit};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
+use remote::RemoteModel;
 use route::Routes;
 
 /// From a request for a model that is not loaded to its first token: reading hundreds of gigabytes from a slow disk.
@@ -248,11 +250,31 @@ impl serve::Gateway for NodeGateway {
     fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>> {
         async move {
             let placements = self.opening.plan(&asked(wish)).await?;
-            let ranked = placements.into_iter().map(|placement| RankedPlacement {
-                plan: placement.plan,
-                tokens_per_s: placement.tokens_per_s,
-            });
-            Ok(ranked.collect())
+            Ok(placements.into_iter().map(ranked).collect())
+        }
+        .boxed()
+    }
+
+    fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>> {
+        let repository = repository.to_string();
+        async move {
+            let (model, placements) = self.opening.look(&repository).await?;
+            let RemoteModel {
+                card,
+                commit,
+                bytes,
+            } = model;
+            let of_layers: u64 = card.layers.iter().map(|layer| layer.active_bytes).sum();
+            Ok(HubModel {
+                family: card.model_type.clone(),
+                layers: card.layer_count(),
+                context_tokens: card.context_tokens_max,
+                weights_bytes: card.weights_bytes(),
+                active_bytes: of_layers + card.head_bytes,
+                placements: placements.map(|all| all.into_iter().map(ranked).collect()),
+                commit,
+                bytes,
+            })
         }
         .boxed()
     }
@@ -310,6 +332,13 @@ impl serve::Gateway for NodeGateway {
 
     fn unix_milliseconds(&self) -> u64 {
         milliseconds_since_1970()
+    }
+}
+
+fn ranked(placement: cluster::Placement) -> RankedPlacement {
+    RankedPlacement {
+        plan: placement.plan,
+        tokens_per_s: placement.tokens_per_s,
     }
 }
 

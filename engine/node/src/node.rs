@@ -104,7 +104,12 @@ impl NodeHandle {
         }
         .start();
         let (net, net_receiver) = watch::channel(None);
-        let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
+        let opening = Opening::new(
+            cluster.clone(),
+            models.clone(),
+            config.worker.clone(),
+            config.hub.clone(),
+        );
         let (control, ends) = ControlHandle::new(kept.settings.clone());
         let (downloads, downloading) =
             downloads(&config, &kept.hub_token, &cluster, &control).start();

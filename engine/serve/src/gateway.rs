@@ -56,6 +56,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// The placements that `open` would choose from, best first, without opening anything.
     fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>>;
 
+    /// What a repository of the hub holds, `owner/name` or `owner/name@revision`; only what describes it is fetched.
+    fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>>;
+
     /// How the node runs.
     fn settings(&self) -> BoxFuture<'_, Settings>;
 
@@ -103,6 +106,27 @@ pub struct ModelInfo {
     pub base: Option<String>,
     /// Its files on this node; `None` for one that only other nodes have.
     pub on_disk: Option<ModelOnDisk>,
+}
+
+/// A model that a hub has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HubModel {
+    /// The commit of its repository.
+    pub commit: String,
+    /// All files that a download fetches.
+    pub bytes: u64,
+    /// Its architecture's name.
+    pub family: String,
+    /// Transformer layers.
+    pub layers: u32,
+    /// Its longest sequence.
+    pub context_tokens: u32,
+    /// Its weights as they are held.
+    pub weights_bytes: u64,
+    /// Those that are read for one token.
+    pub active_bytes: u64,
+    /// How the cluster could run it, best first, or why it could not.
+    pub placements: Result<Vec<RankedPlacement>, Failure>,
 }
 
 /// What a node knows of a model whose files it has.

@@ -34,7 +34,7 @@ pub mod user_data;
 pub mod view;
 
 pub use gateway::{
-    Gateway, GenerateStream, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
+    Gateway, GenerateStream, HubModel, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
     RankedPlacement,
 };
 pub use guard::is_origin;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -14,8 +15,10 @@ use crate::random::Random;
 /// A file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryFile {
-    /// Its content.
+    /// Its content,
     pub bytes: Vec<u8>,
+    /// and so many zeros after it, which take no memory here.
+    pub zeros: u64,
     /// Kept by LFS, at the second host.
     pub is_large: bool,
 }
@@ -30,6 +33,29 @@ pub struct Snapshot {
 }
 
 impl RepositoryFile {
+    /// A file of these bytes.
+    pub fn of(bytes: Vec<u8>, is_large: bool) -> Self {
+        Self {
+            bytes,
+            zeros: 0,
+            is_large,
+        }
+    }
+
+    /// How long it is.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64 + self.zeros
+    }
+
+    /// Some of it.
+    pub(super) fn range(&self, range: &Range<u64>) -> Vec<u8> {
+        let known = self.bytes.len() as u64;
+        let (from, to) = (range.start.min(known), range.end.min(known));
+        let mut bytes = self.bytes[from as usize..to as usize].to_vec();
+        bytes.resize((range.end - range.start) as usize, 0);
+        bytes
+    }
+
     /// What its `ETag` is: the blob's id or the SHA-256 of the content.
     pub fn etag(&self) -> String {
         if self.is_large {
@@ -45,11 +71,10 @@ impl RepositoryFile {
     }
 
     fn sibling(&self, path: &str) -> Value {
-        let mut sibling =
-            json!({"rfilename": path, "size": self.bytes.len(), "blobId": self.blob_id()});
+        let mut sibling = json!({"rfilename": path, "size": self.size(), "blobId": self.blob_id()});
         if self.is_large {
             sibling["lfs"] =
-                json!({"sha256": self.etag(), "size": self.bytes.len(), "pointerSize": 134});
+                json!({"sha256": self.etag(), "size": self.size(), "pointerSize": 134});
         }
         sibling
     }
@@ -76,7 +101,7 @@ pub fn model_of(seed: u64, sizes: &[usize]) -> Snapshot {
     let mut random = Random::new(seed);
     let mut files = BTreeMap::new();
     let mut add = |path: &str, bytes: Vec<u8>, is_large| {
-        files.insert(path.to_owned(), RepositoryFile { bytes, is_large });
+        files.insert(path.to_owned(), RepositoryFile::of(bytes, is_large));
     };
     let config = json!({"model_type": "llama", "seed": seed});
     add("config.json", config.to_string().into_bytes(), false);
@@ -101,7 +126,7 @@ pub fn of_folder(folder: &Path) -> Result<Snapshot> {
         let is_large = name.ends_with(".safetensors");
         if !name.starts_with('.') {
             let bytes = fs::read(&path)?;
-            files.insert(name.into_owned(), RepositoryFile { bytes, is_large });
+            files.insert(name.into_owned(), RepositoryFile::of(bytes, is_large));
         }
     }
     let commit = commit(b"of a folder");

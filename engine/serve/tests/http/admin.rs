@@ -40,6 +40,11 @@ async fn opens_shows_plans_and_closes_instances() {
         placements["placements"][0]["shards"][1]["tensor"],
         json!([1, 2])
     );
+    let found = running.get("/admin/hub/owner/model@v1").await.json(200);
+    assert_eq!(found["bytes"], 3_u64 << 30);
+    assert_eq!(found["placements"], json!([]));
+    assert_eq!(found["refusal"]["message"], "it is too large");
+    running.get("/admin/hub/owner/other").await.json(404);
     // Only what this node has the files of can be opened here.
     let models = running.get("/admin/models").await.json(200);
     let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout", "is_own": false});

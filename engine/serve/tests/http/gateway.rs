@@ -21,7 +21,7 @@ use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
 use serve::{
-    Gateway, GenerateStream, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
+    Gateway, GenerateStream, HubModel, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
     RankedPlacement,
 };
 use tokio::sync::watch;
@@ -454,6 +454,22 @@ impl Gateway for TestGateway {
             tokens_per_s: 41.5,
         };
         async { Ok(vec![placement]) }.boxed()
+    }
+
+    fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>> {
+        let found = HubModel {
+            commit: "c".repeat(40),
+            bytes: 3 << 30,
+            family: "llama".to_string(),
+            layers: 30,
+            context_tokens: 4096,
+            weights_bytes: 2 << 30,
+            active_bytes: 1 << 30,
+            placements: Err(Failure::new(ErrorCode::NotEnoughMemory, "it is too large")),
+        };
+        let is_there = repository == "owner/model@v1";
+        let unknown = Failure::new(ErrorCode::NotFound, "the hub has no such model");
+        async move { is_there.then_some(found).ok_or(unknown) }.boxed()
     }
 
     fn random(&self) -> Result<u64, Failure> {
