@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use tests::hub::large::{deepseek_v3, deepseek_v3_8bit};
 use tests::hub::trial::REPOSITORY;
-use tests::hub::{Snapshot, TestHub};
+use tests::hub::{RepositoryFile, Snapshot, TestHub};
 use tests::nodes::{Node, NodeOptions};
 
 /// Of 700 GB.
@@ -21,7 +21,7 @@ fn look(hub: &TestHub) -> Result<Value> {
 }
 
 fn check(snapshot: Snapshot, weights_bytes: u64, active_bytes: u64) -> Result<()> {
-    let bytes: u64 = snapshot.files.values().map(|file| file.size()).sum();
+    let bytes: u64 = snapshot.files.values().map(RepositoryFile::size).sum();
     ensure!(bytes > 650_000_000_000, "{bytes} bytes in all");
     let hub = TestHub::start(snapshot)?;
     let found = look(&hub)?;

@@ -255,6 +255,10 @@ impl serve::Gateway for NodeGateway {
         .boxed()
     }
 
+    fn known_models(&self) -> Vec<serve::KnownModel> {
+        remote::known_models()
+    }
+
     fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>> {
         let repository = repository.to_string();
         async move {

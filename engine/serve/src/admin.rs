@@ -5,6 +5,7 @@ mod convert;
 pub(crate) mod downloads;
 mod error;
 mod events;
+pub(crate) mod hub;
 pub(crate) mod membership;
 mod model;
 mod routes;

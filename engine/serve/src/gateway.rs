@@ -56,6 +56,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// The placements that `open` would choose from, best first, without opening anything.
     fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>>;
 
+    /// Models to choose from.
+    fn known_models(&self) -> Vec<KnownModel>;
+
     /// What a repository of the hub holds, `owner/name` or `owner/name@revision`; only what describes it is fetched.
     fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>>;
 
@@ -106,6 +109,36 @@ pub struct ModelInfo {
     pub base: Option<String>,
     /// Its files on this node; `None` for one that only other nodes have.
     pub on_disk: Option<ModelOnDisk>,
+}
+
+/// A model that people run, in one or several forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownModel {
+    /// As people call it.
+    pub name: String,
+    /// A short name for its first repository.
+    pub alias: String,
+    /// Its architecture's name.
+    pub family: String,
+    /// Transformer layers.
+    pub layers: u32,
+    /// Its longest sequence.
+    pub context_tokens: u32,
+    /// Where it is on the hub, the usual choice first.
+    pub repositories: Vec<KnownRepository>,
+}
+
+/// A form of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRepository {
+    /// `owner/name`.
+    pub id: String,
+    /// How its weights are stored, in words.
+    pub format: String,
+    /// Size of its weights.
+    pub bytes: u64,
+    /// Those that are read for one token, nearly.
+    pub active_bytes: u64,
 }
 
 /// A model that a hub has.

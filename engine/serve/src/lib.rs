@@ -34,8 +34,8 @@ pub mod user_data;
 pub mod view;
 
 pub use gateway::{
-    Gateway, GenerateStream, HubModel, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
-    RankedPlacement,
+    Gateway, GenerateStream, HubModel, KnownModel, KnownRepository, ModelDescription, ModelInfo,
+    ModelOnDisk, OpenInstance, RankedPlacement,
 };
 pub use guard::is_origin;
 pub use in_process::InProcess;

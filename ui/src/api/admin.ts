@@ -3,11 +3,14 @@
 import type {
   ApiKey,
   ApiKeys,
-  Conversations,
   ConversationSummary,
+  Conversations,
   DownloadWish,
+  HubModel,
   HubToken,
   KeptConversation,
+  KnownModel,
+  KnownModels,
   Logs,
   Model,
   Models,
@@ -49,6 +52,16 @@ export async function close(id: string): Promise<void> {
 /** Deletes a model's files from this computer. */
 export async function deleteModel(id: string): Promise<void> {
   await ask("DELETE", `/admin/models/${inPath(id)}`);
+}
+
+/** Models to choose from. */
+export async function knownModels(): Promise<KnownModel[]> {
+  return (await ask<KnownModels>("GET", "/admin/hub")).models;
+}
+
+/** What a repository of the hub holds, `owner/name` or `owner/name@revision`. */
+export async function lookAt(repository: string): Promise<HubModel> {
+  return await ask<HubModel>("GET", `/admin/hub/${inPath(repository)}`);
 }
 
 /** Fetches a model from its repository, `owner/name` or `owner/name@revision`. */

@@ -369,6 +369,90 @@ model: string,
  */
 revision?: string, };
 
+export type KnownModels = { models: Array<KnownModel>, };
+
+export type KnownModel = { 
+/**
+ * As people call it.
+ */
+name: string, 
+/**
+ * A short name to download its first repository by.
+ */
+alias: string, 
+/**
+ * Its architecture's name.
+ */
+family: string, 
+/**
+ * Transformer layers.
+ */
+layers: number, 
+/**
+ * The longest sequence that it takes, in tokens.
+ */
+context_tokens: number, 
+/**
+ * The usual choice first.
+ */
+repositories: Array<KnownRepository>, };
+
+export type KnownRepository = { 
+/**
+ * `owner/name` on the hub.
+ */
+id: string, 
+/**
+ * How its weights are stored, in words.
+ */
+format: string, 
+/**
+ * Size of its weights.
+ */
+bytes: number, 
+/**
+ * Those of them that are read for one token, nearly.
+ */
+active_bytes: number, };
+
+export type HubModel = { 
+/**
+ * The commit that a download would fetch.
+ */
+commit: string, 
+/**
+ * Size of all its files.
+ */
+bytes: number, 
+/**
+ * Its architecture's name.
+ */
+family: string, 
+/**
+ * Transformer layers.
+ */
+layers: number, 
+/**
+ * The longest sequence that it takes, in tokens.
+ */
+context_tokens: number, 
+/**
+ * Size of its weights as they are held.
+ */
+weights_bytes: number, 
+/**
+ * Bytes of weights that are read for one token: of experts only a few.
+ */
+active_bytes: number, 
+/**
+ * The ways in which the cluster could run it now, best first.
+ */
+placements: Array<Placement>, 
+/**
+ * Why it could not, if there is none.
+ */
+refusal: ErrorOut | null, };
+
 export type ErrorOut = { code: string, message: string, hint: string | null, };
 
 export type Models = { models: Array<Model>, };

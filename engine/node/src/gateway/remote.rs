@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base::{ErrorCode, Failure, ModelCard};
+use store::KnownModel;
 use store::download::{Hub, Limits, Wanted, outline};
 use tokio::sync::Mutex;
 
@@ -76,4 +77,24 @@ impl Remote {
             bytes: found.bytes,
         })
     }
+}
+
+/// The models to choose from, as they are shown.
+pub(super) fn known_models() -> Vec<serve::KnownModel> {
+    let shown = |model: &KnownModel| serve::KnownModel {
+        name: model.name.clone(),
+        alias: model.alias.clone(),
+        family: model.family.clone(),
+        layers: model.layers,
+        context_tokens: model.context,
+        repositories: (model.repositories.iter())
+            .map(|repository| serve::KnownRepository {
+                id: repository.id.clone(),
+                format: repository.format.clone(),
+                bytes: repository.bytes,
+                active_bytes: model.active_bytes(repository),
+            })
+            .collect(),
+    };
+    store::known_models().iter().map(shown).collect()
 }

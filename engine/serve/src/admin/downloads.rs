@@ -14,17 +14,16 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::error::Refused;
-use super::model::{ErrorOut, Placement};
+use super::model::ErrorOut;
 use crate::app::App;
 use crate::downloads::{self, Ask};
-use crate::gateway;
 use crate::openapi::Routes;
 use crate::{body, json};
 
 type Shared = extract::State<Arc<App>>;
 type Done = Result<StatusCode, Refused>;
 /// The repository in a path.
-type Repository = Result<extract::Path<(String, String)>, PathRejection>;
+pub(super) type Repository = Result<extract::Path<(String, String)>, PathRejection>;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -32,7 +31,6 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(cancel))
-        .routes(routes!(look))
 }
 
 /// The downloads, in the order in which they were asked for.
@@ -105,73 +103,14 @@ async fn cancel(app: Shared, repository: Repository) -> Done {
     ask(app, repository, Ask::Cancel).await
 }
 
-/// What a repository of the hub holds, and whether the cluster could run it. Only what describes it is fetched.
-#[utoipa::path(
-    get,
-    path = "/admin/hub/{owner}/{name}",
-    params(
-        ("owner" = String, Path, description = "Of the repository."),
-        ("name" = String, Path, description = "Of the repository; `name@revision` for a branch, a tag or a commit."),
-    ),
-    responses((status = 200, description = "The model.", body = HubModel)),
-)]
-async fn look(app: Shared, repository: Repository) -> Result<Json<HubModel>, Refused> {
-    let found = app.gateway.look(&named(repository)?).await?;
-    Ok(Json(found.into()))
-}
-
 async fn ask(app: Shared, repository: Repository, ask: fn(String) -> Ask) -> Done {
     app.gateway.download(ask(named(repository)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn named(repository: Repository) -> Result<String, Failure> {
+pub(super) fn named(repository: Repository) -> Result<String, Failure> {
     let named = repository.map(|extract::Path((owner, name))| format!("{owner}/{name}"));
     named.map_err(|_| Failure::new(ErrorCode::NotFound, "the path names no repository"))
-}
-
-/// A model that the hub has.
-#[derive(Debug, Serialize, ToSchema)]
-#[cfg_attr(test, derive(TS))]
-pub(crate) struct HubModel {
-    /// The commit that a download would fetch.
-    commit: String,
-    /// Size of all its files.
-    bytes: u64,
-    /// Its architecture's name.
-    family: String,
-    /// Transformer layers.
-    layers: u32,
-    /// The longest sequence that it takes, in tokens.
-    context_tokens: u32,
-    /// Size of its weights as they are held.
-    weights_bytes: u64,
-    /// Bytes of weights that are read for one token: of experts only a few.
-    active_bytes: u64,
-    /// The ways in which the cluster could run it now, best first.
-    placements: Vec<Placement>,
-    /// Why it could not, if there is none.
-    refusal: Option<ErrorOut>,
-}
-
-impl From<gateway::HubModel> for HubModel {
-    fn from(found: gateway::HubModel) -> Self {
-        let (placements, refusal) = match found.placements {
-            Ok(placements) => (placements, None),
-            Err(failure) => (Vec::new(), Some(ErrorOut::from(failure))),
-        };
-        Self {
-            commit: found.commit,
-            bytes: found.bytes,
-            family: found.family,
-            layers: found.layers,
-            context_tokens: found.context_tokens,
-            weights_bytes: found.weights_bytes,
-            active_bytes: found.active_bytes,
-            placements: placements.into_iter().map(Placement::from).collect(),
-            refusal,
-        }
-    }
 }
 
 /// What to fetch. A field that is not known is an error.

@@ -19,7 +19,7 @@ use super::error::Refused;
 use super::events::{KEEP_ALIVE, Latest};
 use super::membership::Membership;
 use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State, Wish};
-use super::{calls, downloads, membership, settings, user_data};
+use super::{calls, downloads, hub, membership, settings, user_data};
 use crate::app::App;
 use crate::openapi::{Routes, shape};
 use crate::uri::{Named, name};
@@ -52,6 +52,7 @@ pub(crate) fn routes() -> Routes {
         .merge(calls::routes())
         .merge(membership::routes())
         .merge(downloads::routes())
+        .merge(hub::routes())
         .merge(user_data::routes())
         .routes(routes!(state))
         .routes(routes!(events))

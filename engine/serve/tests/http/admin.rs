@@ -40,6 +40,8 @@ async fn opens_shows_plans_and_closes_instances() {
         placements["placements"][0]["shards"][1]["tensor"],
         json!([1, 2])
     );
+    let known = running.get("/admin/hub").await.json(200);
+    assert_eq!(known["models"][0]["repositories"][0]["id"], "owner/model");
     let found = running.get("/admin/hub/owner/model@v1").await.json(200);
     assert_eq!(found["bytes"], 3_u64 << 30);
     assert_eq!(found["placements"], json!([]));

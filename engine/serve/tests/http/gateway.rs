@@ -21,8 +21,8 @@ use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
 use serve::{
-    Gateway, GenerateStream, HubModel, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
-    RankedPlacement,
+    Gateway, GenerateStream, HubModel, KnownModel, KnownRepository, ModelDescription, ModelInfo,
+    ModelOnDisk, OpenInstance, RankedPlacement,
 };
 use tokio::sync::watch;
 
@@ -454,6 +454,23 @@ impl Gateway for TestGateway {
             tokens_per_s: 41.5,
         };
         async { Ok(vec![placement]) }.boxed()
+    }
+
+    fn known_models(&self) -> Vec<KnownModel> {
+        let repository = KnownRepository {
+            id: "owner/model".to_string(),
+            format: "4 bits".to_string(),
+            bytes: 2 << 30,
+            active_bytes: 1 << 30,
+        };
+        vec![KnownModel {
+            name: "Model".to_string(),
+            alias: "model".to_string(),
+            family: "llama".to_string(),
+            layers: 30,
+            context_tokens: 4096,
+            repositories: vec![repository],
+        }]
     }
 
     fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>> {
