@@ -165,12 +165,17 @@ impl Counter {
         let include = mlx
             .parent()
             .and_then(Path::parent)
-            .context("MLX's folder")?;
+            .context("MLX's folder")?
+            .join("include");
+        let metal = folder::of_tests("../engine/models/tests/metal");
         let library = place.join("operations.so");
         let status = Command::new("c++")
             .args(["-std=c++20", "-O1", "-shared", "-fPIC", "-I"])
-            .arg(include.join("include"))
+            .arg(&include)
+            .arg(format!("-DMETAL_FOLDER=\"{}\"", metal.display()))
+            .arg(format!("-DMLX_INCLUDE=\"{}\"", include.display()))
             .arg(folder::of_tests("bench/decode/operations.cpp"))
+            .arg(metal.join("kernels.cpp"))
             .arg("-o")
             .arg(&library)
             .status()

@@ -37,7 +37,7 @@ impl GptOss {
         let router = Router::new(
             parts.whole("mlp.router", gate, true)?,
             Routing::softmax(self.num_experts_per_tok, true),
-        );
+        )?;
         let shape = ExpertsShape {
             bias: true,
             activation: Activation::ClippedSilu,

@@ -117,7 +117,7 @@ impl Llama4 {
             turned: true,
             ..ExpertsShape::silu(experts, experts, count, self.core.intermediate_size)
         };
-        Experts::load(parts, &shape, Router::new(gate, routing), Some(shared))
+        Experts::load(parts, &shape, Router::new(gate, routing)?, Some(shared))
     }
 }
 

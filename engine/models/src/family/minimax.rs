@@ -45,7 +45,7 @@ impl MiniMax {
                 scale: 1.0,
                 scales: None,
             },
-        );
+        )?;
         let shape = ExpertsShape {
             single: ("block_sparse_moe.experts", ["w1", "w3", "w2"]),
             ..ExpertsShape::silu(

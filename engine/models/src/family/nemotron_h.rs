@@ -203,7 +203,7 @@ impl Chosen {
             activation: Activation::SquaredRelu,
             ..ExpertsShape::silu(stacked, single, self.count(), self.inner())
         };
-        let router = Router::new(gate, routing);
+        let router = Router::new(gate, routing)?;
         let Some(latent) = self.moe_latent_size else {
             let experts = Experts::load(parts, &shape, router, shared)?;
             return Ok(Block::single(norm, Unmixed(experts)));

@@ -40,7 +40,7 @@ impl Qwen3Moe {
         let router = Router::new(
             parts.whole("mlp.gate", gate, false)?,
             Routing::softmax(self.num_experts_per_tok, self.norm_topk_prob),
-        );
+        )?;
         let shape = ExpertsShape::silu(
             "mlp.switch_mlp",
             "mlp.experts",

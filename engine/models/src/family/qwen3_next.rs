@@ -96,7 +96,7 @@ impl Qwen3Next {
         };
         let (stacked, single) = ("mlp.switch_mlp", "mlp.experts");
         let shape = ExpertsShape::silu(stacked, single, count, self.expert_columns());
-        Experts::load(parts, &shape, Router::new(gate, routing), Some(shared))
+        Experts::load(parts, &shape, Router::new(gate, routing)?, Some(shared))
     }
 
     /// A block with this in the place of attention.

@@ -95,7 +95,6 @@ impl Experts {
     /// What the experts say of `x`, chosen by `judged`, both `[tokens, hidden]`.
     pub(crate) fn of_judged(&self, judged: &Array, x: &Array, onto: Onto<'_>) -> Computed {
         let (chosen, weights) = self.router.choose(judged)?;
-        let weights = weights.as_dtype(x.dtype())?;
         let of_shared = self.shared.as_ref();
         let of_shared = of_shared
             .map(|shared| shared.forward(x, onto))
