@@ -6,6 +6,7 @@
     reason = "a test ends with what it did not expect"
 )]
 
+mod ahead;
 mod checkpoint;
 mod files;
 mod hostile;
