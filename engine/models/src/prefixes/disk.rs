@@ -2,7 +2,7 @@
 //! beginning that is read. The device thread hands bytes over and never waits for a file.
 //!
 //! What there is no time to write is not kept; what cannot be read, for whatever reason, is computed. Files of other
-//! weights, other layers or slices, or another format are in other folders.
+//! weights, or of the same quantized otherwise, of other layers or slices, or of another format are in other folders.
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
@@ -69,8 +69,10 @@ impl Disk {
     /// Blocks of this shard under `root`; those that are there are known when this returns.
     pub(super) fn start(place: PrefixFolder, spec: &ShardSpec) -> io::Result<Self> {
         let (layers, slice) = (&spec.layers, spec.tensor);
+        let bits = spec.quantize;
+        let bits = bits.map_or_else(String::new, |bits| format!("-{}bits", bits.get()));
         let part = format!(
-            "{}-{}-{}of{}-v{FORMAT}",
+            "{}-{}-{}of{}{bits}-v{FORMAT}",
             layers.start, layers.end, slice.index, slice.of
         );
         let folder = place.root.join(place.model.to_string()).join(part);

@@ -8,6 +8,7 @@
 
 mod checkpoint;
 mod files;
+mod formats;
 mod hostile;
 mod newer;
 mod ranks;
