@@ -338,6 +338,8 @@ mod tests {
             "espalier serve --no-discovery --discover loopback",
             "espalier serve --sharding diagonal",
             "espalier serve --port 70000",
+            "espalier serve --quantize 4",
+            "espalier serve --model sprout --quantize 7",
             "espalier plan",
             "espalier",
         ] {

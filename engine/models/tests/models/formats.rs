@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use base::{QuantizedBits, ShardSpec, Sharding};
+use base::{QuantizedBits, ShardSpec, Sharding, TensorSlice};
 use mlx_rs::{Array, Dtype, memory};
 use models::{Group, MlxBackend, inspect};
 use serde_json::json;
@@ -178,7 +178,25 @@ fn what_is_quantized_on_load_is_what_is_quantized_before() {
             (stored.layers, stored.head_bytes)
         );
         assert_eq!(card.tensor_degrees, stored.tensor_degrees);
+        let twice = inspect(packed.path(), QuantizedBits::new(bits)).unwrap_err();
+        assert!(twice.to_string().contains("quantized already"), "{twice}");
     }
+}
+
+#[test]
+fn a_cut_through_a_group_is_refused_with_what_is_possible() {
+    // 192 columns are three groups.
+    let folder = Shape::tiny("llama").write();
+    let cut = |of| ShardSpec {
+        tensor: TensorSlice { index: 0, of },
+        ..quantized(4)
+    };
+    let card = inspect(folder.path(), QuantizedBits::new(4)).unwrap();
+    assert_eq!(card.tensor_degrees, [1, 3]);
+    let refused = models::load(folder.path(), &cut(2), Group::single(), |_, _| ());
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("tensor splits by [1, 3]"), "{refused}");
+    assert!(models::load(folder.path(), &cut(3), Group::single(), |_, _| ()).is_ok());
 }
 
 /// What a model takes in arrays: when it is loaded, and at most while it is.
