@@ -85,7 +85,8 @@ impl Scaled {
                 source,
             })?;
         let numbers = numbers(&bytes, of_scales.element(&scales)?);
-        let numbers = numbers.ok_or_else(|| wrong("its scales are no floats".into()))?;
+        let numbers =
+            numbers.ok_or_else(|| wrong("its scales are neither float32 nor bfloat16".into()))?;
         let [.., rows, columns] = padded(&entry.shape);
         Ok(Self {
             start: entry.start,
@@ -168,7 +169,7 @@ fn divided(shape: &[u64], scales: &[u64], block: [u64; 2]) -> Option<([u64; 3], 
     Some((blocks, [scales[1], scales[2]]))
 }
 
-/// The numbers of a tensor; `None` if it does not hold floats of 16 or 32 bits.
+/// The numbers of a tensor; `None` if it holds neither float32 nor bfloat16.
 fn numbers(bytes: &[u8], element: ElementType) -> Option<Vec<f32>> {
     match element {
         ElementType::F32 => {

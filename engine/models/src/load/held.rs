@@ -61,17 +61,13 @@ impl OnLoad {
 
     /// Of the matrix at `path` with so many columns.
     fn how(&self, path: &str, columns: i32) -> Option<Quantization> {
-        let is_one_of = |names: &[&str]| names.iter().any(|name| path.ends_with(name));
-        let is_excepted = is_one_of(&self.exceptions.dense)
-            || self
-                .exceptions
-                .apart
-                .iter()
-                .any(|(name, _)| path.ends_with(name));
-        if columns % GROUP_SIZE != 0 || is_excepted {
+        let Exceptions {
+            eight_bits, dense, ..
+        } = &self.exceptions;
+        if columns % GROUP_SIZE != 0 || ends_with(path, dense) || self.apart(path).is_some() {
             return None;
         }
-        let bits = if is_one_of(&self.exceptions.eight_bits) {
+        let bits = if ends_with(path, eight_bits) {
             QuantizedBits::EIGHT
         } else {
             self.bits
@@ -83,10 +79,24 @@ impl OnLoad {
         })
     }
 
+    /// Rows and columns of what becomes of the matrix at `path`, if that is others.
+    fn apart(&self, path: &str) -> Option<&[[u64; 2]]> {
+        let apart = &self.exceptions.apart;
+        let found = apart.iter().find(|(name, _)| path.ends_with(name));
+        found.map(|(_, parts)| parts.as_slice())
+    }
+
     /// Bytes of a dense tensor once it is loaded, whose elements take so many before.
-    fn bytes(&self, name: &str, entry: &TensorEntry, element_bytes: u64) -> u64 {
-        let path = name.strip_suffix(".weight").unwrap_or(name);
-        let elements: u64 = entry.shape.iter().product();
+    fn bytes(&self, name: &str, shape: &[u64], element_bytes: u64) -> u64 {
+        let elements: u64 = shape.iter().product();
+        let dense = elements * element_bytes;
+        let &[.., rows, columns] = shape else {
+            return dense;
+        };
+        if ends_with(name, &BESIDE) {
+            return dense;
+        }
+        let path = path_of(name);
         let of = |path: &str, elements: u64, columns: u64| match self.how(path, columns as i32) {
             Some(how) => {
                 let groups = elements / how.group_size as u64;
@@ -94,27 +104,25 @@ impl OnLoad {
             }
             None => elements * element_bytes,
         };
-        let is_beside = BESIDE.iter().any(|end| name.ends_with(end));
-        let [.., rows, columns] = entry.shape[..] else {
-            return elements * element_bytes;
-        };
-        if is_beside {
-            return elements * element_bytes;
-        }
-        let apart = self.exceptions.apart.iter();
-        if let Some((_, parts)) = apart.into_iter().find(|(name, _)| path.ends_with(name)) {
+        if let Some(parts) = self.apart(path) {
             let parts = parts.iter();
             return parts
                 .map(|[rows, columns]| of("", rows * columns, *columns))
                 .sum();
         }
-        let is_turned = self
-            .exceptions
-            .turned
-            .iter()
-            .any(|name| path.ends_with(name));
+        let is_turned = ends_with(name, &self.exceptions.turned);
         of(path, elements, if is_turned { rows } else { columns })
     }
+}
+
+/// Whether a name ends with one of some.
+fn ends_with(name: &str, ends: &[&str]) -> bool {
+    ends.iter().any(|end| name.ends_with(end))
+}
+
+/// The path of the matrix that a tensor is the numbers of.
+fn path_of(name: &str) -> &str {
+    name.strip_suffix(".weight").unwrap_or(name)
 }
 
 impl<'a> Held<'a> {
@@ -125,7 +133,7 @@ impl<'a> Held<'a> {
 
     /// What becomes of the matrix at `path` (`model.layers.0.mlp.up_proj`) with so many columns, as it lies in the files.
     pub(crate) fn kind(&self, path: &str, columns: i32) -> Result<Kind, LoadError> {
-        if self.folder.tensors.contains_key(&format!("{path}.scales"))
+        if self.has_scales(path)
             && let Some(how) = self.folder.config.quantization(path)?
         {
             return Ok(Kind::Stored(how));
@@ -165,15 +173,15 @@ impl<'a> Held<'a> {
         }
         let element_bytes = element.held().bytes();
         match &self.on_load {
-            Some(on_load) if element.is_float() && !self.is_stored_quantized(name) => {
-                on_load.bytes(name, entry, element_bytes)
+            Some(on_load) if element.is_float() && !self.has_scales(path_of(name)) => {
+                on_load.bytes(name, &entry.shape, element_bytes)
             }
             _ => entry.shape.iter().product::<u64>() * element_bytes,
         }
     }
 
-    fn is_stored_quantized(&self, name: &str) -> bool {
-        let path = name.strip_suffix(".weight").unwrap_or(name);
+    /// Whether the matrix at `path` is quantized in the files.
+    fn has_scales(&self, path: &str) -> bool {
         self.folder.tensors.contains_key(&format!("{path}.scales"))
     }
 }
@@ -181,7 +189,6 @@ impl<'a> Held<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::header::ElementType;
 
     fn on_load() -> OnLoad {
         let exceptions = Exceptions {
@@ -194,13 +201,7 @@ mod tests {
     }
 
     fn bytes(name: &str, shape: &[u64]) -> u64 {
-        let entry = TensorEntry {
-            element: Ok(ElementType::Bf16),
-            shape: shape.to_vec(),
-            start: 0,
-            bytes: 2 * shape.iter().product::<u64>(),
-        };
-        on_load().bytes(name, &entry, 2)
+        on_load().bytes(name, shape, 2)
     }
 
     #[test]
@@ -222,6 +223,9 @@ mod tests {
         assert_eq!(bytes("mlp.up_proj.bias", &[8, 128]), 8 * 128 * 2);
         assert_eq!(bytes("norm.weight", &[128]), 256);
         assert_eq!(bytes("experts.down_proj", &[4, 64, 8]), 4 * 64 * 8 * 9 / 16);
+        // As mlx-lm saves them, they are not turned.
+        let stacked = bytes("experts.down_proj.weight", &[4, 64, 8]);
+        assert_eq!(stacked, 4 * 64 * 8 * 2);
         let apart = 256 * 64 * 9 / 16 + 128 * 32 * 2;
         assert_eq!(bytes("kv_b_proj.weight", &[448, 32]), apart);
     }
