@@ -13,6 +13,7 @@ mod delta_net;
 mod embedding;
 mod ends;
 mod experts;
+mod filled;
 mod grouped;
 mod indexer;
 mod inner;

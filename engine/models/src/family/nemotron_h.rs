@@ -13,7 +13,7 @@ use crate::layers::{
     LatentExperts, Mamba, MambaShape, Memory, Mlp, MlpShape, NormKind, RmsNorm, Router, Routing,
     Score, SharedExpert, Unmixed,
 };
-use crate::load::{Config, Weights};
+use crate::load::{Config, Exceptions, Weights};
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -360,6 +360,13 @@ impl Architecture for NemotronH {
                 Ok(Block::single(norm, Unmixed(mlp)))
             }
             Some(Kind::Experts) => self.experts.block(parts, norm, self.mlp_bias),
+        }
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            dense: vec!["mixer.gate"],
+            ..Exceptions::default()
         }
     }
 

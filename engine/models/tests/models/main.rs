@@ -9,6 +9,7 @@
 mod ahead;
 mod checkpoint;
 mod files;
+mod formats;
 mod hostile;
 mod newer;
 mod ranks;

@@ -497,6 +497,7 @@ pub fn cluster() -> ClusterView {
             expires_ms: None,
         }),
         on_demand: false,
+        quantize: None,
         shards,
     };
     let link = |a, b, us| LinkView {
