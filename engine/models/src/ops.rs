@@ -1,6 +1,6 @@
 //! Operations that mlx-rs does not wrap, or wraps with more work than a step can afford.
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 pub(crate) mod emulated;
 pub(crate) mod fused;
 pub(crate) mod kernels;

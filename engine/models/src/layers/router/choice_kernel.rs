@@ -187,7 +187,7 @@ fn by_expert((chosen, weights): &(Array, Array)) -> Result<Vec<((usize, u32), f3
     Ok(all)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::ops::emulated::is_under_metal;
