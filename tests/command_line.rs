@@ -45,6 +45,40 @@ fn status_models_and_plan_print_json() -> Result<()> {
 }
 
 #[test]
+fn a_model_is_quantized_as_it_is_loaded() -> Result<()> {
+    let node = Node::start(&NodeOptions {
+        arguments: ["--quantize", "4"].map(String::from).to_vec(),
+        model: Some("sprout".into()),
+        ..NodeOptions::default()
+    })?;
+    let port = node.port.to_string();
+    let status = json(&espalier(&["status", "--json", "--port", &port])?)?;
+    let instance = &status["instances"][0];
+    assert_eq!(
+        (&instance["state"], &instance["quantize"]),
+        (&"ready".into(), &4.into())
+    );
+    let planned = |more: &[&str]| -> Result<u64> {
+        let line = [&["plan", "sprout", "--json", "--port", &port], more].concat();
+        let plans = json(&espalier(&line)?)?;
+        Ok(plans["placements"][0]["shards"][0]["bytes"]
+            .as_u64()
+            .unwrap_or(0))
+    };
+    let (whole, quantized) = (planned(&[])?, planned(&["--quantize", "4"])?);
+    assert_eq!(instance["shards"][0]["bytes"], quantized);
+    // Of float32 a good half, since what divides into no groups stays: 528 columns of each layer.
+    assert!(
+        quantized > 0 && whole - quantized > 4_000_000,
+        "{whole} and {quantized}"
+    );
+    let output = espalier(&["run", "sprout", "What is Espalier?", "--port", &port])?;
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Espalier"));
+    Ok(())
+}
+
+#[test]
 fn run_answers_one_prompt_and_a_piped_conversation() -> Result<()> {
     let node = sprout()?;
     let port = node.port.to_string();

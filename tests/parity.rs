@@ -1,6 +1,7 @@
 //! Numbers equal to mlx-lm's, through the whole product: random checkpoints, one rank, two and three, both shardings.
 
 mod families;
+mod formats;
 mod recurrent;
 mod wrapped;
 
@@ -32,6 +33,8 @@ const GREEDY_TOKENS: usize = 32;
 struct Reference {
     folder: TempDir,
     answers: Vec<Answer>,
+    /// Bits that the model is quantized to as it is loaded; nothing if it is not.
+    on_load: Value,
 }
 
 /// Of one prompt.
@@ -49,7 +52,13 @@ struct Answer {
 }
 
 impl Reference {
+    /// Of a checkpoint that is made as `settings` say; `on_load` is not about the checkpoint.
     fn make(settings: &Value) -> Result<Self> {
+        let mut settings = settings.clone();
+        let on_load = settings["on_load"].take();
+        if let Some(fields) = settings.as_object_mut() {
+            fields.remove("on_load");
+        }
         let folder = tempfile::Builder::new()
             .prefix("espalier-parity-")
             .tempdir()?;
@@ -62,13 +71,18 @@ impl Reference {
             path.as_str(),
             &json!(prompts).to_string(),
             &GREEDY_TOKENS.to_string(),
+            &on_load.as_u64().unwrap_or_default().to_string(),
         ];
         let printed = python_json("parity/reference.py", &arguments)?;
         let mut answers: Vec<Answer> = serde_json::from_value(printed)?;
         for (answer, prompt) in answers.iter_mut().zip(prompts) {
             answer.prompt = prompt;
         }
-        Ok(Self { folder, answers })
+        Ok(Self {
+            folder,
+            answers,
+            on_load,
+        })
     }
 
     fn path(&self) -> PathBuf {
@@ -167,13 +181,14 @@ fn compare_placed(
     tolerance: f64,
 ) -> Result<()> {
     let api = cluster[0].api();
-    let id = api.place(&folder.to_string_lossy(), sharding, ranks)?;
+    let id = api.open(&json!({"model": folder, "sharding": sharding, "node_count": ranks, "quantize": reference.on_load}))?;
     let instance = api.wait_ready(&id, READY_LIMIT)?;
     assert_eq!(
         instance["shards"].as_array().map(Vec::len),
         Some(ranks),
         "{instance}"
     );
+    assert_eq!(instance["quantize"], reference.on_load);
     let model = instance["model"].as_str().context("model")?;
     reference.compare(&api, model, tolerance)?;
     api.close(&id)

@@ -46,20 +46,10 @@ struct Times {
     prefill: f64,
     build: Vec<f64>,
     evaluate: Vec<f64>,
+    /// Of whole steps, of which each is built while the one before is computed.
+    step: Vec<f64>,
     /// One of each sequence.
     logits: Vec<f64>,
-}
-
-impl Times {
-    /// The host's and the device's, of the usual step.
-    fn step(&self) -> f64 {
-        let (build, evaluate) = (&self.build[UNCOUNTED..], &self.evaluate[UNCOUNTED..]);
-        let both = build
-            .iter()
-            .zip(evaluate)
-            .map(|(build, evaluate)| build + evaluate);
-        median(&both.collect::<Vec<_>>())
-    }
 }
 
 /// Who computes.
@@ -122,7 +112,7 @@ fn of_family(family: &str, folders: &[PathBuf; 2], setup: &Setup, counter: &Coun
             note("evaluate us", |times| median(&times.evaluate[UNCOUNTED..]));
             note("prefill us", |times| times.prefill);
             let note = &mut figures.entry("tokens/s").or_default()[at];
-            note.push(1e6 * f64::from(setup.batch) / deep.step());
+            note.push(1e6 * f64::from(setup.batch) / median(&deep.step[UNCOUNTED..]));
             logits[at] = deep.logits;
         }
     }
@@ -165,12 +155,17 @@ impl Counter {
         let include = mlx
             .parent()
             .and_then(Path::parent)
-            .context("MLX's folder")?;
+            .context("MLX's folder")?
+            .join("include");
+        let metal = folder::of_tests("../engine/models/tests/metal");
         let library = place.join("operations.so");
         let status = Command::new("c++")
             .args(["-std=c++20", "-O1", "-shared", "-fPIC", "-I"])
-            .arg(include.join("include"))
+            .arg(&include)
+            .arg(format!("-DMETAL_FOLDER=\"{}\"", metal.display()))
+            .arg(format!("-DMLX_INCLUDE=\"{}\"", include.display()))
             .arg(folder::of_tests("bench/decode/operations.cpp"))
+            .arg(metal.join("kernels.cpp"))
             .arg("-o")
             .arg(&library)
             .status()

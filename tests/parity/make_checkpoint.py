@@ -4,7 +4,8 @@ Usage: make_checkpoint.py FOLDER '{"model_type": "llama", ...}'. Fields override
 `config.json`: `seed`, `dtype` (float32, bfloat16), `quantize` (bits, 0 for none), `mode` (of quantization: affine, mxfp4,
 mxfp8, nvfp4), `endless` (the end-of-text token is never the likeliest), `original` (tensors as the model's makers lay them
 out: every expert by itself, keys and values of a latent in one, norms as distances from 1), `wrapper` (a model of several
-senses, of which this is the text part).
+senses, of which this is the text part), `fp8` (rows and columns of the blocks of which each has a scale: matrices have floats
+of 8 bits).
 """
 
 import importlib
@@ -23,11 +24,11 @@ settings = {
     "num_attention_heads": 6, "num_key_value_heads": 6, "head_dim": 16, "rms_norm_eps": 1e-5, "vocab_size": 512,
     "max_position_embeddings": 1024, "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": 0,
     "seed": 1, "dtype": "float32", "quantize": 0, "mode": "affine", "endless": False, "original": False,
-    "wrapper": None,
+    "wrapper": None, "fp8": None,
 } | overrides
 seed, dtype, bits = settings.pop("seed"), settings.pop("dtype"), settings.pop("quantize")
 endless, mode, original = settings.pop("endless"), settings.pop("mode"), settings.pop("original")
-wrapper = settings.pop("wrapper")
+wrapper, block = settings.pop("wrapper"), settings.pop("fp8")
 vocabulary, end = settings["vocab_size"], settings["eos_token_id"]
 if wrapper:
     settings = {"model_type": wrapper, "vocab_size": vocabulary, "eos_token_id": end, "text_config": settings}
@@ -86,10 +87,35 @@ def as_made(weights):
     return weights
 
 
+def of_8_bits(weights):
+    """Matrices of layers as bytes, with a scale for each block."""
+    rows, columns = block
+    for name in [name for name in weights if name.endswith("_proj.weight") or name.endswith("_mqa.weight")]:
+        height, width = weights[name].shape
+        padded = mx.pad(weights[name].astype(mx.float32), ((0, -height % rows), (0, -width % columns)))
+        blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
+        scales = mx.abs(blocks).max(axis=(1, 3)) / 448.0
+        scaled = (blocks / scales[:, None, :, None]).reshape(padded.shape)[:height, :width]
+        weights[name], weights[name + "_scale_inv"] = mx.to_fp8(scaled), scales
+    return weights
+
+
+def say_of_8_bits(file):
+    """MLX writes such bytes as integers: the header is to say what they are."""
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = data[8:8 + length].replace(b'"dtype":"U8"', b'"dtype":"F8_E4M3"')
+    file.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length:])
+
+
 folder.mkdir(parents=True, exist_ok=True)
 weights = dict(tree_flatten(model.parameters()))
-mx.save_safetensors(
-    str(folder / "model.safetensors"), as_made(weights) if original else weights, {"format": "mlx"})
+weights = as_made(weights) if original else weights
+file = folder / "model.safetensors"
+mx.save_safetensors(str(file), of_8_bits(weights) if block else weights, {"format": "mlx"})
+if block:
+    say_of_8_bits(file)
+    settings["quantization_config"] = {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": block}
 (folder / "config.json").write_text(json.dumps(settings, indent=2))
 # Token ids are all that parity needs: a byte-level tokenizer whose vocabulary is filled up with made-up words.
 alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())

@@ -10,7 +10,7 @@ use super::{ALL_WAYS, TOLERANCE_BF16_TENSOR, check};
 /// With a tensor split by two.
 const BY_TWO: [(&str, usize); 4] = [("auto", 1), ("pipeline", 2), ("pipeline", 3), ("tensor", 2)];
 
-fn qwen3_next(more: &Value) -> Value {
+pub(super) fn qwen3_next(more: &Value) -> Value {
     let mut settings = json!({
         "model_type": "qwen3_next", "linear_num_value_heads": 12, "linear_num_key_heads": 6, "linear_key_head_dim": 8,
         "linear_value_head_dim": 16, "linear_conv_kernel_dim": 4, "num_experts": 8, "num_experts_per_tok": 3,
@@ -42,7 +42,7 @@ fn qwen3_next_equals_mlx_lm() -> Result<()> {
     check_all(&[qwen3_next(&odd)], &PIPELINES)
 }
 
-fn qwen3_5(wrapper: &str, more: &Value) -> Value {
+pub(super) fn qwen3_5(wrapper: &str, more: &Value) -> Value {
     let mut settings = qwen3_next(&json!({
         "wrapper": wrapper, "model_type": format!("{wrapper}_text"), "rope_theta": null,
         "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e5,
@@ -80,7 +80,7 @@ fn qwen3_5_equals_mlx_lm() -> Result<()> {
     check_all(&[flat], &BY_TWO[..2])
 }
 
-fn nemotron_h(pattern: &str, more: &Value) -> Value {
+pub(super) fn nemotron_h(pattern: &str, more: &Value) -> Value {
     let mut settings = json!({
         "model_type": "nemotron_h", "hybrid_override_pattern": pattern, "num_hidden_layers": pattern.len(),
         "attention_bias": false, "mamba_num_heads": 12, "mamba_head_dim": 8, "mamba_proj_bias": false,

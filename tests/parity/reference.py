@@ -1,6 +1,7 @@
 """mlx-lm's numbers for a checkpoint and some prompts, each by itself.
 
-Usage: reference.py FOLDER '[[token, ...], ...]' COUNT. Prints for each prompt {"logprobs": [null, ...], "steps": [number, ...],
+Usage: reference.py FOLDER '[[token, ...], ...]' COUNT BITS. The model is quantized to so many bits as mlx_lm.convert does it, not
+at all if they are 0. Prints for each prompt {"logprobs": [null, ...], "steps": [number, ...],
 "margins": [number, ...], "embedding": [number, ...]}: log-probabilities of its tokens, those of the best tokens in COUNT cached
 steps, how far each of these is from that of the next best, and the prompt's vector.
 """
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
-from mlx_lm.utils import load_model
+from mlx_lm.utils import load_model, quantize_model
 
-folder, prompts, count = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
-model, _ = load_model(folder)
+folder, prompts, count, bits = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+model, config = load_model(folder)
+if bits:
+    model, _ = quantize_model(model, config, 64, bits)
 text = getattr(model, "language_model", model)
 inner = getattr(text, "backbone", None) or text.model
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ALL_WAYS;
 use super::families::{BY_THREE, check_all, gemma4, latent, merge, mistral4};
 
-fn wrapped(wrapper: &str, text: &Value, more: &Value) -> Value {
+pub(super) fn wrapped(wrapper: &str, text: &Value, more: &Value) -> Value {
     let mut settings = json!({"wrapper": wrapper});
     merge(&mut settings, text);
     merge(&mut settings, more);

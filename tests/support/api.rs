@@ -246,12 +246,17 @@ impl Api {
     /// Places a model and returns the instance's id.
     pub fn place(&self, model: &str, sharding: &str, node_count: usize) -> Result<String> {
         let body = json!({"model": model, "sharding": sharding, "node_count": node_count});
-        match self.post("/admin/instances", &body)? {
+        self.open(&body)
+    }
+
+    /// Opens what `body` says and returns the instance's id.
+    pub fn open(&self, body: &Value) -> Result<String> {
+        match self.post("/admin/instances", body)? {
             (202, answer) => Ok(answer["id"]
                 .as_str()
                 .context("the answer has no id")?
                 .to_string()),
-            (status, answer) => bail!("placing {model} answered {status}: {answer}"),
+            (status, answer) => bail!("opening {body} answered {status}: {answer}"),
         }
     }
 

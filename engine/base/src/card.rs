@@ -1,5 +1,7 @@
 //! What the planner knows of a model: numbers, never a name. Made by the model family's own file in `models`.
 
+use crate::QuantizedBits;
+
 /// A model in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelCard {
@@ -24,6 +26,9 @@ pub struct ModelCard {
     pub activation_bytes: u32,
     /// The numbers of ranks a tensor split is allowed to have, ascending, 1 included.
     pub tensor_degrees: Vec<u32>,
+    /// To how many bits matrices are quantized as they are loaded, which all bytes here are after; `None` leaves them as they
+    /// lie in the files.
+    pub quantize: Option<QuantizedBits>,
 }
 
 /// Cost of one transformer layer.

@@ -10,6 +10,7 @@ pub mod embed;
 pub mod failure;
 pub mod generate;
 pub mod ids;
+pub mod quantize;
 pub mod record;
 pub mod shape;
 pub mod shard;
@@ -27,6 +28,7 @@ pub use generate::{
     Penalties, Piece, Prompt, Sampling, ScoredToken, Usage,
 };
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
+pub use quantize::QuantizedBits;
 pub use record::{
     InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
 };

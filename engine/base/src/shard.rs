@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::NodeId;
+use crate::{NodeId, QuantizedBits};
 
 /// How a model is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,20 +75,11 @@ pub struct ShardSpec {
     pub layers: Range<u32>,
     /// Its slice of each of them.
     pub tensor: TensorSlice,
+    /// To how many bits matrices are quantized as they are loaded; `None` leaves them as they lie in the files.
+    pub quantize: Option<QuantizedBits>,
 }
 
 impl ShardPlan {
-    /// The part of `rank`, or `None` if there is no such rank.
-    pub fn spec(&self, rank: u32) -> Option<ShardSpec> {
-        self.shards.get(rank as usize).map(|shard| ShardSpec {
-            rank,
-            world: self.world(),
-            sharding: self.sharding,
-            layers: shard.layers.clone(),
-            tensor: shard.tensor,
-        })
-    }
-
     /// Number of ranks.
     pub fn world(&self) -> u32 {
         self.shards.len() as u32

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use base::{
-    Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord, Secret, Sharding,
-    TensorSlice,
+    Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord, QuantizedBits, Secret,
+    Sharding, TensorSlice,
 };
 
 /// Something to do.
@@ -80,6 +80,8 @@ pub struct StartShard {
     pub layers: Range<u32>,
     /// Its slice of each of them.
     pub tensor: TensorSlice,
+    /// To how many bits matrices are quantized as they are loaded.
+    pub quantize: Option<QuantizedBits>,
     /// One address for each rank, for this node's MLX host file. Empty for a single rank.
     pub ring: Vec<SocketAddr>,
     /// Where rank 0 listens for the other ranks (on rank 0 the address to bind). `None` for a single rank.

@@ -173,6 +173,7 @@ fn next_step(
         sharding: plan.sharding,
         layers: shard.layers.clone(),
         tensor: shard.tensor,
+        quantize: record.card.quantize,
         ring: addresses.ring,
         plan_address: addresses.plan,
         secret: record.secret,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use base::{
     ErrorCode, Failure, Fingerprint, InstanceActivity, InstanceId, InstancePhase, LinkKind,
-    ModelId, NodeId, NodeRecord, Pressure, ShardStatus, Sharding, TensorSlice,
+    ModelId, NodeId, NodeRecord, Pressure, QuantizedBits, ShardStatus, Sharding, TensorSlice,
 };
 
 use crate::decide;
@@ -81,6 +81,8 @@ pub struct InstanceView {
     pub folder: String,
     /// What the model's files are.
     pub fingerprint: Fingerprint,
+    /// To how many bits its matrices were quantized as they were loaded.
+    pub quantize: Option<QuantizedBits>,
     /// Longest sequence the model takes, in tokens.
     pub context_tokens_max: u32,
     /// Tokens of KV cache there is room for, over all sequences.
@@ -267,6 +269,7 @@ impl State {
             model: record.model.clone(),
             folder: record.folder.clone(),
             fingerprint: record.fingerprint,
+            quantize: record.card.quantize,
             context_tokens_max: record.card.context_tokens_max,
             cache_tokens: plan.map_or_else(
                 || cache_tokens(&record.card),

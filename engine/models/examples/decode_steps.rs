@@ -1,13 +1,14 @@
 //! Decode steps of a model, one by one: the host's time to build each one's graph, and the time to evaluate it.
 //!
-//! `decode_steps FOLDER CONTEXT STEPS BATCH [kernels]` prints one line of JSON: times in microseconds, and the first logit of each
-//! sequence after the last step. `kernels`: the operations of a GPU
-//! are issued on a processor too. `measure decode` runs it beside mlx-lm.
+//! `decode_steps FOLDER CONTEXT STEPS BATCH [kernels]` prints one line of JSON: times in microseconds of so many steps one after
+//! the other, and of as many whole ones of which each is built while the one before is computed; and the first logit of each
+//! sequence after the last of them. `kernels`: the operations of a GPU are issued on a processor too. `measure decode` runs it
+//! beside mlx-lm.
 
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::{ShardSpec, Sharding, TensorSlice};
 use infer::{Backend, Outputs, Row, SlotId, StepPlan};
@@ -30,32 +31,38 @@ fn main() -> Result<(), Error> {
         rank: 0,
         world: 1,
         sharding: Sharding::Pipeline,
-        layers: 0..inspect(&folder)?.layers.len() as u32,
+        layers: 0..inspect(&folder, None)?.layers.len() as u32,
         tensor: TensorSlice::WHOLE,
+        quantize: None,
     };
     let mut backend = load(&folder, &spec, Group::single(), |_, _| ())?;
-    let built = Rc::new(Cell::new(Instant::now()));
-    let stamp = Rc::clone(&built);
-    backend.when_built(move || stamp.set(Instant::now()));
+    let building = Rc::new(Cell::new(Duration::ZERO));
+    let told = Rc::clone(&building);
+    backend.when_built(move |took| told.set(took));
 
     let began = Instant::now();
     backend.step(&plan(batch, 0, context))?;
     let prefill = began.elapsed().as_micros();
-    let (mut building, mut evaluating, mut logits) = (Vec::new(), Vec::new(), Vec::new());
-    for step in 0..steps {
-        let plan = plan(batch, context + step, 1);
-        let began = Instant::now();
-        let output = backend.step(&plan)?;
-        building.push((built.get() - began).as_micros());
-        evaluating.push(built.get().elapsed().as_micros());
-        logits = output
-            .logits
-            .into_iter()
-            .map(|logits| logits.values[0])
-            .collect();
-    }
+    let mut steps_from = |first: u32, looks_ahead: bool| {
+        backend.look_ahead(looks_ahead);
+        let (mut build, mut whole, mut logits) = (Vec::new(), Vec::new(), Vec::new());
+        for step in first..first + steps {
+            let began = Instant::now();
+            let output = backend.step(&plan(batch, context + step, 1))?;
+            whole.push(began.elapsed().as_micros());
+            build.push(building.get().as_micros());
+            logits = output.logits;
+        }
+        Ok::<_, Error>((build, whole, logits))
+    };
+    let (build, whole, _) = steps_from(0, false)?;
+    let evaluate: Vec<u128> = (whole.iter().zip(&build))
+        .map(|(whole, build)| whole - build)
+        .collect();
+    let (_, step, logits) = steps_from(steps, true)?;
+    let logits: Vec<f32> = logits.iter().map(|logits| logits.values[0]).collect();
     println!(
-        "{{\"prefill\": {prefill}, \"build\": {building:?}, \"evaluate\": {evaluating:?}, \"logits\": {logits:?}}}"
+        "{{\"prefill\": {prefill}, \"build\": {build:?}, \"evaluate\": {evaluate:?}, \"step\": {step:?}, \"logits\": {logits:?}}}"
     );
     Ok(())
 }

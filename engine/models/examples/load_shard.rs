@@ -1,33 +1,37 @@
 //! Loads one rank's shard of a model and says how long that took and what it holds.
 //!
-//! `load_shard FOLDER RANK WORLD SHARDING` (`pipeline`, over equal runs of layers, or `tensor`) prints one line of JSON: seconds,
+//! `load_shard FOLDER RANK WORLD SHARDING [BITS]` (`pipeline`, over equal runs of layers, or `tensor`; what is not quantized is as
+//! it loads, if bits are named) prints one line of JSON: seconds,
 //! bytes of the weights as the planner counts them, bytes of MLX's arrays, and the most that was resident. Where there are several ranks, MLX's variables say
 //! where the others are. `measure loading` runs it beside mlx-lm.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use base::{ShardSpec, Sharding, TensorSlice};
+use base::{QuantizedBits, ShardSpec, Sharding, TensorSlice};
 use models::{Group, inspect, load};
 
 type Error = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, rank, world, sharding] = arguments.as_slice() else {
-        return Err("load_shard FOLDER RANK WORLD SHARDING".into());
+    let [folder, rank, world, sharding, bits @ ..] = arguments.as_slice() else {
+        return Err("load_shard FOLDER RANK WORLD SHARDING [BITS]".into());
     };
+    let bits = bits.first().map(|bits| bits.parse()).transpose()?;
+    let quantize = bits.and_then(QuantizedBits::new);
     let (folder, rank, world) = (PathBuf::from(folder), rank.parse()?, world.parse()?);
-    let layers = inspect(&folder)?.layer_count();
+    let layers = inspect(&folder, quantize)?.layer_count();
     let group = match world {
         1 => Group::single(),
         _ => Group::join()?,
     };
-    let spec = match sharding.as_str() {
+    let mut spec = match sharding.as_str() {
         "pipeline" => stage(rank, world, layers),
         "tensor" => slice(rank, world, layers),
         other => return Err(format!("neither pipeline nor tensor: {other}").into()),
     };
+    spec.quantize = quantize;
     let began = Instant::now();
     let mut shard_bytes = 0;
     let backend = load(&folder, &spec, group, |_, total| shard_bytes = total)?;
@@ -50,6 +54,7 @@ fn stage(rank: u32, world: u32, layers: u32) -> ShardSpec {
         sharding: Sharding::Pipeline,
         layers: layers - after(rank + 1)..layers - after(rank),
         tensor: TensorSlice::WHOLE,
+        quantize: None,
     }
 }
 
@@ -63,6 +68,7 @@ fn slice(rank: u32, world: u32, layers: u32) -> ShardSpec {
             index: rank,
             of: world,
         },
+        quantize: None,
     }
 }
 

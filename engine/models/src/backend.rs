@@ -3,13 +3,16 @@
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use base::{ShardSpec, Sharding};
 use infer::prefix::{BLOCK_TOKENS, BlockKey};
-use infer::{Backend, BackendError, Recall, Row, StepOutput, StepPlan};
+use infer::{Backend, BackendError, Recall, Row, SlotId, StepOutput, StepPlan};
 use mlx_rs::Array;
 use mlx_rs::error::Exception;
+use mlx_rs::transforms::async_eval;
 
+use crate::ahead::{self, Ahead, Built, Leaving};
 use crate::chunks::{Chunks, Passage};
 use crate::distributed::Group;
 use crate::error::{LoadError, said};
@@ -32,7 +35,12 @@ pub struct MlxBackend {
     pipeline: bool,
     /// Those of the model that this rank has.
     layers: Range<u32>,
-    built: Option<Box<dyn Fn()>>,
+    /// If the rows of the step before are followed by what was foreseen: the next ones.
+    ahead: Option<Ahead>,
+    /// Slots of the step before, if it may be followed by another one like it.
+    before: Vec<SlotId>,
+    looks_ahead: bool,
+    built: Option<Box<dyn Fn(Duration)>>,
 }
 
 /// Loads the shard `spec` of the model in `folder`. `progress` hears bytes read and bytes to read, the last time equal.
@@ -71,19 +79,24 @@ pub fn load(
         group,
         pipeline,
         layers: spec.layers.clone(),
+        ahead: None,
+        before: Vec::new(),
+        looks_ahead: true,
         built: None,
     })
 }
 
 impl Backend for MlxBackend {
     fn step(&mut self, plan: &StepPlan) -> Result<StepOutput, BackendError> {
+        let foreseen = self.foreseen(plan);
+        let foreseen = foreseen.map_err(|error| self.failure(&error))?;
         for &slot in &plan.free {
             self.caches.remove(slot);
             self.chunks.take(slot);
             self.prefixes.forget(slot);
         }
         let recalled = self.recall(&plan.recalls, plan.rows.is_empty())?;
-        let mut output = self.compute(&plan.rows)?;
+        let mut output = self.compute(&plan.rows, foreseen)?;
         if self.group.rank() == 0 {
             output.recalled = recalled;
         }
@@ -104,9 +117,14 @@ impl MlxBackend {
         !self.model.has_states()
     }
 
-    /// Has `tell` called in each step when its graph is built and not evaluated yet: what takes the host's time ends there.
-    pub fn when_built(&mut self, tell: impl Fn() + 'static) {
+    /// Has `tell` called with the time that it took to build a step's graph.
+    pub fn when_built(&mut self, tell: impl Fn(Duration) + 'static) {
         self.built = Some(Box::new(tell));
+    }
+
+    /// Whether steps are built while the one before is computed, as they are from the beginning.
+    pub const fn look_ahead(&mut self, yes: bool) {
+        self.looks_ahead = yes;
     }
 
     /// Keeps beginnings on disk too, beyond this process's life. `spec` is the one that was loaded.
@@ -212,12 +230,16 @@ impl MlxBackend {
         Ok(least.iter().map(|&blocks| blocks.max(0) as usize).collect())
     }
 
-    fn compute(&mut self, rows: &[Row]) -> Result<StepOutput, BackendError> {
+    fn compute(
+        &mut self,
+        rows: &[Row],
+        foreseen: Option<Built>,
+    ) -> Result<StepOutput, BackendError> {
         if rows.is_empty() {
             return Ok(StepOutput::default());
         }
         let spans = self.check(rows)?;
-        let output = self.run(rows, &spans);
+        let output = self.run(rows, &spans, foreseen);
         let output = output.map_err(|error| self.failure(&error))?;
         for row in rows.iter().filter(|row| !row.goes_on()) {
             if let Some(slot) = self.caches.get_mut(row.slot) {
@@ -271,27 +293,52 @@ impl MlxBackend {
                     row.outputs
                 )));
             }
-            let tokens = row.tokens.len() as i32;
-            spans.push(RowSpan {
-                first: if row.layers.is_some() { 0 } else { first },
-                tokens,
-                position: row.start as i32,
-                goes_on: false,
-            });
-            first += if row.layers.is_some() { 0 } else { tokens };
+            let is_part = row.layers.is_some();
+            let own = span(row, if is_part { 0 } else { first });
+            first += if is_part { 0 } else { own.tokens };
+            spans.push(own);
         }
         Ok(spans)
     }
 
+    /// The graph that was built for this plan, if it is the one that was foreseen.
+    fn foreseen(&mut self, plan: &StepPlan) -> Result<Option<Built>, Exception> {
+        let Some(ahead) = self.ahead.take() else {
+            return Ok(None);
+        };
+        let is_other = !plan.free.is_empty() || !plan.recalls.is_empty();
+        let rows: &[Row] = if is_other { &[] } else { &plan.rows };
+        match ahead.of(rows) {
+            Ok(built) => built.map(Some),
+            Err(before) => {
+                self.caches.put_back(before);
+                // As long as steps come otherwise, none is foreseen.
+                self.before.clear();
+                Ok(None)
+            }
+        }
+    }
+
     /// The rows that go through all layers, together; then each of the others.
-    fn run(&mut self, rows: &[Row], spans: &[RowSpan]) -> Result<StepOutput, Exception> {
+    fn run(
+        &mut self,
+        rows: &[Row],
+        spans: &[RowSpan],
+        foreseen: Option<Built>,
+    ) -> Result<StepOutput, Exception> {
         let (whole, parts): (Vec<_>, Vec<_>) = rows
             .iter()
             .zip(spans)
             .partition(|(row, _)| row.layers.is_none());
         let mut output = StepOutput::default();
         if !whole.is_empty() {
-            output = self.run_whole(&whole)?;
+            let built = match foreseen {
+                Some(built) => built,
+                None => self.build(&whole)?.0,
+            };
+            built.start()?;
+            self.ahead = self.build_ahead(rows)?;
+            output = built.finish(&whole)?;
         }
         for (row, span) in parts {
             let passage = row.layers.and_then(|part| Passage::of(part, &self.layers));
@@ -304,16 +351,42 @@ impl MlxBackend {
         Ok(output)
     }
 
-    fn run_whole(&mut self, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput, Exception> {
-        let input = self.input(rows.iter().map(|(row, _)| *row))?;
+    /// The graph of rows that go through all layers, and the tokens it starts from, `[tokens]`.
+    fn build(&mut self, rows: &[(&Row, &RowSpan)]) -> Result<(Built, Array), Exception> {
+        let began = Instant::now();
+        let tokens = rows.iter().flat_map(|(row, _)| row.tokens.iter().copied());
+        let tokens: Vec<u32> = tokens.collect();
+        let tokens = Array::from_slice(&tokens, &[tokens.len() as i32]);
+        let input = self.input(&tokens)?;
         let placed = rows.iter().map(|(row, span)| (row.slot, **span));
         let mut caches = self.caches.step(&placed.collect::<Vec<_>>())?;
         let hidden = caches.arranged(input)?;
         let all = 0..self.model.layer_count();
         let hidden = self.model.layers(hidden, &mut caches, all)?;
-        caches.settle()?;
+        let states = caches.states();
         let hidden = caches.restored(hidden)?;
-        self.leave(&hidden, rows)
+        let leaving = self.leaving(hidden, rows)?;
+        if let Some(tell) = &self.built {
+            tell(began.elapsed());
+        }
+        Ok((Built { leaving, states }, tokens))
+    }
+
+    /// The graph of what probably follows these rows, which are being computed: where they follow others like them, and no
+    /// sequence has to be moved or kept before.
+    fn build_ahead(&mut self, rows: &[Row]) -> Result<Option<Ahead>, Exception> {
+        let slots: Vec<SlotId> = rows.iter().map(|row| row.slot).collect();
+        let is_alike = slots == self.before;
+        self.before = slots;
+        let next = ahead::following(rows).filter(|_| is_alike && self.looks_ahead);
+        let goes_on = |row: &Row| self.caches.goes_on(row.slot, row.start as usize);
+        let Some(next) = next.filter(|next| next.iter().all(goes_on)) else {
+            return Ok(None);
+        };
+        let spans: Vec<RowSpan> = (0..).zip(&next).map(|(at, row)| span(row, at)).collect();
+        let before = self.caches.before();
+        let (built, tokens) = self.build(&next.iter().zip(&spans).collect::<Vec<_>>())?;
+        Ok(Some(Ahead::new(&next, tokens, before, built)))
     }
 
     /// A row that goes through some of the layers.
@@ -324,7 +397,7 @@ impl MlxBackend {
         passage: &Passage,
     ) -> Result<StepOutput, Exception> {
         let mut hidden = if passage.enters {
-            self.input([row].into_iter())?
+            self.input(&Array::from_slice(&row.tokens, &[span.tokens]))?
         } else {
             let known = self.chunks.take(row.slot);
             known.ok_or_else(|| Exception::custom("a chunk that never came"))?
@@ -337,10 +410,13 @@ impl MlxBackend {
             let mut caches = self.caches.step(&[(row.slot, span)])?;
             let which = passage.layers.clone();
             hidden = self.model.layers(hidden, &mut caches, which)?;
-            caches.settle()?;
+            async_eval(&caches.states())?;
         }
         if passage.leaves {
-            return self.leave(&hidden, &[(row, &span)]);
+            let rows = [(row, &span)];
+            let states = Vec::new();
+            let leaving = self.leaving(hidden, &rows)?;
+            return Built { leaving, states }.finish(&rows);
         }
         hidden.eval()?;
         self.chunks.keep(row.slot, hidden);
@@ -348,37 +424,27 @@ impl MlxBackend {
     }
 
     /// What comes of the hidden states after this rank's last layer.
-    fn leave(&self, hidden: &Array, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput, Exception> {
-        if self.group.rank() > 0 {
-            if self.pipeline {
-                // The next rank expects this type, whatever mixture of types the layers' weights have.
-                let hidden = hidden.as_dtype(self.dimensions.dtype)?;
-                self.group.send(&hidden, self.group.rank() - 1)?.eval()?;
-            } else {
-                hidden.eval()?;
-            }
-            return Ok(StepOutput::default());
+    fn leaving(&self, hidden: Array, rows: &[(&Row, &RowSpan)]) -> Result<Leaving, Exception> {
+        if self.group.rank() == 0 {
+            return Wanted::of(self.model.ends(), &hidden, rows).map(Leaving::Read);
         }
-        let wanted = Wanted::of(self.model.ends(), hidden, rows)?;
-        if let Some(tell) = &self.built {
-            tell();
+        if !self.pipeline {
+            return Ok(Leaving::Sent(hidden));
         }
-        wanted.read(rows)
+        // The next rank expects this type, whatever mixture of types the layers' weights have.
+        let hidden = hidden.as_dtype(self.dimensions.dtype)?;
+        let sent = self.group.send(&hidden, self.group.rank() - 1);
+        sent.map(Leaving::Sent)
     }
 
     /// What this rank's first layer sees: the embedded tokens, or what the rank with the layers before sends.
-    fn input<'a>(&self, rows: impl Iterator<Item = &'a Row>) -> Result<Array, Exception> {
-        let tokens: Vec<u32> = rows.flat_map(|row| row.tokens.iter().copied()).collect();
-        let count = tokens.len() as i32;
+    fn input(&self, tokens: &Array) -> Result<Array, Exception> {
         if self.pipeline && self.group.rank() + 1 < self.group.size() {
             let Dimensions { hidden, dtype, .. } = self.dimensions;
-            return self
-                .group
-                .recv(&[count, hidden], dtype, self.group.rank() + 1);
+            let shape = [tokens.dim(0), hidden];
+            return self.group.recv(&shape, dtype, self.group.rank() + 1);
         }
-        self.model
-            .ends()
-            .embed(&Array::from_slice(&tokens, &[count]))
+        self.model.ends().embed(tokens)
     }
 
     /// With other ranks in the group an error of MLX is taken for the loss of one: that is by far the likeliest, and
@@ -389,5 +455,15 @@ impl MlxBackend {
         } else {
             BackendError::Device(said(error).to_string())
         }
+    }
+}
+
+/// Of a row whose tokens begin there in the step.
+fn span(row: &Row, first: i32) -> RowSpan {
+    RowSpan {
+        first,
+        tokens: row.tokens.len() as i32,
+        position: row.start as i32,
+        goes_on: false,
     }
 }

@@ -1,9 +1,11 @@
 //! A causal language model made of blocks, whatever is in them: what families have in common.
 
+mod layout;
+
 use std::ops::Range;
 use std::rc::Rc;
 
-use base::{LayerCost, ModelCard, ShardSpec};
+use base::{LayerCost, ModelCard, QuantizedBits, ShardSpec};
 use mlx_rs::Array;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +18,9 @@ use crate::layers::{
     Block, BlockParts, Ends, GroupedShape, LayerInputsShape, Memory, NormKind, Rope, RopeConfig,
     StepCaches, Table,
 };
-use crate::load::{Config, Folder, Weights};
+use crate::load::{Config, Exceptions, Folder, Held, OnLoad, Weights};
+
+pub(crate) use layout::{ExpertsUse, Layout};
 
 /// Name of the final norm.
 const NORM: &str = "model.norm.weight";
@@ -88,6 +92,11 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// Columns that go from layer to layer beside the hidden state; first those inputs.
     fn beside(&self) -> i32 {
         0
+    }
+
+    /// Which matrices are not quantized on load like the others.
+    fn exceptions(&self) -> Exceptions {
+        Exceptions::default()
     }
 
     /// The layer whose keys and values a layer attends to.
@@ -199,61 +208,6 @@ impl Core {
     }
 }
 
-/// How a model's layers divide between tensor ranks, and what of them a token needs.
-#[derive(Debug, Clone)]
-pub(crate) struct Layout {
-    /// Heads and columns, which the number of ranks divides.
-    pub(crate) divided: Vec<i32>,
-    /// Matrices of a layer that are cut by their columns, with the number of these: it may be quantization groups that are
-    /// divided.
-    pub(crate) by_columns: Vec<(&'static str, i32)>,
-    /// How the names of tensors begin that every rank holds whole.
-    pub(crate) whole: Vec<&'static str>,
-    pub(crate) experts: Option<ExpertsUse>,
-}
-
-/// How much of a layer's experts a token needs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ExpertsUse {
-    /// How the names of their tensors begin.
-    pub(crate) names: [&'static str; 2],
-    pub(crate) count: i32,
-    /// Of each token.
-    pub(crate) each: i32,
-}
-
-impl Layout {
-    /// With norms of queries and keys over all heads, of which each rank has its part.
-    pub(crate) fn with_norms_across(mut self) -> Self {
-        let across = ["self_attn.q_norm.", "self_attn.k_norm."];
-        self.whole.retain(|name| !across.contains(name));
-        self
-    }
-
-    /// The numbers of ranks by which a model can be divided.
-    fn tensor_degrees(&self, file: &Config, layers: i32) -> Result<Vec<u32>, LoadError> {
-        let mut sizes = self.divided.clone();
-        for (name, columns) in &self.by_columns {
-            for layer in 0..layers {
-                let path = format!("model.layers.{layer}.{name}");
-                if let Some(how) = file.quantization(&path)? {
-                    sizes.push(columns / how.group_size);
-                }
-            }
-        }
-        Ok(common_degrees(&sizes))
-    }
-}
-
-/// The numbers of ranks by which all of `sizes` divide.
-fn common_degrees(sizes: &[i32]) -> Vec<u32> {
-    let largest = sizes.iter().copied().min().unwrap_or(1).max(1);
-    (1..=largest)
-        .filter(|degree| sizes.iter().all(|size| size % degree == 0))
-        .map(|degree| degree as u32)
-        .collect()
-}
-
 fn parse<A: Architecture>(file: &Config) -> Result<A, LoadError> {
     let architecture: A = file.parse(A::defaults())?;
     architecture.core().check(file)?;
@@ -261,13 +215,22 @@ fn parse<A: Architecture>(file: &Config) -> Result<A, LoadError> {
     Ok(architecture)
 }
 
-/// The model in numbers. Every layer's own tensors must be there.
-pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadError> {
+/// How a model of this architecture is quantized on load.
+fn on_load(architecture: &impl Architecture, bits: Option<QuantizedBits>) -> Option<OnLoad> {
+    bits.map(|bits| OnLoad::new(bits, architecture.exceptions()))
+}
+
+/// The model in numbers, dense matrices quantized to so many bits. Every layer's own tensors must be there.
+pub(crate) fn card<A: Architecture>(
+    folder: &Folder,
+    bits: Option<QuantizedBits>,
+) -> Result<ModelCard, LoadError> {
     let file = &folder.config;
     let architecture: A = parse(file)?;
+    let held = Held::new(folder, on_load(&architecture, bits));
     let (core, layout) = (architecture.core(), architecture.layout());
     let (_, norm) = folder.tensor(NORM)?;
-    let element_bytes = norm.element(NORM)?.bytes();
+    let element_bytes = norm.element(NORM)?.held().bytes();
     let layers = (0..core.num_hidden_layers).map(|layer| {
         let cache_elements = match architecture.memory(layer as u32) {
             Memory::Positions => architecture.cache_elements(layer as u32),
@@ -283,7 +246,7 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
             cache_bytes_per_token: cache_bytes,
             replicated_cache_bytes_per_token: copied,
             state_bytes: architecture.state_bytes(layer as u32, element_bytes),
-            ..weights_cost(folder, &layout, layer)
+            ..weights_cost(&held, &layout, layer)
         };
         if cost.weights_bytes > 0 {
             return Ok(cost);
@@ -295,30 +258,31 @@ pub(crate) fn card<A: Architecture>(folder: &Folder) -> Result<ModelCard, LoadEr
     });
     let layers = layers.collect::<Result<_, _>>()?;
     let tied = core.tied(folder.tensors.contains_key("lm_head.weight"));
-    let embedding_bytes = folder.bytes_under("model.embed_tokens.");
-    let head = if tied {
+    let embedding_bytes = held.bytes_under("model.embed_tokens.");
+    let matrix_of_head = if tied {
         embedding_bytes
     } else {
-        folder.bytes_under("lm_head.")
+        held.bytes_under("lm_head.")
     };
     let inputs = ["model.embed_tokens_per_layer.", "model.per_layer_"];
-    let inputs: u64 = inputs.iter().map(|name| folder.bytes_under(name)).sum();
+    let inputs: u64 = inputs.iter().map(|name| held.bytes_under(name)).sum();
     Ok(ModelCard {
         model_type: file.model_type()?.to_string(),
         layers,
         embedding_bytes: embedding_bytes + inputs,
-        head_bytes: head + norm.bytes,
+        head_bytes: matrix_of_head + norm.bytes,
         tied,
         context_tokens_max: core.rope.context_tokens_max(),
         vocabulary_size: core.vocab_size as u32,
         hidden_size: core.hidden_size as u32,
         activation_bytes: element_bytes as u32,
-        tensor_degrees: layout.tensor_degrees(file, core.num_hidden_layers)?,
+        tensor_degrees: layout.tensor_degrees(&held, core.num_hidden_layers)?,
+        quantize: bits,
     })
 }
 
 /// What a layer's weights cost, and nothing else.
-fn weights_cost(folder: &Folder, layout: &Layout, layer: i32) -> LayerCost {
+fn weights_cost(held: &Held<'_>, layout: &Layout, layer: i32) -> LayerCost {
     let path = format!("model.layers.{layer}.");
     let mut cost = LayerCost {
         weights_bytes: 0,
@@ -328,7 +292,7 @@ fn weights_cost(folder: &Folder, layout: &Layout, layer: i32) -> LayerCost {
         replicated_cache_bytes_per_token: 0,
         state_bytes: 0,
     };
-    for (name, bytes) in folder.under(&path) {
+    for (name, bytes) in held.under(&path) {
         cost.weights_bytes += bytes;
         let begins = |begin: &&str| name.starts_with(*begin);
         if layout.whole.iter().any(&begins) {
@@ -354,9 +318,10 @@ pub(crate) fn load<A: Architecture>(
     let file = weights.config();
     let architecture: A = parse(file)?;
     let core = architecture.core();
+    weights.quantize(on_load(&architecture, spec.quantize));
     let degrees = architecture
         .layout()
-        .tensor_degrees(file, core.num_hidden_layers)?;
+        .tensor_degrees(weights.held(), core.num_hidden_layers)?;
     if spec.layers.end > core.num_hidden_layers as u32 || !degrees.contains(&spec.tensor.of) {
         return Err(LoadError::Shard(format!(
             "this model has {} layers and tensor splits by {degrees:?}",
@@ -495,16 +460,5 @@ impl CausalModel for Decoder {
 
     fn dimensions(&self) -> Dimensions {
         self.dimensions
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn degrees_divide_everything() {
-        assert_eq!(common_degrees(&[12, 6, 528]), [1, 2, 3, 6]);
-        assert_eq!(common_degrees(&[8, 2, 1000]), [1, 2]);
     }
 }

@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
-use base::{LayerCost, ModelCard, ShardSpec};
+use base::{LayerCost, ModelCard, QuantizedBits, ShardSpec};
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, Dtype};
 
@@ -71,7 +71,7 @@ type LoadFunction =
 struct Family {
     /// `model_type` in `config.json`.
     model_type: &'static str,
-    card: fn(&Folder) -> Result<ModelCard, LoadError>,
+    card: fn(&Folder, Option<QuantizedBits>) -> Result<ModelCard, LoadError>,
     load: LoadFunction,
 }
 
@@ -131,10 +131,25 @@ pub fn supported() -> impl Iterator<Item = &'static str> {
     FAMILIES.iter().map(|family| family.model_type)
 }
 
-/// What the planner needs to know of the model in `folder`. Reads headers only and does not start MLX.
-pub fn inspect(folder: &Path) -> Result<ModelCard, LoadError> {
-    let folder = Folder::open(folder)?;
-    (of(&folder)?.card)(&folder)
+/// What the planner needs to know of the model in `folder`, if matrices that are not quantized are, to so many bits, as they
+/// are loaded. Reads headers only and does not start MLX.
+pub fn inspect(folder: &Path, quantize: Option<QuantizedBits>) -> Result<ModelCard, LoadError> {
+    card(&Folder::open(folder)?, quantize)
+}
+
+fn card(folder: &Folder, quantize: Option<QuantizedBits>) -> Result<ModelCard, LoadError> {
+    let family = of(folder)?;
+    let card = (family.card)(folder, quantize)?;
+    if quantize.is_some() {
+        let as_it_is = (family.card)(folder, None)?;
+        if as_it_is.weights_bytes() == card.weights_bytes() {
+            return Err(LoadError::Unsupported(
+                "no matrix of this model can be quantized: they are quantized already or too narrow (hint: open it as it is)"
+                    .into(),
+            ));
+        }
+    }
+    Ok(card)
 }
 
 /// Loads this rank's shard.
@@ -147,9 +162,9 @@ pub(crate) fn load_shard(
     (of(folder)?.load)(&mut Weights::new(folder, progress), spec, group)
 }
 
-/// Bytes of weights that this rank reads.
+/// Bytes of weights that this rank holds.
 pub(crate) fn shard_bytes(folder: &Folder, spec: &ShardSpec) -> Result<u64, LoadError> {
-    let card = (of(folder)?.card)(folder)?;
+    let card = card(folder, spec.quantize)?;
     let held = card
         .layers
         .get(spec.layers.start as usize..spec.layers.end as usize)

@@ -13,6 +13,7 @@ mod delta_net;
 mod embedding;
 mod ends;
 mod experts;
+mod filled;
 mod grouped;
 mod indexer;
 mod inner;
@@ -39,7 +40,9 @@ pub(crate) use attention::{Scoring, attend};
 pub(crate) use block::{
     After, Block, BlockParts, FeedForward, Mixer, Onto, Residual, Unmixed, added,
 };
-pub(crate) use cache::{Beginning, Caches, Memory, RowSpan, Run, State, StepCaches, StepLayer};
+pub(crate) use cache::{
+    Before, Beginning, Caches, Memory, RowSpan, Run, State, StepCaches, StepLayer,
+};
 pub(crate) use cut::Cut;
 pub(crate) use delta_net::{DeltaShape, GatedDeltaNet};
 pub(crate) use embedding::Embedding;

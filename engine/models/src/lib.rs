@@ -9,6 +9,7 @@
     reason = "mlx-c is C: every call says in a SAFETY comment why it is sound"
 )]
 
+mod ahead;
 pub mod backend;
 mod chunks;
 mod decoder;

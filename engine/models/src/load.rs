@@ -2,7 +2,9 @@
 
 mod direct;
 mod folder;
+mod fp8;
 mod header;
+mod held;
 mod names;
 mod python_json;
 mod weights;
@@ -10,4 +12,5 @@ mod wrapped;
 
 pub(crate) use folder::{Config, Folder, Quantization, QuantizationMode};
 pub(crate) use header::ElementType;
+pub(crate) use held::{Exceptions, Held, Kind, OnLoad};
 pub(crate) use weights::{Along, Arranged, Part, Piece, Weights};

@@ -1,5 +1,7 @@
 //! Operations that mlx-rs does not wrap, or wraps with more work than a step can afford.
 
+#[cfg(test)]
+pub(crate) mod emulated;
 pub(crate) mod fused;
 pub(crate) mod kernels;
 pub(crate) mod quantized;

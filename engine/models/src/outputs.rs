@@ -31,13 +31,16 @@ impl Wanted {
         })
     }
 
+    /// What is to be evaluated.
+    pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
+        let wanted = self.logits.iter().chain(&self.pooled);
+        let is_nothing = self.logits.is_none() && self.pooled.is_empty();
+        wanted.chain(is_nothing.then_some(&self.hidden))
+    }
+
     /// Evaluates it. `rows` are the same.
     pub(crate) fn read(self, rows: &[(&Row, &RowSpan)]) -> Result<StepOutput> {
-        if self.logits.is_none() && self.pooled.is_empty() {
-            self.hidden.eval()?;
-            return Ok(StepOutput::default());
-        }
-        eval(self.logits.iter().chain(&self.pooled))?;
+        eval(self.arrays())?;
         let mut output = StepOutput::default();
         if let Some(logits) = &self.logits {
             output.logits = dealt_out(floats(logits)?, rows, logits.dim(1) as usize);

@@ -17,6 +17,7 @@ mod uninstall;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use base::QuantizedBits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{API_PORT, CLUSTER_NAME};
@@ -68,6 +69,8 @@ pub(crate) struct ServeArguments {
     /// How to divide that model
     #[arg(long, value_enum, default_value_t = ShardingArgument::Auto)]
     sharding: ShardingArgument,
+    #[command(flatten)]
+    quantize: QuantizeArgument,
     /// Port of the HTTP API on 127.0.0.1; 0 takes any free one [default: as set before, or 3775]
     #[arg(long)]
     port: Option<u16>,
@@ -208,6 +211,8 @@ pub(crate) struct PlanArguments {
     /// Only ways that divide it like this
     #[arg(long, value_enum, default_value_t = ShardingArgument::Auto)]
     sharding: ShardingArgument,
+    #[command(flatten)]
+    quantize: QuantizeArgument,
     /// Only ways over this many nodes
     #[arg(long, value_name = "N")]
     node_count: Option<u32>,
@@ -279,6 +284,19 @@ pub(crate) enum ShardingArgument {
     Pipeline,
     /// Each node takes a slice of every layer
     Tensor,
+}
+
+/// What to make of a model that is not quantized.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct QuantizeArgument {
+    /// Quantize the model as it is loaded, to 2, 3, 4, 5, 6 or 8 bits; matrices that are quantized already stay as they are
+    #[arg(long = "quantize", value_name = "BITS", requires = "model", value_parser = quantized_bits)]
+    bits: Option<QuantizedBits>,
+}
+
+fn quantized_bits(text: &str) -> Result<QuantizedBits, String> {
+    let bits = text.parse().ok().and_then(QuantizedBits::new);
+    bits.ok_or_else(|| format!("one of {:?}", QuantizedBits::ALL))
 }
 
 impl ShardingArgument {
@@ -363,6 +381,8 @@ mod tests {
             "espalier serve --no-discovery --discover loopback",
             "espalier serve --sharding diagonal",
             "espalier serve --port 70000",
+            "espalier serve --quantize 4",
+            "espalier serve --model sprout --quantize 7",
             "espalier plan",
             "espalier",
         ] {

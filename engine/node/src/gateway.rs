@@ -54,6 +54,7 @@ use generation::{Drivers, Generation, Limit};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
 use remote::RemoteModel;
+use replicas::Weights;
 use route::Routes;
 
 /// From a request for a model that is not loaded to its first token: reading hundreds of gigabytes from a slow disk.
@@ -144,7 +145,7 @@ impl NodeGateway {
         let prepared = self.desk.prepare(preparing).await?;
         let asked = generation::Asked {
             instance: instance.id,
-            fingerprint: instance.fingerprint,
+            weights: Weights::of(&instance),
             keep_alive,
         };
         let mut generation = self.generation(asked, prepared.request.clone(), limit);
@@ -357,5 +358,6 @@ fn asked(wish: OpenInstance) -> Asked {
         sharding: wish.sharding,
         node_count: wish.node_count,
         node_ids: wish.node_ids,
+        quantize: wish.quantize,
     }
 }

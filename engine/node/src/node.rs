@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, ShardingChoice};
+use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, QuantizedBits, ShardingChoice};
 use cluster::{ClusterView, InstanceState, InstanceView, NodeSeed, State};
 use net::{Identity, IdentityError, KeyStoreError};
 use serve::membership::Ask;
@@ -219,10 +219,16 @@ impl NodeHandle {
         self.cluster.changes()
     }
 
-    /// Opens a model and waits until it answers; the name to use in requests.
-    pub async fn load(&self, model: &str, sharding: ShardingChoice) -> Result<ModelId, Failure> {
+    /// Opens a model, quantized to so many bits if any are named, and waits until it answers; the name to use in requests.
+    pub async fn load(
+        &self,
+        model: &str,
+        sharding: ShardingChoice,
+        quantize: Option<QuantizedBits>,
+    ) -> Result<ModelId, Failure> {
         let asked = Asked {
             sharding,
+            quantize,
             ..Asked::named(model)
         };
         let id = self.opening.open(&asked).await?;

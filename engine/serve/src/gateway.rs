@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base::{
     DerivedModel, EmbedRequest, Embedded, Failure, Fingerprint, GenerateEvent, GenerateRequest,
-    InstanceId, ModelShape, NodeId, ShardPlan, ShardingChoice, TensorInfo,
+    InstanceId, ModelShape, NodeId, QuantizedBits, ShardPlan, ShardingChoice, TensorInfo,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -213,6 +213,8 @@ pub struct OpenInstance {
     pub node_count: Option<u32>,
     /// Over exactly these nodes; empty leaves it to the planner.
     pub node_ids: Vec<NodeId>,
+    /// To how many bits to quantize it as it is loaded; `None` leaves it as its files are.
+    pub quantize: Option<QuantizedBits>,
 }
 
 /// One way to run a model.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use base::{
     Failure, Fingerprint, InstanceActivity, InstanceId, LinkKind, ModelId, NodeId, Pressure,
-    Sharding, TensorSlice,
+    QuantizedBits, Sharding, TensorSlice,
 };
 
 /// Everything there is to see.
@@ -74,6 +74,8 @@ pub struct InstanceView {
     pub model: ModelId,
     /// What the model's files are.
     pub fingerprint: Fingerprint,
+    /// To how many bits its matrices were quantized as they were loaded.
+    pub quantize: Option<QuantizedBits>,
     /// Longest prompt and answer together that it takes, in tokens.
     pub context_tokens: u32,
     /// The node that decides about it.

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use base::{
-    Failure, Fingerprint, ModelCard, RequestId, Secret, ShardSpec, TokenEvent, TokenRequest,
+    Failure, Fingerprint, ModelCard, QuantizedBits, RequestId, Secret, ShardSpec, TokenEvent,
+    TokenRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,8 @@ pub enum Start {
     Inspect {
         /// The model's folder.
         folder: PathBuf,
+        /// To how many bits its matrices are to be quantized.
+        quantize: Option<QuantizedBits>,
     },
     /// Hold one shard of a model and compute.
     Shard(ShardStart),
@@ -165,7 +168,7 @@ pub struct Stats {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ToWorkerBody {
     /// [`Start::Inspect`].
-    Inspect(Text<PATH_BYTES_MAX>),
+    Inspect(Text<PATH_BYTES_MAX>, card::Bits),
     /// [`Start::Shard`].
     Shard(ShardStartBody),
     /// Generate.
@@ -220,7 +223,9 @@ impl Frame for ToWorker {
 
     fn to_body(&self) -> ToWorkerBody {
         match self {
-            Self::Start(Start::Inspect { folder }) => ToWorkerBody::Inspect(path(folder)),
+            Self::Start(Start::Inspect { folder, quantize }) => {
+                ToWorkerBody::Inspect(path(folder), (*quantize).into())
+            }
             Self::Start(Start::Shard(start)) => ToWorkerBody::Shard(start.into()),
             Self::Submit(request) => ToWorkerBody::Submit(request.into()),
             Self::Cancel(id) => ToWorkerBody::Cancel(id.0),
@@ -230,8 +235,9 @@ impl Frame for ToWorker {
 
     fn from_body(body: ToWorkerBody) -> Result<Self, Invalid> {
         Ok(match body {
-            ToWorkerBody::Inspect(folder) => Self::Start(Start::Inspect {
+            ToWorkerBody::Inspect(folder, quantize) => Self::Start(Start::Inspect {
                 folder: folder.0.into(),
+                quantize: quantize.try_into()?,
             }),
             ToWorkerBody::Shard(start) => Self::Start(Start::Shard(start.try_into()?)),
             ToWorkerBody::Submit(request) => Self::Submit(request.try_into()?),

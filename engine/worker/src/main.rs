@@ -48,8 +48,8 @@ fn main() {
 fn run(inbox: &Inbox, outbox: &Outbox) -> Result<(), Failure> {
     let started = Instant::now();
     match inbox.first(START_TIMEOUT)? {
-        ToWorker::Start(Start::Inspect { folder }) => {
-            let card = models::inspect(&folder).map_err(|error| failure::load(&error))?;
+        ToWorker::Start(Start::Inspect { folder, quantize }) => {
+            let card = models::inspect(&folder, quantize).map_err(|error| failure::load(&error))?;
             outbox.send(FromWorker::Card(card));
             Ok(())
         }

@@ -37,7 +37,8 @@ fn run_lead(
     inbox: &Inbox,
     outbox: &Outbox,
 ) -> Result<(), Failure> {
-    let card = models::inspect(&start.folder).map_err(|error| failure::load(&error))?;
+    let card = models::inspect(&start.folder, start.spec.quantize)
+        .map_err(|error| failure::load(&error))?;
     let tokenizer = Tokenizer::load(&start.folder)
         .map_err(|error| Failure::new(ErrorCode::ModelDamaged, error.to_string()))?;
     let mut links = match start.plan_link {

@@ -95,6 +95,7 @@ fn a_card_is_the_answer_to_inspect() {
     let mut worker = Worker::start(&[]);
     worker.send(&ToWorker::Start(Start::Inspect {
         folder: folder.path().into(),
+        quantize: None,
     }));
     let FromWorker::Card(card) = worker.frame(PATIENCE) else {
         panic!("no card");
@@ -109,6 +110,7 @@ fn a_folder_that_is_no_model_is_explained() {
     let mut worker = Worker::start(&[]);
     worker.send(&ToWorker::Start(Start::Inspect {
         folder: folder.path().into(),
+        quantize: None,
     }));
     let failure = worker.fatal(PATIENCE);
     assert!(failure.hint.is_some(), "{failure:?}");

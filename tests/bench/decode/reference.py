@@ -1,7 +1,8 @@
-"""Decode steps of mlx-lm's model in FOLDER, one by one: the host's time to build each one's graph, and the time to evaluate it.
+"""Decode steps of mlx-lm's model in FOLDER: the host's time to build each one's graph, and the time to evaluate it; and those
+of as many whole ones of which each is built while the one before is computed, as mlx-lm does when it generates.
 
-Usage: reference.py FOLDER CONTEXT STEPS BATCH. Prints `{"build": [...], "evaluate": [...]}` and evaluates only what the model
-itself asks for.
+Usage: reference.py FOLDER CONTEXT STEPS BATCH. Prints `{"build": [...], "evaluate": [...], "step": [...]}` and evaluates only
+what the model itself asks for.
 """
 
 import json
@@ -29,5 +30,15 @@ for step in range(steps):
     mx.eval(logits)
     evaluate.append(1e6 * (time.perf_counter() - built))
     build.append(1e6 * (built - began))
+whole = []
+tokens = [mx.array([[1 + (row + context + step) % 255] for row in range(batch)]) for step in range(steps, 2 * steps + 1)]
+following = model(tokens[0], cache=cache)[:, -1]
+mx.async_eval(following)
+for token in tokens[1:]:
+    began = time.perf_counter()
+    logits, following = following, model(token, cache=cache)[:, -1]
+    mx.async_eval(following)
+    mx.eval(logits)
+    whole.append(1e6 * (time.perf_counter() - began))
 first = logits[:, 0].astype(mx.float32).tolist()
-print(json.dumps({"prefill": 1e6 * prefill, "build": build, "evaluate": evaluate, "logits": first}))
+print(json.dumps({"prefill": 1e6 * prefill, "build": build, "evaluate": evaluate, "step": whole, "logits": first}))

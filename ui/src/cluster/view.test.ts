@@ -35,6 +35,7 @@ function instance(changes: Partial<Instance> = {}): Instance {
     ],
     activity: null,
     on_demand: false,
+    quantize: null,
     expires_unix_ms: null,
     ...changes,
   };

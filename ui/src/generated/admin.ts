@@ -93,7 +93,11 @@ on_demand: boolean,
 /**
  * When it is unloaded if nobody asks it anything, milliseconds since 1970; null while somebody does, and if it stays.
  */
-expires_unix_ms: number | null, };
+expires_unix_ms: number | null, 
+/**
+ * To how many bits its matrices were quantized as they were loaded; null if they are as the files have them.
+ */
+quantize: number | null, };
 
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
@@ -495,7 +499,12 @@ export type Wish = { model: string, sharding?: ShardingWish, node_count?: number
 /**
  * How many instances to open, each on other nodes as far as there are; 1 if it is left out.
  */
-replicas?: number, };
+replicas?: number, 
+/**
+ * To how many bits to quantize matrices that are not quantized yet, as they are loaded: 2, 3, 4, 5, 6 or 8; none if it is
+ * left out.
+ */
+quantize?: number, };
 
 export type ShardingWish = "auto" | "pipeline" | "tensor";
 

@@ -15,6 +15,7 @@ const instance = (id: string, name: string): Instance => ({
   shards: [],
   activity: null,
   on_demand: false,
+  quantize: null,
   expires_unix_ms: null,
 });
 

@@ -39,6 +39,7 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
         hidden_size: 1_024,
         activation_bytes: 2,
         tensor_degrees: vec![1, 2, 4, 8],
+        quantize: None,
     }
 }
 

@@ -97,7 +97,7 @@ impl DeepseekExperts {
                 scale: self.routed_scaling_factor.unwrap_or(1.0),
                 scales: None,
             },
-        );
+        )?;
         let shared = if self.n_shared_experts.is_some() {
             let shape = MlpShape {
                 name: "mlp.shared_experts",

@@ -14,7 +14,7 @@ use crate::error::LoadError;
 use crate::layers::{
     Block, BlockParts, IndexerShape, LatentAttention, LatentShape, Mlp, MlpShape, Rope, Score,
 };
-use crate::load::Config;
+use crate::load::{Config, Exceptions};
 
 /// The norms inside of attention; DeepSeek's configuration does not say it.
 const LATENT_EPS: f32 = 1e-6;
@@ -167,6 +167,27 @@ impl Architecture for DeepseekV3 {
     fn divides_cache(&self) -> bool {
         // All heads of all ranks make their keys and values of the same latent.
         false
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        let LatentShape {
+            heads,
+            latent,
+            plain,
+            value,
+            ..
+        } = self.attention();
+        let [heads, latent, plain, value] = [heads, latent, plain, value].map(|size| size as u64);
+        let keys_and_values = vec![[heads * latent, plain], [heads * value, latent]];
+        Exceptions {
+            // Mistral's router is a matrix like the others.
+            dense: match self.model_type.as_deref() {
+                Some(MISTRAL) => Vec::new(),
+                _ => vec!["mlp.gate"],
+            },
+            apart: vec![("self_attn.kv_b_proj", keys_and_values)],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

@@ -96,7 +96,7 @@ impl Gemma4Experts {
             activation: Activation::GeluTanh,
             ..ExpertsShape::silu("experts.switch_glu", "experts", count, self.inner())
         };
-        let router = Router::new(gate, routing).with_norm(norm);
+        let router = Router::new(gate, routing)?.with_norm(norm);
         Experts::load(parts, &shape, router, None)
     }
 

@@ -16,7 +16,7 @@ use crate::layers::{
     LayerInputsShape, Mixer, Mlp, MlpShape, QueryKeyNorms, Reach, Residual, Rope, RopeConfig,
     RopeScaling, SharedAttention, Values,
 };
-use crate::load::Config;
+use crate::load::{Config, Exceptions};
 
 /// The ropes of layers that see all, and of those that see a window.
 const WIDE_ROPE: usize = 0;
@@ -247,6 +247,13 @@ impl Architecture for Gemma4Text {
             gate: gate.transpose()?,
             scale: Some(parts.weights.take(&scale, &[1], None)?),
         })
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            eight_bits: vec!["router.proj"],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

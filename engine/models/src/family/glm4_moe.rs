@@ -10,7 +10,7 @@ use crate::error::LoadError;
 use crate::layers::{
     Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape, QueryKeyNorms, Rope, Score,
 };
-use crate::load::Config;
+use crate::load::{Config, Exceptions};
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -57,6 +57,13 @@ impl Architecture for Glm4Moe {
         }
         let mlp = Mlp::load(parts, &MlpShape::silu(self.core.intermediate_size))?;
         Block::usual(parts, attention, mlp)
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            dense: vec!["mlp.gate"],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

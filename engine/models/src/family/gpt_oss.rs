@@ -10,7 +10,7 @@ use crate::layers::{
     Activation, Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Reach,
     Router, Routing,
 };
-use crate::load::Config;
+use crate::load::{Config, Exceptions};
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,7 +37,7 @@ impl GptOss {
         let router = Router::new(
             parts.whole("mlp.router", gate, true)?,
             Routing::softmax(self.num_experts_per_tok, true),
-        );
+        )?;
         let shape = ExpertsShape {
             bias: true,
             activation: Activation::ClippedSilu,
@@ -80,6 +80,13 @@ impl Architecture for GptOss {
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         let experts = self.experts(parts)?;
         Block::usual(parts, attention, experts)
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            eight_bits: vec!["mlp.router"],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::decoder::{Architecture, Core, Layout};
 use crate::error::LoadError;
 use crate::layers::{Block, BlockParts, GroupedAttention, GroupedShape, Mlp, MlpShape};
+use crate::load::Exceptions;
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +28,13 @@ pub(super) struct Granite {
 impl Architecture for Granite {
     fn core(&self) -> &Core {
         &self.core
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            eight_bits: vec!["self_attn.o_proj", "mlp.down_proj", "lm_head"],
+            ..Exceptions::default()
+        }
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {

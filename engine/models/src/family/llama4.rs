@@ -13,7 +13,7 @@ use crate::layers::{
     Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Mlp, MlpShape,
     QueryKeyNorms, Reach, Rope, Router, Routing, Score, SharedExpert, Temperature, Weighed,
 };
-use crate::load::Config;
+use crate::load::{Config, Exceptions};
 
 /// The norms of queries and keys where there are experts, whatever the configuration says.
 const QUERY_KEY_EPS: f32 = 1e-6;
@@ -117,7 +117,7 @@ impl Llama4 {
             turned: true,
             ..ExpertsShape::silu(experts, experts, count, self.core.intermediate_size)
         };
-        Experts::load(parts, &shape, Router::new(gate, routing), Some(shared))
+        Experts::load(parts, &shape, Router::new(gate, routing)?, Some(shared))
     }
 }
 
@@ -166,6 +166,13 @@ impl Architecture for Llama4 {
         };
         let mlp = Mlp::load(parts, &mlp)?;
         Block::usual(parts, attention, mlp)
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            turned: vec!["experts.gate_up_proj", "experts.down_proj"],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

@@ -11,7 +11,7 @@ use crate::layers::{
     Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, QueryKeyNorms, Rope,
     Router, Routing, Score,
 };
-use crate::load::Config;
+use crate::load::{Config, Exceptions};
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,7 +45,7 @@ impl MiniMax {
                 scale: 1.0,
                 scales: None,
             },
-        );
+        )?;
         let shape = ExpertsShape {
             single: ("block_sparse_moe.experts", ["w1", "w3", "w2"]),
             ..ExpertsShape::silu(
@@ -96,6 +96,13 @@ impl Architecture for MiniMax {
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         let experts = self.experts(parts)?;
         Block::usual(parts, attention, experts)
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            eight_bits: vec!["block_sparse_moe.gate"],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

@@ -13,7 +13,7 @@ use crate::layers::{
     LatentExperts, Mamba, MambaShape, Memory, Mlp, MlpShape, NormKind, RmsNorm, Router, Routing,
     Score, SharedExpert, Unmixed,
 };
-use crate::load::{Config, Weights};
+use crate::load::{Config, Exceptions, Weights};
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -203,7 +203,7 @@ impl Chosen {
             activation: Activation::SquaredRelu,
             ..ExpertsShape::silu(stacked, single, self.count(), self.inner())
         };
-        let router = Router::new(gate, routing);
+        let router = Router::new(gate, routing)?;
         let Some(latent) = self.moe_latent_size else {
             let experts = Experts::load(parts, &shape, router, shared)?;
             return Ok(Block::single(norm, Unmixed(experts)));
@@ -360,6 +360,13 @@ impl Architecture for NemotronH {
                 Ok(Block::single(norm, Unmixed(mlp)))
             }
             Some(Kind::Experts) => self.experts.block(parts, norm, self.mlp_bias),
+        }
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            dense: vec!["mixer.gate"],
+            ..Exceptions::default()
         }
     }
 

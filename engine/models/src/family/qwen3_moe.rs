@@ -10,7 +10,7 @@ use crate::layers::{
     Block, BlockParts, Experts, ExpertsShape, GroupedAttention, GroupedShape, Mlp, MlpShape,
     QueryKeyNorms, Router, Routing,
 };
-use crate::load::Config;
+use crate::load::{Config, Exceptions};
 
 /// Its fields of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,7 +40,7 @@ impl Qwen3Moe {
         let router = Router::new(
             parts.whole("mlp.gate", gate, false)?,
             Routing::softmax(self.num_experts_per_tok, self.norm_topk_prob),
-        );
+        )?;
         let shape = ExpertsShape::silu(
             "mlp.switch_mlp",
             "mlp.experts",
@@ -80,6 +80,13 @@ impl Architecture for Qwen3Moe {
         }
         let mlp = Mlp::load(parts, &MlpShape::silu(self.core.intermediate_size))?;
         Block::usual(parts, attention, mlp)
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            eight_bits: vec!["mlp.gate"],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

@@ -14,7 +14,7 @@ use crate::layers::{
     GroupedShape, Memory, Mixer, Mlp, MlpShape, NormKind, OutputGate, QueryKeyNorms, Rope, Router,
     Routing, SharedExpert,
 };
-use crate::load::{Config, Weights};
+use crate::load::{Config, Exceptions, Weights};
 
 /// Of a head's elements, how many are rotated where it is not said.
 const ROTATED_USUAL: f32 = 0.25;
@@ -96,7 +96,7 @@ impl Qwen3Next {
         };
         let (stacked, single) = ("mlp.switch_mlp", "mlp.experts");
         let shape = ExpertsShape::silu(stacked, single, count, self.expert_columns());
-        Experts::load(parts, &shape, Router::new(gate, routing), Some(shared))
+        Experts::load(parts, &shape, Router::new(gate, routing)?, Some(shared))
     }
 
     /// A block with this in the place of attention.
@@ -222,6 +222,13 @@ impl Architecture for Qwen3Next {
         };
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;
         self.block_with(parts, attention)
+    }
+
+    fn exceptions(&self) -> Exceptions {
+        Exceptions {
+            eight_bits: vec!["mlp.gate", "shared_expert_gate"],
+            ..Exceptions::default()
+        }
     }
 
     fn layout(&self) -> Layout {

@@ -9,18 +9,19 @@ mod held;
 mod shelves;
 mod step;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use base::TokenId;
 use infer::SlotId;
+use infer::prefix::BLOCK_TOKENS;
 use mlx_rs::Array;
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::transforms::eval;
 
 use held::Held;
 pub(crate) use held::Memory;
-use shelves::{Place, Shelves};
+use shelves::{Place, ShelfId, Shelves};
 pub(crate) use step::{RowSpan, Run, StepCaches, StepLayer};
 
 /// The axes of `[planes, rows, heads, positions, dimensions]`.
@@ -31,6 +32,9 @@ const POSITIONS: usize = 3;
 /// What a recurrence has come to in some sequences, `[rows, ..]` each: the last inputs of its convolution, and a matrix for
 /// each head.
 pub(crate) type State = (Array, Array);
+
+/// What layers held before a step. As long as it is there, MLX does not write the step's keys and values in place.
+pub(crate) struct Before(Vec<BTreeMap<ShelfId, Vec<Array>>>);
 
 /// What a sequence may begin with.
 pub(crate) struct Beginning<'a> {
@@ -182,6 +186,27 @@ impl Caches {
         let copies: Vec<State> = copies.collect::<Result<_>>()?;
         eval(both(&copies))?;
         Ok(copies)
+    }
+
+    /// What is held now.
+    pub(crate) fn before(&self) -> Before {
+        Before(self.layers.iter().map(Held::all).collect())
+    }
+
+    /// Holds what was held then. No sequence has come or moved since.
+    pub(crate) fn put_back(&mut self, before: Before) {
+        for (held, before) in self.layers.iter_mut().zip(before.0) {
+            held.put_back(before);
+        }
+    }
+
+    /// Whether a sequence of so many positions can have another one without being moved, and without a block that is to be kept
+    /// before.
+    pub(crate) fn goes_on(&self, slot: SlotId, positions: usize) -> bool {
+        self.slots.get(&slot).is_some_and(|held| {
+            let has_room = (positions as i32) < self.shelves.size(held.place.shelf).positions;
+            has_room && positions / BLOCK_TOKENS <= held.kept_blocks
+        })
     }
 
     /// Makes room for the rows of a step, and says what it does where. A row at position 0 begins its sequence, in the first

@@ -10,7 +10,7 @@ use super::weight::Together;
 use super::{Activation, Cut, Joined, Linear, Mlp, PartWeights, Router};
 use crate::error::LoadError;
 use crate::family::Computed;
-use crate::load::{Along, Part};
+use crate::load::{Along, Part, Piece};
 use crate::ops::kernels;
 
 /// From so many rows on they are sorted by their experts, whose weights are then read once each.
@@ -95,7 +95,6 @@ impl Experts {
     /// What the experts say of `x`, chosen by `judged`, both `[tokens, hidden]`.
     pub(crate) fn of_judged(&self, judged: &Array, x: &Array, onto: Onto<'_>) -> Computed {
         let (chosen, weights) = self.router.choose(judged)?;
-        let weights = weights.as_dtype(x.dtype())?;
         let of_shared = self.shared.as_ref();
         let of_shared = of_shared
             .map(|shared| shared.forward(x, onto))
@@ -220,8 +219,12 @@ fn turned(
     let (gate_up, down) = (path("gate_up_proj"), path("down_proj"));
     let mut take = |name: &str, size: [i32; 3], axis, from| {
         let part = Part::Between(from, from + own);
-        let taken = parts.weights.take(name, &size, Some(Along { axis, part }));
-        taken.map(Linear::turned)
+        let piece = Piece {
+            name: name.to_string(),
+            expected: size.to_vec(),
+            cut: Some(Along { axis, part }),
+        };
+        Linear::turned(parts.weights, &piece)
     };
     let both = [count, hidden, 2 * inner];
     let gate = take(&gate_up, both, 2, first)?;

@@ -8,7 +8,7 @@ use super::weight::Together;
 use super::{Cut, Weight};
 use crate::error::LoadError;
 use crate::family::Computed;
-use crate::load::Weights;
+use crate::load::{Piece, Weights};
 
 /// What to load: the whole matrix's shape, and which part of it.
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +64,12 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
-    /// Of matrices `[.., in, out]`.
-    pub(super) const fn turned(matrices: Array) -> Self {
-        Self {
-            weight: Weight::Dense(matrices),
+    /// Of matrices that lie in the files as `[.., in, out]`.
+    pub(super) fn turned(weights: &mut Weights<'_>, piece: &Piece) -> Result<Self, LoadError> {
+        Ok(Self {
+            weight: Weight::load_turned(weights, piece)?,
             bias: None,
-        }
+        })
     }
 
     /// Rows on this rank.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::error::LoadError;
 use crate::family::Computed;
+use crate::load::Quantization;
 use crate::ops::slice;
 
 /// For so many queries of a sequence its keys and values are made: from there on that takes less than absorbing.
@@ -337,7 +338,15 @@ fn key_and_value(
             cut: parts.rows(),
         };
         let weight = Weight::load(parts.weights, &projection)?;
-        return Ok(taken_apart(&weight, shape)?);
+        let on_load = |part, columns| {
+            let path = parts.path(&format!("{name}.{part}"));
+            parts.weights.held().on_load(&path, columns)
+        };
+        let how = [
+            on_load("embed_q", shape.plain),
+            on_load("unembed_out", shape.latent),
+        ];
+        return Ok(taken_apart(&weight, shape, how)?);
     }
     let mut apart = |part: &str, outputs, inputs| {
         let path = parts.path(&format!("{name}.{part}"));
@@ -355,23 +364,31 @@ fn key_and_value(
     Ok([key, apart("unembed_out", shape.value, shape.latent)?])
 }
 
-/// Of each head's keys and values, `[heads * (plain + value), latent]`, both matrices, quantized as it was.
-fn taken_apart(weight: &Weight, shape: &LatentShape) -> Result<[Weight; 2]> {
+/// Of each head's keys and values, `[heads * (plain + value), latent]`, both matrices, quantized as it was, or else as is said
+/// of each.
+fn taken_apart(
+    weight: &Weight,
+    shape: &LatentShape,
+    on_load: [Option<Quantization>; 2],
+) -> Result<[Weight; 2]> {
     let (plain, both) = (shape.plain, shape.plain + shape.value);
     let whole = weight.dense()?.reshape(&[-1, both, shape.latent])?;
     let key = slice(&whole, &[(1, 0..plain)])?.swap_axes(-1, -2)?;
     let value = slice(&whole, &[(1, plain..both)])?;
-    let same_kind = |matrix: &Array| -> Result<Weight> {
-        let made = match weight {
+    let made = |matrix: &Array, on_load: Option<Quantization>| -> Result<Weight> {
+        let how = match weight {
             Weight::Quantized(Quantized { how, .. }) if matrix.dim(-1) % how.group_size == 0 => {
-                Weight::quantized(matrix, *how)?
+                Some(*how)
             }
-            Weight::Quantized(_) | Weight::Dense(_) => {
-                Weight::Dense(matrix.contiguous()?.swap_axes(-1, -2)?)
-            }
+            Weight::Quantized(_) => None,
+            Weight::Dense(_) => on_load,
+        };
+        let made = match how {
+            Some(how) => Weight::quantized(matrix, how)?,
+            None => Weight::Dense(matrix.contiguous()?.swap_axes(-1, -2)?),
         };
         mlx_rs::transforms::eval(made.arrays())?;
         Ok(made)
     };
-    Ok([same_kind(&key)?, same_kind(&value)?])
+    Ok([made(&key, on_load[0])?, made(&value, on_load[1])?])
 }

@@ -3,10 +3,10 @@
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, ops};
 
-use super::{Cut, Projection};
+use super::{Cut, Projection, filled};
 use crate::error::LoadError;
 use crate::family::Computed;
-use crate::load::{Arranged, ElementType, Piece, Quantization, Weights};
+use crate::load::{Arranged, ElementType, Kind, Piece, Quantization, Weights};
 use crate::ops::{kernels, quantized};
 
 /// A matrix or several, as MLX multiplies by them.
@@ -46,6 +46,16 @@ impl Weight {
     ) -> Result<Self, LoadError> {
         let stored = Stored::find(weights, projection)?;
         Stored::take(&[stored], Arranged::Along(0), weights)
+    }
+
+    /// Loads matrices that lie in the files as `[matrices, in, out]`.
+    pub(super) fn load_turned(weights: &mut Weights<'_>, piece: &Piece) -> Result<Self, LoadError> {
+        let columns = weights.size(piece)?[1];
+        if let Some(how) = weights.held().on_load(&piece.name, columns) {
+            return filled::quantized_turned(piece, how, weights);
+        }
+        let matrices = weights.take_arranged(std::slice::from_ref(piece), Arranged::Along(0))?;
+        Ok(Self::Dense(matrices))
     }
 
     /// Loads several as one; `None` if they are not all of one kind. They are read into their places: none is ever there by
@@ -229,7 +239,7 @@ impl Weight {
 
 /// A matrix in the model's files: its numbers, or packed ones, their scales and, if they have any, their biases.
 struct Stored {
-    how: Option<Quantization>,
+    kind: Kind,
     tensors: Vec<Piece>,
 }
 
@@ -254,11 +264,10 @@ impl Stored {
             // Some makers' experts are called by the path alone.
             name = path.to_string();
         }
-        let is_quantized = weights.has(&format!("{path}.scales"));
-        let how = weights.config().quantization(path)?;
-        let Some(how) = how.filter(|_| is_quantized) else {
+        let kind = weights.held().kind(path, inputs)?;
+        let (Kind::Stored(how) | Kind::OnLoad(how)) = kind else {
             let tensors = vec![piece(&name, &[outputs, inputs])];
-            return Ok(Self { how: None, tensors });
+            return Ok(Self { kind, tensors });
         };
         let groups = inputs / how.group_size;
         if let Cut::Columns(slice) = cut
@@ -270,6 +279,10 @@ impl Stored {
                 problem,
             });
         }
+        if let Kind::OnLoad(_) = kind {
+            let tensors = vec![piece(&name, &[outputs, inputs])];
+            return Ok(Self { kind, tensors });
+        }
         let mut tensors = vec![
             piece(&name, &[outputs, inputs / 32 * how.bits]),
             piece(&format!("{path}.scales"), &[outputs, groups]),
@@ -277,18 +290,14 @@ impl Stored {
         if how.mode.has_biases() {
             tensors.push(piece(&format!("{path}.biases"), &[outputs, groups]));
         }
-        let how = Some(how);
-        Ok(Self { how, tensors })
+        Ok(Self { kind, tensors })
     }
 
     /// Matrices of one kind can be one.
-    fn kind(
-        &self,
-        weights: &Weights<'_>,
-    ) -> Result<(Option<Quantization>, Vec<ElementType>), LoadError> {
+    fn kind(&self, weights: &Weights<'_>) -> Result<(Kind, Vec<ElementType>), LoadError> {
         let elements = self.tensors.iter();
         let elements = elements.map(|tensor| weights.element(&tensor.name));
-        Ok((self.how, elements.collect::<Result<_, _>>()?))
+        Ok((self.kind, elements.collect::<Result<_, _>>()?))
     }
 
     /// Reads matrices of one kind as one.
@@ -297,13 +306,22 @@ impl Stored {
         arranged: Arranged,
         weights: &mut Weights<'_>,
     ) -> Result<Weight, LoadError> {
-        let mut take = |at: usize| {
+        let pieces = |at: usize| {
             let tensors = several.iter().filter_map(|one| one.tensors.get(at));
-            weights.take_arranged(&tensors.cloned().collect::<Vec<_>>(), arranged)
+            tensors.cloned().collect::<Vec<Piece>>()
         };
-        let Some(how) = several.first().and_then(|one| one.how) else {
-            return Ok(Weight::Dense(transposed(&take(0)?)?));
+        let kind = several.first().map_or(Kind::Dense, |one| one.kind);
+        let how = match kind {
+            Kind::Dense => {
+                let matrix = weights.take_arranged(&pieces(0), arranged)?;
+                return Ok(Weight::Dense(transposed(&matrix)?));
+            }
+            Kind::OnLoad(how) => {
+                return filled::quantized_on_load(&pieces(0), arranged, how, weights);
+            }
+            Kind::Stored(how) => how,
         };
+        let mut take = |at: usize| weights.take_arranged(&pieces(at), arranged);
         Ok(Weight::Quantized(Quantized {
             packed: take(0)?,
             scales: take(1)?,

@@ -15,6 +15,7 @@ use std::thread;
 use mlx_rs::{Array, Stream, ops};
 use mlx_sys::{mlx_io_reader, mlx_io_vtable, mlx_map_string_to_array, mlx_map_string_to_string};
 
+use super::fp8::Scaled;
 use super::header::ElementType;
 use crate::error::LoadError;
 use crate::ops::call;
@@ -36,12 +37,25 @@ pub(super) struct Run {
     /// First byte.
     pub(super) at: u64,
     pub(super) bytes: usize,
+    /// Which of the [`Ranges`]'s scales multiply it, if any do.
+    pub(super) scaled: Option<usize>,
+}
+
+impl Run {
+    /// Bytes of what is made of it.
+    const fn held_bytes(&self) -> usize {
+        match self.scaled {
+            Some(_) => 2 * self.bytes,
+            None => self.bytes,
+        }
+    }
 }
 
 /// The data of an array: ranges of files, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
     pub(super) files: Vec<File>,
+    pub(super) scaled: Vec<Scaled>,
     pub(super) runs: Vec<Run>,
 }
 
@@ -85,7 +99,7 @@ impl From<LoadError> for ReadError {
 /// What a safetensors file of one tensor begins with.
 fn header(element: ElementType, shape: &[i32], bytes: usize) -> Vec<u8> {
     let name = NAME.to_string_lossy();
-    let dtype = element.name();
+    let dtype = element.held().name();
     let fields = format!(
         "{{\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[0,{bytes}]}}}}"
     );
@@ -258,9 +272,9 @@ unsafe extern "C" fn free(descriptor: *mut c_void) {
 }
 
 impl Ranges {
-    /// Of all runs.
+    /// Of what is made of all runs.
     fn bytes(&self) -> usize {
-        self.runs.iter().map(|run| run.bytes).sum()
+        self.runs.iter().map(Run::held_bytes).sum()
     }
 
     /// Reads all of it, by several threads if it is much.
@@ -269,7 +283,7 @@ impl Ranges {
         let mut rest = self.runs.iter().copied().peekable();
         while rest.peek().is_some() {
             let runs = first_of(&mut rest, PART_BYTES);
-            let bytes = runs.iter().map(|run| run.bytes).sum();
+            let bytes = runs.iter().map(Run::held_bytes).sum();
             let part = room.split_off_mut(..bytes);
             parts.push((runs, part.ok_or(std::io::ErrorKind::UnexpectedEof)?));
         }
@@ -298,9 +312,13 @@ impl Ranges {
 
     fn read_part(&self, runs: &[Run], mut room: &mut [u8]) -> Result<()> {
         for run in runs {
-            let part = room.split_off_mut(..run.bytes);
+            let part = room.split_off_mut(..run.held_bytes());
             let part = part.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-            self.files[run.file].read_exact_at(part, run.at)?;
+            let file = &self.files[run.file];
+            match run.scaled {
+                Some(scaled) => self.scaled[scaled].fill(file, run.at, part)?,
+                None => file.read_exact_at(part, run.at)?,
+            }
         }
         Ok(())
     }
@@ -337,8 +355,13 @@ mod tests {
 
     fn runs() -> Peekable<impl Iterator<Item = Run>> {
         let all = RUNS.into_iter();
-        all.map(|(file, at, bytes)| Run { file, at, bytes })
-            .peekable()
+        all.map(|(file, at, bytes)| Run {
+            file,
+            at,
+            bytes,
+            scaled: None,
+        })
+        .peekable()
     }
 
     #[test]
@@ -369,7 +392,13 @@ mod tests {
         let of = |at, bytes| {
             let ranges = Ranges {
                 files: vec![File::open(&path).unwrap()],
-                runs: vec![Run { file: 0, at, bytes }],
+                scaled: Vec::new(),
+                runs: vec![Run {
+                    file: 0,
+                    at,
+                    bytes,
+                    scaled: None,
+                }],
             };
             array(ranges, ElementType::U8, &[bytes as i32])
         };

@@ -47,6 +47,7 @@ pub(crate) struct Config {
     /// Of the part about text, if it has others.
     json: Value,
     is_wrapped: bool,
+    block: [u64; 2],
 }
 
 /// How a matrix is quantized.
@@ -105,17 +106,6 @@ impl Folder {
             tensor: name.to_string(),
             problem: "is in none of the model's files".into(),
         })
-    }
-
-    /// All tensors whose name begins with `prefix`: the rest of the name, and the bytes.
-    pub(crate) fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
-        let from = self.tensors.range(prefix.to_string()..);
-        from.map_while(move |(name, (_, entry))| Some((name.strip_prefix(prefix)?, entry.bytes)))
-    }
-
-    /// Bytes of all of them.
-    pub(crate) fn bytes_under(&self, prefix: &str) -> u64 {
-        self.under(prefix).map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -184,11 +174,18 @@ fn read_json<T: DeserializeOwned>(file: &Path, bytes_max: u64) -> Result<T, Load
     serde_json::from_str(&contents).map_err(|error| damaged(error.to_string()))
 }
 
+/// What a configuration says of it; DeepSeek's if nothing.
+fn block(said: &Value) -> [u64; 2] {
+    let size = |at: usize| said[at].as_u64().filter(|&size| size > 0);
+    [0, 1].map(|at| size(at).unwrap_or(128))
+}
+
 impl Config {
     fn read(folder: &Path) -> Result<Self, LoadError> {
         let file = folder.join("config.json");
         let whole: Value = read_json(&file, CONFIG_BYTES_MAX)?;
         let model_type = whole["model_type"].as_str().map(str::to_string);
+        let block = block(&whole["quantization_config"]["weight_block_size"]);
         let text = wrapped::text_config(&whole);
         let is_wrapped = text.is_some();
         let mut json = text.unwrap_or(whole);
@@ -198,7 +195,13 @@ impl Config {
             model_type,
             json,
             is_wrapped,
+            block,
         })
+    }
+
+    /// Rows and columns that have one scale together where floats of 8 bits have one for each block.
+    pub(crate) const fn block(&self) -> [u64; 2] {
+        self.block
     }
 
     /// The model's `model_type`.

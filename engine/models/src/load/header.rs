@@ -50,11 +50,20 @@ pub(crate) enum ElementType {
     Bf16,
     U32,
     U8,
+    /// Floats of 8 bits with 4 of exponent and 3 of fraction (Micikevicius et al. 2022, arXiv 2209.05433).
+    F8E4m3,
 }
 
 impl ElementType {
     fn parse(name: &str) -> Option<Self> {
-        let known = [Self::F32, Self::F16, Self::Bf16, Self::U32, Self::U8];
+        let known = [
+            Self::F32,
+            Self::F16,
+            Self::Bf16,
+            Self::U32,
+            Self::U8,
+            Self::F8E4m3,
+        ];
         known.into_iter().find(|element| element.name() == name)
     }
 
@@ -66,24 +75,41 @@ impl ElementType {
             Self::Bf16 => "BF16",
             Self::U32 => "U32",
             Self::U8 => "U8",
+            Self::F8E4m3 => "F8_E4M3",
         }
     }
 
-    /// Bytes of one element.
+    /// As arrays have it: those of 8 bits are read as what they stand for.
+    pub(crate) const fn held(self) -> Self {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 | Self::U32 | Self::U8 => self,
+            Self::F8E4m3 => Self::Bf16,
+        }
+    }
+
+    /// Whether it is a number of a model, not a part of some.
+    pub(crate) const fn is_float(self) -> bool {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 | Self::F8E4m3 => true,
+            Self::U32 | Self::U8 => false,
+        }
+    }
+
+    /// Bytes of one element in a file.
     pub(crate) fn bytes(self) -> u64 {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::F16 | Self::Bf16 => 2,
-            Self::U8 => 1,
+            Self::U8 | Self::F8E4m3 => 1,
         }
     }
 
-    /// MLX's name for it.
+    /// MLX's name for it, as arrays have it.
     pub(crate) fn dtype(self) -> Dtype {
         match self {
             Self::F32 => Dtype::Float32,
             Self::F16 => Dtype::Float16,
-            Self::Bf16 => Dtype::Bfloat16,
+            Self::Bf16 | Self::F8E4m3 => Dtype::Bfloat16,
             Self::U32 => Dtype::Uint32,
             Self::U8 => Dtype::Uint8,
         }

@@ -1,6 +1,7 @@
 //! Takes tensors, or a rank's slice of them, from the files straight into MLX arrays.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use base::TensorSlice;
@@ -8,7 +9,9 @@ use mlx_rs::{Array, Dtype};
 
 use super::direct::{self, Ranges, ReadError, Run};
 use super::folder::{Config, Folder};
+use super::fp8::Scaled;
 use super::header::{ElementType, TensorEntry};
+use super::held::{Held, OnLoad};
 use crate::error::LoadError;
 
 /// A part of a tensor along one of its dimensions.
@@ -53,18 +56,30 @@ impl Part {
 /// A model's tensors on their way into memory.
 pub(crate) struct Weights<'a> {
     folder: &'a Folder,
+    held: Held<'a>,
     bytes_done: u64,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl<'a> Weights<'a> {
-    /// Weights of a folder; `progress` hears the total of bytes read so far.
+    /// Weights of a folder; `progress` hears the total of bytes so far, as they are held in memory.
     pub(crate) fn new(folder: &'a Folder, progress: &'a mut dyn FnMut(u64)) -> Self {
         Self {
             folder,
+            held: Held::new(folder, None),
             bytes_done: 0,
             progress,
         }
+    }
+
+    /// From here on matrices are held as `on_load` says.
+    pub(crate) fn quantize(&mut self, on_load: Option<OnLoad>) {
+        self.held = Held::new(self.folder, on_load);
+    }
+
+    /// How tensors are held.
+    pub(crate) const fn held(&self) -> &Held<'a> {
+        &self.held
     }
 
     /// The configuration.
@@ -117,35 +132,82 @@ impl<'a> Weights<'a> {
         pieces: &[Piece],
         arranged: Arranged,
     ) -> Result<Array, LoadError> {
+        let each = pieces.iter();
+        let each = each.map(|piece| Ok((piece.name.as_str(), self.region(piece)?)));
+        let each: Vec<(&str, Region)> = each.collect::<Result<_, LoadError>>()?;
+        let array = self.read(&each, arranged)?;
+        self.kept(array.nbytes() as u64);
+        Ok(array)
+    }
+
+    /// How many matrices, rows and columns a piece of a matrix has, or of several.
+    pub(crate) fn size(&self, piece: &Piece) -> Result<[i32; 3], LoadError> {
+        let mut size = [1; 3];
+        let region = self.region(piece)?;
+        for (size, (_, count)) in size.iter_mut().rev().zip(region.iter().rev()) {
+            *size = *count as i32;
+        }
+        Ok(size)
+    }
+
+    /// Reads some rows of one of a piece's matrices, `[rows, columns]`. How much of it is [kept](Self::kept) is the caller's.
+    pub(crate) fn take_rows(
+        &self,
+        piece: &Piece,
+        matrix: i32,
+        rows: Range<i32>,
+    ) -> Result<Array, LoadError> {
+        let mut region = self.region(piece)?;
+        if let [(first, count), _, _] = &mut region[..] {
+            (*first, *count) = (*first + matrix as u64, 1);
+        }
+        if let [.., (first, count), _] = &mut region[..] {
+            (*first, *count) = (*first + rows.start as u64, rows.len() as u64);
+        }
+        let array = self.read(&[(&piece.name, region)], Arranged::Along(0))?;
+        Ok(array.reshape(&[rows.len() as i32, -1])?)
+    }
+
+    /// Says that so many more bytes are there to stay.
+    pub(crate) fn kept(&mut self, bytes: u64) {
+        self.bytes_done += bytes;
+        (self.progress)(self.bytes_done);
+    }
+
+    fn region(&self, piece: &Piece) -> Result<Region, LoadError> {
+        piece.region(&self.folder.tensor(&piece.name)?.1)
+    }
+
+    fn read(&self, each: &[(&str, Region)], arranged: Arranged) -> Result<Array, LoadError> {
         let mut opened = Opened::default();
         let mut shape: Vec<i32> = Vec::new();
-        let mut each = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let (file, entry) = self.folder.tensor(&piece.name)?;
-            let (runs, own) = piece.runs(entry, opened.open(file)?)?;
-            each.push(runs);
+        let mut ranges = Ranges::default();
+        let mut of_each = Vec::with_capacity(each.len());
+        for (name, region) in each {
+            let (path, entry) = self.folder.tensor(name)?;
+            let mut of_scales = None;
+            if entry.element == Ok(ElementType::F8E4m3) {
+                of_scales = Some(ranges.scaled.len());
+                let scaled = Scaled::read(self.folder, name, entry)?;
+                ranges.scaled.push(scaled);
+            }
+            of_each.push(runs(entry, region, opened.open(path)?, of_scales));
+            let own: Vec<i32> = region.iter().map(|(_, count)| *count as i32).collect();
             shape = arranged.with(shape, &own);
         }
-        let [first, ..] = pieces else {
+        let [(first, _), ..] = each else {
             return Err(LoadError::Shard("an array of no tensors".into()));
         };
-        let element = self.element(&first.name)?;
-        let runs = arranged.interleaved(each, &shape);
-        let bytes: usize = runs.iter().map(|run| run.bytes).sum();
-        let ranges = Ranges {
-            files: opened.files,
-            runs,
-        };
-        let array = direct::array(ranges, element, &shape).map_err(|error| match error {
+        ranges.runs = arranged.interleaved(of_each, &shape);
+        ranges.files = opened.files;
+        let array = direct::array(ranges, self.element(first)?, &shape);
+        array.map_err(|error| match error {
             ReadError::Other(error) => error,
             ReadError::File(source) => LoadError::File {
                 file: opened.paths[0].clone(),
                 source,
             },
-        })?;
-        self.bytes_done += bytes as u64;
-        (self.progress)(self.bytes_done);
-        Ok(array)
+        })
     }
 }
 
@@ -230,9 +292,12 @@ impl Opened {
     }
 }
 
+/// Of each dimension of a tensor, where a part of it begins and how long it is.
+type Region = Vec<(u64, u64)>;
+
 impl Piece {
-    /// Where it lies in its file, and its shape.
-    fn runs(&self, entry: &TensorEntry, file: usize) -> Result<(Vec<Run>, Vec<i32>), LoadError> {
+    /// Which part of its tensor it is.
+    fn region(&self, entry: &TensorEntry) -> Result<Region, LoadError> {
         let wrong = |problem: String| LoadError::Tensor {
             tensor: self.name.clone(),
             problem,
@@ -244,45 +309,47 @@ impl Piece {
                 entry.shape, self.expected
             )));
         }
-        runs(entry, self.cut, file).map_err(wrong)
+        region(&entry.shape, self.cut).map_err(wrong)
     }
 }
 
-/// The ranges of the cut and its shape.
-fn runs(
-    entry: &TensorEntry,
-    cut: Option<Along>,
-    file: usize,
-) -> Result<(Vec<Run>, Vec<i32>), String> {
-    let mut shape: Vec<i32> = entry.shape.iter().map(|&size| size as i32).collect();
+/// What a cut leaves of a tensor.
+fn region(shape: &[u64], cut: Option<Along>) -> Result<Region, String> {
+    let mut region: Region = shape.iter().map(|&length| (0, length)).collect();
     let Some(Along { axis, part }) = cut else {
-        let whole = Run {
-            file,
-            at: entry.start,
-            bytes: entry.bytes as usize,
-        };
-        return Ok((vec![whole], shape));
+        return Ok(region);
     };
-    let Some(&length) = entry.shape.get(axis) else {
+    let Some(&length) = shape.get(axis) else {
         return Err(format!(
-            "has the shape {:?}, too few dimensions to divide",
-            entry.shape
+            "has the shape {shape:?}, too few dimensions to divide"
         ));
     };
-    let (first, count) = part
+    region[axis] = part
         .of(length)
         .map_err(|problem| format!("{length} along dimension {axis} {problem}"))?;
-    shape[axis] = count as i32;
-    // Every part before the cut axis: one if that is the first, every row if it is the second.
-    let parts: u64 = entry.shape[..axis].iter().product();
-    let part_bytes = entry.bytes / parts.max(1);
-    let index_bytes = part_bytes / length.max(1);
-    let run = |part: u64| Run {
+    Ok(region)
+}
+
+/// The ranges of its file in which a part of a tensor lies, in order.
+fn runs(entry: &TensorEntry, region: &Region, file: usize, scaled: Option<usize>) -> Vec<Run> {
+    let is_cut = |&axis: &usize| region[axis].1 != entry.shape[axis];
+    // What belongs to one index of the last dimension that is cut lies together, and so do the indices.
+    let last = (0..region.len()).rev().find(is_cut).unwrap_or(0);
+    let (mut starts, mut bytes) = (vec![entry.start], entry.bytes);
+    for (axis, &(first, count)) in region.iter().enumerate().take(last + 1) {
+        let index_bytes = bytes / entry.shape[axis].max(1);
+        let (indices, together) = if axis < last { (count, 1) } else { (1, count) };
+        let moved = |start| (first..first + indices).map(move |index| start + index * index_bytes);
+        starts = starts.into_iter().flat_map(moved).collect();
+        bytes = together * index_bytes;
+    }
+    let run = |at| Run {
         file,
-        at: entry.start + part * part_bytes + first * index_bytes,
-        bytes: (count * index_bytes) as usize,
+        at,
+        bytes: bytes as usize,
+        scaled,
     };
-    Ok(((0..parts).map(run).collect(), shape))
+    starts.into_iter().map(run).collect()
 }
 
 #[cfg(test)]
@@ -298,8 +365,9 @@ mod tests {
             start: 16,
             bytes: 24,
         };
-        let (runs, shape) = runs(&entry, cut, 0).unwrap();
-        (numbers(&runs), shape)
+        let region = region(shape, cut).unwrap();
+        let shape = region.iter().map(|(_, count)| *count as i32).collect();
+        (numbers(&runs(&entry, &region, 0, None)), shape)
     }
 
     fn numbers(runs: &[Run]) -> Vec<u8> {
@@ -344,8 +412,32 @@ mod tests {
     }
 
     #[test]
+    fn a_part_may_be_cut_along_several_dimensions() {
+        let entry = TensorEntry {
+            element: Ok(ElementType::U8),
+            shape: vec![2, 3, 4],
+            start: 16,
+            bytes: 24,
+        };
+        let numbers = |region| numbers(&runs(&entry, &region, 0, None));
+        assert_eq!(numbers(vec![(1, 1), (1, 2), (2, 2)]), [18, 19, 22, 23]);
+        assert_eq!(
+            numbers(vec![(1, 1), (0, 2), (0, 4)]),
+            (12..20).collect::<Vec<u8>>()
+        );
+        assert_eq!(numbers(vec![(0, 2), (2, 1), (3, 1)]), [11, 23]);
+    }
+
+    #[test]
     fn pieces_lie_one_after_the_other_along_their_dimension() {
-        let piece = |at, bytes| vec![Run { file: 0, at, bytes }];
+        let piece = |at, bytes| {
+            vec![Run {
+                file: 0,
+                at,
+                bytes,
+                scaled: None,
+            }]
+        };
         let arranged = |how: Arranged, shapes: [&[i32]; 2]| {
             let shape = how.with(how.with(Vec::new(), shapes[0]), shapes[1]);
             let runs = how.interleaved(vec![piece(16, 8), piece(24, 4)], &shape);

@@ -4,11 +4,13 @@
 //! once. In half precision it issues the same, which MLX rounds as on a GPU.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlx_rs::error::Result;
 use mlx_rs::{Array, Device, DeviceType, Dtype, ops};
 
 static ARE_HERE: OnceLock<bool> = OnceLock::new();
+static PRETENDED: AtomicBool = AtomicBool::new(false);
 
 /// Whether there are: on a GPU, or where [`pretend`] was called before.
 pub(crate) fn are_here() -> bool {
@@ -18,9 +20,14 @@ pub(crate) fn are_here() -> bool {
     })
 }
 
+/// Whether kernels of ours, which are written for Metal, can be: on a Mac's GPU, or where [`pretend`] was called before.
+pub(crate) fn are_metal() -> bool {
+    are_here() && (cfg!(target_os = "macos") || PRETENDED.load(Ordering::Relaxed))
+}
+
 /// Has the operations of a GPU issued on a processor too, which takes them apart: to count them. Before any model is loaded.
 pub fn pretend() {
-    let _ = ARE_HERE.set(true);
+    PRETENDED.store(ARE_HERE.set(true).is_ok(), Ordering::Relaxed);
 }
 
 /// Whether arrays of this type are computed by fewer operations here than mlx-lm has: by kernels, or in float32.

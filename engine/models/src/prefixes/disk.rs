@@ -2,7 +2,7 @@
 //! beginning that is read. The device thread hands bytes over and never waits for a file.
 //!
 //! What there is no time to write is not kept; what cannot be read, for whatever reason, is computed. Files of other
-//! weights, other layers or slices, or another format are in other folders.
+//! weights, or of the same quantized otherwise, of other layers or slices, or of another format are in other folders.
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
@@ -62,18 +62,24 @@ enum Order {
     Note(Vec<BlockKey>),
 }
 
+/// Names what a shard computes with: of the model's files, which part, and what becomes of it in memory.
+fn part_of(spec: &ShardSpec) -> String {
+    let (layers, slice) = (&spec.layers, spec.tensor);
+    let bits = spec.quantize;
+    let bits = bits.map_or_else(String::new, |bits| format!("-{}bits", bits.get()));
+    format!(
+        "{}-{}-{}of{}{bits}-v{FORMAT}",
+        layers.start, layers.end, slice.index, slice.of
+    )
+}
+
 /// What was read of a block; `None` if it could not be.
 pub(super) type ReadBlock = Option<Arrays>;
 
 impl Disk {
     /// Blocks of this shard under `root`; those that are there are known when this returns.
     pub(super) fn start(place: PrefixFolder, spec: &ShardSpec) -> io::Result<Self> {
-        let (layers, slice) = (&spec.layers, spec.tensor);
-        let part = format!(
-            "{}-{}-{}of{}-v{FORMAT}",
-            layers.start, layers.end, slice.index, slice.of
-        );
-        let folder = place.root.join(place.model.to_string()).join(part);
+        let folder = place.root.join(place.model.to_string()).join(part_of(spec));
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -303,4 +309,31 @@ fn key(name: &str) -> Option<BlockKey> {
         *byte = u8::from_str_radix(&name[at..at + 2], 16).ok()?;
     }
     Some(BlockKey(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{QuantizedBits, Sharding, TensorSlice};
+
+    use super::*;
+
+    #[test]
+    fn what_shards_compute_otherwise_is_kept_apart() {
+        let whole = ShardSpec {
+            rank: 0,
+            world: 1,
+            sharding: Sharding::Pipeline,
+            layers: 0..6,
+            tensor: TensorSlice::WHOLE,
+            quantize: None,
+        };
+        let quantized = |bits| ShardSpec {
+            quantize: QuantizedBits::new(bits),
+            ..whole.clone()
+        };
+        let names = [whole.clone(), quantized(4), quantized(8)].map(|spec| part_of(&spec));
+        assert_eq!(names[0], format!("0-6-0of1-v{FORMAT}"));
+        assert_eq!(names[1], format!("0-6-0of1-4bits-v{FORMAT}"));
+        assert_eq!(names[2], format!("0-6-0of1-8bits-v{FORMAT}"));
+    }
 }

@@ -76,7 +76,7 @@ impl Shape {
     }
 
     /// Name and shape of every tensor.
-    fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         if self.model_type == "nemotron_h" {
             return self.tensors_of_nemotron();
         }
@@ -133,7 +133,7 @@ impl Shape {
         self.model_type == "qwen3_5_text"
     }
 
-    fn config(&self) -> Value {
+    pub fn config(&self) -> Value {
         let mut config = json!({
             "model_type": self.model_type,
             "hidden_size": self.hidden,
@@ -168,6 +168,11 @@ impl Shape {
 
     /// The model quantized, and a dense one of the very numbers that the quantized one stands for.
     pub fn write_quantized(&self, bits: i32) -> (TempDir, TempDir) {
+        self.write_quantized_by(GROUP, bits)
+    }
+
+    /// The same in groups of so many.
+    pub fn write_quantized_by(&self, group: i32, bits: i32) -> (TempDir, TempDir) {
         let (mut packed_file, mut dense_file) = (File::default(), File::default());
         for (name, shape) in self.tensors() {
             let values = random(&name, &shape);
@@ -177,9 +182,9 @@ impl Shape {
                 continue;
             }
             let matrix = Array::from_slice(&values, &[shape[0] as i32, shape[1] as i32]);
-            let (packed, scales, biases) = ops::quantize(&matrix, GROUP, bits).unwrap();
-            let dense = ops::dequantize(&packed, &scales, &biases, GROUP, bits).unwrap();
-            let groups = [shape[0], shape[1] / GROUP as usize];
+            let (packed, scales, biases) = ops::quantize(&matrix, group, bits).unwrap();
+            let dense = ops::dequantize(&packed, &scales, &biases, group, bits).unwrap();
+            let groups = [shape[0], shape[1] / group as usize];
             packed_file.add_packed(&name, &packed);
             let path = name.trim_end_matches(".weight");
             packed_file.add_floats(&format!("{path}.scales"), &groups, &floats(&scales), false);
@@ -188,27 +193,27 @@ impl Shape {
         }
         let mut config = self.config();
         let dense = folder(&config, &dense_file);
-        config["quantization"] = json!({"group_size": GROUP, "bits": bits});
+        config["quantization"] = json!({"group_size": group, "bits": bits});
         (folder(&config, &packed_file), dense)
     }
 }
 
 /// A safetensors file in the making.
 #[derive(Default)]
-struct File {
+pub struct File {
     header: Map<String, Value>,
     data: Vec<u8>,
 }
 
 impl File {
-    fn add(&mut self, name: &str, dtype: &str, shape: &[usize], bytes: &[u8]) {
+    pub fn add(&mut self, name: &str, dtype: &str, shape: &[usize], bytes: &[u8]) {
         let offsets = [self.data.len(), self.data.len() + bytes.len()];
         let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
         self.header.insert(name.into(), entry);
         self.data.extend_from_slice(bytes);
     }
 
-    fn add_floats(&mut self, name: &str, shape: &[usize], values: &[f32], bf16: bool) {
+    pub fn add_floats(&mut self, name: &str, shape: &[usize], values: &[f32], bf16: bool) {
         if bf16 {
             let halves = values.iter().map(|value| (value.to_bits() >> 16) as u16);
             let bytes: Vec<u8> = halves.flat_map(u16::to_le_bytes).collect();
@@ -237,7 +242,7 @@ impl File {
     }
 }
 
-fn folder(config: &Value, file: &File) -> TempDir {
+pub fn folder(config: &Value, file: &File) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     file.write(&folder.path().join("model.safetensors"));
@@ -250,7 +255,7 @@ fn floats(array: &Array) -> Vec<f32> {
 }
 
 /// Numbers that depend on the tensor's name only, so large that every part of the network matters to the logits.
-fn random(name: &str, shape: &[usize]) -> Vec<f32> {
+pub fn random(name: &str, shape: &[usize]) -> Vec<f32> {
     let mut state = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use base::{Sharding, TensorSlice};
-use models::{Group, LoadError, inspect};
+use base::{ModelCard, Sharding, TensorSlice};
+use models::{Group, LoadError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -17,6 +17,10 @@ fn edit_config(folder: &TempDir, change: impl FnOnce(&mut Value)) {
     let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     change(&mut config);
     fs::write(&path, config.to_string()).unwrap();
+}
+
+fn inspect(folder: &Path) -> Result<ModelCard, LoadError> {
+    models::inspect(folder, None)
 }
 
 fn load_whole(folder: &Path) -> Result<(), LoadError> {

@@ -6,8 +6,10 @@
     reason = "a test ends with what it did not expect"
 )]
 
+mod ahead;
 mod checkpoint;
 mod files;
+mod formats;
 mod hostile;
 mod newer;
 mod ranks;

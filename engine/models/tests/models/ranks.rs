@@ -67,6 +67,7 @@ pub fn spec(rank: u32, world: u32, layers: u32, sharding: Sharding) -> ShardSpec
         sharding,
         layers,
         tensor,
+        quantize: None,
     }
 }
 

@@ -11,6 +11,9 @@ use super::table::{bytes, table};
 pub(super) async fn plan(arguments: &PlanArguments) -> Result<(), CommandFailure> {
     let model = as_folder(&arguments.model).unwrap_or_else(|| arguments.model.clone());
     let mut body = json!({"model": model, "sharding": arguments.sharding.word()});
+    if let Some(bits) = arguments.quantize.bits {
+        body["quantize"] = bits.get().into();
+    }
     if let Some(count) = arguments.node_count {
         body["node_count"] = count.into();
     }

@@ -59,7 +59,8 @@ async fn run(node: &NodeHandle, arguments: &ServeArguments) -> Result<(), Comman
     let model = match &arguments.model {
         Some(model) => {
             let model = as_folder(model).unwrap_or_else(|| model.clone());
-            Some(node.load(&model, choice(arguments.sharding)).await?)
+            let sharding = choice(arguments.sharding);
+            Some(node.load(&model, sharding, arguments.quantize.bits).await?)
         }
         None => None,
     };

@@ -12,6 +12,7 @@ use text::Framing;
 use super::generation::{Asked, Generation, Limit};
 use super::model_text::ModelText;
 use super::prepare::{ModelLimits, check_vocabulary};
+use super::replicas::Weights;
 use super::{NodeGateway, REQUEST_LIMIT, models};
 use crate::words;
 
@@ -33,7 +34,7 @@ impl NodeGateway {
         let loading = began.elapsed();
         let asked = Asked {
             instance: instance.id,
-            fingerprint: instance.fingerprint,
+            weights: Weights::of(&instance),
             keep_alive: ask.keep_alive,
         };
         let text = self.text_of(&instance).await?;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, FinishReason, InstanceId, KeepAlive, NodeId, RequestId,
-    TokenEvent, TokenRequest,
+    ErrorCode, Failure, FinishReason, InstanceId, KeepAlive, NodeId, RequestId, TokenEvent,
+    TokenRequest,
 };
 use cluster::{ClusterView, InstanceState, InstanceView, NodeState};
 use futures::StreamExt;
@@ -23,7 +23,7 @@ mod survival;
 
 use survival::{Survival, Verdict};
 
-use super::replicas::choose;
+use super::replicas::{Weights, choose};
 
 /// From the loss of a stream to its going on elsewhere. A node's loss is noticed in about a second and a small model
 /// is back in another; a large one has to be read again from disk by whoever takes the lost layers over.
@@ -69,7 +69,7 @@ pub(crate) struct Asked {
     /// The instance to wait for if no other one of the model answers.
     pub(crate) instance: InstanceId,
     /// The model.
-    pub(crate) fingerprint: Fingerprint,
+    pub(crate) weights: Weights,
     /// What the client said about it.
     pub(crate) keep_alive: Option<KeepAlive>,
 }
@@ -293,7 +293,7 @@ impl Generation {
     fn standing(&mut self, view: &ClusterView) -> Standing {
         let best = choose(
             view,
-            self.asked.fingerprint,
+            self.asked.weights,
             self.lost,
             |instance| self.routes.under_way(instance),
             &self.request.prompt,

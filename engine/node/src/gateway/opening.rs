@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, Secret, ShardingChoice,
+    ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, QuantizedBits, Secret,
+    ShardingChoice,
 };
 use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
 use store::download::{Hub, Wanted};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::remote::{Remote, RemoteModel};
+use super::replicas::Weights;
 use super::room::{make_room, placements};
 use crate::cluster_actor::ClusterHandle;
 use crate::models::{LocalModel, LocalModels};
@@ -29,8 +31,8 @@ pub(crate) struct Opening {
     worker: PathBuf,
     one_at_a_time: Mutex<()>,
     waiting: Arc<Semaphore>,
-    /// Cards of models seen so far. As many as this node has models.
-    cards: Mutex<HashMap<Fingerprint, ModelCard>>,
+    /// Cards of models seen so far, quantized or as they are. A few for each model that this node has.
+    cards: Mutex<HashMap<(Fingerprint, Option<QuantizedBits>), ModelCard>>,
     remote: Remote,
 }
 
@@ -45,16 +47,19 @@ pub(crate) struct Asked {
     pub(crate) node_count: Option<u32>,
     /// Over which nodes; empty leaves it to the planner.
     pub(crate) node_ids: Vec<NodeId>,
+    /// To how many bits to quantize it.
+    pub(crate) quantize: Option<QuantizedBits>,
 }
 
 impl Asked {
-    /// A model as a request names it, divided as is best.
+    /// A model as a request names it, as it is and divided as is best.
     pub(crate) fn named(model: &str) -> Self {
         Self {
             model: model.to_string(),
             sharding: ShardingChoice::Auto,
             node_count: None,
             node_ids: Vec::new(),
+            quantize: None,
         }
     }
 }
@@ -79,7 +84,8 @@ impl Opening {
 
     /// A place among the requests that wait for a model, to hold while waiting; none is needed for one that answers.
     pub(crate) fn place(&self, model: &str) -> Result<Option<OwnedSemaphorePermit>, Failure> {
-        let answers = usable(&self.cluster.view(), model, None).and_then(InstanceView::driver);
+        let answers =
+            usable(&self.cluster.view(), |one| one.model.0 == model).and_then(InstanceView::driver);
         if answers.is_some() {
             return Ok(None);
         }
@@ -92,13 +98,13 @@ impl Opening {
 
     /// The instance that answers requests for a model: a running one, or a new one of a model of this node.
     pub(crate) async fn on_demand(&self, model: &str) -> Result<InstanceView, Failure> {
-        if let Some(found) = usable(&self.cluster.view(), model, None) {
+        if let Some(found) = usable(&self.cluster.view(), |one| one.model.0 == model) {
             return Ok(found.clone());
         }
         let local = self.models.by_name(model).await?;
         let _one = self.one_at_a_time.lock().await;
         let view = self.cluster.view();
-        if let Some(found) = usable(&view, model, Some(local.fingerprint)) {
+        if let Some(found) = usable(&view, |one| one.fingerprint == local.fingerprint) {
             return Ok(found.clone());
         }
         self.close_failed(&view, local.fingerprint).await;
@@ -124,7 +130,7 @@ impl Opening {
             .await?;
         let _one = self.one_at_a_time.lock().await;
         let view = self.cluster.view();
-        if let Some(found) = usable(&view, &lost.model.0, Some(lost.fingerprint)) {
+        if let Some(found) = usable(&view, |one| Weights::of(one) == Weights::of(&lost)) {
             return Ok(found.id);
         }
         tracing::info!(model = %lost.model, "every node that ran the model is gone; it is opened again here");
@@ -134,7 +140,10 @@ impl Opening {
             folder: local,
             fingerprint: lost.fingerprint,
         };
-        let asked = Asked::named(&lost.model.0);
+        let asked = Asked {
+            quantize: lost.quantize,
+            ..Asked::named(&lost.model.0)
+        };
         self.open_local(&local, &asked, Asker::Request).await
     }
 
@@ -167,7 +176,7 @@ impl Opening {
 
     async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {
         Ok(Wish {
-            card: self.card(local).await?,
+            card: self.card(local, asked.quantize).await?,
             fingerprint: local.fingerprint,
             sharding: asked.sharding,
             node_count: asked.node_count,
@@ -212,13 +221,18 @@ impl Opening {
     }
 
     /// What a model is in numbers; asks a worker the first time.
-    async fn card(&self, local: &LocalModel) -> Result<ModelCard, Failure> {
+    async fn card(
+        &self,
+        local: &LocalModel,
+        quantize: Option<QuantizedBits>,
+    ) -> Result<ModelCard, Failure> {
         let mut cards = self.cards.lock().await;
-        if let Some(card) = cards.get(&local.fingerprint) {
+        let key = (local.fingerprint, quantize);
+        if let Some(card) = cards.get(&key) {
             return Ok(card.clone());
         }
-        let card = inspect(&self.worker, &local.folder).await?;
-        cards.insert(local.fingerprint, card.clone());
+        let card = inspect(&self.worker, &local.folder, quantize).await?;
+        cards.insert(key, card.clone());
         Ok(card)
     }
 
@@ -244,20 +258,12 @@ impl Opening {
     }
 }
 
-/// The best instance for a name or a fingerprint: one that answers, else one that is about to, driven here if possible.
-fn usable<'a>(
-    view: &'a ClusterView,
-    model: &str,
-    fingerprint: Option<Fingerprint>,
-) -> Option<&'a InstanceView> {
-    let fits = |instance: &&InstanceView| match fingerprint {
-        Some(fingerprint) => instance.fingerprint == fingerprint,
-        None => instance.model.0 == model,
-    };
+/// The best of the instances that are `meant`: one that answers, else one that is about to, driven here if possible.
+fn usable(view: &ClusterView, meant: impl Fn(&InstanceView) -> bool) -> Option<&InstanceView> {
     let candidates = view
         .instances
         .iter()
-        .filter(fits)
+        .filter(|one| meant(one))
         .filter(|found| may_answer(found));
     candidates.min_by_key(|instance| match instance.driver() {
         Some(driver) if driver == view.node_id => 0,

@@ -6,7 +6,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use base::{Fingerprint, InstanceId, TokenId};
+use base::{Fingerprint, InstanceId, QuantizedBits, TokenId};
 use cluster::{ClusterView, InstanceView};
 
 /// Tokens that prompts have to have in common. Shorter prompts are read in no time.
@@ -14,11 +14,27 @@ const BEGINNING_TOKENS: usize = 64;
 /// So many requests more than the others an instance may have before its kept beginnings are not worth it.
 const REQUESTS_MORE_MAX: u32 = 2;
 
+/// What instances compute with: those that have the same give the same answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Weights {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) quantize: Option<QuantizedBits>,
+}
+
+impl Weights {
+    pub(crate) const fn of(instance: &InstanceView) -> Self {
+        Self {
+            fingerprint: instance.fingerprint,
+            quantize: instance.quantize,
+        }
+    }
+}
+
 /// The instance of a model for a prompt; `None` while none answers. One that was just `lost` is the last resort: the
 /// view may not know yet. `from_here` counts the requests that this node has under way, of which others tell only later.
 pub(super) fn choose(
     view: &ClusterView,
-    fingerprint: Fingerprint,
+    weights: Weights,
     lost: Option<InstanceId>,
     from_here: impl Fn(InstanceId) -> u32,
     prompt: &[TokenId],
@@ -27,7 +43,7 @@ pub(super) fn choose(
         let told = one.activity.map_or(0, |activity| activity.requests());
         told.max(from_here(one.id))
     };
-    let answers = |one: &&InstanceView| one.fingerprint == fingerprint && one.driver().is_some();
+    let answers = |one: &&InstanceView| Weights::of(one) == weights && one.driver().is_some();
     let ready = view.instances.iter().filter(answers);
     let mut ready: Vec<(u32, &InstanceView)> = ready.map(|one| (load(one), one)).collect();
     if ready.len() > 1 {
@@ -62,14 +78,18 @@ mod tests {
 
     use super::*;
 
-    const MODEL: Fingerprint = Fingerprint([1; 32]);
+    const MODEL: Weights = Weights {
+        fingerprint: Fingerprint([1; 32]),
+        quantize: None,
+    };
 
     fn instance(id: u64, node: u8, requests: u32) -> InstanceView {
         InstanceView {
             id: InstanceId(id),
             model: ModelId("m".into()),
             folder: "/m".into(),
-            fingerprint: MODEL,
+            fingerprint: MODEL.fingerprint,
+            quantize: None,
             context_tokens_max: 100,
             cache_tokens: 100,
             vocabulary_size: 100,
@@ -128,6 +148,9 @@ mod tests {
         let mut loading = view(vec![instance(1, 1, 0), instance(2, 2, 9)]);
         loading.instances[0].state = InstanceState::Loading;
         assert_eq!(chosen(&loading, None, &[1]), Some(2));
+        let mut quantized = loading.clone();
+        quantized.instances[1].quantize = Some(QuantizedBits::EIGHT);
+        assert_eq!(chosen(&quantized, None, &[1]), None);
         loading.instances[1].fingerprint = Fingerprint([2; 32]);
         assert_eq!(chosen(&loading, None, &[1]), None);
     }

@@ -91,6 +91,7 @@ fn instance(instance: &InstanceView) -> served::InstanceView {
         id: instance.id,
         model: instance.model.clone(),
         fingerprint: instance.fingerprint,
+        quantize: instance.quantize,
         context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
         owner: instance.owner,
         generation: instance.generation,

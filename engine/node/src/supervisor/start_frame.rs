@@ -25,6 +25,7 @@ pub(super) fn start_frame(start: &StartShard, folder: &Path, settings: &WorkerSe
             sharding: start.sharding,
             layers: start.layers.clone(),
             tensor: start.tensor,
+            quantize: start.quantize,
         },
         plan_link: start.plan_address.map(|address| PlanLink {
             address,

@@ -1,6 +1,6 @@
 //! Between the gateway's types and the admin API's JSON. Pure.
 
-use base::{ErrorCode, Failure, InstanceId, NodeId, ShardingChoice};
+use base::{ErrorCode, Failure, InstanceId, NodeId, QuantizedBits, ShardingChoice};
 
 use super::model::{
     Activity, ErrorOut, Instance, InstanceState, Level, Link, LinkKind, Loading, Model, Node,
@@ -113,6 +113,7 @@ impl From<&InstanceView> for Instance {
                 .map(Activity::from),
             on_demand: instance.on_demand,
             expires_unix_ms: instance.expires_unix_ms,
+            quantize: instance.quantize.map(QuantizedBits::get),
         }
     }
 }
@@ -250,6 +251,14 @@ pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure>
         let message = "replicas go to different nodes, so node_ids can name those of one alone";
         return invalid(message.to_string(), "replicas");
     }
+    let quantize = match wish.quantize.map(QuantizedBits::new) {
+        Some(None) => {
+            let message = format!("quantize is one of {:?}", QuantizedBits::ALL);
+            return invalid(message, "quantize");
+        }
+        Some(bits) => bits,
+        None => None,
+    };
     let wish = OpenInstance {
         model: wish.model,
         sharding: match wish.sharding {
@@ -259,6 +268,7 @@ pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure>
         },
         node_count: wish.node_count,
         node_ids,
+        quantize,
     };
     Ok((wish, replicas))
 }

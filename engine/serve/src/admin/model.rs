@@ -113,6 +113,8 @@ pub(crate) struct Instance {
     pub(crate) on_demand: bool,
     /// When it is unloaded if nobody asks it anything, milliseconds since 1970; null while somebody does, and if it stays.
     pub(crate) expires_unix_ms: Option<u64>,
+    /// To how many bits its matrices were quantized as they were loaded; null if they are as the files have them.
+    pub(crate) quantize: Option<u8>,
 }
 
 /// What an instance is doing now.
@@ -263,6 +265,9 @@ pub(crate) struct Wish {
     pub(crate) node_ids: Option<Vec<String>>,
     /// How many instances to open, each on other nodes as far as there are; 1 if it is left out.
     pub(crate) replicas: Option<u32>,
+    /// To how many bits to quantize matrices that are not quantized yet, as they are loaded: 2, 3, 4, 5, 6 or 8; none if it is
+    /// left out.
+    pub(crate) quantize: Option<u8>,
 }
 
 /// How to divide a model.

@@ -580,6 +580,7 @@ pub fn cluster() -> ClusterView {
             expires_ms: None,
         }),
         on_demand: false,
+        quantize: None,
         shards,
     };
     let link = |a, b, us| LinkView {

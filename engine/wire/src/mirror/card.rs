@@ -1,5 +1,6 @@
 //! [`base::ModelCard`] on the wire.
 
+use base::QuantizedBits;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Invalid;
@@ -11,6 +12,25 @@ pub const LAYERS_MAX: usize = 4096;
 const MODEL_TYPE_BYTES_MAX: usize = 256;
 /// Most bytes of a part of a model, 1 PiB: sums over all layers stay within a u64.
 const PART_BYTES_MAX: u64 = 1 << 50;
+
+/// To how many bits a model is quantized, if it is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Bits(Option<u8>);
+
+impl From<Option<QuantizedBits>> for Bits {
+    fn from(bits: Option<QuantizedBits>) -> Self {
+        Self(bits.map(QuantizedBits::get))
+    }
+}
+
+impl TryFrom<Bits> for Option<QuantizedBits> {
+    type Error = Invalid;
+
+    fn try_from(wire: Bits) -> Result<Self, Invalid> {
+        let parse = |bits| QuantizedBits::new(bits).ok_or(Invalid("bits that MLX does not pack"));
+        wire.0.map(parse).transpose()
+    }
+}
 
 /// A model in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +45,7 @@ pub struct ModelCard {
     hidden_size: u32,
     activation_bytes: u32,
     tensor_degrees: List<u32, LAYERS_MAX>,
+    quantize: Bits,
 }
 
 /// Cost of one layer.
@@ -51,6 +72,7 @@ impl From<&base::ModelCard> for ModelCard {
             hidden_size: card.hidden_size,
             activation_bytes: card.activation_bytes,
             tensor_degrees: List(card.tensor_degrees.clone()),
+            quantize: card.quantize.into(),
         }
     }
 }
@@ -80,6 +102,7 @@ impl TryFrom<ModelCard> for base::ModelCard {
             hidden_size: wire.hidden_size,
             activation_bytes: wire.activation_bytes,
             tensor_degrees: wire.tensor_degrees.0,
+            quantize: wire.quantize.try_into()?,
         })
     }
 }

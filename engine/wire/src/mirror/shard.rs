@@ -6,6 +6,7 @@ use base::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::NODES_MAX;
+use super::card::Bits;
 use crate::codec::Invalid;
 use crate::collection::List;
 
@@ -51,6 +52,7 @@ pub struct ShardSpec {
     world: u32,
     sharding: Sharding,
     part: Part,
+    quantize: Bits,
 }
 
 /// Layers and a slice of each.
@@ -135,6 +137,7 @@ impl From<&base::ShardSpec> for ShardSpec {
             world: spec.world,
             sharding: spec.sharding.into(),
             part: Part::new(&spec.layers, spec.tensor),
+            quantize: spec.quantize.into(),
         }
     }
 }
@@ -153,6 +156,7 @@ impl TryFrom<ShardSpec> for base::ShardSpec {
             sharding: wire.sharding.into(),
             layers,
             tensor,
+            quantize: wire.quantize.try_into()?,
         })
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use base::{
     ClientId, ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
     InstancePhase, InstanceRecord, KeepAlive, LayerCost, Level, Link, LinkKind, LocalShard,
-    ModelCard, ModelId, NodeId, NodeRecord, Penalties, Pooling, Pressure, Priority, RequestId,
-    Sampling, Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice,
-    TensorSlice, TokenEvent, TokenLogprob, TokenRequest,
+    ModelCard, ModelId, NodeId, NodeRecord, Penalties, Pooling, Pressure, Priority, QuantizedBits,
+    RequestId, Sampling, Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding,
+    ShardingChoice, TensorSlice, TokenEvent, TokenLogprob, TokenRequest,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -207,13 +207,16 @@ fn card() -> impl Strategy<Value = ModelCard> {
             any::<bool>(),
             any::<[u32; 4]>(),
         ),
-        proptest::sample::select(vec![vec![1], vec![1, 2], vec![1, 2, 4, 8]]),
+        (
+            proptest::sample::select(vec![vec![1], vec![1, 2], vec![1, 2, 4, 8]]),
+            bits(),
+        ),
     )
         .prop_map(
             |(
                 (model_type, layers),
                 (embedding_bytes, head_bytes, tied, numbers),
-                tensor_degrees,
+                (tensor_degrees, quantize),
             )| {
                 ModelCard {
                     model_type,
@@ -226,6 +229,7 @@ fn card() -> impl Strategy<Value = ModelCard> {
                     hidden_size: numbers[2],
                     activation_bytes: numbers[3],
                     tensor_degrees,
+                    quantize,
                 }
             },
         )
@@ -259,15 +263,22 @@ fn plan() -> impl Strategy<Value = ShardPlan> {
 }
 
 fn spec() -> impl Strategy<Value = ShardSpec> {
-    (0_u32..8, 1_u32..8, sharding(), part()).prop_map(|(rank, more, sharding, (layers, tensor))| {
-        ShardSpec {
+    let ranks = (0_u32..8, 1_u32..8);
+    (ranks, sharding(), part(), bits()).prop_map(
+        |((rank, more), sharding, (layers, tensor), quantize)| ShardSpec {
             rank,
             world: rank + more,
             sharding,
             layers,
             tensor,
-        }
-    })
+            quantize,
+        },
+    )
+}
+
+fn bits() -> impl Strategy<Value = Option<QuantizedBits>> {
+    option::of(proptest::sample::select(&QuantizedBits::ALL[..]))
+        .prop_map(|bits| QuantizedBits::new(bits?))
 }
 
 fn status() -> impl Strategy<Value = ShardStatus> {
@@ -517,7 +528,7 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
         },
     );
     prop_oneof![
-        1 => "[ -~]{1,30}".prop_map(|folder| ToWorker::Start(Start::Inspect { folder: folder.into() })),
+        1 => ("[ -~]{1,30}", bits()).prop_map(|(folder, quantize)| ToWorker::Start(Start::Inspect { folder: folder.into(), quantize })),
         3 => shard.prop_map(|start| ToWorker::Start(Start::Shard(start))),
         4 => token_request().prop_map(ToWorker::Submit),
         1 => any::<u64>().prop_map(|id| ToWorker::Cancel(RequestId(id))),

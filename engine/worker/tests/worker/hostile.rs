@@ -40,7 +40,11 @@ fn malformed_frames_end_the_worker_with_a_reason() {
 
 #[test]
 fn a_stream_cut_short_ends_the_worker() {
-    let bytes = encode(&ToWorker::Start(Start::Inspect { folder: "/".into() })).unwrap();
+    let bytes = encode(&ToWorker::Start(Start::Inspect {
+        folder: "/".into(),
+        quantize: None,
+    }))
+    .unwrap();
     for length in 0..bytes.len() {
         let mut worker = Worker::start(&[]);
         worker.send_bytes(&bytes[..length]).unwrap();

@@ -322,5 +322,6 @@ fn spec(layer_count: u32, rank: u32, world: u32, sharding: Sharding) -> ShardSpe
         sharding,
         layers,
         tensor,
+        quantize: None,
     }
 }

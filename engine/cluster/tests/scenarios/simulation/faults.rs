@@ -195,5 +195,6 @@ fn card(layers: u64, layer_bytes: u64) -> ModelCard {
         hidden_size: 64,
         activation_bytes: 2,
         tensor_degrees: vec![1, 2, 4],
+        quantize: None,
     }
 }

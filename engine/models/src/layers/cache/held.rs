@@ -70,6 +70,16 @@ impl Held {
         self.marked.remove(&place);
     }
 
+    /// What lies on all shelves.
+    pub(super) fn all(&self) -> BTreeMap<ShelfId, Vec<Array>> {
+        self.shelves.clone()
+    }
+
+    /// Puts that back.
+    pub(super) fn put_back(&mut self, all: BTreeMap<ShelfId, Vec<Array>>) {
+        self.shelves = all;
+    }
+
     /// Forgets a shelf.
     pub(super) fn remove(&mut self, id: ShelfId) {
         self.shelves.remove(&id);

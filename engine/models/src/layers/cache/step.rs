@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use infer::prefix::BLOCK_TOKENS;
 use mlx_rs::error::{Exception, Result};
-use mlx_rs::transforms::async_eval;
 use mlx_rs::{Array, ops};
 
 use super::held::{Held, fitted};
@@ -131,10 +130,10 @@ impl<'a> StepCaches<'a> {
         }
     }
 
-    /// Has the states computed that the step has come to, without waiting for it: what the step says need not depend on the
-    /// last of them, and as long as they are not computed they hold all that they are made of.
-    pub(crate) fn settle(&self) -> Result<()> {
-        let mut states = Vec::new();
+    /// The states that the step has come to. They are to be computed with it: what the step says need not depend on the last of
+    /// them, and as long as they are not computed they hold all that they are made of.
+    pub(crate) fn states(&self) -> Vec<Array> {
+        let mut states: Vec<&Array> = Vec::new();
         for held in self.layers.iter() {
             if held.memory() == Memory::State {
                 let runs = self.layout.runs.iter();
@@ -142,10 +141,7 @@ impl<'a> StepCaches<'a> {
                 states.extend(both(held.marked()));
             }
         }
-        if states.is_empty() {
-            return Ok(());
-        }
-        async_eval(states)
+        states.into_iter().cloned().collect()
     }
 
     /// The caches of a layer.

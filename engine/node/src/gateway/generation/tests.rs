@@ -16,7 +16,10 @@ const HERE: NodeId = NodeId([1; 32]);
 const INSTANCE: InstanceId = InstanceId(7);
 const ASKED: Asked = Asked {
     instance: INSTANCE,
-    fingerprint: Fingerprint([0; 32]),
+    weights: Weights {
+        fingerprint: Fingerprint([0; 32]),
+        quantize: None,
+    },
     keep_alive: Some(KeepAlive::Forever),
 };
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,6 +91,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         model: ModelId("m".into()),
         folder: "/m".into(),
         fingerprint: Fingerprint([0; 32]),
+        quantize: None,
         context_tokens_max: 100,
         cache_tokens: 100,
         vocabulary_size: 100,

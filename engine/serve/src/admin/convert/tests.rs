@@ -35,6 +35,7 @@ fn instance() -> InstanceView {
         id: InstanceId(0xfe),
         model: ModelId("sprout".into()),
         fingerprint: base::Fingerprint([2; 32]),
+        quantize: base::QuantizedBits::new(4),
         context_tokens: 1024,
         owner: NodeId([1; 32]),
         generation: 2,
@@ -159,7 +160,8 @@ fn a_state_in_json() {
                 "tokens_per_s": 31.25
               },
               "on_demand": true,
-              "expires_unix_ms": 1700000000000
+              "expires_unix_ms": 1700000000000,
+              "quantize": 4
             }
           ]
         }"#]]
@@ -180,20 +182,32 @@ fn wishes() {
     check(
         r#"{"model": "sprout"}"#,
         &expect![[
-            r#"OpenInstance { model: "sprout", sharding: Auto, node_count: None, node_ids: [] }"#
+            r#"OpenInstance { model: "sprout", sharding: Auto, node_count: None, node_ids: [], quantize: None }"#
         ]],
     );
     check(
         r#"{"model": "/m", "sharding": "tensor", "node_count": 2}"#,
         &expect![[
-            r#"OpenInstance { model: "/m", sharding: Tensor, node_count: Some(2), node_ids: [] }"#
+            r#"OpenInstance { model: "/m", sharding: Tensor, node_count: Some(2), node_ids: [], quantize: None }"#
         ]],
     );
+    check(
+        r#"{"model": "m", "quantize": 4}"#,
+        &expect![[
+            r#"OpenInstance { model: "m", sharding: Auto, node_count: None, node_ids: [], quantize: Some(QuantizedBits(4)) }"#
+        ]],
+    );
+    for wrong in ["7", "0", "255"] {
+        check(
+            &format!(r#"{{"model": "m", "quantize": {wrong}}}"#),
+            &expect!["quantize | quantize is one of [2, 3, 4, 5, 6, 8]"],
+        );
+    }
     let id = "ab".repeat(32);
     check(
         &format!(r#"{{"model": "m", "sharding": "pipeline", "node_ids": ["{id}"]}}"#),
         &expect![[
-            r#"OpenInstance { model: "m", sharding: Pipeline, node_count: None, node_ids: [NodeId(abababab)] }"#
+            r#"OpenInstance { model: "m", sharding: Pipeline, node_count: None, node_ids: [NodeId(abababab)], quantize: None }"#
         ]],
     );
     check("{}", &expect!["- | the body: missing field `model`"]);
@@ -211,7 +225,7 @@ fn wishes() {
     check(
         r#"{"model": "m", "nodes": 2}"#,
         &expect![
-            "nodes | nodes: unknown field `nodes`, expected one of `model`, `sharding`, `node_count`, `node_ids`, `replicas`"
+            "nodes | nodes: unknown field `nodes`, expected one of `model`, `sharding`, `node_count`, `node_ids`, `replicas`, `quantize`"
         ],
     );
     check(
