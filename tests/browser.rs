@@ -7,6 +7,8 @@ use anyhow::Result;
 use tempfile::TempDir;
 use tests::browser::Script;
 use tests::desktop::wait_for;
+use tests::hub::trial::REPOSITORY;
+use tests::hub::{Fault, Faults, TestHub, model, of_folder};
 use tests::nodes::{Node, NodeOptions, start_named_cluster};
 
 /// Half a minute on a machine of one's own.
@@ -65,6 +67,27 @@ fn two_windows_pair_their_computers_which_come_back_and_part() -> Result<()> {
     drop(nodes);
     let nodes = host_and_guest(&data)?;
     script.say(&bases(&nodes).join(" "))?;
+    assert_eq!(script.line()?, "ok");
+    Ok(())
+}
+
+#[test]
+fn the_window_downloads_models_and_deletes_them() -> Result<()> {
+    let hub = TestHub::start(model(1, 1))?;
+    let node = Node::start(&NodeOptions {
+        hub: Some(hub.endpoint()),
+        ..NodeOptions::default()
+    })?;
+    hub.publish(of_folder(&node.data().join("models/sprout"))?);
+    hub.contents().piece_pause = Duration::from_millis(5);
+    let base = format!("http://127.0.0.1:{}", node.port);
+    let mut script = Script::start("downloads.mjs", &[&base, REPOSITORY], FLOW_LIMIT)?;
+    assert_eq!(script.line()?, "break");
+    hub.contents().faults = Faults::always(|_| Fault::Broken);
+    script.go_on()?;
+    assert_eq!(script.line()?, "mend");
+    hub.contents().faults = Faults::default();
+    script.go_on()?;
     assert_eq!(script.line()?, "ok");
     Ok(())
 }

@@ -99,13 +99,6 @@ fn a_model_is_pulled_once_and_listed() -> Result<()> {
     );
     assert_eq!(hub.contents().sent, sent);
 
-    hub.publish(model(4, 1000));
-    let other = pull(&hub, folder.path())?.output()?;
-    ensure!(
-        error(&other).contains("hint: delete that model first"),
-        "{}",
-        error(&other)
-    );
     let offline = pull(&hub, folder.path())?
         .env("HF_HUB_OFFLINE", "1")
         .output()?;
@@ -115,6 +108,43 @@ fn a_model_is_pulled_once_and_listed() -> Result<()> {
         error(&offline)
     );
     Ok(())
+}
+
+#[test]
+fn a_newer_commit_takes_the_place_of_the_old_one_and_what_is_the_same_is_not_fetched_again()
+-> Result<()> {
+    let hub = TestHub::start(model(3, 100_000))?;
+    let models = tempfile::tempdir()?;
+    once(&hub, models.path())??;
+    let weights = "model-0.safetensors";
+    let before = hub.contents().sent[weights];
+    let mut newer = model(4, 1000);
+    let same = model(3, 100_000).files[weights].clone();
+    newer.files.insert(weights.to_owned(), same);
+    hub.publish(newer.clone());
+    once(&hub, models.path())??;
+    check_files(&newer, &models.path().join(REPOSITORY))?;
+    assert_eq!(hub.contents().sent[weights], before);
+    // Not those that were changed here.
+    let place = models.path().join(REPOSITORY);
+    let mut bytes = fs::read(place.join(weights))?;
+    *bytes.last_mut().context("it is empty")? ^= 1;
+    fs::remove_file(place.join(weights))?;
+    fs::write(place.join(weights), bytes)?;
+    newer.commit = model(9, 1).commit;
+    hub.publish(newer.clone());
+    once(&hub, models.path())??;
+    check_files(&newer, &place)?;
+    assert_eq!(hub.contents().sent[weights], 2 * before);
+    // What a hub did not bring is somebody's own.
+    fs::remove_file(place.join(".download.json"))?;
+    hub.publish(model(5, 1000));
+    let error = once(&hub, models.path())?.err().context("it went well")?;
+    ensure!(
+        error.to_string().contains("hint: delete that model first"),
+        "{error}"
+    );
+    check_files(&newer, &place)
 }
 
 #[test]

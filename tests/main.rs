@@ -3,6 +3,7 @@
 mod answers;
 mod beginnings;
 mod browser;
+mod cards;
 mod churn;
 mod clients;
 mod command_line;
@@ -14,6 +15,7 @@ mod heldout;
 mod killers;
 mod locked_out;
 mod malformed;
+mod node_downloads;
 mod on_demand;
 mod pairing;
 mod parity;

@@ -102,6 +102,8 @@ async function converse(page, hand) {
   await page.reload();
   await page.getByRole("article", { name: "Question" }).getByText("What is a shard?").waitFor();
   const conversations = page.getByRole("navigation", { name: "Conversations" }).getByRole("listitem");
+  // The list is read beside the conversation that is open, and may come after it.
+  await conversations.nth(kept - 1).waitFor();
   assert.equal(await conversations.count(), kept, "conversations are still there after a reload");
   await hand.press(page, page.getByRole("button", { name: "Remove conversation What is a shard?" }));
   assert.equal(await conversations.count(), kept, "a conversation is not removed by one press");

@@ -122,7 +122,7 @@ for status, said, call in [
     (404, "not found", lambda: client.chat(model="nope", messages=question)),
     (404, "not found", lambda: client.show("nope")),
     (404, "not found", lambda: client.delete("mario")),
-    (404, "not downloaded", lambda: client.pull("llama3.2")),
+    (404, "by its repository", lambda: client.pull("llama3.2")),
     (400, "cannot be deleted", lambda: client.delete("sprout")),
     (400, "text alone", lambda: client.generate(model="sprout", prompt="What?", images=[b"hi"])),
     (400, "insert", lambda: client.generate(model="sprout", prompt="def", suffix="end")),

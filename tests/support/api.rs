@@ -173,11 +173,29 @@ impl Api {
         Ok(Ok(chunks.map(|data| Ok(serde_json::from_str(&data?)?))))
     }
 
+    /// The lines of JSON that answer a JSON body, each as it comes.
+    pub fn lines(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
+        let url = format!("{}{path}", self.base);
+        let response = self.agent.post(url).send_json(body)?;
+        let lines = BufReader::new(response.into_body().into_reader()).lines();
+        Ok(lines.map(|line| Ok(serde_json::from_str(&line?)?)))
+    }
+
     /// PATCH a JSON body, any status.
     pub fn patch(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
         let url = format!("{}{path}", self.base);
         let mut response = self.agent.patch(url).send_json(body)?;
         Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
+    /// PUT a JSON body; the status.
+    pub fn put(&self, path: &str, body: &Value) -> Result<u16> {
+        let url = format!("{}{path}", self.base);
+        Ok(self.agent.put(url).send_json(body)?.status().as_u16())
     }
 
     /// DELETE, any status.

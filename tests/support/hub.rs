@@ -5,6 +5,7 @@
 
 mod answers;
 mod faults;
+pub mod large;
 mod repository;
 pub mod trial;
 
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 pub use faults::{Fault, Faults, HARMLESS};
-pub use repository::{RepositoryFile, Snapshot, model};
+pub use repository::{RepositoryFile, Snapshot, model, model_of, of_folder};
 
 /// What the hub holds and what it has seen, shared with the tests.
 #[derive(Debug, Default)]

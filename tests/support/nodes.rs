@@ -31,6 +31,8 @@ pub struct NodeOptions {
     pub namespace: Option<String>,
     /// Its data folder, if it is to outlive the node.
     pub data: Option<PathBuf>,
+    /// Where it finds models: a hub's address.
+    pub hub: Option<String>,
     /// What it logs, as `RUST_LOG` says it; `None` is the default.
     pub log: Option<String>,
     /// More arguments.
@@ -244,6 +246,12 @@ fn serve_command(options: &NodeOptions, data: &Path) -> Result<Command> {
     }
     for peer in &options.peers {
         command.args(["--peer", peer]);
+    }
+    if let Some(hub) = &options.hub {
+        command
+            .env("HF_ENDPOINT", hub)
+            .env_remove("HF_HUB_OFFLINE")
+            .env_remove("HF_TOKEN");
     }
     if let Some(log) = &options.log {
         command.env("RUST_LOG", log);

@@ -37,7 +37,7 @@ pub trait KeyStore {
 pub enum KeyStoreError {
     /// A file could not be read or written.
     #[error(
-        "cannot {action} the node's key at {place}: {source} (hint: check who owns it and the free disk space)"
+        "cannot {action} the secret at {place}: {source} (hint: check who owns it and the free disk space)"
     )]
     Io {
         /// What was tried.
@@ -49,7 +49,7 @@ pub enum KeyStoreError {
     },
     /// The file is open to others and that could not be changed.
     #[error(
-        "the node's key at {place} can be read by others of this machine (hint: chmod 600 {place})"
+        "the secret at {place} can be read by others of this machine (hint: chmod 600 {place})"
     )]
     Exposed {
         /// Where.

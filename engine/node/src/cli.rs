@@ -42,7 +42,7 @@ enum Command {
     Serve(Box<ServeArguments>),
     /// Show the nodes, their memory and the models that run
     Status(StatusArguments),
-    /// Models of this computer
+    /// Models of this computer: list them, what they take of the disk, delete them
     Models(ModelsArguments),
     /// Fetch a model from Hugging Face; what is interrupted goes on where it stopped
     Pull(PullArguments),
@@ -145,6 +145,48 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show what models take of the disk, the largest first
+    Du {
+        #[command(flatten)]
+        target: Target,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a model's files from this computer; one that is open stays
+    Delete {
+        #[command(flatten)]
+        target: Target,
+        /// The model's name
+        model: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Stop a download and keep what is there
+    Pause {
+        #[command(flatten)]
+        target: Target,
+        /// The model's repository
+        #[arg(value_name = "OWNER/NAME")]
+        model: String,
+    },
+    /// Go on with a download that was paused or gave up
+    Resume {
+        #[command(flatten)]
+        target: Target,
+        /// The model's repository
+        #[arg(value_name = "OWNER/NAME")]
+        model: String,
+    },
+    /// Stop a download and delete what is there of it
+    Cancel {
+        #[command(flatten)]
+        target: Target,
+        /// The model's repository
+        #[arg(value_name = "OWNER/NAME")]
+        model: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -152,8 +194,11 @@ pub(crate) struct PullArguments {
     /// The model's repository, and a branch, tag or commit of it if not `main`
     #[arg(value_name = "OWNER/NAME[@REVISION]")]
     model: String,
-    /// Folder for everything the node keeps
-    #[arg(long, value_name = "DIR", help = DATA_HELP)]
+    /// Port of the node that is to fetch it [default: 3775; if no node answers there, this command fetches it itself]
+    #[arg(long, conflicts_with = "data")]
+    port: Option<u16>,
+    /// Fetch it without a node, into this folder
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
@@ -305,9 +350,7 @@ async fn dispatch(command: Command, environment: &Environment) -> Result<(), Com
     match command {
         Command::Serve(arguments) => serve::serve(*arguments, environment).await,
         Command::Status(arguments) => status::status(&arguments).await,
-        Command::Models(ModelsArguments {
-            command: ModelsCommand::List { target, json },
-        }) => models::list(&target, json).await,
+        Command::Models(arguments) => models::models(arguments.command).await,
         Command::Pull(arguments) => pull::pull(arguments, environment).await,
         Command::Plan(arguments) => plan::plan(&arguments).await,
         Command::Run(arguments) => run::run(arguments).await,

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use net::{ClusterKey, ClusterKeyError, Discovery};
+use store::download::Hub;
 use thiserror::Error;
 
 use crate::environment::{Environment, NoDataFolder};
@@ -42,6 +43,8 @@ pub struct NodeConfig {
     pub api_ip: IpAddr,
     /// The worker program.
     pub worker: PathBuf,
+    /// Where models come from.
+    pub hub: Hub,
     /// What the user may change later, as it is until then.
     pub defaults: Settings,
     /// What counts for this run, whatever was changed in earlier ones.
@@ -94,6 +97,17 @@ impl NodeConfig {
         log_file(&self.data)
     }
 
+    /// Where the user's token for the hub is kept, on a Mac the keychain instead.
+    #[cfg(not(target_os = "macos"))]
+    pub(crate) fn hub_token_file(&self) -> PathBuf {
+        self.data.join("hub.token")
+    }
+
+    /// Where it is kept which models are wanted from a hub.
+    pub(crate) fn downloads_file(&self) -> PathBuf {
+        self.data.join("downloads.toml")
+    }
+
     /// Where the names of the models that ran last are kept.
     pub(crate) fn recent_models_file(&self) -> PathBuf {
         self.data.join("recent-models")
@@ -121,6 +135,7 @@ impl NodeConfig {
             peer_listen: (Ipv4Addr::UNSPECIFIED, 0).into(),
             api_ip: Ipv4Addr::LOCALHOST.into(),
             worker: worker_program(environment.worker.clone(), this_program),
+            hub: environment.hub(),
             defaults: Settings::of_an_app(memory::host_name()),
             overrides: SomeSettings::default(),
         })

@@ -99,6 +99,7 @@ mod tests {
             peer_listen: ([127, 0, 0, 1], 0).into(),
             api_ip: Ipv4Addr::LOCALHOST.into(),
             worker: PathBuf::new(),
+            hub: crate::environment::Environment::default().hub(),
             defaults: Settings::of_a_server("test".to_owned()),
             overrides: SomeSettings::default(),
         }

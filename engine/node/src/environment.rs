@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use store::download::Hub;
 use thiserror::Error;
+
+/// Where models come from unless [`HF_ENDPOINT`] names another place.
+const HUGGING_FACE: &str = "https://huggingface.co";
 
 /// Where a node keeps its data, like `--data`.
 pub const DATA: &str = "ESPALIER_DATA";
@@ -92,6 +96,20 @@ impl Environment {
         flag.or_else(|| self.data.clone())
             .or_else(platform)
             .ok_or(NoDataFolder)
+    }
+}
+
+impl Environment {
+    /// Where models come from.
+    pub fn hub(&self) -> Hub {
+        let endpoint = self.hf_endpoint.as_deref().unwrap_or(HUGGING_FACE);
+        Hub {
+            endpoint: endpoint.to_owned(),
+            token: self.hf_token.clone(),
+            https_proxy: self.https_proxy.clone(),
+            no_proxy: self.no_proxy.clone(),
+            offline: self.hf_hub_offline,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod model_text;
 mod models;
 mod opening;
 mod prepare;
+mod remote;
 mod replicas;
 mod room;
 mod route;
@@ -29,10 +30,11 @@ use cluster::InstanceView;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
+use serve::downloads::{self, Download};
 use serve::membership as served;
 use serve::settings::SettingsChange;
 use serve::user_data::UserData;
-use serve::{GenerateStream, ModelDescription, ModelInfo, OpenInstance, RankedPlacement};
+use serve::{GenerateStream, HubModel, ModelDescription, ModelInfo, OpenInstance, RankedPlacement};
 use tokio::sync::watch;
 
 pub(crate) use opening::{Asked, Opening};
@@ -40,6 +42,7 @@ pub(crate) use route::submit_here;
 
 use crate::cluster_actor::ClusterHandle;
 use crate::control::ControlHandle;
+use crate::downloads::DownloadsHandle;
 use crate::membership::Membership;
 use crate::models::LocalModels;
 use crate::network::NetReceiver;
@@ -50,6 +53,7 @@ use desk::Desk;
 use generation::{Drivers, Generation, Limit};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
+use remote::RemoteModel;
 use replicas::Weights;
 use route::Routes;
 
@@ -75,6 +79,7 @@ pub(crate) struct NodeGateway {
     members: watch::Receiver<Arc<Membership>>,
     net: NetReceiver,
     user_files: Arc<UserFiles>,
+    downloads: DownloadsHandle,
 }
 
 /// What a gateway works with.
@@ -87,6 +92,7 @@ pub(crate) struct GatewayParts {
     pub(crate) control: ControlHandle,
     pub(crate) members: watch::Receiver<Arc<Membership>>,
     pub(crate) user_files: UserFiles,
+    pub(crate) downloads: DownloadsHandle,
 }
 
 impl NodeGateway {
@@ -109,6 +115,7 @@ impl NodeGateway {
             members: parts.members,
             net: parts.net,
             user_files: Arc::new(parts.user_files),
+            downloads: parts.downloads,
         }
     }
 
@@ -244,11 +251,35 @@ impl serve::Gateway for NodeGateway {
     fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>> {
         async move {
             let placements = self.opening.plan(&asked(wish)).await?;
-            let ranked = placements.into_iter().map(|placement| RankedPlacement {
-                plan: placement.plan,
-                tokens_per_s: placement.tokens_per_s,
-            });
-            Ok(ranked.collect())
+            Ok(placements.into_iter().map(ranked).collect())
+        }
+        .boxed()
+    }
+
+    fn known_models(&self) -> Vec<serve::KnownModel> {
+        remote::known_models()
+    }
+
+    fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>> {
+        let repository = repository.to_string();
+        async move {
+            let (model, placements) = self.opening.look(&repository).await?;
+            let RemoteModel {
+                card,
+                commit,
+                bytes,
+            } = model;
+            let of_layers: u64 = card.layers.iter().map(|layer| layer.active_bytes).sum();
+            Ok(HubModel {
+                family: card.model_type.clone(),
+                layers: card.layer_count(),
+                context_tokens: card.context_tokens_max,
+                weights_bytes: card.weights_bytes(),
+                active_bytes: of_layers + card.head_bytes,
+                placements: placements.map(|all| all.into_iter().map(ranked).collect()),
+                commit,
+                bytes,
+            })
         }
         .boxed()
     }
@@ -270,6 +301,14 @@ impl serve::Gateway for NodeGateway {
 
     fn reset_settings(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.control.reset().boxed()
+    }
+
+    fn downloads(&self) -> watch::Receiver<Arc<Vec<Download>>> {
+        self.downloads.list()
+    }
+
+    fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>> {
+        self.downloads.ask(ask).boxed()
     }
 
     fn user_data(&self) -> Arc<dyn UserData> {
@@ -298,6 +337,13 @@ impl serve::Gateway for NodeGateway {
 
     fn unix_milliseconds(&self) -> u64 {
         milliseconds_since_1970()
+    }
+}
+
+fn ranked(placement: cluster::Placement) -> RankedPlacement {
+    RankedPlacement {
+        plan: placement.plan,
+        tokens_per_s: placement.tokens_per_s,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId, ModelShape, TensorInfo};
+use cluster::{ClusterView, InstanceState};
 use store::{About, Catalogue, Derived, Model, SproutError};
 
 /// A model whose folder was checked.
@@ -31,6 +32,8 @@ pub(crate) struct ListedModel {
     pub(crate) weights_bytes: u64,
     /// What its files are.
     pub(crate) fingerprint: Fingerprint,
+    /// Whether its files may be deleted here.
+    pub(crate) is_own: bool,
     /// What its files say of it.
     pub(crate) about: About,
     /// Its numbers.
@@ -103,7 +106,8 @@ impl LocalModels {
     pub(crate) async fn list(&self) -> Vec<ListedModel> {
         let listed = self.ask(|catalogue| {
             let models = catalogue.list().into_iter();
-            Ok(models.map(listed).collect())
+            let listed = models.map(|model| listed(catalogue.is_own(&model), model));
+            Ok(listed.collect())
         });
         // Only a panic in the catalogue ends here; it is logged where it happens.
         listed.await.unwrap_or_default()
@@ -169,6 +173,12 @@ impl LocalModels {
     }
 }
 
+/// Whether an instance needs the files of a model. One that has failed needs them no more.
+pub(crate) fn is_open(view: &ClusterView, files: Fingerprint) -> bool {
+    let mut instances = view.instances.iter();
+    instances.any(|one| one.fingerprint == files && one.state != InstanceState::Failed)
+}
+
 fn local(model: Model) -> LocalModel {
     LocalModel {
         name: model.name,
@@ -177,13 +187,14 @@ fn local(model: Model) -> LocalModel {
     }
 }
 
-fn listed(model: Model) -> ListedModel {
+fn listed(is_own: bool, model: Model) -> ListedModel {
     let folder = model.folder;
     ListedModel {
         name: model.name,
         created_unix_seconds: created(&folder.path),
         weights_bytes: folder.weights_bytes,
         fingerprint: folder.fingerprint,
+        is_own,
         about: About::of(&folder.path),
         shape: store::shape(&folder.path),
         folder: folder.path,

@@ -18,7 +18,9 @@ use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
+use crate::downloads::Downloads;
 use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
+use crate::hub_token::HubToken;
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
@@ -71,7 +73,7 @@ pub struct NodeHandle {
     recent: RecentModels,
     gateway: Arc<dyn Gateway>,
     api: InProcess,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
     data: Mutex<Option<DataFolder>>,
 }
 
@@ -102,8 +104,15 @@ impl NodeHandle {
         }
         .start();
         let (net, net_receiver) = watch::channel(None);
-        let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
+        let opening = Opening::new(
+            cluster.clone(),
+            models.clone(),
+            config.worker.clone(),
+            config.hub.clone(),
+        );
         let (control, ends) = ControlHandle::new(kept.settings.clone());
+        let (downloads, downloading) =
+            downloads(&config, &kept.hub_token, &cluster, &control).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -113,6 +122,7 @@ impl NodeHandle {
             control: control.clone(),
             members: members.clone(),
             user_files: kept.user_files,
+            downloads,
         }));
         let activity = running.activity();
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
@@ -130,13 +140,7 @@ impl NodeHandle {
         }
         .start(ends)
         .await?;
-        let unloading = Idle {
-            cluster: cluster.clone(),
-            models: models.clone(),
-            activity: activity.clone(),
-            switches: control.switches(),
-        };
-        let unloading = tokio::spawn(unloading.run());
+        let unloading = tokio::spawn(idle(&cluster, &models, &activity, &control).run());
         tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,
@@ -149,7 +153,7 @@ impl NodeHandle {
             recent,
             api: InProcess::new(Arc::clone(&gateway), metrics),
             gateway,
-            tasks: [controlling, unloading],
+            tasks: [controlling, unloading, downloading],
             data: Mutex::new(Some(kept.data)),
         })
     }
@@ -281,6 +285,7 @@ struct Kept {
     user_files: UserFiles,
     session: String,
     membership: Keeper,
+    hub_token: Arc<HubToken>,
 }
 
 impl Kept {
@@ -290,12 +295,14 @@ impl Kept {
         let told = file.read()?.and(config.overrides.clone());
         let path = config.session_file();
         let session = session_token::load_or_create(&path);
+        let hub_token = Arc::new(HubToken::open(config).map_err(IdentityError::from)?);
         Ok(Self {
             data,
             file,
             settings: config.defaults.clone().with(&told)?,
             fresh: config.defaults.clone().with(&config.overrides)?,
-            user_files: UserFiles::open(config)?,
+            user_files: UserFiles::open(config, Arc::clone(&hub_token))?,
+            hub_token,
             membership: Keeper::open(config.roster_file(), config.cluster_key.is_some())?,
             session: session.map_err(|source| SettingsFileError::Io { path, source })?,
         })
@@ -323,6 +330,36 @@ fn key_store(config: &NodeConfig) -> Result<net::identity::KeychainKeyStore, Key
 )]
 fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
+}
+
+fn downloads(
+    config: &NodeConfig,
+    token: &Arc<HubToken>,
+    cluster: &ClusterHandle,
+    control: &ControlHandle,
+) -> Downloads {
+    Downloads {
+        hub: config.hub.clone(),
+        token: Arc::clone(token),
+        models: config.models_folder(),
+        file: config.downloads_file(),
+        cluster: cluster.clone(),
+        switches: control.switches(),
+    }
+}
+
+fn idle(
+    cluster: &ClusterHandle,
+    models: &LocalModels,
+    activity: &watch::Receiver<Vec<Activity>>,
+    control: &ControlHandle,
+) -> Idle {
+    Idle {
+        cluster: cluster.clone(),
+        models: models.clone(),
+        activity: activity.clone(),
+        switches: control.switches(),
+    }
 }
 
 fn worker_settings(config: &NodeConfig, settings: &Settings) -> WorkerSettings {

@@ -41,6 +41,8 @@ pub struct Settings {
     /// Beginnings of prompts that were computed take so many bytes of the disk at most; 0 keeps none there. Counts from the
     /// node's next start.
     pub prefix_disk_bytes_max: u64,
+    /// Downloads of models take so many bytes in a second at most, all together; 0 is no limit.
+    pub download_bytes_per_s_max: u64,
     /// Whether to guess what answers go on with, which is faster where they repeat what was said and changes nothing in them.
     /// Counts from the node's next start.
     pub speculation: bool,
@@ -80,6 +82,9 @@ pub struct SomeSettings {
     /// See [`Settings::prefix_disk_bytes_max`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix_disk_bytes_max: Option<u64>,
+    /// See [`Settings::download_bytes_per_s_max`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_bytes_per_s_max: Option<u64>,
     /// See [`Settings::speculation`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speculation: Option<bool>,
@@ -142,6 +147,7 @@ impl Settings {
             lend_memory_bytes_max: None,
             idle_minutes: 0,
             prefix_disk_bytes_max: 10_000_000_000,
+            download_bytes_per_s_max: 0,
             speculation: true,
             api_network: false,
             ollama_port: false,
@@ -189,6 +195,8 @@ impl Settings {
         }
         let prefix_bytes = some.prefix_disk_bytes_max;
         self.prefix_disk_bytes_max = prefix_bytes.unwrap_or(self.prefix_disk_bytes_max);
+        let download_bytes = some.download_bytes_per_s_max;
+        self.download_bytes_per_s_max = download_bytes.unwrap_or(self.download_bytes_per_s_max);
         self.speculation = some.speculation.unwrap_or(self.speculation);
         self.api_network = some.api_network.unwrap_or(self.api_network);
         self.ollama_port = some.ollama_port.unwrap_or(self.ollama_port);
@@ -218,6 +226,9 @@ impl SomeSettings {
             lend_memory_bytes_max: others.lend_memory_bytes_max.or(self.lend_memory_bytes_max),
             idle_minutes: others.idle_minutes.or(self.idle_minutes),
             prefix_disk_bytes_max: others.prefix_disk_bytes_max.or(self.prefix_disk_bytes_max),
+            download_bytes_per_s_max: others
+                .download_bytes_per_s_max
+                .or(self.download_bytes_per_s_max),
             speculation: others.speculation.or(self.speculation),
             api_network: others.api_network.or(self.api_network),
             ollama_port: others.ollama_port.or(self.ollama_port),

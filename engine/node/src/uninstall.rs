@@ -10,17 +10,20 @@ use thiserror::Error;
 use crate::data_folder::{DataFolder, DataFolderError, LOCK};
 
 /// What every node keeps, and what it leaves when its computer loses power while it writes.
-const OWN: [&str; 10] = [
+const OWN: [&str; 13] = [
     "settings.toml",
     "settings.new",
     "roster",
     "roster.new",
     "session",
+    "downloads.toml",
+    "downloads.new",
     "recent-models",
     "recent-models.new",
     "api_keys.toml",
     "api_keys.new",
     "node.key",
+    "hub.token",
 ];
 const CONVERSATIONS: &str = "conversations";
 /// Words and settings under names of their own, without weights: they mean nothing without the node.
@@ -226,9 +229,10 @@ fn fate(name: &str, kind: Kind, besides: Besides) -> Fate {
     }
 }
 
-/// The key that is not in the folder.
+/// The key and the token that are not in the folder.
 #[cfg(target_os = "macos")]
 fn forget_key(data: &Path) -> Result<(), String> {
+    crate::hub_token::forget(data).map_err(|error| error.to_string())?;
     let key = net::identity::KeychainKeyStore::new(
         crate::config::KEYCHAIN_SERVICE,
         &data.to_string_lossy(),
@@ -237,7 +241,7 @@ fn forget_key(data: &Path) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// The key is a file of the folder.
+/// They are files of the folder.
 #[cfg(not(target_os = "macos"))]
 #[expect(
     clippy::unnecessary_wraps,

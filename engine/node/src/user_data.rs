@@ -6,12 +6,13 @@ mod log;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{ErrorCode, Failure};
 use serve::user_data::{self as served, ConversationId};
 
 use crate::config::NodeConfig;
+use crate::hub_token::HubToken;
 use crate::settings::SettingsFileError;
 use api_keys::Keys;
 use conversations::Conversations;
@@ -22,15 +23,20 @@ pub(crate) struct UserFiles {
     conversations: Conversations,
     keys: Mutex<Keys>,
     log: std::path::PathBuf,
+    hub_token: Arc<HubToken>,
 }
 
 impl UserFiles {
     /// Reads what has to be known at all times.
-    pub(crate) fn open(config: &NodeConfig) -> Result<Self, SettingsFileError> {
+    pub(crate) fn open(
+        config: &NodeConfig,
+        hub_token: Arc<HubToken>,
+    ) -> Result<Self, SettingsFileError> {
         Ok(Self {
             conversations: Conversations::new(config.conversations_folder()),
             keys: Mutex::new(Keys::open(config.api_keys_file())?),
             log: config.log_file(),
+            hub_token,
         })
     }
 
@@ -75,6 +81,14 @@ impl served::UserData for UserFiles {
 
     fn known_key(&self, key: &str) -> Option<served::KnownKey> {
         self.keys().known(key)
+    }
+
+    fn has_hub_token(&self) -> bool {
+        self.hub_token.get().is_some()
+    }
+
+    fn set_hub_token(&self, token: Option<&str>) -> Result<(), Failure> {
+        self.hub_token.set(token)
     }
 
     fn log(&self) -> Result<served::Log, Failure> {

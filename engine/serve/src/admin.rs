@@ -2,8 +2,10 @@
 
 pub(crate) mod calls;
 mod convert;
+pub(crate) mod downloads;
 mod error;
 mod events;
+pub(crate) mod hub;
 pub(crate) mod membership;
 mod model;
 mod routes;

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
+use crate::downloads::{self, Download};
 use crate::membership::{Ask, Membership};
 use crate::settings::{Settings, SettingsChange};
 use crate::user_data::UserData;
@@ -34,7 +35,7 @@ pub trait Gateway: Send + Sync + 'static {
     /// Keeps a derived model under a name, in the place of an older one of that name.
     fn derive(&self, name: &str, model: DerivedModel) -> BoxFuture<'_, Result<(), Failure>>;
 
-    /// Deletes a model from this node: a derived one, or one whose files are the node's own.
+    /// Deletes a model from this node: a derived one, or one whose files are the node's own and that is not open.
     fn delete(&self, model: &str) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Starts a generation. Whatever can be refused before the first token is refused here, not in the stream.
@@ -55,6 +56,12 @@ pub trait Gateway: Send + Sync + 'static {
     /// The placements that `open` would choose from, best first, without opening anything.
     fn plan(&self, wish: OpenInstance) -> BoxFuture<'_, Result<Vec<RankedPlacement>, Failure>>;
 
+    /// Models to choose from.
+    fn known_models(&self) -> Vec<KnownModel>;
+
+    /// What a repository of the hub holds, `owner/name` or `owner/name@revision`; only what describes it is fetched.
+    fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>>;
+
     /// How the node runs.
     fn settings(&self) -> BoxFuture<'_, Settings>;
 
@@ -72,6 +79,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Does what somebody wants to do about membership.
     fn pairing(&self, ask: Ask) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// The models that come from a hub, in the order in which they were asked for, and a wake-up whenever that changes.
+    fn downloads(&self) -> watch::Receiver<Arc<Vec<Download>>>;
+
+    /// Does what somebody wants to do about them; returns when it is decided, and kept for the next start.
+    fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// What the node keeps for its user.
     fn user_data(&self) -> Arc<dyn UserData>;
@@ -98,6 +111,57 @@ pub struct ModelInfo {
     pub on_disk: Option<ModelOnDisk>,
 }
 
+/// A model that people run, in one or several forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownModel {
+    /// As people call it.
+    pub name: String,
+    /// A short name for its first repository.
+    pub alias: String,
+    /// Its architecture's name.
+    pub family: String,
+    /// Transformer layers.
+    pub layers: u32,
+    /// Its longest sequence.
+    pub context_tokens: u32,
+    /// Where it is on the hub, the usual choice first.
+    pub repositories: Vec<KnownRepository>,
+}
+
+/// A form of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRepository {
+    /// `owner/name`.
+    pub id: String,
+    /// How its weights are stored, in words.
+    pub format: String,
+    /// Size of its weights.
+    pub bytes: u64,
+    /// Those that are read for one token, nearly.
+    pub active_bytes: u64,
+}
+
+/// A model that a hub has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HubModel {
+    /// The commit of its repository.
+    pub commit: String,
+    /// All files that a download fetches.
+    pub bytes: u64,
+    /// Its architecture's name.
+    pub family: String,
+    /// Transformer layers.
+    pub layers: u32,
+    /// Its longest sequence.
+    pub context_tokens: u32,
+    /// Its weights as they are held.
+    pub weights_bytes: u64,
+    /// Those that are read for one token.
+    pub active_bytes: u64,
+    /// How the cluster could run it, best first, or why it could not.
+    pub placements: Result<Vec<RankedPlacement>, Failure>,
+}
+
 /// What a node knows of a model whose files it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelOnDisk {
@@ -111,6 +175,8 @@ pub struct ModelOnDisk {
     pub licence: String,
     /// Where its files are.
     pub folder: PathBuf,
+    /// Whether they are the node's own, and may be deleted.
+    pub is_own: bool,
     /// Its numbers.
     pub shape: ModelShape,
 }

@@ -9,6 +9,7 @@ mod body;
 mod calls;
 mod dashboard;
 mod date;
+pub mod downloads;
 pub mod gateway;
 mod generation;
 mod guard;
@@ -33,8 +34,8 @@ pub mod user_data;
 pub mod view;
 
 pub use gateway::{
-    Gateway, GenerateStream, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
-    RankedPlacement,
+    Gateway, GenerateStream, HubModel, KnownModel, KnownRepository, ModelDescription, ModelInfo,
+    ModelOnDisk, OpenInstance, RankedPlacement,
 };
 pub use guard::is_origin;
 pub use in_process::InProcess;

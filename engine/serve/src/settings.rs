@@ -31,6 +31,8 @@ pub struct Settings {
     pub lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
     pub idle_minutes: u32,
+    /// Downloads of models take so many bytes in a second at most, all together; 0 is no limit.
+    pub download_bytes_per_s_max: u64,
     /// Origins of pages whose scripts may call the API.
     pub allowed_origins: Vec<String>,
     /// Where models are looked for besides the node's own folder.
@@ -63,6 +65,8 @@ pub struct SettingsChange {
     pub lend_memory: Option<Lend>,
     /// See [`Settings::idle_minutes`].
     pub idle_minutes: Option<u32>,
+    /// See [`Settings::download_bytes_per_s_max`].
+    pub download_bytes_per_s_max: Option<u64>,
     /// See [`Settings::api_network`].
     pub api_network: Option<bool>,
     /// See [`Settings::ollama_port`].

@@ -29,6 +29,12 @@ pub trait UserData: Send + Sync + 'static {
     /// Which key this is, if it counts. Does not block.
     fn known_key(&self, key: &str) -> Option<KnownKey>;
 
+    /// Whether a token for the hub of models is kept. Nobody can learn which.
+    fn has_hub_token(&self) -> bool;
+
+    /// Keeps a token for that hub, or none any more.
+    fn set_hub_token(&self, token: Option<&str>) -> Result<(), Failure>;
+
     /// The last lines of the node's log.
     fn log(&self) -> Result<Log, Failure>;
 }

@@ -176,6 +176,11 @@ impl Catalogue {
         Err(ResolveError::Different { name: model.name })
     }
 
+    /// Whether a model's files are this data folder's own, and not the embedded ones: then they may be removed.
+    pub fn is_own(&self, model: &Model) -> bool {
+        model.name.0 != sprout::SPROUT && model.folder.path.starts_with(&self.models)
+    }
+
     /// All models that can be used, by name.
     pub fn list(&self) -> Vec<Model> {
         let usable = self.entries().into_iter().filter_map(|(name, path)| {

@@ -8,12 +8,15 @@ mod digest;
 mod disk;
 mod error;
 mod fetch;
+mod headers;
 mod listing;
 mod name;
+mod outline;
 mod partial;
 mod progress;
 mod retry;
 mod staging;
+mod throttle;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,11 +27,12 @@ pub use client::Hub;
 pub use disk::{Disk, FreeBytes};
 pub use error::DownloadError;
 use fetch::Fetch;
-use listing::Listing;
 pub use name::{NameError, Repository, Wanted};
-pub use progress::{Pace, Progress};
+pub use outline::{Outline, outline};
+pub use progress::{Doing, Pace, Progress};
 pub use retry::Patience;
 use staging::Staging;
+pub use throttle::Throttle;
 use tokio::sync::Semaphore;
 
 use crate::ModelFolder;
@@ -46,6 +50,8 @@ pub struct Limits {
     pub patience: Patience,
     /// Where the bytes go.
     pub disk: Disk,
+    /// How fast they come, together with those of all other downloads that share it.
+    pub throttle: Arc<Throttle>,
     /// Decides by how much waits are spread.
     pub chance: u64,
 }
@@ -59,6 +65,7 @@ impl Limits {
             stall_max: Duration::from_secs(30),
             patience: Patience::HUB,
             disk: Disk::real(),
+            throttle: Arc::default(),
             chance,
         }
     }
@@ -75,6 +82,15 @@ pub struct Downloaded {
     pub was_here: bool,
 }
 
+/// All files of a model, verified, and not in their place yet. As long as it lives nobody else downloads that repository.
+#[derive(Debug)]
+pub struct Fetched {
+    staging: Arc<Staging>,
+    commit: String,
+    /// The model is in its place already.
+    was_here: bool,
+}
+
 /// Fetches a repository into `<models>/<owner>/<name>`. Needs a tokio runtime with time and network; files and hashes have
 /// threads of their own.
 pub async fn download(
@@ -84,9 +100,22 @@ pub async fn download(
     limits: &Limits,
     progress: &Progress,
 ) -> Result<Downloaded, DownloadError> {
+    let fetched = fetch(wanted, models, hub, limits, progress).await?;
+    fetched.install().await
+}
+
+/// The same up to the last step, for whoever has to wait with that until nobody uses the files that it replaces.
+pub async fn fetch(
+    wanted: &Wanted,
+    models: &Path,
+    hub: &Hub,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<Fetched, DownloadError> {
     let client = Client::new(hub, limits.stall_max)?;
     let (place, repository) = (models.to_owned(), wanted.repository.clone());
     let staging = Arc::new(blocking(move || Staging::open(&place, &repository)).await?);
+    let here = staging.commit_in_place()?;
     let fetch = Fetch {
         client,
         wanted,
@@ -95,53 +124,61 @@ pub async fn download(
         progress,
         streams: Semaphore::new(limits.streams),
     };
-    if let Some(path) = staging.in_place() {
-        let commit = fetch.listing().await?.commit;
-        return already(staging, path, commit).await;
-    }
-    let commit = match staging.begun(wanted) {
-        Some(listing) => match fetch.all(&listing).await {
+    let mut done = None;
+    if let Some(listing) = staging.begun(wanted) {
+        done = match fetch.new_files(listing, here.as_deref()).await {
             // The hub has forgotten that commit: what it has now may share most files with it.
-            Err(DownloadError::NotFound { .. }) => fetch_anew(&fetch).await?,
-            outcome => outcome.map(|()| listing.commit)?,
-        },
-        None => fetch_anew(&fetch).await?,
-    };
-    let folder = blocking(move || staging.install()).await?;
-    Ok(Downloaded {
-        folder,
-        commit,
-        was_here: false,
-    })
-}
-
-/// Asks for the list of files, then for the files.
-async fn fetch_anew(fetch: &Fetch<'_>) -> Result<String, DownloadError> {
-    let listing: Listing = fetch.listing().await?;
-    fetch.all(&listing).await?;
-    Ok(listing.commit)
-}
-
-/// What to say when something is where the model belongs.
-async fn already(
-    staging: Arc<Staging>,
-    path: PathBuf,
-    commit: String,
-) -> Result<Downloaded, DownloadError> {
-    if path != staging.target() || staging::origin(&path).as_ref() != Some(&commit) {
-        return Err(DownloadError::Taken { path });
+            Err(DownloadError::NotFound { .. }) => None,
+            outcome => Some(outcome?),
+        };
     }
-    let folder = blocking(move || {
-        // An earlier run may have ended right after the model was in place.
-        staging.clear()?;
-        Ok(ModelFolder::check(&path)?)
-    })
-    .await?;
-    Ok(Downloaded {
-        folder,
+    let (commit, was_here) = if let Some(done) = done {
+        done
+    } else {
+        let listing = fetch.listing().await?;
+        fetch.new_files(listing, here.as_deref()).await?
+    };
+    Ok(Fetched {
+        staging,
         commit,
-        was_here: true,
+        was_here,
     })
+}
+
+/// Forgets what was fetched of a repository and is not in its place.
+pub async fn discard(models: &Path, repository: &Repository) -> Result<(), DownloadError> {
+    let (models, repository) = (models.to_owned(), repository.clone());
+    blocking(move || Staging::open(&models, &repository)?.clear()).await
+}
+
+impl Fetched {
+    /// The folder of another commit, whose place it will take.
+    pub fn replaces(&self) -> Option<PathBuf> {
+        let target = self.staging.target();
+        (!self.was_here && target.is_dir()).then(|| target.to_owned())
+    }
+
+    /// Puts the model in its place, in one step.
+    pub async fn install(self) -> Result<Downloaded, DownloadError> {
+        let Self {
+            staging,
+            commit,
+            was_here,
+        } = self;
+        let folder = blocking(move || {
+            if was_here {
+                // An earlier run may have ended right after the model was in place.
+                staging.clear()?;
+                return Ok(ModelFolder::check(staging.target())?);
+            }
+            staging.install()
+        });
+        Ok(Downloaded {
+            folder: folder.await?,
+            commit,
+            was_here,
+        })
+    }
 }
 
 /// Runs what touches the disk where it holds up nobody.

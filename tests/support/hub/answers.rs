@@ -76,7 +76,7 @@ pub(super) async fn resolve(
     let etag = format!("\"{}\"", file.etag());
     let more = [
         ("x-repo-commit", commit),
-        ("x-linked-size", file.bytes.len().to_string()),
+        ("x-linked-size", file.size().to_string()),
         ("x-linked-etag", etag.clone()),
         (ETAG.as_str(), etag),
     ];
@@ -128,12 +128,12 @@ fn content(
     method: &Method,
     headers: &HeaderMap,
 ) -> Response {
-    let size = file.bytes.len() as u64;
+    let size = file.size();
     let asked = headers
         .get(RANGE)
         .and_then(|range| asked(range.to_str().ok()?, size));
     let range = asked.clone().unwrap_or(0..size);
-    let mut body = file.bytes[range.start as usize..range.end as usize].to_vec();
+    let mut body = file.range(&range);
     let length = body.len();
     if method == Method::HEAD {
         body.clear();

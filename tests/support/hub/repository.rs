@@ -1,7 +1,11 @@
 //! What a hub holds: the files of a commit, and what git and LFS call them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -11,8 +15,10 @@ use crate::random::Random;
 /// A file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryFile {
-    /// Its content.
+    /// Its content,
     pub bytes: Vec<u8>,
+    /// and so many zeros after it, which take no memory here.
+    pub zeros: u64,
     /// Kept by LFS, at the second host.
     pub is_large: bool,
 }
@@ -27,6 +33,29 @@ pub struct Snapshot {
 }
 
 impl RepositoryFile {
+    /// A file of these bytes.
+    pub fn of(bytes: Vec<u8>, is_large: bool) -> Self {
+        Self {
+            bytes,
+            zeros: 0,
+            is_large,
+        }
+    }
+
+    /// How long it is.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64 + self.zeros
+    }
+
+    /// Some of it.
+    pub(super) fn range(&self, range: &Range<u64>) -> Vec<u8> {
+        let known = self.bytes.len() as u64;
+        let (from, to) = (range.start.min(known), range.end.min(known));
+        let mut bytes = self.bytes[from as usize..to as usize].to_vec();
+        bytes.resize((range.end - range.start) as usize, 0);
+        bytes
+    }
+
     /// What its `ETag` is: the blob's id or the SHA-256 of the content.
     pub fn etag(&self) -> String {
         if self.is_large {
@@ -42,11 +71,10 @@ impl RepositoryFile {
     }
 
     fn sibling(&self, path: &str) -> Value {
-        let mut sibling =
-            json!({"rfilename": path, "size": self.bytes.len(), "blobId": self.blob_id()});
+        let mut sibling = json!({"rfilename": path, "size": self.size(), "blobId": self.blob_id()});
         if self.is_large {
             sibling["lfs"] =
-                json!({"sha256": self.etag(), "size": self.bytes.len(), "pointerSize": 134});
+                json!({"sha256": self.etag(), "size": self.size(), "pointerSize": 134});
         }
         sibling
     }
@@ -63,34 +91,46 @@ impl Snapshot {
 /// A model's repository by its seed: small files, a few weights of up to `weight_bytes` each, and files that nobody needs.
 pub fn model(seed: u64, weight_bytes: usize) -> Snapshot {
     let mut random = Random::new(seed);
+    let count = 1 + random.below(3);
+    let sizes: Vec<usize> = (0..count).map(|_| 1 + random.below(weight_bytes)).collect();
+    model_of(seed, &sizes)
+}
+
+/// The same with weights of these sizes, in bytes.
+pub fn model_of(seed: u64, sizes: &[usize]) -> Snapshot {
+    let mut random = Random::new(seed);
     let mut files = BTreeMap::new();
     let mut add = |path: &str, bytes: Vec<u8>, is_large| {
-        files.insert(path.to_owned(), RepositoryFile { bytes, is_large });
+        files.insert(path.to_owned(), RepositoryFile::of(bytes, is_large));
     };
-    add(
-        "config.json",
-        json!({"model_type": "llama", "seed": seed})
-            .to_string()
-            .into_bytes(),
-        false,
-    );
-    add(
-        "tokenizer.json",
-        json!({"version": seed}).to_string().into_bytes(),
-        false,
-    );
+    let config = json!({"model_type": "llama", "seed": seed});
+    add("config.json", config.to_string().into_bytes(), false);
+    let tokenizer = json!({"version": seed});
+    add("tokenizer.json", tokenizer.to_string().into_bytes(), false);
     add("README.md", b"# A model".to_vec(), false);
     add("pytorch_model.bin", vec![0x80; 100], true);
-    for shard in 0..=random.below(3) {
-        let bytes = 1 + random.below(weight_bytes);
-        add(
-            &format!("model-{shard}.safetensors"),
-            safetensors(&mut random, bytes),
-            true,
-        );
+    for (shard, bytes) in sizes.iter().enumerate() {
+        let weights = safetensors(&mut random, *bytes);
+        add(&format!("model-{shard}.safetensors"), weights, true);
     }
     let commit = commit(&seed.to_le_bytes());
     Snapshot { commit, files }
+}
+
+/// The files of a model's folder, as a repository has them.
+pub fn of_folder(folder: &Path) -> Result<Snapshot> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().context("no name")?.to_string_lossy();
+        let is_large = name.ends_with(".safetensors");
+        if !name.starts_with('.') {
+            let bytes = fs::read(&path)?;
+            files.insert(name.into_owned(), RepositoryFile::of(bytes, is_large));
+        }
+    }
+    let commit = commit(b"of a folder");
+    Ok(Snapshot { commit, files })
 }
 
 /// Something like the id of a commit.

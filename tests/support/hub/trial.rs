@@ -51,6 +51,7 @@ pub fn limits(chance: u64) -> Limits {
             free_bytes: Arc::new(|_| Ok(u64::MAX)),
             reserve_bytes: 0,
         },
+        throttle: Arc::default(),
         chance,
     }
 }

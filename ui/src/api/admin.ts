@@ -3,13 +3,19 @@
 import type {
   ApiKey,
   ApiKeys,
-  Conversations,
   ConversationSummary,
+  Conversations,
+  DownloadWish,
+  HubModel,
+  HubToken,
   KeptConversation,
+  KnownModel,
+  KnownModels,
   Logs,
   Model,
   Models,
   NewApiKey,
+  NewHubToken,
   Opened,
   Placement,
   Placements,
@@ -41,6 +47,53 @@ export async function open(wish: Wish): Promise<string> {
 /** Unloads an instance. */
 export async function close(id: string): Promise<void> {
   await ask("DELETE", `/admin/instances/${encodeURIComponent(id)}`);
+}
+
+/** Deletes a model's files from this computer. */
+export async function deleteModel(id: string): Promise<void> {
+  await ask("DELETE", `/admin/models/${inPath(id)}`);
+}
+
+/** Models to choose from. */
+export async function knownModels(): Promise<KnownModel[]> {
+  return (await ask<KnownModels>("GET", "/admin/hub")).models;
+}
+
+/** What a repository of the hub holds, `owner/name` or `owner/name@revision`. */
+export async function lookAt(repository: string): Promise<HubModel> {
+  return await ask<HubModel>("GET", `/admin/hub/${inPath(repository)}`);
+}
+
+/** Fetches a model from its repository, `owner/name` or `owner/name@revision`. */
+export async function startDownload(model: string): Promise<void> {
+  const wish: DownloadWish = { model };
+  await ask("POST", "/admin/downloads", wish);
+}
+
+/** Pauses a download, goes on with it, or forgets it and deletes what came. */
+export async function stepDownload(model: string, step: "pause" | "resume" | "cancel"): Promise<void> {
+  const path = `/admin/downloads/${inPath(model)}`;
+  await (step === "cancel" ? ask("DELETE", path) : ask("POST", `${path}/${step}`));
+}
+
+/** A name whose slashes stay. */
+function inPath(name: string): string {
+  return name.split("/").map(encodeURIComponent).join("/");
+}
+
+/** Whether a token for Hugging Face is kept. */
+export async function hasHubToken(): Promise<boolean> {
+  return (await ask<HubToken>("GET", "/admin/hub-token")).is_set;
+}
+
+/** Keeps one, in the place of another. */
+export async function keepHubToken(token: string): Promise<void> {
+  const kept: NewHubToken = { token };
+  await ask("PUT", "/admin/hub-token", kept);
+}
+
+export async function forgetHubToken(): Promise<void> {
+  await ask("DELETE", "/admin/hub-token");
 }
 
 /** How this node runs. */

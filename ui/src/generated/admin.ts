@@ -183,6 +183,10 @@ lend_memory_bytes_max: number | null,
  */
 idle_minutes: number, 
 /**
+ * Downloads of models take so many bytes in a second at most, all together; 0 is no limit.
+ */
+download_bytes_per_s_max: number, 
+/**
  * Origins (`https://chat.example`) of pages whose scripts may call the API's dialects from a browser.
  */
 allowed_origins: Array<string>, 
@@ -238,6 +242,10 @@ created_ms: number, scope: Scope,
  * Not to be had again.
  */
 key: string, };
+
+export type HubToken = { is_set: boolean, };
+
+export type NewHubToken = { token: string, };
 
 export type Logs = { 
 /**
@@ -313,6 +321,142 @@ error: ErrorOut | null, };
 
 export type Stage = "calling" | "compare" | "done" | "ended";
 
+export type Downloads = { downloads: Array<Download>, };
+
+export type Download = { 
+/**
+ * Its repository, `owner/name`: also the name of the model once it is here.
+ */
+model: string, 
+/**
+ * The branch, tag or commit that was asked for.
+ */
+revision: string, 
+/**
+ * The commit that is fetched, once it is known.
+ */
+commit: string | null, state: DownloadState, 
+/**
+ * Why it waits, or what went wrong and is tried again.
+ */
+reason: string | null, 
+/**
+ * Why it gave up.
+ */
+error: ErrorOut | null, 
+/**
+ * Bytes that are on the disk.
+ */
+bytes_done: number, 
+/**
+ * Bytes of all its files; 0 until that is known.
+ */
+bytes_total: number, 
+/**
+ * How fast bytes come, while they do.
+ */
+bytes_per_s: number | null, 
+/**
+ * How long the rest takes at that speed.
+ */
+seconds_left: number | null, };
+
+export type DownloadState = "waiting" | "running" | "retrying" | "verifying" | "paused" | "done" | "failed";
+
+export type DownloadWish = { 
+/**
+ * The repository on the hub: `owner/name`, or `owner/name@revision`.
+ */
+model: string, 
+/**
+ * A branch, a tag or a commit of it; `main` if it is left out.
+ */
+revision?: string, };
+
+export type KnownModels = { models: Array<KnownModel>, };
+
+export type KnownModel = { 
+/**
+ * As people call it.
+ */
+name: string, 
+/**
+ * A short name to download its first repository by.
+ */
+alias: string, 
+/**
+ * Its architecture's name.
+ */
+family: string, 
+/**
+ * Transformer layers.
+ */
+layers: number, 
+/**
+ * The longest sequence that it takes, in tokens.
+ */
+context_tokens: number, 
+/**
+ * The usual choice first.
+ */
+repositories: Array<KnownRepository>, };
+
+export type KnownRepository = { 
+/**
+ * `owner/name` on the hub.
+ */
+id: string, 
+/**
+ * How its weights are stored, in words.
+ */
+format: string, 
+/**
+ * Size of its weights.
+ */
+bytes: number, 
+/**
+ * Those of them that are read for one token, nearly.
+ */
+active_bytes: number, };
+
+export type HubModel = { 
+/**
+ * The commit that a download would fetch.
+ */
+commit: string, 
+/**
+ * Size of all its files.
+ */
+bytes: number, 
+/**
+ * Its architecture's name.
+ */
+family: string, 
+/**
+ * Transformer layers.
+ */
+layers: number, 
+/**
+ * The longest sequence that it takes, in tokens.
+ */
+context_tokens: number, 
+/**
+ * Size of its weights as they are held.
+ */
+weights_bytes: number, 
+/**
+ * Bytes of weights that are read for one token: of experts only a few.
+ */
+active_bytes: number, 
+/**
+ * The ways in which the cluster could run it now, best first.
+ */
+placements: Array<Placement>, 
+/**
+ * Why it could not, if there is none.
+ */
+refusal: ErrorOut | null, };
+
 export type ErrorOut = { code: string, message: string, hint: string | null, };
 
 export type Models = { models: Array<Model>, };
@@ -337,7 +481,11 @@ licence: string | null,
 /**
  * Where its files are.
  */
-folder: string, };
+folder: string, 
+/**
+ * Whether they are the node's own, and may be deleted.
+ */
+is_own: boolean, };
 
 export type Placements = { placements: Array<Placement>, };
 

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { Instance, Model } from "../generated/admin";
 import { aboutText, listed } from "./list";
 
-const model = (id: string): Model => ({ id, weights_bytes: 2 ** 30, family: "llama", weights_format: "4-bit", licence: null, folder: `/models/${id}` });
+const model = (id: string): Model => ({ id, weights_bytes: 2 ** 30, family: "llama", weights_format: "4-bit", licence: null, folder: `/models/${id}`, is_own: true });
 const instance = (id: string, name: string): Instance => ({
   id,
   model: name,
@@ -35,6 +35,6 @@ it("a model in a line", () => {
   const licensed = listed([{ ...model("a"), licence: "apache-2.0" }], [])[0];
   expect(licensed && aboutText(licensed)).toContain(" · licence apache-2.0");
   expect(far && aboutText(far)).toContain("another computer");
-  const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "", licence: null, folder: "/models/x" }], [])[0];
+  const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "", licence: null, folder: "/models/x", is_own: false }], [])[0];
   expect(bare && aboutText(bare)).toBe("5 B · no licence stated");
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Settings } from "../generated/admin";
-import { foldersWith, foldersWithout, lentBytesOf, lentText, minutesOf, movedBy, portOf } from "./words";
+import { foldersWith, foldersWithout, lentBytesOf, lentText, minutesOf, movedBy, portOf, speedOf, speedText } from "./words";
 
 function settings(changes: Partial<Settings> = {}): Settings {
   return {
@@ -16,6 +16,7 @@ function settings(changes: Partial<Settings> = {}): Settings {
     ollama_address: null,
     lend_memory_bytes_max: null,
     idle_minutes: 30,
+    download_bytes_per_s_max: 0,
     allowed_origins: [],
     model_folders: [],
     welcomed: true,
@@ -51,6 +52,7 @@ describe("what is typed", () => {
     for (const text of ["16", "0.5", "0"]) {
       expect(lentText(settings({ lend_memory_bytes_max: lentBytesOf(text) }))).toBe(text);
     }
+    expect(["", "0", "-1", "12.5"].map((text) => speedText(settings({ download_bytes_per_s_max: speedOf(text) })))).toEqual(["", "", "", "12.5"]);
     expect(["30", "0", "", "-3", "2.5"].map(minutesOf)).toEqual([30, 0, 0, 0, 2]);
   });
 });

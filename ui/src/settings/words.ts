@@ -26,6 +26,17 @@ export function lentText({ lend_memory_bytes_max: bytes }: Settings): string {
   return bytes === null ? "" : String(Math.round((bytes / GB) * 100) / 100);
 }
 
+/** Bytes per second, typed in megabytes; none is no limit. */
+export function speedOf(text: string): number {
+  const megabytes = Number(text);
+  return Number.isFinite(megabytes) && megabytes > 0 ? Math.max(1, Math.round(megabytes * 1e6)) : 0;
+}
+
+/** The limit as it is typed. */
+export function speedText({ download_bytes_per_s_max: bytes }: Settings): string {
+  return bytes === 0 ? "" : String(bytes / 1e6);
+}
+
 /** Where the page is after a change, if it is no longer where it came from. */
 export type Moved = { kind: "moved"; host: string } | { kind: "closed" };
 

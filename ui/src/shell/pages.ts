@@ -6,11 +6,11 @@ import ClusterPage from "../cluster/ClusterPage.svelte";
 import ConnectPage from "../connect/ConnectPage.svelte";
 import ModelsPage from "../models/ModelsPage.svelte";
 import PlacementPage from "../placement/PlacementPage.svelte";
-import type { Membership, State } from "../generated/admin";
+import type { Download, Membership, State } from "../generated/admin";
 import SettingsPage from "../settings/SettingsPage.svelte";
 
-/** What every page is given: the cluster and its members as they are now, and what the address says after the page's name. */
-export type PageProps = { cluster: State; membership: Membership; argument: string | null };
+/** What every page is given: the cluster, its members and the downloads as they are now, and what the address says after the page's name. */
+export type PageProps = { cluster: State; membership: Membership; downloads: Download[]; argument: string | null };
 
 export type Page = {
   id: string;

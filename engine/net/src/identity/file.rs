@@ -28,6 +28,14 @@ impl FileKeyStore {
         Self { path: path.into() }
     }
 
+    /// Forgets the key. One that is not there is forgotten.
+    pub fn remove(&self) -> Result<(), KeyStoreError> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed("remove")(error)),
+            _ => Ok(()),
+        }
+    }
+
     fn failed(&self, action: &'static str) -> impl FnOnce(std::io::Error) -> KeyStoreError {
         let place = self.place();
         move |source| KeyStoreError::Io {
@@ -47,7 +55,7 @@ impl FileKeyStore {
             .map_err(|_| KeyStoreError::Exposed {
                 place: self.place(),
             })?;
-        tracing::warn!(path = %self.path.display(), "the node's key could be read by others of this machine; now only by its owner");
+        tracing::warn!(path = %self.path.display(), "a secret could be read by others of this machine; now only by its owner");
         Ok(())
     }
 }

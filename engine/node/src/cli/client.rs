@@ -62,6 +62,11 @@ impl Client {
             .await
     }
 
+    /// Deletes what is at a path.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), CommandFailure> {
+        self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
     /// The open answer to a JSON body.
     pub(crate) async fn open(&self, path: &str, body: &Value) -> Result<Answer, CommandFailure> {
         self.send(Method::POST, path, Some(body)).await
@@ -164,6 +169,19 @@ impl Answer {
     }
 }
 
+/// A name as part of a path; its slashes stay.
+pub(crate) fn in_path(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte);
+    let written = name.bytes().map(|byte| {
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    written.collect()
+}
+
 /// Takes the first whole event's data out of `unread`; comments and other fields are skipped.
 fn next_event(unread: &mut Vec<u8>) -> Option<String> {
     loop {
@@ -224,6 +242,11 @@ mod tests {
             }
             assert_eq!(events, ["{\"a\":1}", "one\ntwo", "[DONE]"], "{size}");
         }
+    }
+
+    #[test]
+    fn a_name_stays_one_in_a_path() {
+        assert_eq!(in_path("ada/my model?#é"), "ada/my%20model%3F%23%C3%A9");
     }
 
     #[test]

@@ -1,21 +1,19 @@
-//! `espalier pull`: a model from Hugging Face into this node's folder, with or without a running node.
+//! `espalier pull`: a model from Hugging Face, fetched by the node that runs here, or without one by this process.
 
-use std::convert::Infallible;
+mod here;
+
 use std::io::{IsTerminal, Write, stderr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use base::Failure;
-use store::download::{DownloadError, Downloaded, Hub, Limits, Pace, Progress, Wanted, download};
+use serde_json::{Value, json};
+use store::download::Wanted;
 
-use super::PullArguments;
+use super::client::{Answer, Client};
 use super::failure::CommandFailure;
 use super::table::bytes;
+use super::{PullArguments, Target};
+use crate::config::API_PORT;
 use crate::environment::Environment;
-
-/// Where models come from unless the environment names another place.
-const ENDPOINT: &str = "https://huggingface.co";
-/// Often enough for somebody who watches.
-const TELL_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) async fn pull(
     arguments: PullArguments,
@@ -23,85 +21,127 @@ pub(super) async fn pull(
 ) -> Result<(), CommandFailure> {
     let wanted = Wanted::parse(&arguments.model)
         .map_err(|error| CommandFailure::other(error.to_string()))?;
-    let data = environment.data_folder(arguments.data);
-    let models = data
-        .map_err(|error| CommandFailure::other(error.to_string()))?
-        .join("models");
-    let (hub, limits) = (hub(environment), Limits::hub(crate::random::u64()?));
-    let progress = Progress::default();
-    let outcome = tokio::select! {
-        biased;
-        outcome = download(&wanted, &models, &hub, &limits, &progress) => outcome,
-        never = tell(&progress) => match never {},
-        _ = tokio::signal::ctrl_c() => return Err(stopped(&arguments.model)),
-    };
-    clear_line();
-    done(&arguments.model, outcome)
-}
-
-fn hub(environment: &Environment) -> Hub {
-    Hub {
-        endpoint: environment
-            .hf_endpoint
-            .clone()
-            .unwrap_or_else(|| ENDPOINT.to_owned()),
-        token: environment.hf_token.clone(),
-        https_proxy: environment.https_proxy.clone(),
-        no_proxy: environment.no_proxy.clone(),
-        offline: environment.hf_hub_offline,
+    if arguments.data.is_none() {
+        let port = arguments.port.unwrap_or(API_PORT);
+        match by_node(Client::new(&Target { port }), &wanted).await {
+            // Unless that node was meant and no other.
+            Err(CommandFailure::NoNode { .. }) if arguments.port.is_none() => {}
+            outcome => return outcome,
+        }
     }
+    here::pull(&arguments, &wanted, environment).await
 }
 
-fn stopped(model: &str) -> CommandFailure {
-    clear_line();
-    CommandFailure::with_hint(
-        "stopped; what was fetched is kept",
-        format!("go on from there with `espalier pull {model}`"),
-    )
-}
-
-fn done(model: &str, outcome: Result<Downloaded, DownloadError>) -> Result<(), CommandFailure> {
-    let downloaded = outcome.map_err(Failure::from)?;
-    let what = if downloaded.was_here {
-        "was here already"
-    } else {
-        "is here, verified"
+/// Asks the node to fetch it, and watches.
+async fn by_node(client: Client, wanted: &Wanted) -> Result<(), CommandFailure> {
+    let model = wanted.repository.to_string();
+    let body = json!({"model": model, "revision": wanted.revision});
+    client.post("/admin/downloads", &body).await?;
+    let watched = tokio::select! {
+        biased;
+        watched = watch(client.follow("/admin/events").await?, &model) => watched,
+        _ = tokio::signal::ctrl_c() => {
+            clear_line();
+            println!("The node goes on fetching {model}. `espalier models list` shows how far it is; `espalier models cancel {model}` stops it.");
+            return Ok(());
+        }
     };
-    println!(
-        "{model} {what}: commit {}, {} of weights in {}",
-        downloaded.commit,
-        bytes(downloaded.folder.weights_bytes),
-        downloaded.folder.path.display()
-    );
+    clear_line();
+    println!("{}", watched?);
     Ok(())
 }
 
-/// Tells how far it is, for ever: on a terminal in one line that changes, elsewhere not at all.
-async fn tell(progress: &Progress) -> Infallible {
-    let (start, mut pace) = (Instant::now(), Pace::default());
-    loop {
-        tokio::time::sleep(TELL_EVERY).await;
-        let (done, total) = (progress.done_bytes(), progress.total_bytes());
-        let left = pace.left(start.elapsed(), done, total);
-        if stderr().is_terminal() && total > 0 {
-            eprint!("\r\x1b[K{}", line(done, total, left));
-            let _ = stderr().flush();
+/// Tells how far a download is until it is over; what came of it.
+async fn watch(mut events: Answer, model: &str) -> Result<String, CommandFailure> {
+    // Ends with the stream at the latest.
+    while let Some(event) = events.event().await? {
+        let event: Value = serde_json::from_str(&event).unwrap_or_default();
+        // Events of other things have no such list.
+        let Some(list) = event["downloads"].as_array() else {
+            continue;
+        };
+        let found = list.iter().find(|download| download["model"] == model);
+        let Some(download) = found else {
+            return Err(CommandFailure::other("the download was cancelled"));
+        };
+        match download["state"].as_str() {
+            Some("done") => return Ok(here(download)),
+            Some("paused") => {
+                let hint = format!("go on with `espalier pull {model}`");
+                return Err(CommandFailure::with_hint("the download was paused", hint));
+            }
+            Some("failed") => {
+                let failure = super::client::failure_in(download);
+                return Err(failure.unwrap_or_else(|| CommandFailure::other("it failed")));
+            }
+            _ => tell(&in_words(download)),
         }
+    }
+    Err(CommandFailure::with_hint(
+        "the node has ended",
+        "it goes on with the download when it is started again",
+    ))
+}
+
+fn here(download: &Value) -> String {
+    format!(
+        "{} is here, verified: commit {}",
+        download["model"].as_str().unwrap_or_default(),
+        download["commit"].as_str().unwrap_or_default()
+    )
+}
+
+/// How far a download is, in a line.
+pub(super) fn in_words(download: &Value) -> String {
+    let number = |field: &str| download[field].as_u64();
+    let (done, total) = (number("bytes_done"), number("bytes_total"));
+    let reason = download["reason"].as_str();
+    let bytes = match (done, total) {
+        (Some(done), Some(total)) if total > 0 => {
+            format!("{} of {}", bytes(done), bytes(total))
+        }
+        _ => String::new(),
+    };
+    let state = match (download["state"].as_str().unwrap_or_default(), reason) {
+        ("running", _) if !bytes.is_empty() => {
+            let left = number("seconds_left").map(Duration::from_secs);
+            pace(number("bytes_per_s"), left)
+        }
+        ("running", _) => "asking what there is to fetch".to_owned(),
+        ("retrying", Some(reason)) => format!("trying again: {reason}"),
+        (state, Some(reason)) => format!("{state}: {reason}"),
+        (state, None) => state.to_owned(),
+    };
+    let parts = [bytes, state].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// How fast bytes come and how long the rest takes.
+fn pace(bytes_per_s: Option<u64>, left: Option<Duration>) -> String {
+    match (bytes_per_s, left) {
+        (Some(speed), Some(left)) => format!("{}/s, {} left", bytes(speed), time(left)),
+        _ => "waiting for bytes".to_owned(),
+    }
+}
+
+fn time(left: Duration) -> String {
+    match left.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// Shows a line that the next one replaces: on a terminal, elsewhere not at all.
+fn tell(line: &str) {
+    if stderr().is_terminal() {
+        eprint!("\r\x1b[K{line}");
+        let _ = stderr().flush();
     }
 }
 
 fn clear_line() {
-    if stderr().is_terminal() {
-        eprint!("\r\x1b[K");
-    }
-}
-
-fn line(done: u64, total: u64, left: Option<Duration>) -> String {
-    let left = match left {
-        Some(left) => format!("{} s left", left.as_secs()),
-        None => "waiting".to_owned(),
-    };
-    format!("{} of {}, {left}", bytes(done), bytes(total))
+    tell("");
 }
 
 #[cfg(test)]
@@ -109,9 +149,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_bytes_and_seconds() {
-        let left = Some(Duration::from_millis(9500));
-        assert_eq!(line(1 << 30, 4 << 30, left), "1.0 GiB of 4.0 GiB, 9 s left");
-        assert_eq!(line(0, 4 << 30, None), "0 B of 4.0 GiB, waiting");
+    fn a_download_is_told_in_a_line() {
+        let said = |download: Value| in_words(&download);
+        let running = json!({"state": "running", "bytes_done": 1_u64 << 30, "bytes_total": 4_u64 << 30,
+            "bytes_per_s": 90 << 20, "seconds_left": 35, "reason": null});
+        assert_eq!(said(running), "1.0 GiB of 4.0 GiB, 90.0 MiB/s, 35 s left");
+        let asking = json!({"state": "running", "bytes_done": 0, "bytes_total": 0, "reason": null});
+        assert_eq!(said(asking), "asking what there is to fetch");
+        let waiting =
+            json!({"state": "waiting", "bytes_done": 0, "bytes_total": 0, "reason": null});
+        assert_eq!(said(waiting), "waiting");
+        let retrying = json!({"state": "retrying", "bytes_done": 5, "bytes_total": 10, "reason": "it answers 500"});
+        assert_eq!(said(retrying), "5 B of 10 B, trying again: it answers 500");
+        let long = [119, 120, 7199, 7260].map(|seconds| time(Duration::from_secs(seconds)));
+        assert_eq!(long, ["119 s", "2 min", "119 min", "2 h 1 min"]);
     }
 }

@@ -144,6 +144,7 @@ fn config(
         peer_listen: SocketAddr::new(IpAddr::V4(peer_ip), arguments.peer_port),
         api_ip: Ipv4Addr::LOCALHOST.into(),
         worker: worker_program(environment.worker.clone(), &this_program),
+        hub: environment.hub(),
         defaults: Settings::of_a_server(memory::host_name()),
         overrides: SomeSettings {
             name: arguments.name.clone(),

@@ -9,7 +9,7 @@ use store::Derived;
 
 use super::NodeGateway;
 use super::model_text::ModelText;
-use crate::models::ListedModel;
+use crate::models::{ListedModel, is_open};
 
 /// Longest licence that is told: some models come with a book of them.
 const LICENCE_BYTES_MAX: u64 = 256 << 10;
@@ -92,19 +92,21 @@ impl NodeGateway {
         loaded.map(Some)
     }
 
-    /// Unloads a model whose files go, and deletes it.
+    /// Deletes a model, unless its files go and it is open.
     pub(super) async fn remove(&self, name: &str) -> Result<(), Failure> {
-        if self.models.may_remove(name).await? {
-            let local = self.models.by_name(name).await;
+        // A folder that is damaged runs nowhere.
+        if self.models.may_remove(name).await?
+            && let Ok(local) = self.models.by_name(name).await
+        {
             let view = self.cluster.view();
+            if is_open(&view, local.fingerprint) {
+                let message = format!("{} is open, and its files are in use", local.name);
+                let failure = Failure::new(ErrorCode::InvalidRequest, message);
+                return Err(failure.hint("unload it first"));
+            }
             let instances = view.instances.iter();
-            // A folder that is damaged runs nowhere.
-            let running = instances.filter(|instance| {
-                let files = local.as_ref().map(|local| local.fingerprint);
-                files.is_ok_and(|files| files == instance.fingerprint)
-            });
-            for instance in running {
-                self.cluster.close(instance.id).await?;
+            for failed in instances.filter(|one| one.fingerprint == local.fingerprint) {
+                self.cluster.close(failed.id).await?;
             }
         }
         self.models.remove(name).await
@@ -130,6 +132,7 @@ fn info(model: ListedModel) -> ModelInfo {
             weights_format: model.about.weights_format,
             licence: model.about.licence,
             folder: model.folder,
+            is_own: model.is_own,
             shape: model.shape,
         }),
     }

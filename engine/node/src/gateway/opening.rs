@@ -9,8 +9,10 @@ use base::{
     ShardingChoice,
 };
 use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
+use store::download::{Hub, Wanted};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
+use super::remote::{Remote, RemoteModel};
 use super::replicas::Weights;
 use super::room::{make_room, placements};
 use crate::cluster_actor::ClusterHandle;
@@ -31,6 +33,7 @@ pub(crate) struct Opening {
     waiting: Arc<Semaphore>,
     /// Cards of models seen so far, quantized or as they are. A few for each model that this node has.
     cards: Mutex<HashMap<(Fingerprint, Option<QuantizedBits>), ModelCard>>,
+    remote: Remote,
 }
 
 /// What somebody wants opened or planned.
@@ -62,7 +65,12 @@ impl Asked {
 }
 
 impl Opening {
-    pub(crate) fn new(cluster: ClusterHandle, models: LocalModels, worker: PathBuf) -> Arc<Self> {
+    pub(crate) fn new(
+        cluster: ClusterHandle,
+        models: LocalModels,
+        worker: PathBuf,
+        hub: Hub,
+    ) -> Arc<Self> {
         Arc::new(Self {
             cluster,
             models,
@@ -70,6 +78,7 @@ impl Opening {
             one_at_a_time: Mutex::new(()),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             cards: Mutex::new(HashMap::new()),
+            remote: Remote::new(hub),
         })
     }
 
@@ -142,6 +151,27 @@ impl Opening {
     pub(crate) async fn plan(&self, asked: &Asked) -> Result<Vec<cluster::Placement>, Failure> {
         let local = self.models.resolve(&asked.model).await?;
         placements(&self.cluster, &self.wish(&local, asked).await?).await
+    }
+
+    /// What a repository of the hub holds, and how it could be placed now or why it could not.
+    pub(super) async fn look(
+        &self,
+        repository: &str,
+    ) -> Result<(RemoteModel, Result<Vec<cluster::Placement>, Failure>), Failure> {
+        let wanted = Wanted::parse(repository).map_err(|error| {
+            Failure::new(ErrorCode::InvalidRequest, error.to_string()).param("model")
+        })?;
+        let model = self.remote.look(&self.worker, &wanted).await?;
+        let wish = Wish {
+            card: model.card.clone(),
+            // No model of any node has it.
+            fingerprint: Fingerprint(random::bytes()?),
+            sharding: ShardingChoice::Auto,
+            node_count: None,
+            node_ids: Vec::new(),
+        };
+        let placements = placements(&self.cluster, &wish).await;
+        Ok((model, placements))
     }
 
     async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {

@@ -182,6 +182,7 @@ pub(super) fn models_here(models: Vec<ModelInfo>) -> Vec<Model> {
             weights_format: on_disk.weights_format,
             licence: (!on_disk.licence.is_empty()).then_some(on_disk.licence),
             folder: on_disk.folder.display().to_string(),
+            is_own: on_disk.is_own,
         })
     });
     here.collect()

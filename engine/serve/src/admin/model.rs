@@ -211,6 +211,8 @@ pub(crate) struct Model {
     pub(crate) licence: Option<String>,
     /// Where its files are.
     pub(crate) folder: String,
+    /// Whether they are the node's own, and may be deleted.
+    pub(crate) is_own: bool,
 }
 
 /// The ways to run a model, best first.

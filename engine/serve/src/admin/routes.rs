@@ -14,11 +14,12 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::convert::{models_here, no_instance, parse_instance_id, parse_opening, parse_wish};
+use super::downloads::Downloads;
 use super::error::Refused;
 use super::events::{KEEP_ALIVE, Latest};
 use super::membership::Membership;
 use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State, Wish};
-use super::{calls, membership, settings, user_data};
+use super::{calls, downloads, hub, membership, settings, user_data};
 use crate::app::App;
 use crate::openapi::{Routes, shape};
 use crate::uri::{Named, name};
@@ -41,6 +42,8 @@ enum Change {
     State(State),
     /// Of an event named `membership`.
     Membership(Membership),
+    /// Of an event named `downloads`.
+    Downloads(Downloads),
 }
 
 pub(crate) fn routes() -> Routes {
@@ -48,10 +51,13 @@ pub(crate) fn routes() -> Routes {
         .merge(settings::routes())
         .merge(calls::routes())
         .merge(membership::routes())
+        .merge(downloads::routes())
+        .merge(hub::routes())
         .merge(user_data::routes())
         .routes(routes!(state))
         .routes(routes!(events))
         .routes(routes!(models))
+        .routes(routes!(delete_model))
         .routes(routes!(plan))
         .routes(routes!(instances, open))
         .routes(routes!(instance, close))
@@ -67,11 +73,11 @@ async fn state(app: Shared) -> Json<State> {
     Json(State::from(&**app.gateway.changes().borrow()))
 }
 
-/// The same each time that it changes, and who belongs to the cluster.
+/// The same each time that it changes, who belongs to the cluster, and the downloads.
 #[utoipa::path(
     get,
     path = "/admin/events",
-    responses((status = 200, description = "Events named `state` and `membership`, without an end.", body = Sent, content_type = "text/event-stream")),
+    responses((status = 200, description = "Events named `state`, `membership` and `downloads`, without an end.", body = Sent, content_type = "text/event-stream")),
 )]
 async fn events(app: Shared) -> impl IntoResponse {
     let states = Latest {
@@ -82,7 +88,15 @@ async fn events(app: Shared) -> impl IntoResponse {
     };
     let states = states.events(|view| State::from(&**view));
     let members = membership::events(&app);
-    Sse::new(stream::select(states, members)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    let downloads = Latest {
+        name: "downloads",
+        pause: PAUSE,
+        changes: app.gateway.downloads(),
+        stopping: app.stopping.clone(),
+    };
+    let downloads = downloads.events(|list| Downloads::from(list.as_slice()));
+    let all = stream::select(stream::select(states, members), downloads);
+    Sse::new(all).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 /// The models that this node can open.
@@ -94,6 +108,18 @@ async fn events(app: Shared) -> impl IntoResponse {
 async fn models(app: Shared) -> Json<Models> {
     let models = models_here(app.gateway.models().await);
     Json(Models { models })
+}
+
+/// Deletes a model whose files are the node's own, unless it is open; slashes in its name may stay as they are.
+#[utoipa::path(
+    delete,
+    path = "/admin/models/{*id}",
+    params(("id" = String, Path, description = "Its name.")),
+    responses((status = 204, description = "It is deleted.")),
+)]
+async fn delete_model(app: Shared, id: Named) -> Result<StatusCode, Refused> {
+    app.gateway.delete(&name(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The ways to run a model, best first.

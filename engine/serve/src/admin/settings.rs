@@ -91,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) lend_memory_bytes_max: Option<u64>,
     /// Minutes without a request after which a model is unloaded; 0 is never.
     pub(crate) idle_minutes: u32,
+    /// Downloads of models take so many bytes in a second at most, all together; 0 is no limit.
+    pub(crate) download_bytes_per_s_max: u64,
     /// Origins (`https://chat.example`) of pages whose scripts may call the API's dialects from a browser.
     pub(crate) allowed_origins: Vec<String>,
     /// Where models are looked for besides the node's own folder.
@@ -120,6 +122,8 @@ struct SettingsChange {
     #[schema(value_type = Option<u64>)]
     lend_memory_bytes_max: Option<Lend>,
     idle_minutes: Option<u32>,
+    /// 0 is no limit.
+    download_bytes_per_s_max: Option<u64>,
     api_network: Option<bool>,
     ollama_port: Option<bool>,
     /// All of them.
@@ -167,6 +171,7 @@ impl From<settings::Settings> for Settings {
             api_address: settings.api_address.map(|address| address.to_string()),
             lend_memory_bytes_max: settings.lend_memory_bytes_max,
             idle_minutes: settings.idle_minutes,
+            download_bytes_per_s_max: settings.download_bytes_per_s_max,
             api_network: settings.api_network,
             api_network_addresses: settings
                 .api_network_addresses
@@ -198,6 +203,7 @@ impl From<SettingsChange> for settings::SettingsChange {
             api_port: change.api_port,
             lend_memory: change.lend_memory_bytes_max,
             idle_minutes: change.idle_minutes,
+            download_bytes_per_s_max: change.download_bytes_per_s_max,
             api_network: change.api_network,
             ollama_port: change.ollama_port,
             allowed_origins: change.allowed_origins,

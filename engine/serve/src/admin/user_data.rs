@@ -1,4 +1,4 @@
-//! `/admin/conversations`, `/admin/api-keys`, `/admin/logs`: what the node keeps for its user.
+//! `/admin/conversations`, `/admin/api-keys`, `/admin/hub-token`, `/admin/logs`: what the node keeps for its user.
 
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(conversation, keep, forget))
         .routes(routes!(keys, make_key))
         .routes(routes!(remove_key))
+        .routes(routes!(hub_token, keep_hub_token, forget_hub_token))
         .routes(routes!(log))
 }
 
@@ -155,6 +156,42 @@ async fn make_key(app: Shared, request: Request) -> Result<(StatusCode, Json<New
 async fn remove_key(app: Shared, id: Named) -> Result<StatusCode, Refused> {
     let id = name(id);
     on_disk(&app, move |data| data.remove_key(&id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether there is a token for the hub of models.
+#[utoipa::path(
+    get,
+    path = "/admin/hub-token",
+    responses((status = 200, description = "Whether there is one.", body = HubToken)),
+)]
+async fn hub_token(app: Shared) -> Json<HubToken> {
+    Json(HubToken {
+        is_set: app.gateway.user_data().has_hub_token(),
+    })
+}
+
+/// Keeps a token for the hub of models, among the system's secrets. It is not shown again.
+#[utoipa::path(
+    put,
+    path = "/admin/hub-token",
+    request_body = NewHubToken,
+    responses((status = 204, description = "It is kept.")),
+)]
+async fn keep_hub_token(app: Shared, request: Request) -> Result<StatusCode, Refused> {
+    let new: NewHubToken = json::parse(&body::read(request).await?)?;
+    on_disk(&app, move |data| data.set_hub_token(Some(&new.token))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forgets the token.
+#[utoipa::path(
+    delete,
+    path = "/admin/hub-token",
+    responses((status = 204, description = "There is none.")),
+)]
+async fn forget_hub_token(app: Shared) -> Result<StatusCode, Refused> {
+    on_disk(&app, |data| data.set_hub_token(None)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -289,6 +326,21 @@ struct KeyWish {
     name: String,
     /// For use if it is left out.
     scope: Option<Scope>,
+}
+
+/// Whether there is a token for the hub of models.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct HubToken {
+    pub(crate) is_set: bool,
+}
+
+/// A token for the hub of models.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct NewHubToken {
+    token: String,
 }
 
 /// The end of the node's log.

@@ -3,6 +3,7 @@
 mod answers;
 mod listing;
 mod managing;
+mod pulling;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -204,7 +205,8 @@ async fn delete_model(State(app): State<Arc<App>>, request: Request) -> Result<R
     Ok(().into_response())
 }
 
-/// Says that a model is here, or what to do about it.
+/// Brings a model here from its repository on Hugging Face, `owner/name` or `owner/name@revision`. The node goes on with it when
+/// the client has gone.
 #[utoipa::path(
     post,
     path = "/api/pull",
@@ -216,7 +218,7 @@ async fn delete_model(State(app): State<Arc<App>>, request: Request) -> Result<R
 )]
 async fn pull(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let named = parse_name(&body::read_any(request).await?)?;
-    managing::pull(&app, &named).await
+    pulling::pull(&app, &named).await
 }
 
 /// Models are not sent anywhere: always refused.

@@ -40,9 +40,16 @@ async fn opens_shows_plans_and_closes_instances() {
         placements["placements"][0]["shards"][1]["tensor"],
         json!([1, 2])
     );
+    let known = running.get("/admin/hub").await.json(200);
+    assert_eq!(known["models"][0]["repositories"][0]["id"], "owner/model");
+    let found = running.get("/admin/hub/owner/model@v1").await.json(200);
+    assert_eq!(found["bytes"], 3_u64 << 30);
+    assert_eq!(found["placements"], json!([]));
+    assert_eq!(found["refusal"]["message"], "it is too large");
+    running.get("/admin/hub/owner/other").await.json(404);
     // Only what this node has the files of can be opened here.
     let models = running.get("/admin/models").await.json(200);
-    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout"});
+    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout", "is_own": false});
     assert_eq!(models, json!({"models": [sprout]}));
     let list = running.get("/admin/instances").await.json(200);
     let id = list["instances"][0]["id"].as_str().unwrap();
@@ -83,11 +90,64 @@ async fn opens_shows_plans_and_closes_instances() {
 }
 
 #[tokio::test]
+async fn models_are_downloaded_and_deleted() {
+    let running = start().await;
+    let send = async |method: &str, path: &str, status| {
+        assert_eq!(
+            running.client.send(method, path, &[], b"").await.status,
+            status
+        );
+    };
+    let list = async || running.get("/admin/downloads").await.json(200)["downloads"].clone();
+    assert_eq!(list().await, json!([]));
+    let wish = json!({"model": "acme/new"});
+    assert_eq!(running.post("/admin/downloads", &wish).await.status, 204);
+    assert_eq!(list().await[0]["state"], "waiting");
+    send("POST", "/admin/downloads/acme/new/pause", 204).await;
+    let paused = &list().await[0];
+    assert_eq!(
+        (&paused["state"], &paused["commit"]),
+        (&json!("paused"), &json!("c0ffee"))
+    );
+    send("POST", "/admin/downloads/acme/new/resume", 204).await;
+    let gateway = &running.gateway;
+    let failure = Failure::new(ErrorCode::TimedOut, "the hub is away").hint("later");
+    gateway.show_download("acme/new", State::Failed(failure), 9);
+    assert_eq!(list().await[0]["error"]["hint"], "later");
+    gateway.show_download("acme/new", State::Retrying("it answers 500".into()), 9);
+    assert_eq!(list().await[0]["reason"], "it answers 500");
+    send("DELETE", "/admin/downloads/acme/new", 204).await;
+    assert_eq!(list().await, json!([]));
+    let wish = json!({"model": "acme/new", "revision": "v 2"});
+    running.post("/admin/downloads", &wish).await.json(400);
+    running
+        .post("/admin/downloads", &json!({"modle": "acme/new"}))
+        .await
+        .json(400);
+    send("DELETE", "/admin/models/acme/none", 404).await;
+    let has_token = async || running.get("/admin/hub-token").await.json(200)["is_set"].clone();
+    assert_eq!(has_token().await, false);
+    let json = [("Content-Type", "application/json")];
+    let token = br#"{"token": "hf_secret"}"#;
+    let kept = running
+        .client
+        .send("PUT", "/admin/hub-token", &json, token)
+        .await;
+    assert_eq!((kept.status, has_token().await), (204, json!(true)));
+    send("DELETE", "/admin/hub-token", 204).await;
+    assert_eq!(has_token().await, false);
+}
+
+#[tokio::test]
 async fn changes_are_streamed_and_coalesced() {
     let mut running = start().await;
     let mut events = running.client.open("GET", "/admin/events", b"").await;
     let mut first = String::new();
-    while !(first.contains("event: state\n") && first.contains("event: membership\n")) {
+    let names = ["state", "membership", "downloads"];
+    while !names
+        .iter()
+        .all(|name| first.contains(&format!("event: {name}\n")))
+    {
         first += &events.until("\n\n").await;
     }
     assert!(

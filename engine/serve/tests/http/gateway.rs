@@ -13,6 +13,7 @@ use base::{
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
+use serve::downloads::{self, Download};
 use serve::membership::{Ask, Membership};
 use serve::settings::{Settings, SettingsChange};
 use serve::user_data::UserData;
@@ -20,8 +21,8 @@ use serve::view::{
     ClusterView, InstanceState, InstanceView, LinkView, NodeState, NodeView, ShardView,
 };
 use serve::{
-    Gateway, GenerateStream, ModelDescription, ModelInfo, ModelOnDisk, OpenInstance,
-    RankedPlacement,
+    Gateway, GenerateStream, HubModel, KnownModel, KnownRepository, ModelDescription, ModelInfo,
+    ModelOnDisk, OpenInstance, RankedPlacement,
 };
 use tokio::sync::watch;
 
@@ -45,6 +46,8 @@ pub struct TestGateway {
     pub running: Arc<AtomicUsize>,
     random: AtomicUsize,
     settings: Mutex<Settings>,
+    /// What comes from a hub.
+    pub downloads: watch::Sender<Arc<Vec<Download>>>,
     user_data: Arc<TestUserData>,
 }
 
@@ -76,6 +79,7 @@ impl TestGateway {
                 api_address: None,
                 lend_memory_bytes_max: None,
                 idle_minutes: 0,
+                download_bytes_per_s_max: 0,
                 api_network: false,
                 api_network_addresses: Vec::new(),
                 ollama_port: false,
@@ -84,6 +88,7 @@ impl TestGateway {
                 model_folders: Vec::new(),
                 welcomed: true,
             }),
+            downloads: watch::Sender::default(),
             user_data: Arc::default(),
         }
     }
@@ -113,6 +118,42 @@ impl TestGateway {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("never {count} generations");
+    }
+
+    /// Says what a download is like from now on.
+    pub fn show_download(&self, model: &str, state: downloads::State, bytes_done: u64) {
+        self.downloads.send_modify(|list| {
+            let list = Arc::make_mut(list);
+            list.retain(|download| download.model != model);
+            list.push(Download {
+                model: model.to_owned(),
+                revision: "main".to_owned(),
+                commit: (bytes_done > 0).then(|| "c0ffee".to_owned()),
+                state,
+                bytes_done,
+                bytes_total: if bytes_done > 0 { 4 << 30 } else { 0 },
+                bytes_per_s: (bytes_done > 0).then_some(90_000_000),
+                seconds_left: (bytes_done > 0).then_some(35),
+            });
+        });
+    }
+
+    fn carry_out(&self, ask: downloads::Ask) -> Result<(), Failure> {
+        use downloads::{Ask, State};
+        match ask {
+            Ask::Start(model) if model.contains(' ') => {
+                let message = format!("{model:?} names no repository");
+                return Err(Failure::new(ErrorCode::InvalidRequest, message));
+            }
+            Ask::Start(model) | Ask::Resume(model) => {
+                self.show_download(&model, State::Waiting(None), 0);
+            }
+            Ask::Pause(model) => self.show_download(&model, State::Paused, 1 << 30),
+            Ask::Cancel(model) => self.downloads.send_modify(|list| {
+                Arc::make_mut(list).retain(|download| download.model != model);
+            }),
+        }
+        Ok(())
     }
 
     fn start(&self, request: &GenerateRequest) -> Result<GenerateStream, Failure> {
@@ -280,6 +321,14 @@ impl Gateway for TestGateway {
         std::future::ready(Err(failure)).boxed()
     }
 
+    fn downloads(&self) -> watch::Receiver<Arc<Vec<Download>>> {
+        self.downloads.subscribe()
+    }
+
+    fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>> {
+        std::future::ready(self.carry_out(ask)).boxed()
+    }
+
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {
         let mut settings = self.settings.lock().unwrap();
         let refused = change.api_port == Some(1);
@@ -407,6 +456,39 @@ impl Gateway for TestGateway {
         async { Ok(vec![placement]) }.boxed()
     }
 
+    fn known_models(&self) -> Vec<KnownModel> {
+        let repository = KnownRepository {
+            id: "owner/model".to_string(),
+            format: "4 bits".to_string(),
+            bytes: 2 << 30,
+            active_bytes: 1 << 30,
+        };
+        vec![KnownModel {
+            name: "Model".to_string(),
+            alias: "model".to_string(),
+            family: "llama".to_string(),
+            layers: 30,
+            context_tokens: 4096,
+            repositories: vec![repository],
+        }]
+    }
+
+    fn look(&self, repository: &str) -> BoxFuture<'_, Result<HubModel, Failure>> {
+        let found = HubModel {
+            commit: "c".repeat(40),
+            bytes: 3 << 30,
+            family: "llama".to_string(),
+            layers: 30,
+            context_tokens: 4096,
+            weights_bytes: 2 << 30,
+            active_bytes: 1 << 30,
+            placements: Err(Failure::new(ErrorCode::NotEnoughMemory, "it is too large")),
+        };
+        let is_there = repository == "owner/model@v1";
+        let unknown = Failure::new(ErrorCode::NotFound, "the hub has no such model");
+        async move { is_there.then_some(found).ok_or(unknown) }.boxed()
+    }
+
     fn random(&self) -> Result<u64, Failure> {
         Ok(self.random.fetch_add(1, Ordering::SeqCst) as u64)
     }
@@ -428,6 +510,7 @@ fn model(id: &str) -> ModelInfo {
             weights_format: "float32".to_string(),
             licence: String::new(),
             folder: "/models/sprout".into(),
+            is_own: false,
             shape: ModelShape {
                 parameters: Some(3_100_000),
                 context_tokens: Some(1024),

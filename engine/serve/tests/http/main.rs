@@ -20,10 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use base::Prompt;
+use base::{ErrorCode, Failure, Prompt};
 use client::{Answer, Client};
 use gateway::{TestGateway, cluster};
 use serde_json::{Value, json};
+use serve::downloads::State;
 use serve::view::ClusterView;
 use serve::{Metrics, ServeConfig, Server};
 use tokio::sync::oneshot;

@@ -321,7 +321,7 @@ async fn errors_before_and_within_a_stream() {
             "/api/pull",
             json!({"model": "llama3.2"}),
             404,
-            "not downloaded yet",
+            "by its repository there",
         ),
         (
             "/api/nothing",
@@ -422,4 +422,60 @@ async fn models_are_made_copied_and_deleted() {
         .post("/api/copy", &json!({"source": "none", "destination": "x"}))
         .await
         .json(404);
+}
+
+#[tokio::test]
+async fn a_pull_tells_how_far_it_is_until_it_is_here() {
+    let running = start().await;
+    let gateway = &running.gateway;
+    let pull = |name: &str| json!({"model": name}).to_string();
+    let asked = pull("hf.co/acme/new:latest");
+    let mut connection = running
+        .client
+        .open("POST", "/api/pull", asked.as_bytes())
+        .await;
+    let first = connection.until("waiting for other downloads").await;
+    assert!(
+        first.contains(r#"{"status":"pulling manifest"}"#),
+        "{first}"
+    );
+    gateway.show_download("acme/new", State::Running, 1 << 30);
+    let step = r#"{"status":"pulling acme/new","digest":"c0ffee","total":4294967296,"completed":1073741824}"#;
+    connection.until(step).await;
+    gateway.show_download(
+        "acme/new",
+        State::Retrying("it answers 500".into()),
+        1 << 30,
+    );
+    connection.until("trying again: it answers 500").await;
+    gateway.show_download("acme/new", State::Verifying, 4 << 30);
+    connection.until("verifying sha256 digest").await;
+
+    let ends = async |state: Option<State>| {
+        gateway.downloads.send_replace(Arc::default());
+        let mut changes = gateway.downloads.subscribe();
+        let end = async {
+            let wanted = changes.wait_for(|list| !list.is_empty()).await;
+            drop(wanted.unwrap());
+            match state {
+                Some(state) => gateway.show_download("acme/new", state, 1),
+                None => drop(gateway.downloads.send_replace(Arc::default())),
+            }
+        };
+        let asked = json!({"model": "acme/new"});
+        let (answer, ()) = tokio::join!(running.post("/api/pull", &asked), end);
+        lines(&answer).last().unwrap().clone()
+    };
+    assert_eq!(ends(Some(State::Done)).await, json!({"status": "success"}));
+    let failure = Failure::new(ErrorCode::TimedOut, "the hub is away").hint("later");
+    let failed = ends(Some(State::Failed(failure))).await;
+    assert_eq!(failed, json!({"error": "the hub is away (hint: later)"}));
+    let paused = "the download was paused (hint: pull it again to go on)";
+    assert_eq!(ends(Some(State::Paused)).await, json!({"error": paused}));
+    let cancelled = json!({"error": "the download was cancelled"});
+    assert_eq!(ends(None).await, cancelled);
+    running
+        .post("/api/pull", &json!({"model": "acme/no such"}))
+        .await
+        .json(400);
 }

@@ -3,6 +3,7 @@
 //! `hf-hub` 1.0 is not used: it begins a file anew after an interruption, checks no hash of what it fetched, and reads the
 //! environment itself.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,16 @@ pub struct Hub {
     pub no_proxy: Option<String>,
     /// Fetch nothing at all.
     pub offline: bool,
+}
+
+impl fmt::Debug for Hub {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("endpoint", &self.endpoint)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

@@ -25,7 +25,7 @@ pub enum DownloadError {
     },
     /// The hub knows nothing of that name.
     #[error(
-        "{url} is not there (hint: check the name and the revision; a private one needs HF_TOKEN)"
+        "{url} is not there (hint: check the name and the revision; a private one needs a token, in the settings or as HF_TOKEN)"
     )]
     NotFound {
         /// What was asked for.
@@ -33,7 +33,7 @@ pub enum DownloadError {
     },
     /// The hub wants to know who asks, or does not let them.
     #[error(
-        "the hub does not give out {url} (hint: accept the model's terms on its page, and set HF_TOKEN to a token that may read it)"
+        "the hub does not give out {url} (hint: accept the model's terms on its page, and give a token that may read it, in the settings or as HF_TOKEN)"
     )]
     Forbidden {
         /// What was asked for.

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
@@ -21,6 +22,8 @@ use super::{Limits, blocking};
 const CONTENT_TRIES: u32 = 3;
 /// Bytes that are gathered before they are written: all that a range loses when the process is killed.
 const WRITE_BYTES: usize = 1 << 20;
+/// No byte waits longer than this for being written: slow lines would lose minutes of their work, and show none of it.
+const WRITE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What everything that is fetched for one download shares.
 pub(super) struct Fetch<'a> {
@@ -37,19 +40,36 @@ impl Fetch<'_> {
     /// The list of files.
     pub(super) async fn listing(&self) -> Result<Listing, DownloadError> {
         let ask = || self.client.listing(self.wanted);
-        self.patiently("the list of files", || 0, ask).await
+        patiently(self.limits, self.progress, "the list of files", || 0, ask).await
+    }
+
+    /// All files of a listing, unless the commit that is `here` is the same: the commit, and whether it is.
+    pub(super) async fn new_files(
+        &self,
+        listing: Listing,
+        here: Option<&str>,
+    ) -> Result<(String, bool), DownloadError> {
+        self.progress.is_of(&listing.commit);
+        let was_here = here == Some(&listing.commit);
+        if !was_here {
+            self.all(&listing).await?;
+        }
+        Ok((listing.commit, was_here))
     }
 
     /// All files of a listing that are not verified yet.
-    pub(super) async fn all(&self, listing: &Listing) -> Result<(), DownloadError> {
+    async fn all(&self, listing: &Listing) -> Result<(), DownloadError> {
         let (staging, wanted, files) = (
             Arc::clone(&self.staging),
             self.wanted.clone(),
             listing.clone(),
         );
         let part_bytes = self.limits.part_bytes;
+        let total = listing.files.iter().map(|file| file.size).sum();
+        let verifying = self.progress.verifying();
         let done = blocking(move || {
             staging.begin(&wanted, &files)?;
+            staging.share(&files)?;
             let done = files
                 .files
                 .iter()
@@ -57,12 +77,15 @@ impl Fetch<'_> {
             done.sum::<Result<u64, _>>()
         })
         .await?;
-        let total = listing.files.iter().map(|file| file.size).sum();
+        drop(verifying);
         self.progress.begin(done, total);
         self.check_disk()?;
-        let files = listing.files.iter();
-        let fetched = stream::iter(files.map(|file| self.file(&listing.commit, file)));
-        fetched
+        let mut fetches = Vec::new();
+        // Not `map`: what it made could not be handed to another thread.
+        for file in &listing.files {
+            fetches.push(self.file(&listing.commit, file));
+        }
+        stream::iter(fetches)
             .buffer_unordered(self.limits.streams)
             .try_collect()
             .await
@@ -93,6 +116,7 @@ impl Fetch<'_> {
     async fn verify(&self, file: &HubFile, partial: &Arc<Partial>) -> Result<bool, DownloadError> {
         let (staging, partial, file) =
             (Arc::clone(&self.staging), Arc::clone(partial), file.clone());
+        let _verifying = self.progress.verifying();
         blocking(move || {
             let is_whole = partial.is_whole(&file)?;
             if is_whole {
@@ -117,7 +141,7 @@ impl Fetch<'_> {
         let _stream = stream.expect("the semaphore is never closed");
         let done = || partial.missing(part).start;
         let append = || self.append(commit, file, partial, part);
-        self.patiently(&file.name, done, append).await
+        patiently(self.limits, self.progress, &file.name, done, append).await
     }
 
     /// Asks once for what is missing of a part, and writes what comes, also of an answer that breaks.
@@ -138,8 +162,10 @@ impl Fetch<'_> {
             .client
             .range(repository, commit, file, &missing)
             .await?;
+        let _fetching = self.progress.fetching();
         let mut left = (missing.end - missing.start) as usize;
         let mut gathered = Vec::new();
+        let mut written = Instant::now();
         // Ends: each round takes bytes off what is left, or leaves.
         let outcome = loop {
             match response.chunk().await {
@@ -147,6 +173,7 @@ impl Fetch<'_> {
                     let bytes = &bytes[..bytes.len().min(left)];
                     gathered.extend_from_slice(bytes);
                     left -= bytes.len();
+                    self.limits.throttle.pass(bytes.len() as u64).await;
                 }
                 Ok(None) => break Err(Problem::Broken("its answer ends too early".to_owned())),
                 Err(error) => break Err(broken(error)),
@@ -154,9 +181,10 @@ impl Fetch<'_> {
             if left == 0 {
                 break Ok(());
             }
-            if gathered.len() >= WRITE_BYTES {
+            if gathered.len() >= WRITE_BYTES || written.elapsed() >= WRITE_WITHIN {
                 self.write(partial, part, std::mem::take(&mut gathered))
                     .await?;
+                written = Instant::now();
             }
         };
         self.write(partial, part, gathered).await?;
@@ -181,27 +209,29 @@ impl Fetch<'_> {
         let missing = self.progress.missing_bytes();
         self.limits.disk.check(self.staging.folder(), missing)
     }
+}
 
-    /// Tries something until it goes well or patience ends; whatever makes `done` grow was no failure.
-    async fn patiently<T, F: Future<Output = Result<T, Problem>>>(
-        &self,
-        what: &str,
-        done: impl Fn() -> u64,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, DownloadError> {
-        let (mut tries, mut before) = (0, done());
-        // Ends: `done` is bounded, and so are tries in a row that add nothing to it.
-        loop {
-            let problem = match attempt().await {
-                Ok(outcome) => return Ok(outcome),
-                Err(problem) => problem,
-            };
-            let now = done();
-            tries = if now > before { 1 } else { tries + 1 };
-            before = now;
-            let chance = self.limits.chance.rotate_left(tries * 8);
-            let wait = self.limits.patience.after(problem, tries, chance, what)?;
-            tokio::time::sleep(wait).await;
-        }
+/// Tries something until it goes well or patience ends; whatever makes `done` grow was no failure.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Problem>>>(
+    limits: &Limits,
+    progress: &Progress,
+    what: &str,
+    done: impl Fn() -> u64,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, DownloadError> {
+    let (mut tries, mut before) = (0, done());
+    // Ends: `done` is bounded, and so are tries in a row that add nothing to it.
+    loop {
+        let problem = match attempt().await {
+            Ok(outcome) => return Ok(outcome),
+            Err(problem) => problem,
+        };
+        let now = done();
+        tries = if now > before { 1 } else { tries + 1 };
+        before = now;
+        let chance = limits.chance.rotate_left(tries * 8);
+        progress.is_in_trouble(what, &problem.words());
+        let wait = limits.patience.after(problem, tries, chance, what)?;
+        tokio::time::sleep(wait).await;
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::known_repository;
+
 /// Longest owner, name or file; file systems take 255 bytes, and partial files need some for themselves.
 const NAME_BYTES_MAX: usize = 200;
 /// Longest path of a listing; it is only looked at, never made.
@@ -34,8 +36,10 @@ pub struct NameError {
 }
 
 impl Wanted {
-    /// Reads `owner/name` or `owner/name@revision`; the revision is `main` if there is none.
+    /// Reads `owner/name` or `owner/name@revision`, or an alias of a [known model](crate::known_repository); the revision is
+    /// `main` if there is none.
     pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = known_repository(text).unwrap_or(text);
         let refuse = |reason| NameError {
             text: text.chars().take(NAME_BYTES_MAX).collect(),
             reason,

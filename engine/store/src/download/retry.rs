@@ -18,6 +18,17 @@ pub(super) enum Problem {
     Final(DownloadError),
 }
 
+impl Problem {
+    /// What happened, in words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Unwell { status, .. } => format!("it answers {status}"),
+            Self::Broken(reason) => reason.clone(),
+            Self::Final(error) => error.to_string(),
+        }
+    }
+}
+
 /// How often and how long to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patience {
@@ -49,13 +60,11 @@ impl Patience {
         chance: u64,
         what: &str,
     ) -> Result<Duration, DownloadError> {
-        let (reason, asked) = match problem {
+        let reason = problem.words();
+        let asked = match problem {
             Problem::Final(error) => return Err(error),
-            Problem::Broken(reason) => (reason, None),
-            Problem::Unwell {
-                status,
-                retry_after,
-            } => (format!("it answers {status}"), retry_after),
+            Problem::Broken(_) => None,
+            Problem::Unwell { retry_after, .. } => retry_after,
         };
         let too_long = asked.filter(|wait| *wait > self.retry_after_max);
         let reason = match too_long {

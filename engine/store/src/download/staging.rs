@@ -1,13 +1,17 @@
 //! Where a download lies until it is whole: `<models>/.downloads/<owner>/<name>/`, hidden from the catalogue.
 //!
 //! `manifest.json` says which commit and which files; `files/` holds verified files, `partial/` those that are not whole,
-//! `lock` is held by whoever downloads. When all files are verified, `files/` becomes the model's folder in one step. A
-//! process that ends at any instant leaves a state from which the next one goes on.
+//! `lock` is held by whoever downloads. When all files are verified, `files/` becomes the model's folder in one step; if there
+//! is one of another commit, the two change places, and that one goes. A process that ends at any instant leaves a state from
+//! which the next one goes on.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::error::DownloadError;
@@ -19,6 +23,10 @@ use crate::ModelFolder;
 /// In the folder of every model that was downloaded: which commit it is.
 const ORIGIN: &str = ".download.json";
 const MANIFEST: &str = "manifest.json";
+/// What is about to change places with the model's folder, or has.
+const SWAPPED: &str = "swapped";
+/// The model's old folder, where a file system cannot let two folders change places.
+const ASIDE: &str = "aside";
 /// A manifest of another version is not read: the hub is asked again.
 const VERSION: u32 = 1;
 
@@ -51,6 +59,7 @@ impl Staging {
         }
         let lock = lock(&folder.join("lock"), repository)?;
         let (files, partial) = (folder.join("files"), folder.join("partial"));
+        recover(&folder, &files)?;
         make_folder(&files)?;
         make_folder(&partial)?;
         Ok(Self {
@@ -81,8 +90,17 @@ impl Staging {
         })
     }
 
-    /// What is where the model belongs, or would be on a disk that ignores capitals.
-    pub(super) fn in_place(&self) -> Option<PathBuf> {
+    /// The commit that is where the model belongs. Whatever else is there, or would be on a disk that ignores capitals, stays.
+    pub(super) fn commit_in_place(&self) -> Result<Option<String>, DownloadError> {
+        let Some(path) = self.in_place() else {
+            return Ok(None);
+        };
+        let origin = read(&path.join(ORIGIN)).filter(|_| path == self.target);
+        let origin = origin.ok_or(DownloadError::Taken { path })?;
+        Ok(Some(origin.commit))
+    }
+
+    fn in_place(&self) -> Option<PathBuf> {
         let owner = self.target.parent()?;
         let owners = called(owner.parent()?, owner.file_name()?);
         let name = self.target.file_name()?;
@@ -109,6 +127,29 @@ impl Staging {
             files: listing.files.clone(),
         };
         write(&path, &manifest)
+    }
+
+    /// Takes over what is the same in the commit that is in place, once it is verified again. Files are shared, not copied; where
+    /// a file system cannot do that they are fetched.
+    pub(super) fn share(&self, listing: &Listing) -> Result<(), DownloadError> {
+        let Some(here) = read(&self.target.join(ORIGIN)) else {
+            return Ok(());
+        };
+        let same = here
+            .files
+            .iter()
+            .filter(|file| listing.files.contains(file));
+        for file in same.filter(|file| !self.is_verified(file)) {
+            let path = self.target.join(&file.name);
+            let Ok(content) = File::open(&path) else {
+                continue;
+            };
+            let fits = file.digest.fits(file.size, content);
+            if fits.map_err(DownloadError::io(&path))? {
+                let _ = fs::hard_link(&path, self.files.join(&file.name));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a file is there and verified: nothing else gets into that folder.
@@ -148,19 +189,36 @@ impl Staging {
         sync(&self.files)?;
         let owner = self.target.parent().unwrap_or(&self.folder);
         make_folder(owner)?;
-        fs::rename(&self.files, &self.target).map_err(DownloadError::io(&self.target))?;
+        let place = if self.target.is_dir() {
+            self.swap()
+        } else {
+            fs::rename(&self.files, &self.target)
+        };
+        place.map_err(DownloadError::io(&self.target))?;
         sync(owner)?;
         self.clear()?;
         model.path.clone_from(&self.target);
         Ok(model)
     }
 
-    /// Forgets all that was fetched.
-    pub(super) fn clear(&self) -> Result<(), DownloadError> {
-        for folder in [&self.files, &self.partial] {
-            if folder.is_dir() {
-                fs::remove_dir_all(folder).map_err(DownloadError::io(folder))?;
+    /// Lets the verified files and the model's folder change places. Under a name of its own first: after a fall the old
+    /// files must not be taken for verified ones.
+    fn swap(&self) -> io::Result<()> {
+        let new = self.folder.join(SWAPPED);
+        fs::rename(&self.files, &new)?;
+        match renameat_with(CWD, &new, CWD, &self.target, RenameFlags::EXCHANGE) {
+            Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => {
+                fs::rename(&self.target, self.folder.join(ASIDE))?;
+                fs::rename(&new, &self.target)
             }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Forgets all that was fetched and is not in its place.
+    pub(super) fn clear(&self) -> Result<(), DownloadError> {
+        for folder in ["files", "partial", SWAPPED, ASIDE] {
+            remove_folder(&self.folder.join(folder))?;
         }
         let manifest = self.folder.join(MANIFEST);
         match fs::remove_file(&manifest) {
@@ -172,9 +230,24 @@ impl Staging {
     }
 }
 
-/// The commit of a model that was downloaded.
-pub(super) fn origin(model: &Path) -> Option<String> {
-    read(&model.join(ORIGIN)).map(|manifest| manifest.commit)
+/// Goes on after a process that ended while two folders changed places: if they had, the old files go; if not, the new ones
+/// are the verified ones again.
+fn recover(folder: &Path, files: &Path) -> Result<(), DownloadError> {
+    let swapped = folder.join(SWAPPED);
+    let commit = |path: PathBuf| read(&path).map(|manifest| manifest.commit);
+    let wanted = commit(folder.join(MANIFEST));
+    if wanted.is_some() && commit(swapped.join(ORIGIN)) == wanted && !files.exists() {
+        fs::rename(&swapped, files).map_err(DownloadError::io(files))?;
+    }
+    remove_folder(&swapped)?;
+    remove_folder(&folder.join(ASIDE))
+}
+
+fn remove_folder(folder: &Path) -> Result<(), DownloadError> {
+    if folder.is_dir() {
+        fs::remove_dir_all(folder).map_err(DownloadError::io(folder))?;
+    }
+    Ok(())
 }
 
 /// The entries of a folder that have a name, whatever their capitals.
@@ -246,3 +319,6 @@ fn sweep(folder: &Path, stays: impl Fn(&str) -> bool) -> Result<(), DownloadErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,8 +112,27 @@ pub(in crate::ollama) struct Tensor {
 }
 
 /// A step of what takes several.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ollama::Progress)]
 pub(in crate::ollama) struct Progress {
     pub(in crate::ollama) status: String,
+    /// Of what bytes come: the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ollama) digest: Option<String>,
+    /// Bytes in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ollama) total: Option<u64>,
+    /// Bytes that are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ollama) completed: Option<u64>,
+}
+
+impl Progress {
+    /// A step that is told by words alone.
+    pub(in crate::ollama) fn status(status: &str) -> Self {
+        Self {
+            status: status.to_owned(),
+            ..Self::default()
+        }
+    }
 }

@@ -1,15 +1,15 @@
-//! Models are made from others, copied and "pulled".
+//! Models are made from others and copied.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use base::{DerivedModel, ErrorCode, Failure};
+use base::DerivedModel;
 
 use super::lines;
 use crate::ModelDescription;
 use crate::app::App;
-use crate::ollama::convert::{Create, Named};
+use crate::ollama::convert::Create;
 use crate::ollama::error::Refused;
 use crate::ollama::model::Progress;
 
@@ -35,44 +35,20 @@ pub(super) async fn copy(app: &Arc<App>, source: &str, copy: &str) -> Result<Res
     Ok(().into_response())
 }
 
-/// Says that a model is here, or what to do about it.
-pub(super) async fn pull(app: &Arc<App>, named: &Named) -> Result<Response, Refused> {
-    let here = app.gateway.describe(&named.model).await.map_err(|failure| {
-        if failure.code != ErrorCode::ModelNotFound {
-            return failure;
-        }
-        let message = format!("{} is not here, and models are not downloaded yet", named.model);
-        Failure::new(ErrorCode::ModelNotFound, message).hint(
-            "put a folder with its config.json, tokenizer.json and safetensors among the node's models, or name its place in Settings",
-        )
-    })?;
-    let verifying = format!("verifying sha256:{}", digest(&here));
-    let steps = [
-        "pulling manifest",
-        &verifying,
-        "writing manifest",
-        "success",
-    ];
-    Ok(done(&steps, named.stream))
-}
-
 /// The model with files that is run.
 fn base_of(model: &ModelDescription) -> String {
     let derived = model.derived.as_ref().map(|derived| derived.base.clone());
     derived.unwrap_or_else(|| model.info.id.clone())
 }
 
-fn digest(model: &ModelDescription) -> String {
+pub(super) fn digest(model: &ModelDescription) -> String {
     let fingerprint = model.info.fingerprint;
     fingerprint.map_or_else(String::new, |digest| digest.to_string())
 }
 
 /// All steps as lines, or the last alone.
-fn done(steps: &[&str], stream: bool) -> Response {
-    let progress = |status: &&str| Progress {
-        status: (*status).to_owned(),
-    };
-    let steps: Vec<Progress> = steps.iter().map(progress).collect();
+pub(super) fn done(steps: &[&str], stream: bool) -> Response {
+    let steps: Vec<Progress> = steps.iter().map(|step| Progress::status(step)).collect();
     match steps.last() {
         Some(last) if !stream => Json(last).into_response(),
         Some(_) | None => lines(&steps),

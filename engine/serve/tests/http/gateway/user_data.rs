@@ -13,6 +13,7 @@ use serve::user_data::{
 pub struct TestUserData {
     conversations: Mutex<BTreeMap<String, Conversation>>,
     keys: Mutex<Vec<NewApiKey>>,
+    hub_token: Mutex<Option<String>>,
 }
 
 impl UserData for TestUserData {
@@ -40,6 +41,15 @@ impl UserData for TestUserData {
 
     fn forget_conversation(&self, id: &ConversationId) -> Result<(), Failure> {
         self.conversations.lock().unwrap().remove(id.as_str());
+        Ok(())
+    }
+
+    fn has_hub_token(&self) -> bool {
+        self.hub_token.lock().unwrap().is_some()
+    }
+
+    fn set_hub_token(&self, token: Option<&str>) -> Result<(), Failure> {
+        *self.hub_token.lock().unwrap() = token.map(str::to_owned);
         Ok(())
     }
 

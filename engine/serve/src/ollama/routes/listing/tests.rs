@@ -14,6 +14,7 @@ fn info(id: &str) -> ModelInfo {
         fingerprint: Some(Fingerprint([0xab; 32])),
         base: (id != "sprout").then(|| "sprout".into()),
         on_disk: Some(ModelOnDisk {
+            is_own: true,
             weights_bytes: 12_345_678,
             family: "llama".into(),
             weights_format: "bfloat16".into(),
