@@ -43,6 +43,25 @@ async function begin(page, hand, name) {
   await row(page).first().waitFor({ timeout: SLOW_MS });
 }
 
+/** What people run is listed, what fits first; what a repository holds is told once its name is there. */
+async function choose(page, hand) {
+  await hand.press(page, nav(page, "Models"));
+  await hand.press(page, page.locator("summary", { hasText: "Models that people run" }));
+  const known = page.getByRole("list", { name: "Models that people run" });
+  await known.getByRole("heading", { name: "Qwen3 0.6B" }).waitFor();
+  const fitting = await known.getByRole("listitem").count();
+  assert.equal(await known.getByRole("heading", { name: "DeepSeek V3.1" }).count(), 0, "it is too large for one computer");
+  await hand.toggle(page, page.getByRole("checkbox", { name: /need more/ }));
+  await known.getByRole("heading", { name: "DeepSeek V3.1" }).waitFor();
+  assert.ok((await known.getByRole("listitem").count()) > fitting);
+  const field = page.getByRole("textbox", { name: "A model on Hugging Face" });
+  await hand.write(page, field, model);
+  await page.getByText(/^\d.* to download · 6 layers · .* it would fit one computer$/).waitFor({ timeout: SLOW_MS });
+  await look(page, "choosing");
+  await field.fill("");
+  await hand.press(page, page.locator("summary", { hasText: "Models that people run" }));
+}
+
 /** Starts it, pauses it, goes on, and sees it among the models. */
 async function bring(page, hand) {
   await hand.press(page, nav(page, "Models"));
@@ -114,6 +133,7 @@ const browser = await launch(chromium);
 const { page, context, complaints } = await open(browser);
 await prepare(context);
 await page.goto(`${base}/#/models`);
+await choose(page, pointer);
 await bring(page, keyboard);
 await remove(page, keyboard);
 await fail(page, pointer);

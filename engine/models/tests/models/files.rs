@@ -23,6 +23,21 @@ fn inspect(folder: &Path) -> Result<ModelCard, LoadError> {
     models::inspect(folder, None)
 }
 
+#[test]
+fn models_that_are_known_can_run() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/known_models.toml");
+    let text = fs::read_to_string(file).unwrap();
+    let families = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("family = "));
+    let families: Vec<&str> = families.map(|family| family.trim_matches('"')).collect();
+    assert!(families.len() > 20);
+    for family in families {
+        let mut supported = models::supported();
+        assert!(supported.any(|known| known == family), "{family}");
+    }
+}
+
 fn load_whole(folder: &Path) -> Result<(), LoadError> {
     let spec = spec(0, 1, 3, Sharding::Pipeline);
     models::load(folder, &spec, Group::single(), |_, _| ()).map(drop)
