@@ -23,8 +23,9 @@ use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
+use crate::mirror::Linked;
 use crate::models::LocalModels;
-use crate::network::Network;
+use crate::network::{NetReceiver, Network};
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
@@ -105,7 +106,8 @@ impl NodeHandle {
         let (net, net_receiver) = watch::channel(None);
         let opening = Opening::new(cluster.clone(), models.clone(), config.worker.clone());
         let (control, ends) = ControlHandle::new(kept.settings.clone());
-        let (downloads, downloading) = downloads(&config, &cluster, &control).start();
+        let linked = net_receiver.clone();
+        let (downloads, downloading) = downloads(&config, &cluster, &control, linked).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -322,8 +324,14 @@ fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
 }
 
-fn downloads(config: &NodeConfig, cluster: &ClusterHandle, control: &ControlHandle) -> Downloads {
+fn downloads(
+    config: &NodeConfig,
+    cluster: &ClusterHandle,
+    control: &ControlHandle,
+    net: NetReceiver,
+) -> Downloads {
     Downloads {
+        members: Arc::new(Linked { net }),
         hub: config.hub.clone(),
         models: config.models_folder(),
         file: config.downloads_file(),

@@ -9,10 +9,12 @@ mod disk;
 mod error;
 mod fetch;
 mod listing;
+mod members;
 mod name;
 mod partial;
 mod progress;
 mod retry;
+mod shared;
 mod staging;
 mod throttle;
 
@@ -25,9 +27,12 @@ pub use client::Hub;
 pub use disk::{Disk, FreeBytes};
 pub use error::DownloadError;
 use fetch::Fetch;
+pub use members::Members;
+use members::Mirror;
 pub use name::{NameError, Repository, Wanted};
 pub use progress::{Doing, Pace, Progress};
 pub use retry::Patience;
+pub use shared::{Shared, SharedBytes};
 use staging::Staging;
 pub use throttle::Throttle;
 use tokio::sync::Semaphore;
@@ -49,6 +54,8 @@ pub struct Limits {
     pub disk: Disk,
     /// How fast they come, together with those of all other downloads that share it.
     pub throttle: Arc<Throttle>,
+    /// Who may have the same files: they are asked before the hub, and what they send is not throttled.
+    pub members: Option<Arc<dyn Members>>,
     /// Decides by how much waits are spread.
     pub chance: u64,
 }
@@ -63,6 +70,7 @@ impl Limits {
             patience: Patience::HUB,
             disk: Disk::real(),
             throttle: Arc::default(),
+            members: None,
             chance,
         }
     }
@@ -109,7 +117,10 @@ pub async fn fetch(
     limits: &Limits,
     progress: &Progress,
 ) -> Result<Fetched, DownloadError> {
-    let client = Client::new(hub, limits.stall_max)?;
+    let client = match Client::new(hub, limits.stall_max) {
+        Err(DownloadError::Offline) if limits.members.is_some() => None,
+        client => Some(client?),
+    };
     let (place, repository) = (models.to_owned(), wanted.repository.clone());
     let staging = Arc::new(blocking(move || Staging::open(&place, &repository)).await?);
     let here = staging.commit_in_place()?;
@@ -120,6 +131,7 @@ pub async fn fetch(
         limits,
         progress,
         streams: Semaphore::new(limits.streams),
+        mirror: Mirror::new(limits.members.as_deref(), wanted),
     };
     let mut done = None;
     if let Some(listing) = staging.begun(wanted) {
