@@ -15,6 +15,7 @@ mod heldout;
 mod killers;
 mod locked_out;
 mod malformed;
+mod mirror;
 mod node_downloads;
 mod on_demand;
 mod pairing;

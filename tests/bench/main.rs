@@ -14,6 +14,7 @@ mod interference;
 mod load;
 mod loading;
 mod memory;
+mod mirror;
 mod openapi;
 mod pipeline;
 mod placements;
@@ -95,6 +96,15 @@ enum What {
         /// How many, each with the faults of its number.
         #[arg(long, default_value_t = 300)]
         runs: u64,
+    },
+    /// A model that one node takes from another: bytes per second, encrypted, against a plain TCP copy of the same files.
+    Mirror {
+        /// How large it is.
+        #[arg(long, default_value_t = 512)]
+        megabytes: usize,
+        /// How often.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
     },
     /// A node that nobody asks anything, headless and inside of the app: memory, processor, time to its API.
     Idle {
@@ -262,6 +272,7 @@ fn main() -> anyhow::Result<()> {
         }),
         What::Placements { runs } => placements::measure(runs),
         What::Downloads { runs } => downloads::measure(runs),
+        What::Mirror { megabytes, runs } => mirror::measure(megabytes, runs),
         What::Idle { seconds } => idle::measure(seconds),
         What::Schemas {
             count,

@@ -33,6 +33,8 @@ pub struct NodeOptions {
     pub data: Option<PathBuf>,
     /// Where it finds models: a hub's address.
     pub hub: Option<String>,
+    /// It fetches nothing from a hub: `HF_HUB_OFFLINE`.
+    pub offline: bool,
     /// What it logs, as `RUST_LOG` says it; `None` is the default.
     pub log: Option<String>,
     /// More arguments.
@@ -252,6 +254,9 @@ fn serve_command(options: &NodeOptions, data: &Path) -> Result<Command> {
             .env("HF_ENDPOINT", hub)
             .env_remove("HF_HUB_OFFLINE")
             .env_remove("HF_TOKEN");
+    }
+    if options.offline {
+        command.env("HF_HUB_OFFLINE", "1");
     }
     if let Some(log) = &options.log {
         command.env("RUST_LOG", log);

@@ -8,6 +8,7 @@ pub mod conversation;
 pub mod derived;
 pub mod embed;
 pub mod failure;
+pub mod files;
 pub mod generate;
 pub mod ids;
 pub mod quantize;
@@ -23,6 +24,7 @@ pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolC
 pub use derived::{DerivedModel, Parameters};
 pub use embed::{EmbedInput, EmbedRequest, Embedded, Pooling};
 pub use failure::{ErrorCode, Failure};
+pub use files::{BytesAsked, FilesAsked, HeldFile, HeldFiles};
 pub use generate::{
     AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, KeepAlive,
     Penalties, Piece, Prompt, Sampling, ScoredToken, Usage,

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use crate::{Digits, Generate, PairingEnd, PeerFrame, Roster};
-use base::{Failure, NodeId, TokenEvent};
+use base::{BytesAsked, Failure, FilesAsked, HeldFiles, NodeId, TokenEvent};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
@@ -149,4 +150,15 @@ pub trait PeerHandler: Send + Sync + 'static {
         from: NodeId,
         generate: Generate,
     ) -> BoxFuture<'static, Result<BoxStream<'static, TokenEvent>, Failure>>;
+
+    /// What there is here of a repository; `None` if there is nothing.
+    fn files(&self, from: NodeId, asked: FilesAsked) -> BoxFuture<'static, Option<HeldFiles>>;
+
+    /// Bytes of a verified file that is here, in order, in pieces of at most 1 MiB; `None` if it is not here. A stream that
+    /// ends before the last byte is broken. It is polled only as fast as the peer reads.
+    fn bytes(
+        &self,
+        from: NodeId,
+        asked: BytesAsked,
+    ) -> BoxFuture<'static, Option<BoxStream<'static, Bytes>>>;
 }

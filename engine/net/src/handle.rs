@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
-use base::{ErrorCode, Failure, NodeId, TokenEvent};
+use base::{BytesAsked, ErrorCode, Failure, FilesAsked, HeldFiles, NodeId, TokenEvent};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use thiserror::Error;
@@ -21,7 +21,7 @@ use crate::hub::{Hub, HubMessage, Registry, Wish};
 use crate::limits::{EVENT_QUEUE, HUB_QUEUE, LEAVE_TIMEOUT};
 use crate::session::outbound::Outbound;
 use crate::session::pairing::Click;
-use crate::session::{Context, generation, listen};
+use crate::session::{Context, files, generation, listen};
 use crate::tls::Tls;
 use crate::{
     Discovery, Generate, NetConfig, NetEvent, PairingEnd, PeerFrame, PeerHandler, RosterError,
@@ -58,6 +58,20 @@ pub enum SendError {
     /// The frame is larger than a peer frame may be.
     #[error("the frame is larger than a peer frame may be")]
     TooLarge,
+}
+
+/// Why a member gives no bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BytesError {
+    /// There is no link to it, or it does not answer.
+    #[error("that node cannot be reached")]
+    Unreachable,
+    /// It does not have that file.
+    #[error("that node does not have the file")]
+    NotThere,
+    /// It is reading as many files as it may.
+    #[error("that node is busy")]
+    Busy,
 }
 
 /// A running network. Cheap to clone; dropping the last one stops it without saying goodbye.
@@ -206,6 +220,39 @@ impl NetHandle {
         });
         let link = self.links().get(&at).cloned();
         async move { generation::generate(link.ok_or_else(generation::lost)?, order?.into()).await }
+    }
+
+    /// The nodes that are linked now.
+    pub fn linked(&self) -> Vec<NodeId> {
+        self.links().keys().copied().collect()
+    }
+
+    /// Asks a linked node what it has of a repository; `None` if it has nothing, or does not say in time.
+    pub fn files(
+        &self,
+        at: NodeId,
+        asked: &FilesAsked,
+    ) -> impl Future<Output = Option<HeldFiles>> + Send + use<> {
+        let link = self.links().get(&at).cloned();
+        let order = wire::encode(asked).ok();
+        async move { files::files(link?, order?.into()).await }
+    }
+
+    /// Asks a linked node for bytes of a file, on a connection for that alone. The stream ends early if the other end or the
+    /// way there breaks or stands still; it never gives more bytes than were asked for. Not polling it makes the sender
+    /// wait, dropping it makes it stop.
+    pub fn bytes(
+        &self,
+        at: NodeId,
+        asked: &BytesAsked,
+    ) -> impl Future<Output = Result<BoxStream<'static, Bytes>, BytesError>> + Send + use<> {
+        let link = self.links().get(&at).cloned();
+        let (order, range) = (wire::encode(asked), asked.range.clone());
+        async move {
+            let link = link.ok_or(BytesError::Unreachable)?;
+            let order = order.map_err(|_| BytesError::NotThere)?;
+            files::bytes(&link.bulk, order.into(), range.end - range.start).await
+        }
     }
 
     /// Starts a pairing with a node that is seen now; how it goes on comes as [`NetEvent::Pairing`]. Whichever of the two

@@ -24,7 +24,7 @@ pub use config::{ClusterKey, ClusterKeyError, Discovery, NetConfig};
 pub use event::{
     Belonging, NetEvent, PairingStage, PairingView, PeerHandler, RosterChange, Sighting,
 };
-pub use handle::{NetHandle, SendError, StartError, start};
+pub use handle::{BytesError, NetHandle, SendError, StartError, start};
 pub use identity::{FileKeyStore, Identity, IdentityError, KeyStore, KeyStoreError};
 pub use pairing::{Digits, PairingEnd};
 pub use roster::{ClusterId, Member, Roster, RosterError, Standing};

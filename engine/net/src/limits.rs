@@ -93,6 +93,25 @@ pub(crate) const HEADER_BYTES_MAX: u32 = 4 * 1024;
 /// Longest name taken from outside, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 
+/// From asking what a member has of a repository, or for bytes of it, to the first word of its answer. It reads a file's
+/// beginning from its disk; three seconds outlast one that has to spin up or is busy.
+pub(crate) const FILES_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection for files on which nothing comes for so long although bytes are awaited is given up: others have them too.
+pub(crate) const BYTES_STALL: Duration = Duration::from_secs(5);
+/// A peer that does not take the next piece of a file for so long loses its place. Its own disk may be busy.
+pub(crate) const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection for files on which nobody took a piece for so long is closed; the next request makes a new one.
+pub(crate) const FILES_IDLE: Duration = Duration::from_mins(1);
+/// Files that are read for one peer at once: those of two downloads of eight streams each.
+pub(crate) const LENT_PER_PEER_MAX: usize = 16;
+/// Files that are read for all peers at once. Each holds three pieces of a file, some two megabytes.
+pub(crate) const LENT_MAX: usize = 64;
+/// What one stream of a connection for files may send ahead of its reader, in bytes: it fills 10 gigabits at the round
+/// trips of a cable.
+pub(crate) const FILES_STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// What all streams of such a connection together may send ahead.
+pub(crate) const FILES_WINDOW_BYTES: u32 = FILES_STREAM_WINDOW_BYTES * LENT_PER_PEER_MAX as u32;
+
 /// A pairing, from the digits to the last click: time to walk to the other room, and no more than anyone wants to be kept
 /// from pairing by somebody else's request.
 pub(crate) const PAIRING_TIMEOUT: Duration = Duration::from_mins(2);

@@ -19,7 +19,9 @@ use crate::proof::ProofError;
 use crate::tls::Tls;
 use crate::{ClusterKey, PeerHandler, Roster};
 
+pub(crate) mod bulk;
 pub(crate) mod call;
+pub(crate) mod files;
 pub(crate) mod frames;
 pub(crate) mod generation;
 pub(crate) mod greeting;
@@ -29,6 +31,7 @@ pub(crate) mod http;
 pub(crate) mod inbound;
 mod introduce;
 pub(crate) mod keep;
+mod lending;
 pub(crate) mod listen;
 pub(crate) mod outbound;
 pub(crate) mod pairing;
@@ -52,6 +55,7 @@ pub(crate) struct Context {
     pub(crate) stop: CancellationToken,
     admission: Mutex<Admission>,
     called: Mutex<HashSet<NodeId>>,
+    lending: lending::Places,
 }
 
 /// Tells one session from every other of this node's run.
@@ -105,6 +109,7 @@ impl Context {
             stop,
             admission: Mutex::default(),
             called: Mutex::default(),
+            lending: lending::Places::default(),
         }
     }
 

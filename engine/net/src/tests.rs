@@ -1,5 +1,6 @@
 //! Whole networks of two or three nodes in one process, on 127.0.0.1.
 
+mod files;
 mod generation;
 mod identity;
 mod links;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base::{ErrorCode, Failure};
 use serve::downloads::{Ask, Download, State};
-use store::download::{Doing, Hub, Limits, Pace, Repository, Wanted};
+use store::download::{Doing, Hub, Limits, Members, Pace, Repository, Wanted};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -40,6 +40,8 @@ pub(crate) struct Downloads {
     /// Where the list is kept.
     pub(crate) file: PathBuf,
     pub(crate) cluster: ClusterHandle,
+    /// Who may have the same files.
+    pub(crate) members: Arc<dyn Members>,
     pub(crate) switches: watch::Receiver<Arc<Switches>>,
 }
 
@@ -78,7 +80,10 @@ impl Downloads {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (publish, list) = watch::channel(Arc::default());
         // It only spreads waits.
-        let limits = Limits::hub(random::u64().unwrap_or_default());
+        let limits = Limits {
+            members: Some(self.members),
+            ..Limits::hub(random::u64().unwrap_or_default())
+        };
         let actor = Actor {
             queue: Queue::of(file::read(&self.file)),
             works: Arc::new(Works {
@@ -197,7 +202,8 @@ impl Actor {
     /// Stops a download if it runs.
     fn stop(&mut self, model: &str) {
         if let Some(running) = self.running.remove(model) {
-            self.queue.note(model, bytes_of(&running));
+            let lent = running.watched.progress.member_bytes();
+            self.queue.note(model, bytes_of(&running), lent);
             running.task.abort();
         }
     }
@@ -261,7 +267,8 @@ impl Actor {
         let now = self.began.elapsed();
         for (model, running) in &mut self.running {
             let bytes = bytes_of(running);
-            self.queue.note(model, bytes);
+            let lent = running.watched.progress.member_bytes();
+            self.queue.note(model, bytes, lent);
             if bytes.1 > 0 {
                 running.pace.note(now, bytes.0);
             }
@@ -308,6 +315,7 @@ impl Actor {
             commit,
             bytes_done,
             bytes_total,
+            bytes_from_members: entry.member_bytes,
             bytes_per_s: pace
                 .and_then(|running| running.pace.bytes_per_s())
                 .map(|speed| speed as u64),

@@ -18,6 +18,7 @@ mod idle;
 pub mod logging;
 mod membership;
 mod memory;
+mod mirror;
 mod models;
 mod network;
 pub mod node;

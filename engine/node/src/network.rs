@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use net::{Identity, NetConfig, NetHandle, StartError};
+use store::download::Shared;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster_actor::ClusterHandle;
@@ -63,6 +64,7 @@ impl Network {
         }
         let handler = Arc::new(PeerRequests {
             running: self.running.clone(),
+            shared: Shared::of(self.config.models_folder()),
         });
         let (net, events) = net::start(self.net_config(name), handler).await?;
         tracing::info!(peers = %net.address(), "joined the network");

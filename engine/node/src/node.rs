@@ -24,8 +24,9 @@ use crate::hub_token::HubToken;
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
+use crate::mirror::Linked;
 use crate::models::LocalModels;
-use crate::network::Network;
+use crate::network::{NetReceiver, Network};
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
@@ -111,8 +112,9 @@ impl NodeHandle {
             config.hub.clone(),
         );
         let (control, ends) = ControlHandle::new(kept.settings.clone());
+        let linked = net_receiver.clone();
         let (downloads, downloading) =
-            downloads(&config, &kept.hub_token, &cluster, &control).start();
+            downloads(&config, &kept.hub_token, &cluster, &control, linked).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -337,8 +339,10 @@ fn downloads(
     token: &Arc<HubToken>,
     cluster: &ClusterHandle,
     control: &ControlHandle,
+    net: NetReceiver,
 ) -> Downloads {
     Downloads {
+        members: Arc::new(Linked { net }),
         hub: config.hub.clone(),
         token: Arc::clone(token),
         models: config.models_folder(),

@@ -17,6 +17,8 @@ pub struct Download {
     pub bytes_done: u64,
     /// Bytes of all its files; 0 until that is known.
     pub bytes_total: u64,
+    /// Bytes that other members of the cluster sent, and no hub, since it last began or went on.
+    pub bytes_from_members: u64,
     /// How fast bytes come, while they do.
     pub bytes_per_s: Option<u64>,
     /// How long the rest takes at that speed.

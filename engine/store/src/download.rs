@@ -10,11 +10,13 @@ mod error;
 mod fetch;
 mod headers;
 mod listing;
+mod members;
 mod name;
 mod outline;
 mod partial;
 mod progress;
 mod retry;
+mod shared;
 mod staging;
 mod throttle;
 
@@ -27,10 +29,13 @@ pub use client::Hub;
 pub use disk::{Disk, FreeBytes};
 pub use error::DownloadError;
 use fetch::Fetch;
+pub use members::Members;
+use members::Mirror;
 pub use name::{NameError, Repository, Wanted};
 pub use outline::{Outline, outline};
 pub use progress::{Doing, Pace, Progress};
 pub use retry::Patience;
+pub use shared::{Shared, SharedBytes};
 use staging::Staging;
 pub use throttle::Throttle;
 use tokio::sync::Semaphore;
@@ -52,6 +57,8 @@ pub struct Limits {
     pub disk: Disk,
     /// How fast they come, together with those of all other downloads that share it.
     pub throttle: Arc<Throttle>,
+    /// Who may have the same files: they are asked before the hub, and what they send is not throttled.
+    pub members: Option<Arc<dyn Members>>,
     /// Decides by how much waits are spread.
     pub chance: u64,
 }
@@ -66,6 +73,7 @@ impl Limits {
             patience: Patience::HUB,
             disk: Disk::real(),
             throttle: Arc::default(),
+            members: None,
             chance,
         }
     }
@@ -112,7 +120,10 @@ pub async fn fetch(
     limits: &Limits,
     progress: &Progress,
 ) -> Result<Fetched, DownloadError> {
-    let client = Client::new(hub, limits.stall_max)?;
+    let client = match Client::new(hub, limits.stall_max) {
+        Err(DownloadError::Offline) if limits.members.is_some() => None,
+        client => Some(client?),
+    };
     let (place, repository) = (models.to_owned(), wanted.repository.clone());
     let staging = Arc::new(blocking(move || Staging::open(&place, &repository)).await?);
     let here = staging.commit_in_place()?;
@@ -123,6 +134,7 @@ pub async fn fetch(
         limits,
         progress,
         streams: Semaphore::new(limits.streams),
+        mirror: Mirror::new(limits.members.as_deref(), wanted),
     };
     let mut done = None;
     if let Some(listing) = staging.begun(wanted) {

@@ -5,6 +5,7 @@
 
 pub mod codec;
 mod collection;
+pub mod files;
 mod mirror;
 pub mod peer;
 pub mod roster;

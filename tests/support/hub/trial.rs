@@ -52,6 +52,7 @@ pub fn limits(chance: u64) -> Limits {
             reserve_bytes: 0,
         },
         throttle: Arc::default(),
+        members: None,
         chance,
     }
 }

@@ -353,6 +353,10 @@ bytes_done: number,
  */
 bytes_total: number, 
 /**
+ * Bytes that other members of the cluster sent, and no hub, since it last began or went on.
+ */
+bytes_from_members: number, 
+/**
  * How fast bytes come, while they do.
  */
 bytes_per_s: number | null, 

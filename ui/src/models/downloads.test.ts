@@ -13,6 +13,7 @@ const download = (some: Partial<Download> = {}): Download => ({
   bytes_total: 2 ** 32,
   bytes_per_s: 90 * 2 ** 20,
   seconds_left: 35,
+  bytes_from_members: 0,
   ...some,
 });
 
@@ -20,6 +21,8 @@ it("how far a download is", () => {
   expect(progressText(download())).toBe("1 GiB of 4 GiB · 90 MiB/s · 35 seconds left");
   expect(shareOf(download())).toBe(0.25);
   expect(progressText(download({ bytes_per_s: null, seconds_left: null }))).toBe("1 GiB of 4 GiB");
+  const lent = download({ bytes_per_s: null, seconds_left: null, bytes_from_members: 2 ** 29 });
+  expect(progressText(lent)).toBe("1 GiB of 4 GiB · 512 MiB from the cluster");
   const asking = download({ bytes_done: 0, bytes_total: 0 });
   expect([progressText(asking), shareOf(asking)]).toEqual(["", null]);
   expect([1, 59, 89, 3600, 7260].map(timeText)).toEqual(["1 second", "59 seconds", "1 minute", "60 minutes", "2 hours 1 minutes"]);

@@ -37,9 +37,10 @@ export function shareOf({ bytes_done, bytes_total }: Download): number | null {
 }
 
 /** Bytes, speed and time left, as far as they are known. */
-export function progressText({ bytes_done, bytes_total, bytes_per_s, seconds_left }: Download): string {
+export function progressText({ bytes_done, bytes_total, bytes_from_members, bytes_per_s, seconds_left }: Download): string {
   if (bytes_total === 0) return "";
   const parts = [`${bytes(bytes_done)} of ${bytes(bytes_total)}`];
+  if (bytes_from_members > 0) parts.push(`${bytes(bytes_from_members)} from the cluster`);
   if (bytes_per_s !== null) parts.push(`${bytes(bytes_per_s)}/s`);
   if (seconds_left !== null) parts.push(`${timeText(seconds_left)} left`);
   return parts.join(" · ");

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::greeting::Greeting;
 use super::handshake::{self, HandshakeError};
 use super::outbound::{self, OpenError};
-use super::{Claim, Context, SessionId};
+use super::{Claim, Context, ProvenBy, SessionId};
 use crate::limits::{ADDRESSES_PER_NODE_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, RESOLVE_TIMEOUT};
 use crate::proof::ProofError;
 
@@ -120,16 +120,7 @@ pub(crate) async fn call(
 ) -> Result<NodeId, CallError> {
     let (mut stream, node, address) = reach_any(context, target, addresses).await?;
     let _claim: Claim = context.claim(node).ok_or(CallError::Covered(node))?;
-    let failed = |greeting, error| CallError::Handshake {
-        node,
-        greeting,
-        error,
-    };
-    let greeting = in_time(handshake::greeted(&mut stream)).await;
-    let greeting = greeting.map_err(|error| failed(None, error))?;
-    let proof = handshake::prove(context, &mut stream, node, address.ip(), &greeting);
-    let proven = in_time(proof).await;
-    let by = proven.map_err(|error| failed(Some(greeting), error))?;
+    let by = prove(context, &mut stream, node, address).await?;
     let opened = outbound::open(context, stream, node).await;
     let session = opened.map_err(|error| CallError::Open { node, error })?;
     let given = match target {
@@ -138,6 +129,25 @@ pub(crate) async fn call(
     };
     session.run(context, id, by, given).await;
     Ok(node)
+}
+
+/// Greets whoever was reached and proves that both belong together.
+pub(crate) async fn prove(
+    context: &Context,
+    stream: &mut TlsStream<TcpStream>,
+    node: NodeId,
+    address: SocketAddr,
+) -> Result<ProvenBy, CallError> {
+    let failed = |greeting, error| CallError::Handshake {
+        node,
+        greeting,
+        error,
+    };
+    let greeting = in_time(handshake::greeted(stream)).await;
+    let greeting = greeting.map_err(|error| failed(None, error))?;
+    let proof = handshake::prove(context, stream, node, address.ip(), &greeting);
+    let proven = in_time(proof).await;
+    proven.map_err(|error| failed(Some(greeting), error))
 }
 
 /// Connects to `target` with TLS; gives who answered, and where.

@@ -23,6 +23,10 @@ pub(crate) const GENERATE_PATH: &str = "/generate";
 pub(crate) const ROSTER_PATH: &str = "/roster";
 /// Bytes that the receiver throws away: how fast they arrive is measured.
 pub(crate) const PROBE_PATH: &str = "/probe";
+/// What there is of a repository: the question in the request, [`base::HeldFiles`] in the response.
+pub(crate) const FILES_PATH: &str = "/files";
+/// Bytes of a file; asked for on a connection of its own, so that they hold up neither pings nor tokens.
+pub(crate) const BYTES_PATH: &str = "/bytes";
 /// The sender's name.
 const NAME: HeaderName = HeaderName::from_static("espalier-name");
 /// The sender's cluster name.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use base::{Failure, NodeId, TokenEvent};
 use bytes::Bytes;
@@ -26,16 +26,17 @@ use super::frames::FrameReader;
 use super::handshake::Member;
 use super::heartbeat::Heartbeat;
 use super::http::{
-    Body, CONTROL_PATH, GENERATE_PATH, PROBE_PATH, ROSTER_PATH, SessionTasks, queued, read_names,
-    streamed, whole, write_names,
+    BYTES_PATH, Body, CONTROL_PATH, FILES_PATH, GENERATE_PATH, PROBE_PATH, ROSTER_PATH,
+    SessionTasks, queued, read_names, streamed, whole, write_names,
 };
+use super::lending::{self, Borrower};
 use super::{Context, Direction, ProvenBy, SessionId, introduce, probe};
 use crate::hub::{HubMessage, Proven};
 use crate::limits::{
-    CONNECTION_WINDOW_BYTES, CONTROL_TIMEOUT, GENERATE_TIMEOUT, HEADER_BYTES_MAX, PING_EVERY,
-    PONG_QUEUE, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    CONNECTION_WINDOW_BYTES, CONTROL_TIMEOUT, FILES_TIMEOUT, GENERATE_TIMEOUT, HEADER_BYTES_MAX,
+    PING_EVERY, PONG_QUEUE, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
-use crate::{Generate, PeerFrame, Roster};
+use crate::{PeerFrame, Roster};
 
 /// Length field of a frame, which its cap does not count.
 const FRAME_OVERHEAD_BYTES: usize = 4;
@@ -52,6 +53,8 @@ struct Inbound {
     local_ip: IpAddr,
     remote_ip: IpAddr,
     has_control: AtomicBool,
+    /// Counts what is lent on this session.
+    lent: Arc<AtomicU64>,
     stop: CancellationToken,
 }
 
@@ -75,6 +78,7 @@ pub(crate) async fn serve(context: Arc<Context>, member: Member, id: SessionId) 
         local_ip: local.ip(),
         remote_ip: remote.ip(),
         has_control: AtomicBool::new(false),
+        lent: Arc::default(),
         stop,
     });
     session.clone().run(member.stream).await;
@@ -102,16 +106,17 @@ impl Inbound {
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service);
-        let control_opened = async {
+        let idle = async {
             tokio::time::sleep(CONTROL_TIMEOUT).await;
             if self.has_control.load(Ordering::Acquire) {
                 std::future::pending::<()>().await;
             }
+            lending::until_idle(&self.lent).await;
         };
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
-            () = control_opened => {}
+            () = idle => {}
             ended = connection => {
                 if let Err(error) = ended {
                     tracing::debug!(node = %self.node.short(), %error, "an inbound session broke");
@@ -125,6 +130,8 @@ impl Inbound {
             (&Method::POST, CONTROL_PATH) => self.control(request).await,
             (&Method::POST, GENERATE_PATH) => self.generate(request).await,
             (&Method::POST, PROBE_PATH) => status(probe::swallow(request).await),
+            (&Method::POST, FILES_PATH) => self.files(request).await,
+            (&Method::POST, BYTES_PATH) => self.bytes(request).await,
             (&Method::POST, ROSTER_PATH) if self.by == ProvenBy::Roster => {
                 self.roster(request).await
             }
@@ -236,6 +243,35 @@ impl Inbound {
         }
     }
 
+    /// Tells what there is of a repository.
+    async fn files(&self, request: Request<Incoming>) -> Response<Body> {
+        let Ok(Ok(asked)) = timeout(FILES_TIMEOUT, read_order(request.into_body())).await else {
+            return status(StatusCode::BAD_REQUEST);
+        };
+        let held = self.context.handler.files(self.node, asked).await;
+        match held.and_then(|held| wire::encode(&held).ok()) {
+            Some(frame) => Response::new(whole(frame)),
+            None => status(StatusCode::NOT_FOUND),
+        }
+    }
+
+    /// Lends bytes of a file.
+    async fn bytes(&self, request: Request<Incoming>) -> Response<Body> {
+        let Ok(Ok(asked)) = timeout(FILES_TIMEOUT, read_order(request.into_body())).await else {
+            return status(StatusCode::BAD_REQUEST);
+        };
+        let borrower = Borrower {
+            node: self.node,
+            by: self.by,
+            lent: Arc::clone(&self.lent),
+        };
+        let tasks = SessionTasks(self.stop.clone());
+        match lending::bytes(&self.context, borrower, asked, &tasks).await {
+            Ok(body) => Response::new(body),
+            Err(why) => status(why),
+        }
+    }
+
     /// Runs one generation. Hyper drops this, or the stream it returns, when the peer cancels or is gone.
     async fn generate(&self, request: Request<Incoming>) -> Response<Body> {
         let order = match timeout(GENERATE_TIMEOUT, read_order(request.into_body())).await {
@@ -250,11 +286,11 @@ impl Inbound {
     }
 }
 
-/// Reads the one frame of a generation's request and makes sure that nothing follows it.
-async fn read_order(body: Incoming) -> Result<Generate, ()> {
-    let body = Limited::new(body, Generate::BYTES_MAX + FRAME_OVERHEAD_BYTES);
+/// Reads the one frame of a request and makes sure that nothing follows it.
+async fn read_order<F: Frame>(body: Incoming) -> Result<F, ()> {
+    let body = Limited::new(body, F::BYTES_MAX + FRAME_OVERHEAD_BYTES);
     let bytes = body.collect().await.map_err(|_| ())?.to_bytes();
-    let mut decoder = Decoder::new(Generate::BYTES_MAX);
+    let mut decoder = Decoder::new(F::BYTES_MAX);
     decoder.push(&bytes);
     let order = decoder.next().ok().flatten().ok_or(())?;
     if decoder.buffered_bytes() == 0 {

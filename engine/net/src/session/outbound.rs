@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::bulk::Bulk;
 use super::frames::FrameReader;
 use super::heartbeat::Heartbeat;
 use super::http::{
@@ -52,6 +53,8 @@ pub(crate) struct Outbound {
     pub(crate) requests: SendRequest<Body>,
     /// A permit for each generation.
     pub(crate) generations: Arc<Semaphore>,
+    /// For files.
+    pub(crate) bulk: Arc<Bulk>,
     /// Ends the session.
     pub(crate) stop: CancellationToken,
 }
@@ -68,7 +71,7 @@ pub(crate) struct OpenSession {
 
 /// Starts HTTP/2 on a proven stream and opens the control stream.
 pub(crate) async fn open(
-    context: &Context,
+    context: &Arc<Context>,
     stream: TlsStream<TcpStream>,
     node: NodeId,
 ) -> Result<OpenSession, OpenError> {
@@ -79,7 +82,8 @@ pub(crate) async fn open(
     let (local, remote) = addresses.map_err(|_| OpenError::Refused)?;
     let stop = context.stop.child_token();
     let opened = timeout(CONTROL_TIMEOUT, async {
-        let requests = connect(stream, &stop).await?;
+        let windows = (STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES);
+        let requests = connect(stream, &stop, windows).await?;
         let (control, queue) = mpsc::channel(CONTROL_QUEUE);
         let (answers, names) = open_control(context, requests.clone(), queue).await?;
         Ok((requests, control, answers, names))
@@ -87,11 +91,13 @@ pub(crate) async fn open(
     let opened = opened.await.unwrap_or(Err(OpenError::TimedOut));
     let (requests, control, answers, names) = opened.inspect_err(|_| stop.cancel())?;
     let generations = Arc::new(Semaphore::new(GENERATIONS_MAX));
+    let bulk = Arc::new(Bulk::new(context.clone(), node, remote, stop.clone()));
     Ok(OpenSession {
         outbound: Outbound {
             control,
             requests,
             generations,
+            bulk,
             stop,
         },
         answers,
@@ -102,15 +108,17 @@ pub(crate) async fn open(
     })
 }
 
-async fn connect(
+/// Starts HTTP/2 on a proven stream, with so many bytes that one stream and all together may be ahead of their readers.
+pub(crate) async fn connect(
     stream: TlsStream<TcpStream>,
     stop: &CancellationToken,
+    (of_stream, of_all): (u32, u32),
 ) -> Result<SendRequest<Body>, OpenError> {
     let tasks = SessionTasks(stop.clone());
     let (requests, connection) = Builder::new(tasks.clone())
         .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(of_stream)
+        .initial_connection_window_size(of_all)
         .max_header_list_size(HEADER_BYTES_MAX)
         // A peer has nothing to push or ask on a session that we opened.
         .max_concurrent_streams(0)

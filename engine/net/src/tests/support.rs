@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    ClientId, Failure, FinishReason, InstanceId, NodeId, NodeRecord, Priority, RequestId, Sampling,
-    TokenEvent, TokenRequest,
+    BytesAsked, ClientId, Failure, FilesAsked, FinishReason, HeldFiles, InstanceId, NodeId,
+    NodeRecord, Priority, RequestId, Sampling, TokenEvent, TokenRequest,
 };
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{mpsc, watch};
@@ -19,6 +20,9 @@ use crate::{
 
 /// Longer than anything here should take on a busy machine; only a failing test waits for it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Pieces in which files are lent.
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 pub(super) const KEY: &str = "four random garden words";
 
@@ -284,5 +288,36 @@ impl PeerHandler for Script {
             });
             Ok(counting.chain(stream::iter(finish)).boxed())
         })
+    }
+
+    fn files(&self, _from: NodeId, asked: FilesAsked) -> BoxFuture<'static, Option<HeldFiles>> {
+        let held = (asked.repository == "here/model").then(|| HeldFiles {
+            commit: asked.revision,
+            files: Vec::new(),
+        });
+        Box::pin(std::future::ready(held))
+    }
+
+    /// Each piece is full of its number. A file that is called `silent` never comes, of one called `short` a piece is missing.
+    fn bytes(
+        &self,
+        _from: NodeId,
+        asked: BytesAsked,
+    ) -> BoxFuture<'static, Option<BoxStream<'static, Bytes>>> {
+        let running = Running::new(&self.running);
+        let produced = self.produced.clone();
+        let count = (asked.range.end - asked.range.start).div_ceil(PIECE_BYTES as u64);
+        let count = count - u64::from(asked.hash == "short");
+        let pieces = stream::iter(0..count).map(move |number| {
+            let _held_while_streaming = &running;
+            produced.send_modify(|count| *count += 1);
+            Bytes::from(vec![number as u8; PIECE_BYTES])
+        });
+        let pieces = match asked.hash.as_str() {
+            "none" => None,
+            "silent" => Some(pieces.chain(stream::pending()).skip(usize::MAX).boxed()),
+            _ => Some(pieces.boxed()),
+        };
+        Box::pin(std::future::ready(pieces))
     }
 }

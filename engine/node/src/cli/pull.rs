@@ -85,9 +85,10 @@ async fn watch(mut events: Answer, model: &str) -> Result<String, CommandFailure
 
 fn here(download: &Value) -> String {
     format!(
-        "{} is here, verified: commit {}",
+        "{} is here, verified: commit {}{}",
         download["model"].as_str().unwrap_or_default(),
-        download["commit"].as_str().unwrap_or_default()
+        download["commit"].as_str().unwrap_or_default(),
+        lent(download)
     )
 }
 
@@ -98,7 +99,7 @@ pub(super) fn in_words(download: &Value) -> String {
     let reason = download["reason"].as_str();
     let bytes = match (done, total) {
         (Some(done), Some(total)) if total > 0 => {
-            format!("{} of {}", bytes(done), bytes(total))
+            format!("{} of {}{}", bytes(done), bytes(total), lent(download))
         }
         _ => String::new(),
     };
@@ -114,6 +115,14 @@ pub(super) fn in_words(download: &Value) -> String {
     };
     let parts = [bytes, state].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join(", ")
+}
+
+/// How much of it came from the cluster, if anything did.
+fn lent(download: &Value) -> String {
+    match download["bytes_from_members"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(lent) => format!(" ({} from the cluster)", bytes(lent)),
+    }
 }
 
 /// How fast bytes come and how long the rest takes.
@@ -154,6 +163,8 @@ mod tests {
         let running = json!({"state": "running", "bytes_done": 1_u64 << 30, "bytes_total": 4_u64 << 30,
             "bytes_per_s": 90 << 20, "seconds_left": 35, "reason": null});
         assert_eq!(said(running), "1.0 GiB of 4.0 GiB, 90.0 MiB/s, 35 s left");
+        let lent = json!({"state": "verifying", "bytes_done": 10, "bytes_total": 10, "bytes_from_members": 8});
+        assert_eq!(said(lent), "10 B of 10 B (8 B from the cluster), verifying");
         let asking = json!({"state": "running", "bytes_done": 0, "bytes_total": 0, "reason": null});
         assert_eq!(said(asking), "asking what there is to fetch");
         let waiting =

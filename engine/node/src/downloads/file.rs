@@ -45,6 +45,7 @@ pub(super) fn read(path: &Path) -> Vec<Entry> {
                 Stage::Waiting
             },
             bytes: (kept.bytes_done, kept.bytes_total),
+            member_bytes: 0,
         })
     });
     entries.collect()
@@ -93,6 +94,7 @@ mod tests {
             wanted: Wanted::parse(model).unwrap(),
             stage,
             bytes: (3, 10),
+            member_bytes: 0,
         };
         let entries = [
             entry("a/running@v1", Stage::Running),

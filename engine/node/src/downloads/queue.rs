@@ -17,6 +17,8 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     /// On the disk and in all, as far as that was known when it was last looked at.
     pub(super) bytes: (u64, u64),
+    /// Bytes that members of the cluster lent since it last began.
+    pub(super) member_bytes: u64,
 }
 
 /// How far it is.
@@ -70,6 +72,7 @@ impl Queue {
             wanted,
             stage: Stage::Waiting,
             bytes: (0, 0),
+            member_bytes: 0,
         });
         Ok(())
     }
@@ -137,12 +140,13 @@ impl Queue {
         starting.collect()
     }
 
-    /// Notes how far a download is.
-    pub(super) fn note(&mut self, model: &str, bytes: (u64, u64)) {
+    /// Notes how far a download is, and how many bytes of it members lent.
+    pub(super) fn note(&mut self, model: &str, bytes: (u64, u64), member_bytes: u64) {
         if let Ok(entry) = self.find(model)
             && bytes.1 > 0
         {
             entry.bytes = bytes;
+            entry.member_bytes = member_bytes;
         }
     }
 

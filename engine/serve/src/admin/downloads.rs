@@ -150,6 +150,8 @@ pub(crate) struct Download {
     pub(crate) bytes_done: u64,
     /// Bytes of all its files; 0 until that is known.
     pub(crate) bytes_total: u64,
+    /// Bytes that other members of the cluster sent, and no hub, since it last began or went on.
+    pub(crate) bytes_from_members: u64,
     /// How fast bytes come, while they do.
     pub(crate) bytes_per_s: Option<u64>,
     /// How long the rest takes at that speed.
@@ -215,6 +217,7 @@ impl From<&downloads::Download> for Download {
             error,
             bytes_done: download.bytes_done,
             bytes_total: download.bytes_total,
+            bytes_from_members: download.bytes_from_members,
             bytes_per_s: download.bytes_per_s,
             seconds_left: download.seconds_left,
         }

@@ -132,6 +132,7 @@ impl TestGateway {
                 state,
                 bytes_done,
                 bytes_total: if bytes_done > 0 { 4 << 30 } else { 0 },
+                bytes_from_members: bytes_done / 2,
                 bytes_per_s: (bytes_done > 0).then_some(90_000_000),
                 seconds_left: (bytes_done > 0).then_some(35),
             });

@@ -32,6 +32,23 @@ impl Digest {
         hexadecimal(digits, 40).map(Self::GitBlob)
     }
 
+    /// As members name it to each other: `sha256:` or `git:` and the digits.
+    pub(super) fn to_text(&self) -> String {
+        match self {
+            Self::Sha256(digits) => format!("sha256:{digits}"),
+            Self::GitBlob(digits) => format!("git:{digits}"),
+        }
+    }
+
+    /// What [`Self::to_text`] gave.
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("sha256", digits) => Self::sha256(digits),
+            ("git", digits) => Self::git_blob(digits),
+            _ => None,
+        }
+    }
+
     /// Whether `size` bytes of `content` are what this names. Reads all of it.
     pub(super) fn fits(&self, size: u64, content: impl Read) -> io::Result<bool> {
         match self {
@@ -77,9 +94,11 @@ mod tests {
             Digest::sha256("5891B5B522D5DF086D0FF0B110FBD9D21BB4FC7163AF34D08286A2E846F6BE03")
                 .unwrap();
         for digest in [blob, sha256] {
+            assert_eq!(Digest::from_text(&digest.to_text()), Some(digest.clone()));
             assert!(digest.fits(6, &b"hello\n"[..]).unwrap());
             assert!(!digest.fits(6, &b"hellO\n"[..]).unwrap());
         }
+        assert_eq!(Digest::from_text("md5:00"), None);
         assert_eq!(Digest::sha256("5891"), None);
         assert_eq!(Digest::git_blob(&"g".repeat(40)), None);
     }

@@ -2,17 +2,22 @@
 //! its hash is right.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use base::NodeId;
+use bytes::Bytes;
+use futures::future::{Either, select};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
 use super::client::{Client, broken};
 use super::error::DownloadError;
 use super::listing::{HubFile, Listing};
+use super::members::{Lender, Mirror};
 use super::name::Wanted;
-use super::partial::Partial;
+use super::partial::{Forgotten, Partial};
 use super::progress::Progress;
 use super::retry::Problem;
 use super::staging::Staging;
@@ -25,21 +30,37 @@ const WRITE_BYTES: usize = 1 << 20;
 /// No byte waits longer than this for being written: slow lines would lose minutes of their work, and show none of it.
 const WRITE_WITHIN: Duration = Duration::from_secs(1);
 
+/// Asked of a member at once: then it is looked anew who has the fewest to serve.
+const LENT_BYTES_MAX: u64 = 32 << 20;
+
 /// What everything that is fetched for one download shares.
 pub(super) struct Fetch<'a> {
-    pub client: Client,
+    /// `None` if nothing may come from a hub.
+    pub client: Option<Client>,
     pub wanted: &'a Wanted,
     pub staging: Arc<Staging>,
     pub limits: &'a Limits,
     pub progress: &'a Progress,
     /// One for each range that may be fetched at once.
     pub streams: Semaphore,
+    /// The members of the cluster.
+    pub mirror: Mirror<'a>,
 }
 
 impl Fetch<'_> {
-    /// The list of files.
+    /// The list of files: the hub's, or a member's while there is no answer from the hub.
     pub(super) async fn listing(&self) -> Result<Listing, DownloadError> {
-        let ask = || self.client.listing(self.wanted);
+        let Some(client) = &self.client else {
+            return self.mirror.listing().await.ok_or(DownloadError::Offline);
+        };
+        let ask = || async {
+            match client.listing(self.wanted).await {
+                Err(problem @ (Problem::Broken(_) | Problem::Unwell { .. })) => {
+                    self.mirror.listing().await.ok_or(problem)
+                }
+                outcome => outcome,
+            }
+        };
         patiently(self.limits, self.progress, "the list of files", || 0, ask).await
     }
 
@@ -80,15 +101,20 @@ impl Fetch<'_> {
         drop(verifying);
         self.progress.begin(done, total);
         self.check_disk()?;
+        self.mirror.look(&listing.commit).await;
         let mut fetches = Vec::new();
         // Not `map`: what it made could not be handed to another thread.
         for file in &listing.files {
             fetches.push(self.file(&listing.commit, file));
         }
-        stream::iter(fetches)
+        let fetching = stream::iter(fetches)
             .buffer_unordered(self.limits.streams)
-            .try_collect()
-            .await
+            .try_collect();
+        let looking = pin!(self.mirror.keep_looking(&listing.commit));
+        match select(fetching, looking).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((never, _)) => match never {},
+        }
     }
 
     /// One file, until it is verified.
@@ -97,14 +123,18 @@ impl Fetch<'_> {
             return Ok(());
         }
         let partial = Arc::new(self.staging.partial(file, self.limits.part_bytes)?);
-        for _ in 0..CONTENT_TRIES {
+        let mut tries = 0;
+        // Ends: each round is a try, or the last one in which somebody is asked.
+        while tries < CONTENT_TRIES {
             let parts = (0..partial.parts()).map(|part| self.part(commit, file, &partial, part));
             let fetched = stream::iter(parts).buffer_unordered(self.limits.streams);
             fetched.try_collect::<()>().await?;
-            if self.verify(file, &partial).await? {
+            let Some(forgotten) = self.verify(file, &partial).await? else {
                 return Ok(());
-            }
-            self.progress.take_back(file.size);
+            };
+            self.progress.take_back(&forgotten);
+            tries += u32::from(forgotten.lenders.is_empty());
+            self.mirror.never_ask_again(&forgotten.lenders);
         }
         Err(DownloadError::Corrupt {
             file: file.name.clone(),
@@ -112,19 +142,21 @@ impl Fetch<'_> {
         })
     }
 
-    /// Keeps a file that is what it should be; of another nothing is left.
-    async fn verify(&self, file: &HubFile, partial: &Arc<Partial>) -> Result<bool, DownloadError> {
+    /// Keeps a file that is what it should be; of another gives what was forgotten of it.
+    async fn verify(
+        &self,
+        file: &HubFile,
+        partial: &Arc<Partial>,
+    ) -> Result<Option<Forgotten>, DownloadError> {
         let (staging, partial, file) =
             (Arc::clone(&self.staging), Arc::clone(partial), file.clone());
         let _verifying = self.progress.verifying();
         blocking(move || {
-            let is_whole = partial.is_whole(&file)?;
-            if is_whole {
-                staging.keep(&file, &partial)?;
-            } else {
-                partial.restart()?;
+            if !partial.is_whole(&file)? {
+                return Ok(Some(partial.forget()?));
             }
-            Ok(is_whole)
+            staging.keep(&file, &partial)?;
+            Ok(None)
         })
         .await
     }
@@ -144,7 +176,8 @@ impl Fetch<'_> {
         patiently(self.limits, self.progress, &file.name, done, append).await
     }
 
-    /// Asks once for what is missing of a part, and writes what comes, also of an answer that breaks.
+    /// Asks members for what is missing of a part as long as there are some to ask, then once the hub, and writes what comes,
+    /// also of an answer that breaks.
     async fn append(
         &self,
         commit: &str,
@@ -152,42 +185,100 @@ impl Fetch<'_> {
         partial: &Arc<Partial>,
         part: usize,
     ) -> Result<(), Problem> {
-        let missing = partial.missing(part);
-        if missing.is_empty() {
-            return Ok(());
+        // Ends: each round brings bytes, or one member more rests.
+        loop {
+            let missing = partial.missing(part);
+            if missing.is_empty() {
+                return Ok(());
+            }
+            self.check_disk().map_err(Problem::Final)?;
+            let Some(lender) = self.mirror.take(file, &missing) else {
+                return self.append_from_hub(commit, file, partial, part).await;
+            };
+            match self.append_from_member(&lender, file, partial, part).await {
+                Err(Problem::Final(error)) => return Err(Problem::Final(error)),
+                Err(_) => lender.rests(),
+                Ok(()) => {}
+            }
         }
-        self.check_disk().map_err(Problem::Final)?;
+    }
+
+    async fn append_from_member(
+        &self,
+        lender: &Lender<'_>,
+        file: &HubFile,
+        partial: &Arc<Partial>,
+        part: usize,
+    ) -> Result<(), Problem> {
+        let mut missing = partial.missing(part);
+        missing.end = missing.end.min(missing.start + LENT_BYTES_MAX);
+        let length = missing.end - missing.start;
+        let Some(pieces) = lender.bytes(file, missing).await else {
+            return Err(Problem::Broken("it lends nothing".to_owned()));
+        };
+        let from = Some(lender.node);
+        self.fill(partial, part, length, pieces.map(Ok), from).await
+    }
+
+    async fn append_from_hub(
+        &self,
+        commit: &str,
+        file: &HubFile,
+        partial: &Arc<Partial>,
+        part: usize,
+    ) -> Result<(), Problem> {
+        let Some(client) = &self.client else {
+            let reason = "no member of the cluster lends it, and HF_HUB_OFFLINE is set";
+            return Err(Problem::Broken(reason.to_owned()));
+        };
+        let missing = partial.missing(part);
         let repository = &self.wanted.repository;
-        let mut response = self
-            .client
-            .range(repository, commit, file, &missing)
-            .await?;
+        let response = client.range(repository, commit, file, &missing).await?;
+        let pieces = stream::unfold(response, |mut response| async move {
+            let piece = response.chunk().await.map_err(broken).transpose()?;
+            Some((piece, response))
+        });
+        let length = missing.end - missing.start;
+        self.fill(partial, part, length, pin!(pieces), None).await
+    }
+
+    /// Writes the next `length` bytes of a part, `from` a member or else from the hub.
+    async fn fill(
+        &self,
+        partial: &Arc<Partial>,
+        part: usize,
+        length: u64,
+        mut pieces: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
+        from: Option<NodeId>,
+    ) -> Result<(), Problem> {
         let _fetching = self.progress.fetching();
-        let mut left = (missing.end - missing.start) as usize;
+        let mut left = length as usize;
         let mut gathered = Vec::new();
         let mut written = Instant::now();
         // Ends: each round takes bytes off what is left, or leaves.
         let outcome = loop {
-            match response.chunk().await {
-                Ok(Some(bytes)) => {
+            match pieces.next().await {
+                Some(Ok(bytes)) => {
                     let bytes = &bytes[..bytes.len().min(left)];
                     gathered.extend_from_slice(bytes);
                     left -= bytes.len();
-                    self.limits.throttle.pass(bytes.len() as u64).await;
+                    if from.is_none() {
+                        self.limits.throttle.pass(bytes.len() as u64).await;
+                    }
                 }
-                Ok(None) => break Err(Problem::Broken("its answer ends too early".to_owned())),
-                Err(error) => break Err(broken(error)),
+                None => break Err(Problem::Broken("its answer ends too early".to_owned())),
+                Some(Err(problem)) => break Err(problem),
             }
             if left == 0 {
                 break Ok(());
             }
             if gathered.len() >= WRITE_BYTES || written.elapsed() >= WRITE_WITHIN {
-                self.write(partial, part, std::mem::take(&mut gathered))
-                    .await?;
+                let bytes = std::mem::take(&mut gathered);
+                self.write(partial, part, bytes, from).await?;
                 written = Instant::now();
             }
         };
-        self.write(partial, part, gathered).await?;
+        self.write(partial, part, gathered, from).await?;
         outcome
     }
 
@@ -196,12 +287,21 @@ impl Fetch<'_> {
         partial: &Arc<Partial>,
         part: usize,
         bytes: Vec<u8>,
+        from: Option<NodeId>,
     ) -> Result<(), Problem> {
         let partial = Arc::clone(partial);
         let count = bytes.len() as u64;
-        let written = blocking(move || partial.append(part, &bytes)).await;
-        written.map_err(Problem::Final)?;
-        self.progress.add(count);
+        let written = blocking(move || {
+            if let Some(lender) = from {
+                partial.lent_by(part, lender, count);
+            }
+            partial.append(part, &bytes)
+        });
+        written.await.map_err(Problem::Final)?;
+        match from {
+            Some(_) => self.progress.add_lent(count),
+            None => self.progress.add(count),
+        }
         Ok(())
     }
 

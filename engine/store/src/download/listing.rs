@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use base::HeldFiles;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
@@ -113,11 +114,31 @@ impl Listing {
             .siblings
             .iter()
             .filter(|sibling| chosen(&sibling.rfilename));
-        let mut files = files.map(Sibling::checked).collect::<Result<Vec<_>, _>>()?;
+        let files = files.map(Sibling::checked).collect::<Result<Vec<_>, _>>()?;
+        Self::checked(&answer.sha, files)
+    }
+
+    /// Reads what a member says of a commit, as suspiciously: the files must be those that would have been chosen.
+    pub(super) fn of_member(held: &HeldFiles) -> Result<Self, DownloadError> {
+        if !is_commit(&held.commit) {
+            return Err(DownloadError::strange("it names no commit".to_owned()));
+        }
+        let weights = Weights::of(held.files.iter().map(|file| file.name.as_str()));
+        let files = held.files.iter().map(|file| {
+            let name = &file.name;
+            if !SMALL_FILES.contains(&name.as_str()) && !weights.includes(name) {
+                return Err(DownloadError::refused(name, "no model needs it"));
+            }
+            checked(name, file.size, Digest::from_text(&file.hash))
+        });
+        Self::checked(&held.commit, files.collect::<Result<_, _>>()?)
+    }
+
+    fn checked(commit: &str, mut files: Vec<HubFile>) -> Result<Self, DownloadError> {
         check_together(&files)?;
         files.sort_by(|a, b| (a.size, &a.name).cmp(&(b.size, &b.name)));
         Ok(Self {
-            commit: answer.sha.to_ascii_lowercase(),
+            commit: commit.to_ascii_lowercase(),
             files,
         })
     }
@@ -143,25 +164,29 @@ impl Weights {
 
 impl Sibling {
     fn checked(&self) -> Result<HubFile, DownloadError> {
-        let name = &self.rfilename;
-        plain(name).map_err(|reason| DownloadError::refused(name, reason))?;
         let (size, digest) = match (&self.lfs, self.size, &self.blob_id) {
             (Some(lfs), ..) => (lfs.size, Digest::sha256(&lfs.sha256)),
             (None, Some(size), Some(blob)) => (size, Digest::git_blob(blob)),
             (None, ..) => (0, None),
         };
-        let Some(digest) = digest else {
-            return Err(DownloadError::strange(format!(
-                "it says no size or no hash of {name}"
-            )));
-        };
-        if size > SMALL_BYTES_MAX && SMALL_FILES.contains(&name.as_str()) {
-            let reason = format!("it has {size} bytes, more than {SMALL_BYTES_MAX}");
-            return Err(DownloadError::refused(name, reason));
-        }
-        let name = name.clone();
-        Ok(HubFile { name, size, digest })
+        checked(&self.rfilename, size, digest)
     }
+}
+
+/// A file as somebody describes it, if that can be.
+fn checked(name: &str, size: u64, digest: Option<Digest>) -> Result<HubFile, DownloadError> {
+    plain(name).map_err(|reason| DownloadError::refused(name, reason))?;
+    let Some(digest) = digest else {
+        return Err(DownloadError::strange(format!(
+            "it says no size or no hash of {name}"
+        )));
+    };
+    if size > SMALL_BYTES_MAX && SMALL_FILES.contains(&name) {
+        let reason = format!("it has {size} bytes, more than {SMALL_BYTES_MAX}");
+        return Err(DownloadError::refused(name, reason));
+    }
+    let name = name.to_owned();
+    Ok(HubFile { name, size, digest })
 }
 
 /// What no file shows by itself: some are missing, two would be one on a disk that ignores capitals, or their sizes are absurd.

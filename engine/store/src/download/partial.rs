@@ -4,12 +4,16 @@
 //! that ends at any instant loses at most what it had not written. Should a whole machine fall, the journal may claim
 //! bytes that never reached the disk: the hash over the whole file finds that out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base::NodeId;
 
 use super::error::DownloadError;
 use super::listing::HubFile;
@@ -28,6 +32,18 @@ pub(super) struct Partial {
     size: u64,
     part_bytes: u64,
     done: Vec<AtomicU64>,
+    /// Bytes that members lent since it was opened, by part.
+    lent: Mutex<BTreeMap<usize, BTreeMap<NodeId, u64>>>,
+}
+
+/// Bytes that are not there any more.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Forgotten {
+    pub bytes: u64,
+    /// Those of them that members had lent.
+    pub lent_bytes: u64,
+    /// Who they were.
+    pub lenders: BTreeSet<NodeId>,
 }
 
 impl Partial {
@@ -50,6 +66,7 @@ impl Partial {
             done: (0..parts(file.size, part_bytes))
                 .map(|_| AtomicU64::new(0))
                 .collect(),
+            lent: Mutex::default(),
         };
         let recorded = partial
             .recorded()
@@ -76,6 +93,34 @@ impl Partial {
             .iter()
             .for_each(|done| done.store(0, Ordering::Release));
         Ok(())
+    }
+
+    /// Forgets what cannot be trusted of a file whose hash is wrong: the parts of which members lent bytes, or else all.
+    pub(super) fn forget(&self) -> Result<Forgotten, DownloadError> {
+        let lent = std::mem::take(&mut *self.lent());
+        let mut forgotten = Forgotten::default();
+        if lent.is_empty() {
+            forgotten.bytes = self.done_bytes();
+            self.restart()?;
+        }
+        for (part, lenders) in lent {
+            let word = self.write_word(HEAD_WORDS + part as u64, 0);
+            word.map_err(DownloadError::io(&self.journal_path))?;
+            forgotten.bytes += self.done[part].swap(0, Ordering::AcqRel);
+            forgotten.lent_bytes += lenders.values().sum::<u64>();
+            forgotten.lenders.extend(lenders.into_keys());
+        }
+        Ok(forgotten)
+    }
+
+    /// Remembers who lent bytes that were added to a part.
+    pub(super) fn lent_by(&self, part: usize, lender: NodeId, bytes: u64) {
+        let mut lent = self.lent();
+        *lent.entry(part).or_default().entry(lender).or_default() += bytes;
+    }
+
+    fn lent(&self) -> MutexGuard<'_, BTreeMap<usize, BTreeMap<NodeId, u64>>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many parts it has.
@@ -219,6 +264,28 @@ mod tests {
         partial.keep_as(&kept).unwrap();
         assert_eq!(std::fs::read(kept).unwrap(), b"hello\n");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_a_wrong_file_the_parts_that_were_lent_are_forgotten_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let partial = Partial::open(folder.path(), &hello(), 4).unwrap();
+        let lender = NodeId([1; 32]);
+        partial.append(0, b"hell").unwrap();
+        partial.append(1, b"x").unwrap();
+        partial.append(1, b"x").unwrap();
+        partial.lent_by(1, lender, 1);
+        let forgotten = Forgotten {
+            bytes: 2,
+            lent_bytes: 1,
+            lenders: BTreeSet::from([lender]),
+        };
+        assert_eq!(partial.forget().unwrap(), forgotten);
+        drop(partial);
+        let partial = Partial::open(folder.path(), &hello(), 4).unwrap();
+        assert_eq!((partial.missing(0), partial.missing(1)), (4..4, 4..6));
+        assert_eq!(partial.forget().unwrap().bytes, 4, "nobody else to blame");
+        assert_eq!(partial.missing(0), 0..4);
     }
 
     #[test]

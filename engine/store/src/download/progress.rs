@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::partial::Forgotten;
+
 /// Shared between a download and who watches it. Both numbers of bytes are 0 until the list of files is there.
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,
     total: AtomicU64,
+    lent: AtomicU64,
     fetching: AtomicUsize,
     verifying: AtomicUsize,
     words: Mutex<Words>,
@@ -63,6 +66,11 @@ impl Progress {
         self.total.load(Ordering::Relaxed)
     }
 
+    /// Bytes that came from other members of the cluster in this run.
+    pub fn member_bytes(&self) -> u64 {
+        self.lent.load(Ordering::Relaxed)
+    }
+
     /// The commit that is fetched, once it is known.
     pub fn commit(&self) -> Option<String> {
         self.words().commit.clone()
@@ -94,8 +102,14 @@ impl Progress {
         }
     }
 
-    pub(super) fn take_back(&self, bytes: u64) {
-        self.done.fetch_sub(bytes, Ordering::Relaxed);
+    pub(super) fn add_lent(&self, bytes: u64) {
+        self.lent.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes);
+    }
+
+    pub(super) fn take_back(&self, forgotten: &Forgotten) {
+        self.done.fetch_sub(forgotten.bytes, Ordering::Relaxed);
+        self.lent.fetch_sub(forgotten.lent_bytes, Ordering::Relaxed);
     }
 
     pub(super) fn missing_bytes(&self) -> u64 {

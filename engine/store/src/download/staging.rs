@@ -154,8 +154,7 @@ impl Staging {
 
     /// Whether a file is there and verified: nothing else gets into that folder.
     pub(super) fn is_verified(&self, file: &HubFile) -> bool {
-        fs::symlink_metadata(self.files.join(&file.name))
-            .is_ok_and(|found| found.is_file() && found.len() == file.size)
+        is_file_of(&self.files.join(&file.name), file.size)
     }
 
     /// Opens a file that is not verified.
@@ -228,6 +227,52 @@ impl Staging {
             _ => Ok(()),
         }
     }
+}
+
+/// A folder with verified files of a commit. It is looked at without the lock, so another commit's files may take their
+/// place at any time: whoever is given them holds them against their hashes.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) folder: PathBuf,
+    /// What somebody asked for when the commit was found.
+    pub(super) revision: String,
+    pub(super) listing: Listing,
+}
+
+impl Shelf {
+    /// The shelves of a repository: the model in its place, and what is being fetched.
+    pub(super) fn all(models: &Path, repository: &Repository) -> Vec<Self> {
+        let under = |folder: &Path| folder.join(repository.owner()).join(repository.name());
+        let (target, staging) = (under(models), under(&models.join(".downloads")));
+        let places = [
+            (target.join(ORIGIN), target),
+            (staging.join(MANIFEST), staging.join("files")),
+        ];
+        let shelves = places.into_iter().filter_map(|(manifest, folder)| {
+            let Manifest {
+                revision,
+                commit,
+                files,
+                ..
+            } = read(&manifest)?;
+            Some(Self {
+                folder,
+                revision,
+                listing: Listing { commit, files },
+            })
+        });
+        shelves.collect()
+    }
+
+    /// Where a file is that was verified.
+    pub(super) fn verified(&self, file: &HubFile) -> Option<PathBuf> {
+        let path = self.folder.join(&file.name);
+        is_file_of(&path, file.size).then_some(path)
+    }
+}
+
+fn is_file_of(path: &Path, size: u64) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
 }
 
 /// Goes on after a process that ended while two folders changed places: if they had, the old files go; if not, the new ones

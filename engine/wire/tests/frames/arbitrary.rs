@@ -1,14 +1,16 @@
 //! Any frame that may be sent.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use base::{
-    ClientId, ErrorCode, Failure, Fingerprint, FinishReason, Grammar, InstanceActivity, InstanceId,
-    InstancePhase, InstanceRecord, KeepAlive, LayerCost, Level, Link, LinkKind, LocalShard,
-    ModelCard, ModelId, NodeId, NodeRecord, Penalties, Pooling, Pressure, Priority, QuantizedBits,
-    RequestId, Sampling, Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding,
-    ShardingChoice, TensorSlice, TokenEvent, TokenLogprob, TokenRequest,
+    BytesAsked, ClientId, ErrorCode, Failure, FilesAsked, Fingerprint, FinishReason, Grammar,
+    HeldFile, HeldFiles, InstanceActivity, InstanceId, InstancePhase, InstanceRecord, KeepAlive,
+    LayerCost, Level, Link, LinkKind, LocalShard, ModelCard, ModelId, NodeId, NodeRecord,
+    Penalties, Pooling, Pressure, Priority, QuantizedBits, RequestId, Sampling, Secret, Shard,
+    ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice, TokenEvent,
+    TokenLogprob, TokenRequest,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -471,6 +473,40 @@ pub fn generate() -> impl Strategy<Value = Generate> {
             keep_alive,
         },
     )
+}
+
+fn file_range() -> impl Strategy<Value = Range<u64>> {
+    (any::<u64>(), any::<u64>()).prop_map(|(a, b)| a.min(b)..a.max(b))
+}
+
+pub fn files_asked() -> impl Strategy<Value = FilesAsked> {
+    ("[a-z/]{0,20}", "[a-z]{0,20}").prop_map(|(repository, revision)| FilesAsked {
+        repository,
+        revision,
+    })
+}
+
+pub fn held_files() -> impl Strategy<Value = HeldFiles> {
+    let here = prop::collection::vec(file_range(), 0..3);
+    let file = ("[a-z.]{0,20}", any::<u64>(), "[a-f0-9:]{0,71}", here);
+    let file = file.prop_map(|(name, size, hash, here)| HeldFile {
+        name,
+        size,
+        hash,
+        here,
+    });
+    let files = prop::collection::vec(file, 0..4);
+    ("[a-f0-9]{40}", files).prop_map(|(commit, files)| HeldFiles { commit, files })
+}
+
+pub fn bytes_asked() -> impl Strategy<Value = BytesAsked> {
+    let names = ("[a-z/]{0,20}", "[a-f0-9:]{0,71}");
+    (names, any::<u64>(), file_range()).prop_map(|((repository, hash), size, range)| BytesAsked {
+        repository,
+        hash,
+        size,
+        range,
+    })
 }
 
 pub fn to_worker() -> impl Strategy<Value = ToWorker> {

@@ -1,0 +1,47 @@
+//! What members of a cluster tell each other of the files of a repository that they have.
+
+use std::ops::Range;
+
+/// Asks what a member has of a repository of a hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesAsked {
+    /// `owner/name`.
+    pub repository: String,
+    /// A branch, a tag or a commit.
+    pub revision: String,
+}
+
+/// What a member has of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldFiles {
+    /// 40 hexadecimal digits.
+    pub commit: String,
+    /// All files of that commit that a model needs, those too that are not there.
+    pub files: Vec<HeldFile>,
+}
+
+/// A file of a commit, and what there is of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldFile {
+    /// A plain name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// `sha256:` or `git:` and hexadecimal digits.
+    pub hash: String,
+    /// The bytes that are there, by their places in the file.
+    pub here: Vec<Range<u64>>,
+}
+
+/// Asks for bytes of a file, which is named by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BytesAsked {
+    /// `owner/name`.
+    pub repository: String,
+    /// As [`HeldFile::hash`].
+    pub hash: String,
+    /// Bytes of the whole file.
+    pub size: u64,
+    /// Which bytes.
+    pub range: Range<u64>,
+}
