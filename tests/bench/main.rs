@@ -11,6 +11,7 @@ mod downloads;
 mod first_token;
 mod idle;
 mod interference;
+mod kills;
 mod load;
 mod loading;
 mod memory;
@@ -95,6 +96,15 @@ enum What {
         /// How many, each with the faults of its number.
         #[arg(long, default_value_t = 300)]
         runs: u64,
+    },
+    /// Kills at random instants of downloads and deletions: after each the store opens clean, with a whole model or none.
+    Kills {
+        /// How many.
+        #[arg(long, default_value_t = 500)]
+        runs: usize,
+        /// Decides what is killed when.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// A node that nobody asks anything, headless and inside of the app: memory, processor, time to its API.
     Idle {
@@ -262,6 +272,7 @@ fn main() -> anyhow::Result<()> {
         }),
         What::Placements { runs } => placements::measure(runs),
         What::Downloads { runs } => downloads::measure(runs),
+        What::Kills { runs, seed } => kills::measure(runs, seed),
         What::Idle { seconds } => idle::measure(seconds),
         What::Schemas {
             count,

@@ -125,7 +125,7 @@ pub async fn fetch(
         streams: Semaphore::new(limits.streams),
     };
     let mut done = None;
-    if let Some(listing) = staging.begun(wanted) {
+    if let Some(listing) = staging.begun(wanted, here.as_deref()) {
         done = match fetch.new_files(listing, here.as_deref()).await {
             // The hub has forgotten that commit: what it has now may share most files with it.
             Err(DownloadError::NotFound { .. }) => None,
