@@ -143,7 +143,8 @@ impl Tokenizer {
             TruncationDirection::Right,
         );
         let framed = self.inner.post_process(encoding, None, true);
-        Ok(framed.map_err(not_encoded)?.get_ids().to_vec())
+        let framed = framed.map_err(|error| TokenizerError::Encode(error.to_string()))?;
+        Ok(framed.get_ids().to_vec())
     }
 
     /// The library panics where a pattern of the file's takes more steps than Oniguruma allows.
@@ -151,7 +152,7 @@ impl Tokenizer {
         let encode = || self.inner.encode_fast(text, with_marks);
         catch_unwind(AssertUnwindSafe(encode))
             .map_err(|_| TokenizerError::Encode("a pattern takes too many steps".to_owned()))?
-            .map_err(not_encoded)
+            .map_err(|error| TokenizerError::Encode(error.to_string()))
     }
 
     /// How many tokens a text has.
@@ -209,11 +210,6 @@ impl Tokenizer {
     pub fn special_tokens(&self) -> &SpecialTokens {
         &self.special
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn not_encoded(error: tokenizers::Error) -> TokenizerError {
-    TokenizerError::Encode(error.to_string())
 }
 
 /// A file's bytes; `None` if there is no such file.

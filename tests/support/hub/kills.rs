@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use super::trial::{REPOSITORY, check_files, check_verified, pull, sent_of_verified};
+use super::trial::{REPOSITORY, UNNEEDED, check_files, check_verified, pull, sent_of_verified};
 use super::{Snapshot, TestHub, model_of};
 use crate::nodes::{Node, NodeOptions};
 use crate::random::Random;
@@ -64,15 +64,15 @@ struct Store {
 /// Kills so many processes; how many in which phase.
 pub fn run_all(kills: usize, seed: u64) -> Result<BTreeMap<Phase, usize>> {
     let mut store = Store::start(seed)?;
-    let mut seen = BTreeMap::new();
+    let mut phases = BTreeMap::new();
     for kill in 0..kills {
         let phase = store
             .one(kill)
             .with_context(|| format!("kill {kill} of seed {seed}"))?;
-        *seen.entry(phase).or_default() += 1;
+        *phases.entry(phase).or_default() += 1;
     }
     store.finish()?;
-    Ok(seen)
+    Ok(phases)
 }
 
 impl Store {
@@ -325,7 +325,7 @@ fn snapshot(random: &mut Random) -> Snapshot {
 }
 
 fn is_needed(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".json")
+    !UNNEEDED.contains(&name)
 }
 
 /// All files under a folder.

@@ -26,7 +26,7 @@ const WEIGHT_BYTES_MAX: usize = 600_000;
 /// Downloads until the faults must be over.
 const ATTEMPTS_MAX: usize = 20;
 /// What a model needs of a trial's repository.
-const UNNEEDED: [&str; 2] = ["README.md", "pytorch_model.bin"];
+pub(super) const UNNEEDED: [&str; 2] = ["README.md", "pytorch_model.bin"];
 
 /// What happened in a trial.
 #[derive(Debug, Clone, Copy, Default)]
