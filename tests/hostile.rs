@@ -107,10 +107,9 @@ fn names() -> Vec<Case> {
 }
 
 fn contents() -> Vec<Case> {
-    let many: String = (0..600_000)
-        .map(|at| format!(r#""{at:x}":{{"data_offsets":[0,0]}},"#))
-        .collect();
-    let many = format!("{{{}}}", many.trim_end_matches(','));
+    let tensor = |at: usize| format!(r#""{at:x}":{{"data_offsets":[0,0]}}"#);
+    let many: Vec<String> = (0..600_000).map(tensor).collect();
+    let many = format!("{{{}}}", many.join(","));
     let deep = format!(r#"{{"w":{}"#, "[".repeat(1 << 20));
     let two = r#"{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#;
     let negative = r#"{"w":{"dtype":"U8","shape":[8],"data_offsets":[-8,0]}}"#;
@@ -122,7 +121,7 @@ fn contents() -> Vec<Case> {
     ]);
     let mut pickles = with(&[]);
     pickles.files.remove("model-0.safetensors");
-    let pickled = "Python pickles, which can run code";
+    let words = "Python pickles, which can run code";
     vec![
         Case::header(
             100_000_000_000,
@@ -141,7 +140,7 @@ fn contents() -> Vec<Case> {
         Case::tensors(two, "where 8 is the first", "model_damaged"),
         Case::tensors(negative, "does not describe tensors", "expected u64"),
         Case::tensors(gigantic, "and 8 are there", "outside of the file"),
-        Case::of(pickles, pickled, pickled),
+        Case::of(pickles, words, words),
         Case::of(capitals, "by its capitals alone", "by its capitals alone"),
         Case::claims("config.json", "it has 1073741825 bytes, more than"),
         Case::claims("tokenizer.json", "it has 1073741825 bytes, more than"),
