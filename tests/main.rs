@@ -12,6 +12,7 @@ mod discovery;
 mod downloads;
 mod habits;
 mod heldout;
+mod hostile;
 mod killers;
 mod locked_out;
 mod malformed;

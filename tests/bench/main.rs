@@ -11,6 +11,7 @@ mod downloads;
 mod first_token;
 mod idle;
 mod interference;
+mod kills;
 mod load;
 mod loading;
 mod memory;
@@ -105,6 +106,15 @@ enum What {
         /// How often.
         #[arg(long, default_value_t = 5)]
         runs: usize,
+    },
+    /// Kills at random instants of downloads and deletions: after each the store opens clean, with a whole model or none.
+    Kills {
+        /// How many.
+        #[arg(long, default_value_t = 500)]
+        runs: usize,
+        /// Decides what is killed when.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// A node that nobody asks anything, headless and inside of the app: memory, processor, time to its API.
     Idle {
@@ -273,6 +283,7 @@ fn main() -> anyhow::Result<()> {
         What::Placements { runs } => placements::measure(runs),
         What::Downloads { runs } => downloads::measure(runs),
         What::Mirror { megabytes, runs } => mirror::measure(megabytes, runs),
+        What::Kills { runs, seed } => kills::measure(runs, seed),
         What::Idle { seconds } => idle::measure(seconds),
         What::Schemas {
             count,

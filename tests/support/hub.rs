@@ -5,6 +5,7 @@
 
 mod answers;
 mod faults;
+pub mod kills;
 pub mod large;
 mod repository;
 pub mod trial;
@@ -36,6 +37,8 @@ pub struct Contents {
     pub piece_pause: Duration,
     /// Bytes of a header that the list of files has besides.
     pub more_header: usize,
+    /// Where large files are said to be, if not at the second host.
+    pub redirect: Option<String>,
     /// Bytes of bodies that were sent, by file.
     pub sent: BTreeMap<String, u64>,
     /// Requests to the first host that had the token, and those that had none.

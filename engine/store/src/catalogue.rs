@@ -77,7 +77,8 @@ const OPENED_MAX: usize = 1000;
 const NAMES_SHOWN: usize = 10;
 
 impl Catalogue {
-    /// The catalogue of a data folder. Makes `<data>/models` and lays out the embedded model if it is not there.
+    /// The catalogue of a data folder. Makes `<data>/models`, lays out the embedded model if it is not there, and takes away what
+    /// removals left that were cut short.
     pub fn open(data: &Path) -> Result<Self, SproutError> {
         let models = data.join("models");
         std::fs::create_dir_all(&models).map_err(|error| SproutError {
@@ -85,6 +86,7 @@ impl Catalogue {
             error,
         })?;
         sprout::lay_out(&models)?;
+        remove::end_removals(&models);
         Ok(Self {
             models,
             others: RwLock::default(),

@@ -137,7 +137,7 @@ pub async fn fetch(
         mirror: Mirror::new(limits.members.as_deref(), wanted),
     };
     let mut done = None;
-    if let Some(listing) = staging.begun(wanted) {
+    if let Some(listing) = staging.begun(wanted, here.as_deref()) {
         done = match fetch.new_files(listing, here.as_deref()).await {
             // The hub has forgotten that commit: what it has now may share most files with it.
             Err(DownloadError::NotFound { .. }) => None,

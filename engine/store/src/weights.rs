@@ -1,16 +1,20 @@
 //! The outside of safetensors files: which files a folder's weights are in, their headers, and whether they are complete.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path};
 
-use serde::Deserialize;
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::folder::{FolderError, read_json_capped};
 
 /// The format's own cap on a header.
 const HEADER_BYTES_MAX: u64 = 100_000_000;
+/// Twice those of the largest known model, all in one file.
+const TENSORS_MAX: usize = 500_000;
 /// Five times the files of the largest known model.
 const FILES_MAX: usize = 2_000;
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
@@ -122,22 +126,52 @@ fn read(folder: &Path, name: String) -> Result<WeightFile, FolderError> {
     })
 }
 
-/// How many bytes of data the header's tensors take.
+/// How many bytes of data the header's tensors take: each lies right behind the one before it, as the format wants it.
 fn data_bytes(header: &[u8]) -> Result<u64, String> {
-    let entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)
-        .map_err(|error| format!("its header is no JSON: {error}"))?;
+    let Ranges(mut ranges) = serde_json::from_slice(header)
+        .map_err(|error| format!("its header does not describe tensors: {error}"))?;
+    ranges.sort_unstable();
     let mut end = 0;
-    for (name, entry) in entries
-        .into_iter()
-        .filter(|(name, _)| name != "__metadata__")
-    {
-        let tensor: Tensor = serde_json::from_value(entry)
-            .map_err(|error| format!("tensor {name:?} is not described: {error}"))?;
-        let (from, to) = tensor.data_offsets;
-        if from > to {
-            return Err(format!("tensor {name:?} ends before it begins"));
+    for (from, to) in ranges {
+        if from != end || from > to {
+            return Err(format!(
+                "a tensor is at its bytes {from} to {to}, where {end} is the first that no other has"
+            ));
         }
-        end = to.max(end);
+        end = to;
     }
     Ok(end)
+}
+
+/// Where the tensors of a header are. Nothing else of it is kept: it may be long.
+struct Ranges(Vec<(u64, u64)>);
+
+impl<'de> Deserialize<'de> for Ranges {
+    fn deserialize<D: Deserializer<'de>>(header: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Ranges;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("tensors by their names")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Ranges, M::Error> {
+                let mut ranges = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                    if ranges.len() == TENSORS_MAX {
+                        let reason = format!("there are more than {TENSORS_MAX}");
+                        return Err(Error::custom(reason));
+                    }
+                    ranges.push(map.next_value::<Tensor>()?.data_offsets);
+                }
+                Ok(Ranges(ranges))
+            }
+        }
+        header.deserialize_map(Entries)
+    }
 }

@@ -1,11 +1,12 @@
 //! A model's tokenizer: text to tokens, and what each token stands for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use base::TokenId;
 use serde_json::Value;
-use tokenizers::{PostProcessor, TruncationDirection};
+use tokenizers::{Encoding, PostProcessor, TruncationDirection};
 
 use crate::grammar::{GrammarError, Vocabulary};
 use crate::{SpecialTokens, TokenBytes, TokenBytesError};
@@ -119,10 +120,7 @@ impl Tokenizer {
 
     /// The tokens of a text.
     pub fn encode(&self, text: &str, framing: Framing) -> Result<Vec<TokenId>, TokenizerError> {
-        let encoding = self
-            .inner
-            .encode_fast(text, framing == Framing::Whole)
-            .map_err(|error| TokenizerError::Encode(error.to_string()))?;
+        let encoding = self.encoding(text, framing == Framing::Whole)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -138,15 +136,23 @@ impl Tokenizer {
         text: &str,
         tokens_max: usize,
     ) -> Result<Vec<TokenId>, TokenizerError> {
-        let failed = |error: tokenizers::Error| TokenizerError::Encode(error.to_string());
-        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        let mut encoding = self.encoding(text, false)?;
         encoding.truncate(
             tokens_max.saturating_sub(self.marks()),
             0,
             TruncationDirection::Right,
         );
         let framed = self.inner.post_process(encoding, None, true);
-        Ok(framed.map_err(failed)?.get_ids().to_vec())
+        let framed = framed.map_err(|error| TokenizerError::Encode(error.to_string()))?;
+        Ok(framed.get_ids().to_vec())
+    }
+
+    /// The library panics where a pattern of the file's takes more steps than Oniguruma allows.
+    fn encoding(&self, text: &str, with_marks: bool) -> Result<Encoding, TokenizerError> {
+        let encode = || self.inner.encode_fast(text, with_marks);
+        catch_unwind(AssertUnwindSafe(encode))
+            .map_err(|_| TokenizerError::Encode("a pattern takes too many steps".to_owned()))?
+            .map_err(|error| TokenizerError::Encode(error.to_string()))
     }
 
     /// How many tokens a text has.

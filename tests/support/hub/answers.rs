@@ -63,12 +63,12 @@ pub(super) async fn resolve(
     else {
         return missing("Entry not found");
     };
+    let redirect = contents.redirect.clone();
     drop(contents);
     let mut response = if file.is_large {
-        let to = format!(
-            "http://{}/lfs/{commit}/{path}?signature=secret",
-            host.second
-        );
+        let second = host.second;
+        let to = redirect
+            .unwrap_or_else(|| format!("http://{second}/lfs/{commit}/{path}?signature=secret"));
         (StatusCode::FOUND, [(LOCATION, to)]).into_response()
     } else {
         content(&host, &path, &file, &method, &headers)
@@ -168,6 +168,7 @@ fn content(
             body.truncate(at as usize);
             end = End::Stall;
         }
+        Some(Fault::Endless) => end = End::Never,
         None => {}
     }
     let body = Body::from_stream(sent(host, path, body, end));
@@ -179,7 +180,9 @@ fn content(
             response.headers_mut().insert(CONTENT_RANGE, range);
         }
     }
-    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    if end != End::Never {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
     response
 }
 
@@ -196,6 +199,7 @@ enum End {
     Fine,
     Cut,
     Stall,
+    Never,
 }
 
 /// A body in pieces, each counted as it goes out.
@@ -212,6 +216,9 @@ fn sent(
             if is_over {
                 return None;
             }
+            if rest.is_empty() && end == End::Never {
+                rest = Bytes::from_static(&[0; PIECE_BYTES]);
+            }
             if !rest.is_empty() {
                 let pause = lock(&contents).piece_pause;
                 tokio::time::sleep(pause).await;
@@ -220,7 +227,7 @@ fn sent(
                 return Some((Ok(piece), (rest, false)));
             }
             match end {
-                End::Fine => return None,
+                End::Fine | End::Never => return None,
                 // The connection sends what it has before it looks for more.
                 End::Cut => tokio::time::sleep(Duration::from_millis(2)).await,
                 End::Stall => tokio::time::sleep(STALL).await,

@@ -17,6 +17,8 @@ pub enum Fault {
     WrongLength,
     /// One byte of the body is another one.
     WrongContent,
+    /// After the bytes that were asked for come others, without end.
+    Endless,
     /// `main` is at another commit from now on, and the old one is gone.
     Moved,
 }

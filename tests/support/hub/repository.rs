@@ -124,7 +124,7 @@ pub fn of_folder(folder: &Path) -> Result<Snapshot> {
         let path = entry?.path();
         let name = path.file_name().context("no name")?.to_string_lossy();
         let is_large = name.ends_with(".safetensors");
-        if !name.starts_with('.') {
+        if path.is_file() && !name.starts_with('.') {
             let bytes = fs::read(&path)?;
             files.insert(name.into_owned(), RepositoryFile::of(bytes, is_large));
         }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use store::download::{
 };
 
 use super::{Fault, Faults, HARMLESS, Snapshot, TestHub, model};
+use crate::nodes::program;
 use crate::random::Random;
 
 /// The repository of every trial.
@@ -24,7 +26,7 @@ const WEIGHT_BYTES_MAX: usize = 600_000;
 /// Downloads until the faults must be over.
 const ATTEMPTS_MAX: usize = 20;
 /// What a model needs of a trial's repository.
-const UNNEEDED: [&str; 2] = ["README.md", "pytorch_model.bin"];
+pub(super) const UNNEEDED: [&str; 2] = ["README.md", "pytorch_model.bin"];
 
 /// What happened in a trial.
 #[derive(Debug, Clone, Copy, Default)]
@@ -141,10 +143,31 @@ fn run(seed: u64) -> Result<Outcome> {
     anyhow::bail!("there is no model after {ATTEMPTS_MAX} downloads");
 }
 
-/// The verified files of a download that goes on, with how much of each was sent until now.
-pub fn sent_of_verified(hub: &TestHub, models: &Path) -> BTreeMap<String, (Vec<u8>, u64)> {
-    let folder = models.join(".downloads").join(REPOSITORY).join("files");
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// `espalier pull` as its own process.
+pub fn pull(hub: &TestHub, repository: &str, data: &Path) -> Result<Command> {
+    let mut command = Command::new(program("espalier")?);
+    command.args(["pull", repository, "--data"]).arg(data);
+    command
+        .env("HF_ENDPOINT", hub.endpoint())
+        .env_remove("HF_HUB_OFFLINE");
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Files by name: their bytes, and how much of each was sent.
+pub type Verified = BTreeMap<String, (Vec<u8>, u64)>;
+
+/// The verified files of a download that goes on, and those in their place, with how much of each was sent until now.
+pub fn sent_of_verified(hub: &TestHub, models: &Path) -> Verified {
+    let staging = models.join(".downloads").join(REPOSITORY);
+    let mut folders = vec![models.join(REPOSITORY), staging.join("files")];
+    let swapped = staging.join("swapped");
+    let manifest = |path: PathBuf| fs::read(path).ok();
+    // Else these are the files of the older commit.
+    if manifest(swapped.join(".download.json")) == manifest(staging.join("manifest.json")) {
+        folders.push(swapped);
+    }
+    let entries = folders.iter().flat_map(fs::read_dir).flatten().flatten();
     let files = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let sent = hub.contents().sent.get(&name).copied();
@@ -154,7 +177,7 @@ pub fn sent_of_verified(hub: &TestHub, models: &Path) -> BTreeMap<String, (Vec<u
 }
 
 /// Nothing more was sent of files that were verified, as long as the repository has them.
-pub fn check_verified(hub: &TestHub, verified: &BTreeMap<String, (Vec<u8>, u64)>) -> Result<()> {
+pub fn check_verified(hub: &TestHub, verified: &Verified) -> Result<()> {
     let contents = hub.contents();
     let main = &contents.commits[&contents.main];
     for (name, (bytes, sent)) in verified {

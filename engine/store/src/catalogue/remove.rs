@@ -7,6 +7,9 @@ use base::{ErrorCode, Failure};
 use super::{Catalogue, entry};
 use crate::{DerivedError, SPROUT};
 
+/// How the name of a folder begins whose model is removed and whose files are about to be.
+const DELETED: &str = ".deleted-";
+
 /// Why a model is not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
@@ -98,19 +101,25 @@ impl Catalogue {
             // What it leads to is somebody else's.
             return std::fs::remove_file(path).map_err(failed);
         }
-        let mut hidden = std::ffi::OsString::from(".deleted-");
+        let mut hidden = std::ffi::OsString::from(DELETED);
         hidden.push(path.file_name().unwrap_or_default());
         let hidden = self.models.join(hidden);
         // Left over from a removal that was cut short.
         let _ = std::fs::remove_dir_all(&hidden);
         std::fs::rename(path, &hidden).map_err(failed)?;
-        std::fs::remove_dir_all(&hidden).map_err(failed)?;
         if let Some(owner) = path.parent().filter(|owner| **owner != self.models) {
             // Refused where other models are left in it, which is what is wanted.
             let _ = std::fs::remove_dir(owner);
         }
-        Ok(())
+        std::fs::remove_dir_all(&hidden).map_err(failed)
     }
+}
+
+/// Ends the removals under a folder of models that were cut short. What cannot be taken away now may be at the next start.
+pub(super) fn end_removals(models: &Path) {
+    let entries = std::fs::read_dir(models).into_iter().flatten().flatten();
+    let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(DELETED));
+    left.for_each(|entry| drop(std::fs::remove_dir_all(entry.path())));
 }
 
 impl From<RemoveError> for Failure {

@@ -165,7 +165,8 @@ impl Client {
             }
             url = redirect(&url, response.headers())?;
         }
-        Err(Problem::Broken("it redirects for ever".to_owned()))
+        let reason = format!("it redirects more than {REDIRECTS_MAX} times");
+        Err(Problem::Final(DownloadError::strange(reason)))
     }
 
     async fn get_once(&self, url: &Url, range: Option<&Range<u64>>) -> Result<Response, Problem> {
@@ -237,8 +238,10 @@ fn redirect(from: &Url, headers: &HeaderMap) -> Result<Url, Problem> {
         .and_then(|location| location.to_str().ok());
     let to = to.and_then(|location| from.join(location).ok());
     let is_fine = |to: &Url| to.scheme() == "https" || to.scheme() == from.scheme();
-    to.filter(is_fine)
-        .ok_or_else(|| Problem::Broken("it redirects to where nobody can follow".to_owned()))
+    to.filter(is_fine).ok_or_else(|| {
+        let reason = "it redirects to where nobody may follow, no web server or a less private one";
+        Problem::Final(DownloadError::strange(reason.to_owned()))
+    })
 }
 
 fn endpoint(text: &str) -> Result<Url, DownloadError> {

@@ -59,7 +59,7 @@ pub enum DownloadError {
     },
     /// The repository holds what no honest one does.
     #[error(
-        "the repository is refused for {what:?}: {reason} (hint: do not use this repository; its list of files is not that of a model)"
+        "the repository is refused for {what:?}: {reason} (hint: do not use this repository; it is not made as a model's is)"
     )]
     Refused {
         /// A file.

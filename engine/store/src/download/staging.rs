@@ -18,11 +18,13 @@ use super::error::DownloadError;
 use super::listing::{HubFile, Listing};
 use super::name::{Repository, Wanted, plain};
 use super::partial::Partial;
-use crate::ModelFolder;
+use crate::{FolderError, ModelFolder};
 
 /// In the folder of every model that was downloaded: which commit it is.
 const ORIGIN: &str = ".download.json";
 const MANIFEST: &str = "manifest.json";
+/// How the name of a manifest ends that is being written.
+const NEW: &str = "new";
 /// What is about to change places with the model's folder, or has.
 const SWAPPED: &str = "swapped";
 /// The model's old folder, where a file system cannot let two folders change places.
@@ -81,10 +83,12 @@ impl Staging {
         &self.folder
     }
 
-    /// The files that an earlier run began to fetch for the same revision.
-    pub(super) fn begun(&self, wanted: &Wanted) -> Option<Listing> {
+    /// The files that an earlier run began to fetch for the same revision. Those of the commit that is `here` it had put in their
+    /// place before it ended: then the hub may have others by now.
+    pub(super) fn begun(&self, wanted: &Wanted, here: Option<&str>) -> Option<Listing> {
         let manifest = read(&self.folder.join(MANIFEST))?;
-        (manifest.revision == wanted.revision).then_some(Listing {
+        let goes_on = manifest.revision == wanted.revision && here != Some(&*manifest.commit);
+        goes_on.then_some(Listing {
             commit: manifest.commit,
             files: manifest.files,
         })
@@ -179,9 +183,17 @@ impl Staging {
         Ok(self.partial(file, part_bytes)?.done_bytes())
     }
 
-    /// Puts the verified files where the model belongs, and forgets the rest.
+    /// Puts the verified files where the model belongs, and forgets the rest. Of files that are what the hub has, and no model's,
+    /// nothing is kept: a later commit may be better.
     pub(super) fn install(&self) -> Result<ModelFolder, DownloadError> {
-        let mut model = ModelFolder::check(&self.files)?;
+        let mut model = match ModelFolder::check(&self.files) {
+            Err(FolderError::Damaged { path, reason }) => {
+                self.clear()?;
+                let file = path.file_name().unwrap_or_default();
+                return Err(DownloadError::refused(&file.to_string_lossy(), reason));
+            }
+            checked => checked?,
+        };
         let manifest = self.folder.join(MANIFEST);
         let origin = self.files.join(ORIGIN);
         fs::copy(&manifest, &origin).map_err(DownloadError::io(&origin))?;
@@ -220,12 +232,8 @@ impl Staging {
             remove_folder(&self.folder.join(folder))?;
         }
         let manifest = self.folder.join(MANIFEST);
-        match fs::remove_file(&manifest) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(DownloadError::io(&manifest)(error))
-            }
-            _ => Ok(()),
-        }
+        remove_file(&manifest.with_extension(NEW))?;
+        remove_file(&manifest)
     }
 }
 
@@ -295,6 +303,15 @@ fn remove_folder(folder: &Path) -> Result<(), DownloadError> {
     Ok(())
 }
 
+fn remove_file(path: &Path) -> Result<(), DownloadError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(DownloadError::io(path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The entries of a folder that have a name, whatever their capitals.
 fn called(folder: &Path, name: &OsStr) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -336,7 +353,7 @@ fn read(path: &Path) -> Option<Manifest> {
 
 /// Whole or not at all.
 fn write(path: &Path, manifest: &Manifest) -> Result<(), DownloadError> {
-    let new = path.with_extension("new");
+    let new = path.with_extension(NEW);
     let text = serde_json::to_vec_pretty(manifest)
         .map_err(|error| DownloadError::io(path)(error.into()))?;
     fs::write(&new, text).map_err(DownloadError::io(&new))?;

@@ -82,19 +82,19 @@ fn hostile_names_are_refused_with_reasons() {
     check(
         &with_model(&["../../evil.safetensors"]),
         &expect![[
-            r#"the repository is refused for "../../evil.safetensors": its path leads out of the repository (hint: do not use this repository; its list of files is not that of a model)"#
+            r#"the repository is refused for "../../evil.safetensors": its path leads out of the repository (hint: do not use this repository; it is not made as a model's is)"#
         ]],
     );
     check(
         &with_model(&["/etc/cron.d/evil"]),
         &expect![[
-            r#"the repository is refused for "/etc/cron.d/evil": its path leads out of the repository (hint: do not use this repository; its list of files is not that of a model)"#
+            r#"the repository is refused for "/etc/cron.d/evil": its path leads out of the repository (hint: do not use this repository; it is not made as a model's is)"#
         ]],
     );
     check(
         &with_model(&["model\u{202e}x.safetensors"]),
         &expect![[
-            r#"the repository is refused for "model\u{202e}x.safetensors": it has characters other than letters, digits, dot, dash and underscore (hint: do not use this repository; its list of files is not that of a model)"#
+            r#"the repository is refused for "model\u{202e}x.safetensors": it has characters other than letters, digits, dot, dash and underscore (hint: do not use this repository; it is not made as a model's is)"#
         ]],
     );
     check(
@@ -105,7 +105,7 @@ fn hostile_names_are_refused_with_reasons() {
             "model-a.safetensors",
         ]),
         &expect![[
-            r#"the repository is refused for "model-a.safetensors": it differs from model-A.safetensors by its capitals alone (hint: do not use this repository; its list of files is not that of a model)"#
+            r#"the repository is refused for "model-a.safetensors": it differs from model-A.safetensors by its capitals alone (hint: do not use this repository; it is not made as a model's is)"#
         ]],
     );
 }
@@ -117,7 +117,7 @@ fn absurd_sizes_and_missing_hashes_are_refused() {
     check(
         &answer,
         &expect![[
-            r#"the repository is refused for "config.json": it has 1073741824 bytes, more than 67108864 (hint: do not use this repository; its list of files is not that of a model)"#
+            r#"the repository is refused for "config.json": it has 1073741824 bytes, more than 67108864 (hint: do not use this repository; it is not made as a model's is)"#
         ]],
     );
     let mut answer = with_model(&[]);
@@ -125,7 +125,7 @@ fn absurd_sizes_and_missing_hashes_are_refused() {
     check(
         &answer,
         &expect![[
-            r#"the repository is refused for "its list": the sizes are absurd (hint: do not use this repository; its list of files is not that of a model)"#
+            r#"the repository is refused for "its list": the sizes are absurd (hint: do not use this repository; it is not made as a model's is)"#
         ]],
     );
     let mut answer = with_model(&[]);
