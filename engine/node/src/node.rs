@@ -19,7 +19,7 @@ use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::downloads::Downloads;
-use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
+use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening, Remote};
 use crate::hub_token::HubToken;
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
@@ -109,7 +109,7 @@ impl NodeHandle {
             cluster.clone(),
             models.clone(),
             config.worker.clone(),
-            config.hub.clone(),
+            Remote::new(config.hub.clone(), Arc::clone(&kept.hub_token)),
         );
         let (control, ends) = ControlHandle::new(kept.settings.clone());
         let linked = net_receiver.clone();
