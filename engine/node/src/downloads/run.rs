@@ -58,7 +58,15 @@ impl Works {
     ) -> Result<String, Failure> {
         let fetched = loop {
             let progress = &watched.progress;
-            match fetch(wanted, &self.models, &self.token.shown_to(&self.hub), &self.limits, progress).await {
+            match fetch(
+                wanted,
+                &self.models,
+                &self.token.shown_to(&self.hub),
+                &self.limits,
+                progress,
+            )
+            .await
+            {
                 // Also this node itself, for the moment that a paused one needs to let go.
                 Err(DownloadError::Busy { .. }) => {
                     watched.waits_for(Some("another process downloads it".to_owned()));
