@@ -221,6 +221,7 @@ fn a_token_is_kept_shown_to_the_hub_and_to_nobody_else() -> Result<()> {
     drop(node);
     let node = place.node()?;
     let api = node.api();
+    api.get(&format!("/admin/hub/{REPOSITORY}"))?;
     start(&api, REPOSITORY)?;
     wait_done(&api)?;
     let (with_token, without) = place.hub.contents().with_token;

@@ -35,7 +35,8 @@ export async function firstRun(page, hand, base) {
   for (let step = 0; step < 2; step += 1) await hand.press(page, page.getByRole("button", { name: "Next" }));
   await hand.press(page, page.getByRole("button", { name: "Try Sprout now" }));
   await page.getByRole("heading", { name: "Chat" }).waitFor({ timeout: SLOW_MS });
-  assert.equal(await page.getByRole("combobox", { name: "Model" }).inputValue(), "sprout");
+  const model = await page.getByRole("combobox", { name: "Model" }).elementHandle();
+  await page.waitForFunction((model) => model.value === "sprout", model);
   await asTold(page, base);
 }
 

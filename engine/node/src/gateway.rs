@@ -53,6 +53,7 @@ use desk::Desk;
 use generation::{Drivers, Generation, Limit};
 use model_text::ModelTexts;
 use prepare::{ModelLimits, prepare};
+pub(crate) use remote::Remote;
 use remote::RemoteModel;
 use replicas::Weights;
 use route::Routes;

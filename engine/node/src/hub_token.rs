@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base::{ErrorCode, Failure};
 use net::{KeyStore, KeyStoreError};
+use store::download::Hub;
 
 use crate::config::NodeConfig;
 use crate::words;
@@ -47,6 +48,13 @@ impl HubToken {
     /// The token, if there is one.
     pub(crate) fn get(&self) -> Option<String> {
         self.token().clone()
+    }
+
+    /// A hub that is asked with the token, unless it has one of its own.
+    pub(crate) fn shown_to(&self, hub: &Hub) -> Hub {
+        let mut hub = hub.clone();
+        hub.token = hub.token.or_else(|| self.get());
+        hub
     }
 
     /// Keeps a token, or none any more. Blocks on the store.

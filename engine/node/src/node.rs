@@ -19,7 +19,7 @@ use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::downloads::Downloads;
-use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening};
+use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening, Remote};
 use crate::hub_token::HubToken;
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
@@ -105,12 +105,7 @@ impl NodeHandle {
         }
         .start();
         let (net, net_receiver) = watch::channel(None);
-        let opening = Opening::new(
-            cluster.clone(),
-            models.clone(),
-            config.worker.clone(),
-            config.hub.clone(),
-        );
+        let opening = opening(&config, &kept.hub_token, &cluster, &models);
         let (control, ends) = ControlHandle::new(kept.settings.clone());
         let linked = net_receiver.clone();
         let (downloads, downloading) =
@@ -332,6 +327,21 @@ fn key_store(config: &NodeConfig) -> Result<net::identity::KeychainKeyStore, Key
 )]
 fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
     Ok(net::FileKeyStore::new(config.key_file()))
+}
+
+fn opening(
+    config: &NodeConfig,
+    token: &Arc<HubToken>,
+    cluster: &ClusterHandle,
+    models: &LocalModels,
+) -> Arc<Opening> {
+    let remote = Remote::new(config.hub.clone(), Arc::clone(token));
+    Opening::new(
+        cluster.clone(),
+        models.clone(),
+        config.worker.clone(),
+        remote,
+    )
 }
 
 fn downloads(

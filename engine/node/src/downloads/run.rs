@@ -58,7 +58,15 @@ impl Works {
     ) -> Result<String, Failure> {
         let fetched = loop {
             let progress = &watched.progress;
-            match fetch(wanted, &self.models, &self.hub(), &self.limits, progress).await {
+            match fetch(
+                wanted,
+                &self.models,
+                &self.token.shown_to(&self.hub),
+                &self.limits,
+                progress,
+            )
+            .await
+            {
                 // Also this node itself, for the moment that a paused one needs to let go.
                 Err(DownloadError::Busy { .. }) => {
                     watched.waits_for(Some("another process downloads it".to_owned()));
@@ -72,12 +80,6 @@ impl Works {
             self.until_closed(folder, watched).await;
         }
         Ok(fetched.install().await?.commit)
-    }
-
-    fn hub(&self) -> Hub {
-        let mut hub = self.hub.clone();
-        hub.token = hub.token.or_else(|| self.token.get());
-        hub
     }
 
     /// Waits until no instance uses the files of a folder.

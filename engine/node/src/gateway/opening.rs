@@ -9,7 +9,7 @@ use base::{
     ShardingChoice,
 };
 use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
-use store::download::{Hub, Wanted};
+use store::download::Wanted;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::remote::{Remote, RemoteModel};
@@ -69,7 +69,7 @@ impl Opening {
         cluster: ClusterHandle,
         models: LocalModels,
         worker: PathBuf,
-        hub: Hub,
+        remote: Remote,
     ) -> Arc<Self> {
         Arc::new(Self {
             cluster,
@@ -78,7 +78,7 @@ impl Opening {
             one_at_a_time: Mutex::new(()),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             cards: Mutex::new(HashMap::new()),
-            remote: Remote::new(hub),
+            remote,
         })
     }
 

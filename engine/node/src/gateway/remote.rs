@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{ErrorCode, Failure, ModelCard};
@@ -9,6 +10,7 @@ use store::KnownModel;
 use store::download::{Hub, Limits, Wanted, outline};
 use tokio::sync::Mutex;
 
+use crate::hub_token::HubToken;
 use crate::random;
 use crate::supervisor::inspect;
 
@@ -20,6 +22,7 @@ const KNOWN_FOR: Duration = Duration::from_mins(10);
 /// Looks at models of a hub.
 pub(crate) struct Remote {
     hub: Hub,
+    token: Arc<HubToken>,
     known: Mutex<HashMap<String, (Instant, RemoteModel)>>,
 }
 
@@ -33,9 +36,10 @@ pub(super) struct RemoteModel {
 }
 
 impl Remote {
-    pub(super) fn new(hub: Hub) -> Self {
+    pub(crate) fn new(hub: Hub, token: Arc<HubToken>) -> Self {
         Self {
             hub,
+            token,
             known: Mutex::default(),
         }
     }
@@ -69,7 +73,8 @@ impl Remote {
                 .hint("check the disk that holds temporary files")
         })?;
         let limits = Limits::hub(random::u64()?);
-        let found = outline(wanted, folder.path(), &self.hub, &limits).await?;
+        let hub = self.token.shown_to(&self.hub);
+        let found = outline(wanted, folder.path(), &hub, &limits).await?;
         tracing::debug!(repository = %wanted.repository, bytes = found.fetched_bytes, "looked at a model of the hub");
         Ok(RemoteModel {
             card: inspect(worker, folder.path(), None).await?,
