@@ -88,10 +88,11 @@ void count(const std::vector<array>& outputs) {
     }
     open.insert(open.end(), one.inputs().begin(), one.inputs().end());
   }
-  fast_ones.clear();
   if (counts.empty()) {
     return;
   }
+  // Whatever is built by now is part of this graph; of the next one nothing is there yet.
+  fast_ones.clear();
   if (FILE* file = std::fopen(path, "a")) {
     for (const auto& [name, times] : counts) {
       std::fprintf(file, "%s %d\t", name.c_str(), times);
