@@ -122,6 +122,15 @@ impl TestHub {
 }
 
 impl Contents {
+    /// The commit that a revision is: a branch's newest, or itself.
+    fn commit_of(&self, revision: String) -> String {
+        if revision == "main" {
+            self.main.clone()
+        } else {
+            revision
+        }
+    }
+
     /// Takes the next commit for `main`, which has the same small files and other weights, and forgets the old one.
     fn move_on(&mut self) {
         let Some(mut snapshot) = self.commits.remove(&self.main) else {

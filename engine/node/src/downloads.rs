@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base::{ErrorCode, Failure};
 use serve::downloads::{Ask, Download, State};
-use store::download::{Doing, Hub, Limits, Members, Pace, Repository, Wanted};
+use store::download::{Doing, Hub, Limits, Members, Pace, Progress, Repository, Wanted};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -202,8 +202,7 @@ impl Actor {
     /// Stops a download if it runs.
     fn stop(&mut self, model: &str) {
         if let Some(running) = self.running.remove(model) {
-            let lent = running.watched.progress.member_bytes();
-            self.queue.note(model, bytes_of(&running), lent);
+            note(&mut self.queue, model, &running.watched.progress);
             running.task.abort();
         }
     }
@@ -266,11 +265,10 @@ impl Actor {
     fn look(&mut self) {
         let now = self.began.elapsed();
         for (model, running) in &mut self.running {
-            let bytes = bytes_of(running);
-            let lent = running.watched.progress.member_bytes();
-            self.queue.note(model, bytes, lent);
-            if bytes.1 > 0 {
-                running.pace.note(now, bytes.0);
+            let progress = &running.watched.progress;
+            note(&mut self.queue, model, progress);
+            if progress.total_bytes() > 0 {
+                running.pace.note(now, progress.done_bytes());
             }
         }
     }
@@ -325,9 +323,10 @@ impl Actor {
     }
 }
 
-fn bytes_of(running: &Running) -> (u64, u64) {
-    let progress = &running.watched.progress;
-    (progress.done_bytes(), progress.total_bytes())
+/// Keeps in the list how far a download is.
+fn note(queue: &mut Queue, model: &str, progress: &Progress) {
+    let bytes = (progress.done_bytes(), progress.total_bytes());
+    queue.note(model, bytes, progress.member_bytes());
 }
 
 fn state_of(watched: &Watched) -> State {

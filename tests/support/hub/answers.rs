@@ -28,11 +28,7 @@ pub(super) async fn listing(
 ) -> Response {
     let mut contents = lock(&host.contents);
     note_token(&mut contents.with_token, &headers);
-    let commit = if revision == "main" {
-        contents.main.clone()
-    } else {
-        revision
-    };
+    let commit = contents.commit_of(revision);
     match contents.commits.get(&commit) {
         Some(snapshot) => {
             let more = [("x-more", "x".repeat(contents.more_header))];
@@ -51,11 +47,7 @@ pub(super) async fn resolve(
 ) -> Response {
     let mut contents = lock(&host.contents);
     note_token(&mut contents.with_token, &headers);
-    let commit = if revision == "main" {
-        contents.main.clone()
-    } else {
-        revision
-    };
+    let commit = contents.commit_of(revision);
     let snapshot = contents.commits.get(&commit);
     let Some(file) = snapshot
         .and_then(|snapshot| snapshot.files.get(&path))
