@@ -83,6 +83,14 @@ impl Member {
         Ok(())
     }
 
+    /// It is to be fetched here and by all others.
+    fn pull_everywhere(&self) -> Result<()> {
+        let wish = json!({"model": REPOSITORY, "everywhere": true});
+        let (status, answer) = self.api().post_any("/admin/downloads", &wish)?;
+        ensure!(status == 204, "{status} {answer}");
+        Ok(())
+    }
+
     /// Waits until its one download is like this.
     fn wait_for(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
         let begin = Instant::now();
@@ -112,6 +120,21 @@ impl Member {
         }
         Ok(())
     }
+}
+
+/// Three members that have nothing, and a hub that takes its time.
+fn three(snapshot: &Snapshot) -> Result<(TestHub, [Member; 3])> {
+    let hub = TestHub::start(snapshot.clone())?;
+    hub.contents().piece_pause = Duration::from_millis(10);
+    let with_hub = || NodeOptions {
+        hub: Some(hub.endpoint()),
+        log: Some("store=debug,node=debug".to_owned()),
+        ..NodeOptions::default()
+    };
+    let first = Member::start(with_hub())?;
+    let second = Member::beside(&[&first], with_hub())?;
+    let third = Member::beside(&[&first, &second], with_hub())?;
+    Ok((hub, [first, second, third]))
 }
 
 fn sent(hub: &TestHub) -> u64 {
@@ -176,6 +199,50 @@ fn what_comes_from_members_counts_for_no_limit_and_comes_from_all_of_them() -> R
     assert_eq!(sent(&hub), 0);
     let asked = |member: &Member| member.node.log().contains("a peer wants bytes");
     ensure!(asked(&second), "only one of two lent anything");
+    Ok(())
+}
+
+#[test]
+fn what_all_want_at_once_comes_from_the_hub_once() -> Result<()> {
+    let snapshot = model_of(6, &[3_000_000; 9]);
+    let (hub, members) = three(&snapshot)?;
+    members[1].pull_everywhere()?;
+    for member in &members {
+        let done = member.wait_done()?;
+        check_files(&snapshot, &member.models().join(REPOSITORY))?;
+        let lent = done["bytes_from_members"].as_u64().context("no number")?;
+        ensure!(lent > 3_000_000, "this one fetched nearly all: {done}");
+    }
+    let total: usize = snapshot.files.values().map(|file| file.bytes.len()).sum();
+    let times = sent(&hub) as f64 / total as f64;
+    ensure!(times < 1.02, "the hub sent it {times} times");
+    Ok(())
+}
+
+#[test]
+fn of_those_who_fetch_together_one_may_die_and_another_have_no_hub() -> Result<()> {
+    let snapshot = model_of(7, &[6_000_000; 6]);
+    let (hub, mut members) = three(&snapshot)?;
+    let others: Vec<&Member> = members.iter().collect();
+    let cut_off = Member::beside(
+        &others,
+        NodeOptions {
+            hub: Some(NO_HUB.to_owned()),
+            ..NodeOptions::default()
+        },
+    )?;
+    members[0].pull_everywhere()?;
+    members[2].wait_for("under way", |download| {
+        download["bytes_done"].as_u64() > Some(4_000_000)
+    })?;
+    members[1].node.kill();
+    for member in [&members[0], &members[2], &cut_off] {
+        member.wait_done()?;
+        check_files(&snapshot, &member.models().join(REPOSITORY))?;
+    }
+    let total: usize = snapshot.files.values().map(|file| file.bytes.len()).sum();
+    let times = sent(&hub) as f64 / total as f64;
+    ensure!(times < 1.5, "the hub sent it {times} times");
     Ok(())
 }
 

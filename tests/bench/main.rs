@@ -23,6 +23,7 @@ mod recovery;
 mod replicas;
 mod schemas;
 mod speculation;
+mod swarm;
 mod throughput;
 
 use clap::{Parser, Subcommand};
@@ -107,6 +108,9 @@ enum What {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// Three nodes that want one model of a hub, on links of limited speed: what the hub sends, and how long it takes, beside one
+    /// node alone. Needs root.
+    Swarm(swarm::Trial),
     /// Kills at random instants of downloads and deletions: after each the store opens clean, with a whole model or none.
     Kills {
         /// How many.
@@ -283,6 +287,7 @@ fn main() -> anyhow::Result<()> {
         What::Placements { runs } => placements::measure(runs),
         What::Downloads { runs } => downloads::measure(runs),
         What::Mirror { megabytes, runs } => mirror::measure(megabytes, runs),
+        What::Swarm(trial) => swarm::measure(&trial),
         What::Kills { runs, seed } => kills::measure(runs, seed),
         What::Idle { seconds } => idle::measure(seconds),
         What::Schemas {

@@ -11,7 +11,7 @@ mod repository;
 pub mod trial;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,12 +68,17 @@ struct Host {
 impl TestHub {
     /// A hub that holds one snapshot as its `main`.
     pub fn start(snapshot: Snapshot) -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST, snapshot)
+    }
+
+    /// The same at an address of this machine, or of the network namespace that the calling thread is in.
+    pub fn start_at(address: Ipv4Addr, snapshot: Snapshot) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
         let contents = Shared::default();
-        let listen = || runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+        let listen = || runtime.block_on(TcpListener::bind((address, 0)));
         let (first, second) = (listen()?, listen()?);
         let address = first.local_addr()?;
         let host = Host {

@@ -1,6 +1,7 @@
 //! Network namespaces on one bridge: several hosts on one machine. Needs root on Linux; removed when dropped.
 
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -55,6 +56,27 @@ impl Namespaces {
         &self.names[index]
     }
 
+    /// The address of host `index`.
+    pub fn address(&self, index: usize) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, 0, index as u8 + 1)
+    }
+
+    /// Lets no more than so many megabits a second through the cable of host `index`, in each direction.
+    pub fn limit(&self, index: usize, megabits: u32) -> Result<()> {
+        let ends = [
+            (self.name(index), "eth0".to_owned()),
+            (&*self.bridge, format!("port{}", index + 1)),
+        ];
+        for (namespace, device) in ends {
+            let shape = format!("rate {megabits}mbit burst 256kb latency 50ms");
+            tool(
+                "tc",
+                &format!("-n {namespace} qdisc add dev {device} root tbf {shape}"),
+            )?;
+        }
+        Ok(())
+    }
+
     /// Pulls or plugs the cable of host `index`.
     pub fn set_cable(&self, index: usize, plugged: bool) -> Result<()> {
         let state = if plugged { "up" } else { "down" };
@@ -90,13 +112,18 @@ impl Drop for Namespaces {
 }
 
 fn ip(arguments: &str) -> Result<()> {
-    let output = Command::new("ip")
+    tool("ip", arguments)
+}
+
+/// Runs one of iproute2's tools.
+fn tool(name: &str, arguments: &str) -> Result<()> {
+    let output = Command::new(name)
         .args(arguments.split(' '))
         .output()
-        .context("ip (Debian: iproute2)")?;
+        .with_context(|| format!("{name} (Debian: iproute2)"))?;
     ensure!(
         output.status.success(),
-        "ip {arguments}: {}",
+        "{name} {arguments}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())

@@ -1,10 +1,10 @@
-//! What members of a cluster tell each other of the files of a repository that they have.
+//! What members of a cluster ask and tell each other of the files of a repository.
 
 use std::ops::Range;
 
-/// Asks what a member has of a repository of a hub.
+/// A revision of a repository of a hub: that which members ask each other about, or wish each other to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilesAsked {
+pub struct HubRevision {
     /// `owner/name`.
     pub repository: String,
     /// A branch, a tag or a commit.
@@ -16,6 +16,8 @@ pub struct FilesAsked {
 pub struct HeldFiles {
     /// 40 hexadecimal digits.
     pub commit: String,
+    /// It is fetching what is missing from a hub, for as long as it can.
+    pub fetches: bool,
     /// All files of that commit that a model needs, those too that are not there.
     pub files: Vec<HeldFile>,
 }
@@ -31,6 +33,8 @@ pub struct HeldFile {
     pub hash: String,
     /// The bytes that are there, by their places in the file.
     pub here: Vec<Range<u64>>,
+    /// The bytes that a hub was asked for and that are not there yet, in the order in which they come in each range.
+    pub coming: Vec<Range<u64>>,
 }
 
 /// Asks for bytes of a file, which is named by its hash.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{Digits, Generate, PairingEnd, PeerFrame, Roster};
-use base::{BytesAsked, Failure, FilesAsked, HeldFiles, NodeId, TokenEvent};
+use base::{BytesAsked, Failure, HeldFiles, HubRevision, NodeId, TokenEvent};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -152,10 +152,17 @@ pub trait PeerHandler: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<BoxStream<'static, TokenEvent>, Failure>>;
 
     /// What there is here of a repository; `None` if there is nothing.
-    fn files(&self, from: NodeId, asked: FilesAsked) -> BoxFuture<'static, Option<HeldFiles>>;
+    fn files(&self, from: NodeId, asked: HubRevision) -> BoxFuture<'static, Option<HeldFiles>>;
 
-    /// Bytes of a verified file that is here, in order, in pieces of at most 1 MiB; `None` if it is not here. A stream that
-    /// ends before the last byte is broken. It is polled only as fast as the peer reads.
+    /// Fetches a repository from the hub, as if somebody here had asked for it; returns when that is decided.
+    fn download(
+        &self,
+        from: NodeId,
+        wished: HubRevision,
+    ) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// Bytes of a file that is here or coming, in order, in pieces of at most 1 MiB; `None` if it is neither. A stream that
+    /// ends before the last byte is broken, or the next byte has not come yet. It is polled only as fast as the peer reads.
     fn bytes(
         &self,
         from: NodeId,

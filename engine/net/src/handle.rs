@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
-use base::{BytesAsked, ErrorCode, Failure, FilesAsked, HeldFiles, NodeId, TokenEvent};
+use base::{BytesAsked, ErrorCode, Failure, HeldFiles, HubRevision, NodeId, TokenEvent};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use thiserror::Error;
@@ -231,11 +231,28 @@ impl NetHandle {
     pub fn files(
         &self,
         at: NodeId,
-        asked: &FilesAsked,
+        asked: &HubRevision,
     ) -> impl Future<Output = Option<HeldFiles>> + Send + use<> {
         let link = self.links().get(&at).cloned();
         let order = wire::encode(asked).ok();
         async move { files::files(link?, order?.into()).await }
+    }
+
+    /// Wishes that a linked node fetches a repository; returns when that is decided there.
+    pub fn download(
+        &self,
+        at: NodeId,
+        wished: &HubRevision,
+    ) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
+        let link = self.links().get(&at).cloned();
+        let order = wire::encode(wished);
+        async move {
+            let gone = || Failure::new(ErrorCode::WorkerLost, "it is not reachable");
+            let order = order.map_err(|error| {
+                Failure::new(ErrorCode::TooLarge, format!("it cannot be asked: {error}"))
+            })?;
+            files::download(link.ok_or_else(gone)?, order.into()).await
+        }
     }
 
     /// Asks a linked node for bytes of a file, on a connection for that alone. The stream ends early if the other end or the

@@ -197,6 +197,9 @@ pub(crate) struct PullArguments {
     /// Port of the node that is to fetch it [default: 3775; if no node answers there, this command fetches it itself]
     #[arg(long, conflicts_with = "data")]
     port: Option<u16>,
+    /// Let all members of the node's cluster fetch it too: together from the hub once, and from each other as it arrives
+    #[arg(long, conflicts_with = "data")]
+    everywhere: bool,
     /// Fetch it without a node, into this folder
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,

@@ -6,6 +6,7 @@
 mod answer;
 mod desk;
 mod embed;
+mod everywhere;
 mod generation;
 mod membership;
 mod model_text;
@@ -310,6 +311,10 @@ impl serve::Gateway for NodeGateway {
 
     fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>> {
         self.downloads.ask(ask).boxed()
+    }
+
+    fn download_everywhere(&self, model: String) -> BoxFuture<'_, Result<(), Failure>> {
+        everywhere::download(self, model).boxed()
     }
 
     fn user_data(&self) -> Arc<dyn UserData> {

@@ -1,6 +1,6 @@
 //! The other members as downloads ask them for files: over the network, while this node takes part in it.
 
-use base::{BytesAsked, FilesAsked, HeldFiles, NodeId};
+use base::{BytesAsked, HeldFiles, HubRevision, NodeId};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -13,6 +13,7 @@ use crate::network::NetReceiver;
 /// Asks whoever is linked.
 #[derive(Debug)]
 pub(crate) struct Linked {
+    pub(crate) own: NodeId,
     pub(crate) net: NetReceiver,
 }
 
@@ -23,11 +24,15 @@ impl Linked {
 }
 
 impl Members for Linked {
+    fn own(&self) -> NodeId {
+        self.own
+    }
+
     fn reachable(&self) -> Vec<NodeId> {
         self.net().map_or_else(Vec::new, |net| net.linked())
     }
 
-    fn files(&self, member: NodeId, asked: FilesAsked) -> BoxFuture<'static, Option<HeldFiles>> {
+    fn files(&self, member: NodeId, asked: HubRevision) -> BoxFuture<'static, Option<HeldFiles>> {
         let net = self.net();
         async move { net?.files(member, &asked).await }.boxed()
     }

@@ -26,7 +26,8 @@ use crate::membership::{Keeper, Membership};
 use crate::memory::{self, Memory};
 use crate::mirror::Linked;
 use crate::models::LocalModels;
-use crate::network::{NetReceiver, Network};
+use crate::network::Network;
+use crate::peer_requests::PeerRequests;
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
@@ -107,7 +108,10 @@ impl NodeHandle {
         let (net, net_receiver) = watch::channel(None);
         let opening = opening(&config, &kept.hub_token, &cluster, &models);
         let (control, ends) = ControlHandle::new(kept.settings.clone());
-        let linked = net_receiver.clone();
+        let linked = Linked {
+            own: node_id,
+            net: net_receiver.clone(),
+        };
         let (downloads, downloading) =
             downloads(&config, &kept.hub_token, &cluster, &control, linked).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
@@ -119,13 +123,18 @@ impl NodeHandle {
             control: control.clone(),
             members: members.clone(),
             user_files: kept.user_files,
-            downloads,
+            downloads: downloads.clone(),
         }));
         let activity = running.activity();
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let ports = Ports::closed(&gateway, &metrics, config.api_ip, &kept.session);
         let (from, to) = (members.clone(), cluster.clone());
-        let network = Network::new(config, identity, running, from, to, net);
+        let handler = PeerRequests {
+            running,
+            shared: store::download::Shared::of(config.models_folder()),
+            downloads,
+        };
+        let network = Network::new(config, identity, handler, from, to, net);
         let controlling = Control {
             settings: kept.settings,
             fresh: kept.fresh,
@@ -349,10 +358,10 @@ fn downloads(
     token: &Arc<HubToken>,
     cluster: &ClusterHandle,
     control: &ControlHandle,
-    net: NetReceiver,
+    members: Linked,
 ) -> Downloads {
     Downloads {
-        members: Arc::new(Linked { net }),
+        members: Arc::new(members),
         hub: config.hub.clone(),
         token: Arc::clone(token),
         models: config.models_folder(),

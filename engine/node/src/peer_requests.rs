@@ -1,15 +1,18 @@
-//! What this node does for other nodes: lets its workers answer their requests, and lends them the files of its models.
+//! What this node does for other nodes: lets its workers answer their requests, lends them the files of its models, and fetches
+//! a model that is wished for everywhere.
 //! Called by `net` for proven members only.
 
-use base::{BytesAsked, Failure, FilesAsked, HeldFiles, NodeId, TokenEvent};
+use base::{BytesAsked, Failure, HeldFiles, HubRevision, NodeId, TokenEvent};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use net::{Generate, PeerHandler};
+use serve::downloads::Ask;
 use store::download::{Shared, SharedBytes};
 use tokio::task::spawn_blocking;
 
+use crate::downloads::DownloadsHandle;
 use crate::gateway::submit_here;
 use crate::supervisor::Running;
 
@@ -17,6 +20,7 @@ use crate::supervisor::Running;
 pub(crate) struct PeerRequests {
     pub(crate) running: Running,
     pub(crate) shared: Shared,
+    pub(crate) downloads: DownloadsHandle,
 }
 
 impl PeerHandler for PeerRequests {
@@ -30,10 +34,25 @@ impl PeerHandler for PeerRequests {
         std::future::ready(submitted).boxed()
     }
 
-    fn files(&self, _from: NodeId, asked: FilesAsked) -> BoxFuture<'static, Option<HeldFiles>> {
+    fn files(&self, _from: NodeId, asked: HubRevision) -> BoxFuture<'static, Option<HeldFiles>> {
         let shared = self.shared.clone();
         let looking = spawn_blocking(move || shared.files(&asked));
         async { looking.await.ok()? }.boxed()
+    }
+
+    fn download(
+        &self,
+        from: NodeId,
+        wished: HubRevision,
+    ) -> BoxFuture<'static, Result<(), Failure>> {
+        tracing::info!(from = %from.short(), model = %wished.repository, "a peer wishes that this is fetched");
+        let HubRevision {
+            repository,
+            revision,
+        } = wished;
+        let downloads = self.downloads.clone();
+        let start = Ask::Start(format!("{repository}@{revision}"));
+        async move { downloads.ask(start).await }.boxed()
     }
 
     fn bytes(
@@ -44,15 +63,11 @@ impl PeerHandler for PeerRequests {
         tracing::debug!(from = %from.short(), hash = %asked.hash, range = ?asked.range, "a peer wants bytes");
         let shared = self.shared.clone();
         let opening = spawn_blocking(move || shared.open(&asked));
-        async { Some(pieces(opening.await.ok()??)) }.boxed()
+        let opened = async move {
+            let open = opening.await.ok()??;
+            let pieces = stream::unfold(open, SharedBytes::next);
+            Some(pieces.map(Bytes::from).boxed())
+        };
+        opened.boxed()
     }
-}
-
-/// Reads piece after piece; one that cannot be read is the end.
-fn pieces(open: SharedBytes) -> BoxStream<'static, Bytes> {
-    let pieces = stream::unfold(open, |mut open| async {
-        let reading = spawn_blocking(move || Some((open.next_piece().ok()??.into(), open)));
-        reading.await.ok()?
-    });
-    pieces.boxed()
 }

@@ -86,6 +86,10 @@ pub trait Gateway: Send + Sync + 'static {
     /// Does what somebody wants to do about them; returns when it is decided, and kept for the next start.
     fn download(&self, ask: downloads::Ask) -> BoxFuture<'_, Result<(), Failure>>;
 
+    /// Fetches a model, `owner/name` or `owner/name@revision`, here and on all members of the cluster that can be reached;
+    /// returns when it is decided everywhere. One that refuses makes this a failure; the others fetch it nevertheless.
+    fn download_everywhere(&self, model: String) -> BoxFuture<'_, Result<(), Failure>>;
+
     /// What the node keeps for its user.
     fn user_data(&self) -> Arc<dyn UserData>;
 

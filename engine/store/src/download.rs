@@ -3,12 +3,16 @@
 //! Owned by whoever polls [`download`]; dropping it stops everything, and the next one goes on from what was written. Never:
 //! pickles or code, a byte outside the folder of models, an environment variable, a wait without a limit.
 
+mod arriving;
+mod beacon;
 mod client;
 mod digest;
 mod disk;
 mod error;
 mod fetch;
 mod headers;
+mod journal;
+mod lenders;
 mod listing;
 mod members;
 mod name;
@@ -127,14 +131,24 @@ pub async fn fetch(
     let (place, repository) = (models.to_owned(), wanted.repository.clone());
     let staging = Arc::new(blocking(move || Staging::open(&place, &repository)).await?);
     let here = staging.commit_in_place()?;
+    let mirror = Mirror::new(
+        limits.members.as_deref(),
+        wanted,
+        staging.beacon()?,
+        client.is_some(),
+    );
+    // With members, those too that wait for what others fetch.
+    let parts = limits.streams + limits.members.as_ref().map_or(0, |_| limits.streams / 2);
     let fetch = Fetch {
         client,
         wanted,
         staging: Arc::clone(&staging),
         limits,
         progress,
-        streams: Semaphore::new(limits.streams),
-        mirror: Mirror::new(limits.members.as_deref(), wanted),
+        parts: Semaphore::new(parts),
+        hub_streams: Semaphore::new(limits.streams),
+        lent_streams: Semaphore::new(limits.streams),
+        mirror,
     };
     let mut done = None;
     if let Some(listing) = staging.begun(wanted, here.as_deref()) {

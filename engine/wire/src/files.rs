@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use base::{BytesAsked, FilesAsked, HeldFile, HeldFiles};
+use base::{BytesAsked, HeldFile, HeldFiles, HubRevision};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Frame, Invalid};
@@ -18,9 +18,9 @@ const NAME_BYTES_MAX: usize = 512;
 
 type Name = Text<NAME_BYTES_MAX>;
 
-/// [`FilesAsked`], serialized.
+/// [`HubRevision`], serialized.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FilesAskedBody {
+pub struct HubRevisionBody {
     repository: Name,
     revision: Name,
 }
@@ -29,6 +29,7 @@ pub struct FilesAskedBody {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HeldFilesBody {
     commit: Name,
+    fetches: bool,
     files: List<HeldFileBody, FILES_MAX>,
 }
 
@@ -38,6 +39,7 @@ struct HeldFileBody {
     size: u64,
     hash: Name,
     here: List<RangeBody, RANGES_MAX>,
+    coming: List<RangeBody, RANGES_MAX>,
 }
 
 /// [`BytesAsked`], serialized.
@@ -53,18 +55,18 @@ pub struct BytesAskedBody {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct RangeBody(u64, u64);
 
-impl Frame for FilesAsked {
+impl Frame for HubRevision {
     const BYTES_MAX: usize = 4 << 10;
-    type Body = FilesAskedBody;
+    type Body = HubRevisionBody;
 
-    fn to_body(&self) -> FilesAskedBody {
-        FilesAskedBody {
+    fn to_body(&self) -> HubRevisionBody {
+        HubRevisionBody {
             repository: Text::whole(&self.repository),
             revision: Text::whole(&self.revision),
         }
     }
 
-    fn from_body(body: FilesAskedBody) -> Result<Self, Invalid> {
+    fn from_body(body: HubRevisionBody) -> Result<Self, Invalid> {
         Ok(Self {
             repository: body.repository.0,
             revision: body.revision.0,
@@ -79,6 +81,7 @@ impl Frame for HeldFiles {
     fn to_body(&self) -> HeldFilesBody {
         HeldFilesBody {
             commit: Text::whole(&self.commit),
+            fetches: self.fetches,
             files: List::of(&self.files),
         }
     }
@@ -86,6 +89,7 @@ impl Frame for HeldFiles {
     fn from_body(body: HeldFilesBody) -> Result<Self, Invalid> {
         Ok(Self {
             commit: body.commit.0,
+            fetches: body.fetches,
             files: body.files.each()?,
         })
     }
@@ -121,6 +125,7 @@ impl From<&HeldFile> for HeldFileBody {
             size: file.size,
             hash: Text::whole(&file.hash),
             here: List::of(&file.here),
+            coming: List::of(&file.coming),
         }
     }
 }
@@ -134,6 +139,7 @@ impl TryFrom<HeldFileBody> for HeldFile {
             size: body.size,
             hash: body.hash.0,
             here: body.here.each()?,
+            coming: body.coming.each()?,
         })
     }
 }

@@ -109,7 +109,7 @@ frame_tests! {
     generate: Generate, arbitrary::generate();
     events: Events, prop::collection::vec(arbitrary::token_event(), 0..6).prop_map(Events);
     failure: base::Failure, arbitrary::failure();
-    files_asked: base::FilesAsked, arbitrary::files_asked();
+    hub_revision: base::HubRevision, arbitrary::hub_revision();
     held_files: base::HeldFiles, arbitrary::held_files();
     bytes_asked: base::BytesAsked, arbitrary::bytes_asked();
     to_worker: ToWorker, arbitrary::to_worker();

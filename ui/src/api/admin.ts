@@ -64,9 +64,9 @@ export async function lookAt(repository: string): Promise<HubModel> {
   return await ask<HubModel>("GET", `/admin/hub/${inPath(repository)}`);
 }
 
-/** Fetches a model from its repository, `owner/name` or `owner/name@revision`. */
-export async function startDownload(model: string): Promise<void> {
-  const wish: DownloadWish = { model };
+/** Fetches a model from its repository, `owner/name` or `owner/name@revision`: here, or on all computers of the cluster. */
+export async function startDownload(model: string, everywhere: boolean): Promise<void> {
+  const wish: DownloadWish = { model, everywhere };
   await ask("POST", "/admin/downloads", wish);
 }
 

@@ -1,6 +1,7 @@
-//! Asking a member for files: what it has of a repository, on the session; bytes, on a connection for that.
+//! Asking a member for files: what it has of a repository, and that it fetches one itself, on the session; bytes, on a
+//! connection for that.
 
-use base::HeldFiles;
+use base::{ErrorCode, Failure, HeldFiles};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -10,7 +11,8 @@ use tokio::time::timeout;
 
 use super::bulk::Bulk;
 use super::frames::FrameReader;
-use super::http::{BYTES_PATH, Body, FILES_PATH, whole};
+use super::generation::told;
+use super::http::{BYTES_PATH, Body, DOWNLOAD_PATH, FILES_PATH, whole};
 use super::outbound::Outbound;
 use crate::BytesError;
 use crate::limits::{BYTES_STALL, FILES_TIMEOUT};
@@ -27,6 +29,18 @@ pub(crate) async fn files(link: Outbound, order: Bytes) -> Option<HeldFiles> {
         frames.next().await.ok()?
     };
     timeout(FILES_TIMEOUT, asking).await.ok()?
+}
+
+/// Wishes that it fetches a repository; `order` is the encoded wish.
+pub(crate) async fn download(link: Outbound, order: Bytes) -> Result<(), Failure> {
+    let mut requests = link.requests;
+    let asked = requests.send_request(post(DOWNLOAD_PATH, order));
+    let silent = || Failure::new(ErrorCode::TimedOut, "it does not answer");
+    match timeout(FILES_TIMEOUT, asked).await {
+        Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(()),
+        Ok(Ok(response)) => Err(told(response).await.unwrap_or_else(silent)),
+        Ok(Err(_)) | Err(_) => Err(silent()),
+    }
 }
 
 /// Asks for `length` bytes of a file; `order` is the encoded question.

@@ -47,7 +47,7 @@ pub(crate) async fn generate(
     };
     match response.status() {
         StatusCode::OK => Ok(events(response, permit)),
-        StatusCode::UNPROCESSABLE_ENTITY => Err(failure(response).await),
+        StatusCode::UNPROCESSABLE_ENTITY => Err(told(response).await.unwrap_or_else(lost)),
         status => Err(Failure::new(
             ErrorCode::Internal,
             format!("the node that runs the model answered {status}"),
@@ -84,11 +84,8 @@ fn events(
     batches.flatten().boxed()
 }
 
-/// The failure that the peer answered instead of a stream.
-async fn failure(response: Response<Incoming>) -> Failure {
+/// The failure that the peer answered instead of what it was asked for.
+pub(super) async fn told(response: Response<Incoming>) -> Option<Failure> {
     let mut frames = FrameReader::<Failure>::new(response.into_body());
-    match timeout(GENERATE_TIMEOUT, frames.next()).await {
-        Ok(Ok(Some(failure))) => failure,
-        _ => lost(),
-    }
+    timeout(GENERATE_TIMEOUT, frames.next()).await.ok()?.ok()?
 }

@@ -25,6 +25,8 @@ pub(crate) const ROSTER_PATH: &str = "/roster";
 pub(crate) const PROBE_PATH: &str = "/probe";
 /// What there is of a repository: the question in the request, [`base::HeldFiles`] in the response.
 pub(crate) const FILES_PATH: &str = "/files";
+/// A revision of a repository that the receiver is to fetch.
+pub(crate) const DOWNLOAD_PATH: &str = "/download";
 /// Bytes of a file; asked for on a connection of its own, so that they hold up neither pings nor tokens.
 pub(crate) const BYTES_PATH: &str = "/bytes";
 /// The sender's name.

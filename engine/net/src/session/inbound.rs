@@ -26,8 +26,8 @@ use super::frames::FrameReader;
 use super::handshake::Member;
 use super::heartbeat::Heartbeat;
 use super::http::{
-    BYTES_PATH, Body, CONTROL_PATH, FILES_PATH, GENERATE_PATH, PROBE_PATH, ROSTER_PATH,
-    SessionTasks, queued, read_names, streamed, whole, write_names,
+    BYTES_PATH, Body, CONTROL_PATH, DOWNLOAD_PATH, FILES_PATH, GENERATE_PATH, PROBE_PATH,
+    ROSTER_PATH, SessionTasks, queued, read_names, streamed, whole, write_names,
 };
 use super::lending::{self, Borrower};
 use super::{Context, Direction, ProvenBy, SessionId, introduce, probe};
@@ -131,6 +131,7 @@ impl Inbound {
             (&Method::POST, GENERATE_PATH) => self.generate(request).await,
             (&Method::POST, PROBE_PATH) => status(probe::swallow(request).await),
             (&Method::POST, FILES_PATH) => self.files(request).await,
+            (&Method::POST, DOWNLOAD_PATH) => self.download(request).await,
             (&Method::POST, BYTES_PATH) => self.bytes(request).await,
             (&Method::POST, ROSTER_PATH) if self.by == ProvenBy::Roster => {
                 self.roster(request).await
@@ -252,6 +253,17 @@ impl Inbound {
         match held.and_then(|held| wire::encode(&held).ok()) {
             Some(frame) => Response::new(whole(frame)),
             None => status(StatusCode::NOT_FOUND),
+        }
+    }
+
+    /// Fetches a repository because the peer wishes it.
+    async fn download(&self, request: Request<Incoming>) -> Response<Body> {
+        let Ok(Ok(wished)) = timeout(FILES_TIMEOUT, read_order(request.into_body())).await else {
+            return status(StatusCode::BAD_REQUEST);
+        };
+        match self.context.handler.download(self.node, wished).await {
+            Ok(()) => status(StatusCode::OK),
+            Err(failure) => refused(&failure),
         }
     }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use base::{BytesAsked, FilesAsked, TokenEvent};
+use base::{BytesAsked, HubRevision, TokenEvent};
 use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
@@ -44,12 +44,15 @@ async fn bytes_arrive_whole_and_in_order_and_no_more_than_were_asked_for() {
 }
 
 #[tokio::test]
-async fn a_member_says_what_it_has() {
+async fn a_member_says_what_it_has_and_what_it_will_fetch() {
     let (a, b) = pair().await;
-    let ask = |repository: &str| FilesAsked {
+    let ask = |repository: &str| HubRevision {
         repository: repository.to_owned(),
         revision: "main".to_owned(),
     };
+    assert_eq!(a.handle.download(b.id, &ask("here/model")).await, Ok(()));
+    let refused = a.handle.download(b.id, &ask("not/here")).await.unwrap_err();
+    assert_eq!(refused.to_string(), "no");
     let held = a.handle.files(b.id, &ask("here/model")).await.unwrap();
     assert_eq!(held.commit, "main");
     assert_eq!(a.handle.files(b.id, &ask("not/here")).await, None);

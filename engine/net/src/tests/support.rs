@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{
-    BytesAsked, ClientId, Failure, FilesAsked, FinishReason, HeldFiles, InstanceId, NodeId,
-    NodeRecord, Priority, RequestId, Sampling, TokenEvent, TokenRequest,
+    BytesAsked, ClientId, ErrorCode, Failure, FinishReason, HeldFiles, HubRevision, InstanceId,
+    NodeId, NodeRecord, Priority, RequestId, Sampling, TokenEvent, TokenRequest,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -290,12 +290,27 @@ impl PeerHandler for Script {
         })
     }
 
-    fn files(&self, _from: NodeId, asked: FilesAsked) -> BoxFuture<'static, Option<HeldFiles>> {
+    fn files(&self, _from: NodeId, asked: HubRevision) -> BoxFuture<'static, Option<HeldFiles>> {
         let held = (asked.repository == "here/model").then(|| HeldFiles {
             commit: asked.revision,
+            fetches: false,
             files: Vec::new(),
         });
         Box::pin(std::future::ready(held))
+    }
+
+    fn download(
+        &self,
+        _from: NodeId,
+        wished: HubRevision,
+    ) -> BoxFuture<'static, Result<(), Failure>> {
+        let refusal = Failure::new(ErrorCode::Overloaded, "no");
+        let wished = if wished.repository == "here/model" {
+            Ok(())
+        } else {
+            Err(refusal)
+        };
+        Box::pin(std::future::ready(wished))
     }
 
     /// Each piece is full of its number. A file that is called `silent` never comes, of one called `short` a piece is missing.

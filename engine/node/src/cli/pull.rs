@@ -23,9 +23,10 @@ pub(super) async fn pull(
         .map_err(|error| CommandFailure::other(error.to_string()))?;
     if arguments.data.is_none() {
         let port = arguments.port.unwrap_or(API_PORT);
-        match by_node(Client::new(&Target { port }), &wanted).await {
-            // Unless that node was meant and no other.
-            Err(CommandFailure::NoNode { .. }) if arguments.port.is_none() => {}
+        match by_node(Client::new(&Target { port }), &wanted, arguments.everywhere).await {
+            // Unless that node was meant and no other, or its cluster.
+            Err(CommandFailure::NoNode { .. })
+                if arguments.port.is_none() && !arguments.everywhere => {}
             outcome => return outcome,
         }
     }
@@ -33,9 +34,9 @@ pub(super) async fn pull(
 }
 
 /// Asks the node to fetch it, and watches.
-async fn by_node(client: Client, wanted: &Wanted) -> Result<(), CommandFailure> {
+async fn by_node(client: Client, wanted: &Wanted, everywhere: bool) -> Result<(), CommandFailure> {
     let model = wanted.repository.to_string();
-    let body = json!({"model": model, "revision": wanted.revision});
+    let body = json!({"model": model, "revision": wanted.revision, "everywhere": everywhere});
     client.post("/admin/downloads", &body).await?;
     let watched = tokio::select! {
         biased;

@@ -57,7 +57,11 @@ async fn start(app: Shared, request: Request) -> Done {
         Some(revision) => format!("{}@{revision}", wish.model),
         None => wish.model,
     };
-    app.gateway.download(Ask::Start(wanted)).await?;
+    if wish.everywhere {
+        app.gateway.download_everywhere(wanted).await?;
+    } else {
+        app.gateway.download(Ask::Start(wanted)).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -122,6 +126,10 @@ pub(crate) struct DownloadWish {
     model: String,
     /// A branch, a tag or a commit of it; `main` if it is left out.
     revision: Option<String>,
+    /// All members of the cluster that can be reached fetch it too. Together they take it from the hub once, and each other's
+    /// bytes as they arrive. One that refuses makes this an error; the others fetch it nevertheless.
+    #[serde(default)]
+    everywhere: bool,
 }
 
 /// The downloads, in the order in which they were asked for.

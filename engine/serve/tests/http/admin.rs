@@ -124,6 +124,17 @@ async fn models_are_downloaded_and_deleted() {
         .post("/admin/downloads", &json!({"modle": "acme/new"}))
         .await
         .json(400);
+    let wish = json!({"model": "acme/wide", "everywhere": true});
+    assert_eq!(running.post("/admin/downloads", &wish).await.status, 204);
+    let wish = json!({"model": "else/wide", "everywhere": true});
+    let refused = running.post("/admin/downloads", &wish).await.json(503);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("attic")
+    );
+    assert_eq!(list().await[1]["model"], "else/wide", "here it is fetched");
     send("DELETE", "/admin/models/acme/none", 404).await;
     let has_token = async || running.get("/admin/hub-token").await.json(200)["is_set"].clone();
     assert_eq!(has_token().await, false);

@@ -2,6 +2,7 @@
 //! its hash is right.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 use base::NodeId;
 use bytes::Bytes;
 use futures::future::{Either, select};
-use futures::stream::{self, Stream, StreamExt, TryStreamExt};
-use tokio::sync::Semaphore;
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt, TryStreamExt};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::client::{Client, broken};
 use super::error::DownloadError;
+use super::lenders::Next;
 use super::listing::{HubFile, Listing};
-use super::members::{Lender, Mirror};
+use super::members::{Lender, Mirror, Source};
 use super::name::Wanted;
 use super::partial::{Forgotten, Partial};
 use super::progress::Progress;
@@ -30,8 +32,10 @@ const WRITE_BYTES: usize = 1 << 20;
 /// No byte waits longer than this for being written: slow lines would lose minutes of their work, and show none of it.
 const WRITE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Asked of a member at once: then it is looked anew who has the fewest to serve.
-const LENT_BYTES_MAX: u64 = 32 << 20;
+/// How long a part waits without a byte for members who are fetching it, or should, before it is fetched here.
+const WAIT_MAX: Duration = Duration::from_mins(1);
+/// A member that was asked to send bytes as they arrive, and ends before this without one, did not even wait.
+const WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// What everything that is fetched for one download shares.
 pub(super) struct Fetch<'a> {
@@ -41,8 +45,11 @@ pub(super) struct Fetch<'a> {
     pub staging: Arc<Staging>,
     pub limits: &'a Limits,
     pub progress: &'a Progress,
-    /// One for each range that may be fetched at once.
-    pub streams: Semaphore,
+    /// One for each part that may be under way, whoever it comes from.
+    pub parts: Semaphore,
+    /// One for each range that a hub may be asked for at once, and one for each that members may be.
+    pub hub_streams: Semaphore,
+    pub lent_streams: Semaphore,
     /// The members of the cluster.
     pub mirror: Mirror<'a>,
 }
@@ -101,7 +108,7 @@ impl Fetch<'_> {
         drop(verifying);
         self.progress.begin(done, total);
         self.check_disk()?;
-        self.mirror.look(&listing.commit).await;
+        self.mirror.meet(&listing.commit).await;
         let mut fetches = Vec::new();
         // Not `map`: what it made could not be handed to another thread.
         for file in &listing.files {
@@ -127,7 +134,9 @@ impl Fetch<'_> {
         // Ends: each round is a try, or the last one in which somebody is asked.
         while tries < CONTENT_TRIES {
             let parts = (0..partial.parts()).map(|part| self.part(commit, file, &partial, part));
-            let fetched = stream::iter(parts).buffer_unordered(self.limits.streams);
+            // All of them queue at once: so parts begin in the same order everywhere, and nobody waits for a member that
+            // waits for something else.
+            let fetched = parts.collect::<FuturesUnordered<_>>();
             fetched.try_collect::<()>().await?;
             let Some(forgotten) = self.verify(file, &partial).await? else {
                 return Ok(());
@@ -169,15 +178,14 @@ impl Fetch<'_> {
         partial: &Arc<Partial>,
         part: usize,
     ) -> Result<(), DownloadError> {
-        let stream = self.streams.acquire().await;
-        let _stream = stream.expect("the semaphore is never closed");
+        let _place = permit(&self.parts).await;
         let done = || partial.missing(part).start;
         let append = || self.append(commit, file, partial, part);
         patiently(self.limits, self.progress, &file.name, done, append).await
     }
 
-    /// Asks members for what is missing of a part as long as there are some to ask, then once the hub, and writes what comes,
-    /// also of an answer that breaks.
+    /// Asks members for what is missing of a part as long as there are some to ask, the hub for what none of them has or will
+    /// have, and writes what comes, also of an answer that breaks.
     async fn append(
         &self,
         commit: &str,
@@ -185,61 +193,110 @@ impl Fetch<'_> {
         partial: &Arc<Partial>,
         part: usize,
     ) -> Result<(), Problem> {
-        // Ends: each round brings bytes, or one member more rests.
+        let mut came = Instant::now();
+        // Ends: each round brings bytes, or one member more rests, or is waited for as long as that may be.
         loop {
             let missing = partial.missing(part);
             if missing.is_empty() {
                 return Ok(());
             }
             self.check_disk().map_err(Problem::Final)?;
-            let Some(lender) = self.mirror.take(file, &missing) else {
-                return self.append_from_hub(commit, file, partial, part).await;
+            let start = missing.start;
+            let may_wait = came.elapsed() < WAIT_MAX;
+            let source = || self.source(file, partial.missing(part), may_wait);
+            let asked = match source() {
+                Source::Hub(_) => {
+                    let stream = permit(&self.hub_streams).await;
+                    // Perhaps somebody has it by now.
+                    let Source::Hub(until) = source() else {
+                        continue;
+                    };
+                    let asked = self.ask_hub(commit, file, partial, part, until).await;
+                    drop(stream);
+                    asked
+                }
+                Source::Member(lender) => self.ask_member(&lender, file, partial, part).await,
             };
-            match self.append_from_member(&lender, file, partial, part).await {
-                Err(Problem::Final(error)) => return Err(Problem::Final(error)),
-                Err(_) => lender.rests(),
-                Ok(()) => {}
+            asked?;
+            if partial.missing(part).start > start {
+                came = Instant::now();
             }
         }
     }
 
-    async fn append_from_member(
+    fn source(&self, file: &HubFile, missing: Range<u64>, may_wait: bool) -> Source<'_> {
+        let next = Next {
+            missing,
+            part_bytes: self.limits.part_bytes,
+        };
+        self.mirror.source(file, &next, may_wait)
+    }
+
+    /// Takes what a member gives of a part; one that does not do what it said rests.
+    async fn ask_member(
         &self,
         lender: &Lender<'_>,
         file: &HubFile,
         partial: &Arc<Partial>,
         part: usize,
     ) -> Result<(), Problem> {
-        let mut missing = partial.missing(part);
-        missing.end = missing.end.min(missing.start + LENT_BYTES_MAX);
-        let length = missing.end - missing.start;
-        let Some(pieces) = lender.bytes(file, missing).await else {
-            return Err(Problem::Broken("it lends nothing".to_owned()));
+        let _stream = permit(&self.lent_streams).await;
+        let asked = Instant::now();
+        let start = partial.missing(part).start;
+        if start != lender.range.start {
+            return Ok(());
+        }
+        let outcome = match lender.bytes(file).await {
+            Some(pieces) => {
+                let length = lender.range.end - start;
+                let from = Some(lender.node);
+                self.fill(partial, part, length, pieces.map(Ok), from).await
+            }
+            None => Err(Problem::Broken("it lends nothing".to_owned())),
         };
-        let from = Some(lender.node);
-        self.fill(partial, part, length, pieces.map(Ok), from).await
+        match outcome {
+            Err(Problem::Final(error)) => return Err(Problem::Final(error)),
+            Err(_) if partial.missing(part).start > start => {}
+            Err(_) if lender.is_awaited && asked.elapsed() >= WAIT_MIN => {}
+            Err(_) => lender.rests(),
+            Ok(()) => {}
+        }
+        Ok(())
     }
 
-    async fn append_from_hub(
+    /// Asks the hub for what is missing of a part up to a place in the file.
+    async fn ask_hub(
         &self,
         commit: &str,
         file: &HubFile,
         partial: &Arc<Partial>,
         part: usize,
+        until: u64,
     ) -> Result<(), Problem> {
         let Some(client) = &self.client else {
             let reason = "no member of the cluster lends it, and HF_HUB_OFFLINE is set";
             return Err(Problem::Broken(reason.to_owned()));
         };
-        let missing = partial.missing(part);
-        let repository = &self.wanted.repository;
-        let response = client.range(repository, commit, file, &missing).await?;
-        let pieces = stream::unfold(response, |mut response| async move {
-            let piece = response.chunk().await.map_err(broken).transpose()?;
-            Some((piece, response))
-        });
-        let length = missing.end - missing.start;
-        self.fill(partial, part, length, pin!(pieces), None).await
+        let start = partial.missing(part).start;
+        let asked = async {
+            partial.comes_until(part, until).map_err(Problem::Final)?;
+            let repository = &self.wanted.repository;
+            let response = client
+                .range(repository, commit, file, &(start..until))
+                .await?;
+            let pieces = stream::unfold(response, |mut response| async move {
+                let piece = response.chunk().await.map_err(broken).transpose()?;
+                Some((piece, response))
+            });
+            let length = until - start;
+            self.fill(partial, part, length, pin!(pieces), None).await
+        };
+        let outcome = asked.await;
+        partial.comes_until(part, 0).map_err(Problem::Final)?;
+        if outcome.is_err() && partial.missing(part).start == start {
+            self.mirror.hub_fails();
+        }
+        outcome
     }
 
     /// Writes the next `length` bytes of a part, `from` a member or else from the hub.
@@ -309,6 +366,11 @@ impl Fetch<'_> {
         let missing = self.progress.missing_bytes();
         self.limits.disk.check(self.staging.folder(), missing)
     }
+}
+
+async fn permit(semaphore: &Semaphore) -> SemaphorePermit<'_> {
+    let permit = semaphore.acquire().await;
+    permit.expect("the semaphore is never closed")
 }
 
 /// Tries something until it goes well or patience ends; whatever makes `done` grow was no failure.

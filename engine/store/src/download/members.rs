@@ -1,5 +1,5 @@
-//! The other members of the cluster as a download asks them: who has which files, who is asked next, who is not asked any
-//! more. What they say is believed no more than what a hub says: the hash of each file decides.
+//! The other members of the cluster as a download asks them for what they have, and as those who fetch the same files at the
+//! same time: each fetches some blocks from the hub, and takes the others' as they arrive. What they say is believed no more than what a hub says: the hash of each file decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -9,29 +9,34 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::{BytesAsked, FilesAsked, HeldFiles, NodeId};
+use base::{BytesAsked, HeldFiles, HubRevision, NodeId};
 use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
 use futures::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
+use super::beacon::Beacon;
+use super::lenders::{Choice, Lenders, Next};
 use super::listing::{HubFile, Listing};
 use super::name::Wanted;
 
-/// Between two looks at who has what: a member that comes, or has verified another file, is of use soon.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A member that lent nothing, or less than it was asked for, is left alone for so long.
-const REST: Duration = Duration::from_secs(5);
+/// Between two looks at who has what: a member that comes, or has more than before, is of use soon.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Who begins at the same time as others hears of them within this, and they of it.
+const MEET: Duration = Duration::from_millis(300);
 
 /// The members that can be reached. Every answer comes within seconds.
 pub trait Members: fmt::Debug + Send + Sync {
+    /// This computer, as they know it.
+    fn own(&self) -> NodeId;
+
     /// Who they are.
     fn reachable(&self) -> Vec<NodeId>;
 
     /// What one of them has of a repository.
-    fn files(&self, member: NodeId, asked: FilesAsked) -> BoxFuture<'static, Option<HeldFiles>>;
+    fn files(&self, member: NodeId, asked: HubRevision) -> BoxFuture<'static, Option<HeldFiles>>;
 
-    /// Bytes of a file that one of them has. A stream that ends too early, within seconds also where nothing comes, is broken.
+    /// Bytes of a file that one of them has, or is fetching. A stream that ends too early, within seconds also where nothing comes, is broken.
     fn bytes(
         &self,
         member: NodeId,
@@ -44,33 +49,45 @@ pub trait Members: fmt::Debug + Send + Sync {
 pub(super) struct Mirror<'a> {
     members: Option<&'a dyn Members>,
     wanted: &'a Wanted,
+    /// Lit while this download may ask the hub for what nobody has.
+    beacon: Beacon,
     lenders: Mutex<Lenders>,
+}
+
+/// Where the next bytes of a file come from.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    Member(Lender<'a>),
+    /// The hub, up to this place in the file: what follows may be another's to fetch.
+    Hub(u64),
 }
 
 /// A member that is lending, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Lender<'a> {
     pub(super) node: NodeId,
+    /// What it is asked for.
+    pub(super) range: Range<u64>,
+    /// It does not have them yet, but is fetching them.
+    pub(super) is_awaited: bool,
     mirror: &'a Mirror<'a>,
     members: &'a dyn Members,
 }
 
-/// What is known of the members. Decides whom to ask.
-#[derive(Debug, Default)]
-struct Lenders {
-    held: BTreeMap<NodeId, HeldFiles>,
-    /// How many streams each has under way.
-    streams: BTreeMap<NodeId, usize>,
-    rests_until: BTreeMap<NodeId, Instant>,
-    never: BTreeSet<NodeId>,
-}
-
 impl<'a> Mirror<'a> {
-    pub(super) fn new(members: Option<&'a dyn Members>, wanted: &'a Wanted) -> Self {
+    /// `asks_hub` is false where nothing may come from there.
+    pub(super) fn new(
+        members: Option<&'a dyn Members>,
+        wanted: &'a Wanted,
+        beacon: Beacon,
+        asks_hub: bool,
+    ) -> Self {
+        let own = members.map(Members::own).filter(|_| asks_hub);
         Self {
             members,
             wanted,
-            lenders: Mutex::default(),
+            beacon,
+            lenders: Mutex::new(Lenders::new(own)),
         }
     }
 
@@ -83,11 +100,26 @@ impl<'a> Mirror<'a> {
         }))
     }
 
+    /// Begins with a commit: hears what others have of it, and lets them know that it is fetched here, before anybody fetches
+    /// what another one is about to.
+    pub(super) async fn meet(&self, commit: &str) {
+        self.look(commit).await;
+        let reachable = self.members.map_or_else(Vec::new, Members::reachable);
+        if reachable.is_empty() || self.lenders().has_all() {
+            return;
+        }
+        // Those who began before look every second.
+        let others = self.lenders().others_fetch();
+        sleep(if others { LOOK_EVERY + MEET } else { MEET }).await;
+        self.look(commit).await;
+    }
+
     /// Asks everybody what there is of a commit.
-    pub(super) async fn look(&self, commit: &str) {
+    async fn look(&self, commit: &str) {
+        self.beacon.light(self.lenders().asks_hub(Instant::now()));
         let mut held = self.ask(commit).await;
         held.retain(|(_, held)| held.commit == commit);
-        self.lenders().held = held.into_iter().collect();
+        self.lenders().hold(held);
     }
 
     /// Goes on looking, for ever.
@@ -101,23 +133,37 @@ impl<'a> Mirror<'a> {
         }
     }
 
-    /// The member to ask for bytes of a file, if there is one.
-    pub(super) fn take(&'a self, file: &HubFile, range: &Range<u64>) -> Option<Lender<'a>> {
-        let members = self.members?;
+    /// Where the next bytes of what is missing of a part come from. `may_wait` for a member that is fetching them, or is the
+    /// one to do so.
+    pub(super) fn source(&'a self, file: &HubFile, next: &Next, may_wait: bool) -> Source<'a> {
+        let Some(members) = self.members else {
+            return Source::Hub(next.missing.end);
+        };
         let mut lenders = self.lenders();
-        let node = lenders.choose(file, range, Instant::now())?;
-        *lenders.streams.entry(node).or_default() += 1;
+        let (node, is_awaited) = match lenders.choose(file, next, Instant::now()) {
+            Choice::Has(node) => (node, false),
+            Choice::Awaited(node) if may_wait => (node, true),
+            Choice::Awaited(_) | Choice::Nobody => return Source::Hub(next.block().end),
+        };
+        lenders.takes(node);
         drop(lenders);
-        Some(Lender {
+        Source::Member(Lender {
             node,
+            range: next.block(),
+            is_awaited,
             mirror: self,
             members,
         })
     }
 
+    /// The hub gave nothing: others may have more luck.
+    pub(super) fn hub_fails(&self) {
+        self.lenders().hub_fails(Instant::now());
+    }
+
     /// Of these came bytes that were wrong.
     pub(super) fn never_ask_again(&self, members: &BTreeSet<NodeId>) {
-        self.lenders().never.extend(members);
+        self.lenders().never_ask_again(members);
     }
 
     async fn ask(&self, revision: &str) -> Vec<(NodeId, HeldFiles)> {
@@ -125,7 +171,7 @@ impl<'a> Mirror<'a> {
             return Vec::new();
         };
         let asking = members.reachable().into_iter().map(|member| {
-            let asked = FilesAsked {
+            let asked = HubRevision {
                 repository: self.wanted.repository.to_string(),
                 revision: revision.to_owned(),
             };
@@ -141,61 +187,27 @@ impl<'a> Mirror<'a> {
 }
 
 impl Lender<'_> {
-    /// Asks for bytes of a file.
-    pub(super) async fn bytes(
-        &self,
-        file: &HubFile,
-        range: Range<u64>,
-    ) -> Option<BoxStream<'static, Bytes>> {
+    /// Asks it for the bytes.
+    pub(super) async fn bytes(&self, file: &HubFile) -> Option<BoxStream<'static, Bytes>> {
         let asked = BytesAsked {
             repository: self.mirror.wanted.repository.to_string(),
             hash: file.digest.to_text(),
             size: file.size,
-            range,
+            range: self.range.clone(),
         };
         self.members.bytes(self.node, asked).await
     }
 
     /// It did not do what it was asked for.
     pub(super) fn rests(&self) {
-        let until = Instant::now() + REST;
-        self.mirror.lenders().rests_until.insert(self.node, until);
+        self.mirror.lenders().rests(self.node, Instant::now());
     }
 }
 
 impl Drop for Lender<'_> {
     fn drop(&mut self) {
-        if let Some(streams) = self.mirror.lenders().streams.get_mut(&self.node) {
-            *streams -= 1;
-        }
+        self.mirror.lenders().is_free(self.node);
     }
-}
-
-impl Lenders {
-    /// Of those that have the bytes and may be asked, the one with the fewest streams under way.
-    fn choose(&self, file: &HubFile, range: &Range<u64>, now: Instant) -> Option<NodeId> {
-        let may = |node: &NodeId| {
-            let rests = self.rests_until.get(node).is_some_and(|until| *until > now);
-            !rests && !self.never.contains(node)
-        };
-        let hash = file.digest.to_text();
-        let has = |held: &HeldFiles| {
-            let mut files = held.files.iter();
-            let same = files.find(|held| held.hash == hash && held.size == file.size);
-            same.is_some_and(|held| held.here.iter().any(|here| covers(here, range)))
-        };
-        let free = self
-            .held
-            .iter()
-            .filter(|(node, held)| may(node) && has(held));
-        let streams = |node: &NodeId| self.streams.get(node).copied().unwrap_or(0);
-        free.map(|(node, _)| *node)
-            .min_by_key(|node| (streams(node), *node))
-    }
-}
-
-fn covers(here: &Range<u64>, range: &Range<u64>) -> bool {
-    here.start <= range.start && range.end <= here.end
 }
 
 /// The listing that most members have; of several, always the same one.
@@ -211,55 +223,7 @@ fn most_agreed(listings: impl Iterator<Item = Listing>) -> Option<Listing> {
 
 #[cfg(test)]
 mod tests {
-    use base::HeldFile;
-
-    use super::super::digest::Digest;
     use super::*;
-
-    const HASH: &str = "ce013625030ba8dba906f756967f9e9ca394464a";
-
-    fn file() -> HubFile {
-        HubFile {
-            name: "hello".to_owned(),
-            size: 6,
-            digest: Digest::git_blob(HASH).unwrap(),
-        }
-    }
-
-    fn held(here: Range<u64>) -> HeldFiles {
-        HeldFiles {
-            commit: String::new(),
-            files: vec![HeldFile {
-                name: "another".to_owned(),
-                size: 6,
-                hash: format!("git:{HASH}"),
-                here: vec![here],
-            }],
-        }
-    }
-
-    #[test]
-    fn who_has_the_fewest_streams_is_asked_and_who_lied_never_again() {
-        let node = |number: u8| NodeId([number; 32]);
-        let now = Instant::now();
-        let mut lenders = Lenders::default();
-        assert_eq!(lenders.choose(&file(), &(0..6), now), None);
-        lenders.held.insert(node(1), held(0..6));
-        lenders.held.insert(node(2), held(0..6));
-        lenders.held.insert(node(3), held(0..4));
-        lenders.streams.insert(node(1), 2);
-        lenders.streams.insert(node(2), 1);
-        assert_eq!(lenders.choose(&file(), &(0..6), now), Some(node(2)));
-        assert_eq!(lenders.choose(&file(), &(1..3), now), Some(node(3)));
-        lenders.rests_until.insert(node(2), now + REST);
-        assert_eq!(lenders.choose(&file(), &(0..6), now), Some(node(1)));
-        assert_eq!(lenders.choose(&file(), &(0..6), now + REST), Some(node(2)));
-        lenders.never.insert(node(2));
-        assert_eq!(lenders.choose(&file(), &(0..6), now + REST), Some(node(1)));
-        let mut other = file();
-        other.size = 7;
-        assert_eq!(lenders.choose(&other, &(0..6), now), None);
-    }
 
     #[test]
     fn the_list_of_files_is_that_of_most_members() {

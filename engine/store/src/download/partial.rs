@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -16,11 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use base::NodeId;
 
 use super::error::DownloadError;
+use super::journal::Journal;
 use super::listing::HubFile;
-
-/// The journal is little-endian u64s: the file's size, the bytes of a part, then how many bytes of each part are there.
-const WORD_BYTES: u64 = 8;
-const HEAD_WORDS: u64 = 2;
 
 /// An open partial file. Its methods block; two tasks may write different parts of it at once.
 #[derive(Debug)]
@@ -28,9 +24,7 @@ pub(super) struct Partial {
     path: PathBuf,
     data: File,
     journal_path: PathBuf,
-    journal: File,
-    size: u64,
-    part_bytes: u64,
+    journal: Journal,
     done: Vec<AtomicU64>,
     /// Bytes that members lent since it was opened, by part.
     lent: Mutex<BTreeMap<usize, BTreeMap<NodeId, u64>>>,
@@ -55,40 +49,48 @@ impl Partial {
         part_bytes: u64,
     ) -> Result<Self, DownloadError> {
         let path = folder.join(&file.name);
-        let journal_path = folder.join(format!("{}.journal", file.name));
-        let mut partial = Self {
+        let journal_path = folder.join(journal_name(&file.name));
+        let journal = Journal::new(open(&journal_path)?, file.size, part_bytes);
+        let partial = Self {
             data: open(&path)?,
-            journal: open(&journal_path)?,
             path,
             journal_path,
-            size: file.size,
-            part_bytes,
-            done: (0..parts(file.size, part_bytes))
-                .map(|_| AtomicU64::new(0))
-                .collect(),
+            done: (0..journal.parts()).map(|_| AtomicU64::new(0)).collect(),
+            journal,
             lent: Mutex::default(),
         };
-        let recorded = partial
-            .recorded()
-            .map_err(DownloadError::io(&partial.journal_path))?;
-        match recorded {
-            Some(done) => partial.done = done.into_iter().map(AtomicU64::new).collect(),
-            None => partial.restart()?,
+        let counts = partial.journal.counts();
+        if counts.map_err(DownloadError::io(&partial.journal_path))? {
+            partial.go_on()?;
+        } else {
+            partial.restart()?;
         }
         Ok(partial)
     }
 
-    /// Forgets all bytes. The size is what makes a journal count, so it is written last.
-    pub(super) fn restart(&self) -> Result<(), DownloadError> {
-        let write_head = || {
-            self.journal.set_len(0)?;
-            self.data.set_len(0)?;
-            self.journal
-                .set_len((HEAD_WORDS + self.done.len() as u64) * WORD_BYTES)?;
-            self.write_word(1, self.part_bytes)?;
-            self.write_word(0, self.size)
+    /// Takes up what the journal says and can be true. Nothing of it is coming any more.
+    fn go_on(&self) -> Result<(), DownloadError> {
+        let take_up = || {
+            let there = self.data.metadata()?.len();
+            for (part, done) in (0..).zip(&self.done) {
+                let here = self.journal.here(part)?;
+                if here.end <= there {
+                    done.store(here.end - here.start, Ordering::Release);
+                }
+                self.journal.set_coming(part, 0)?;
+            }
+            Ok(())
         };
-        write_head().map_err(DownloadError::io(&self.journal_path))?;
+        take_up().map_err(DownloadError::io(&self.journal_path))
+    }
+
+    /// Forgets all bytes.
+    pub(super) fn restart(&self) -> Result<(), DownloadError> {
+        let begin = || {
+            self.journal.begin()?;
+            self.data.set_len(0)
+        };
+        begin().map_err(DownloadError::io(&self.journal_path))?;
         self.done
             .iter()
             .for_each(|done| done.store(0, Ordering::Release));
@@ -104,8 +106,8 @@ impl Partial {
             self.restart()?;
         }
         for (part, lenders) in lent {
-            let word = self.write_word(HEAD_WORDS + part as u64, 0);
-            word.map_err(DownloadError::io(&self.journal_path))?;
+            let noted = self.journal.set_here(part as u64, 0);
+            noted.map_err(DownloadError::io(&self.journal_path))?;
             forgotten.bytes += self.done[part].swap(0, Ordering::AcqRel);
             forgotten.lent_bytes += lenders.values().sum::<u64>();
             forgotten.lenders.extend(lenders.into_keys());
@@ -130,8 +132,7 @@ impl Partial {
 
     /// The bytes of a part that are not there yet, by their places in the file.
     pub(super) fn missing(&self, part: usize) -> Range<u64> {
-        let start = part as u64 * self.part_bytes;
-        let end = self.size.min(start + self.part_bytes);
+        let Range { start, end } = self.journal.part(part as u64);
         start + self.done[part].load(Ordering::Acquire)..end
     }
 
@@ -141,6 +142,12 @@ impl Partial {
             .iter()
             .map(|done| done.load(Ordering::Acquire))
             .sum()
+    }
+
+    /// A hub was asked for the next bytes of a part, up to a place in the file; 0 if no more come from it.
+    pub(super) fn comes_until(&self, part: usize, until: u64) -> Result<(), DownloadError> {
+        let noted = self.journal.set_coming(part as u64, until);
+        noted.map_err(DownloadError::io(&self.journal_path))
     }
 
     /// Adds the next bytes of a part; they must not be more than are missing.
@@ -154,7 +161,7 @@ impl Partial {
             self.data.write_all_at(bytes, missing.start)?;
             let done = self.done[part].fetch_add(bytes.len() as u64, Ordering::AcqRel)
                 + bytes.len() as u64;
-            self.write_word(HEAD_WORDS + part as u64, done)
+            self.journal.set_here(part as u64, done)
         };
         write().map_err(DownloadError::io(&self.path))
     }
@@ -176,44 +183,11 @@ impl Partial {
         std::fs::rename(&self.path, target).map_err(DownloadError::io(target))?;
         std::fs::remove_file(&self.journal_path).map_err(DownloadError::io(&self.journal_path))
     }
-
-    /// What the journal says, if it is this file's and can be true.
-    fn recorded(&self) -> io::Result<Option<Vec<u64>>> {
-        let parts = parts(self.size, self.part_bytes);
-        if self.journal.metadata()?.len() != (HEAD_WORDS + parts) * WORD_BYTES
-            || self.read_word(0)? != self.size
-            || self.read_word(1)? != self.part_bytes
-        {
-            return Ok(None);
-        }
-        let there = self.data.metadata()?.len();
-        let mut all = Vec::new();
-        for part in 0..parts {
-            let start = part * self.part_bytes;
-            let done = self.read_word(HEAD_WORDS + part)?;
-            let most = self
-                .part_bytes
-                .min(self.size - start)
-                .min(there.saturating_sub(start));
-            all.push(if done <= most { done } else { 0 });
-        }
-        Ok(Some(all))
-    }
-
-    fn read_word(&self, index: u64) -> io::Result<u64> {
-        let mut word = [0; WORD_BYTES as usize];
-        self.journal.read_exact_at(&mut word, index * WORD_BYTES)?;
-        Ok(u64::from_le_bytes(word))
-    }
-
-    fn write_word(&self, index: u64, word: u64) -> io::Result<()> {
-        self.journal
-            .write_all_at(&word.to_le_bytes(), index * WORD_BYTES)
-    }
 }
 
-fn parts(size: u64, part_bytes: u64) -> u64 {
-    size.div_ceil(part_bytes)
+/// What the journal of a partial file is called.
+pub(super) fn journal_name(file: &str) -> String {
+    format!("{file}.journal")
 }
 
 /// A file of the store; where a link has its name, the link is taken away and not followed.

@@ -1,33 +1,53 @@
-//! What this node has for the other members: files that were verified and nothing else, named by their hashes. The names of
-//! files never come from outside; that of a repository is only taken as a plain one.
+//! What this node has for the other members: files that were verified, and what has come of those that are being fetched, named
+//! by their hashes. The names of files never come from outside; that of a repository is only taken as a plain one.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use base::{BytesAsked, FilesAsked, HeldFile, HeldFiles};
+use base::{BytesAsked, HeldFile, HeldFiles, HubRevision};
 
+use tokio::time::{Instant, sleep};
+
+use super::arriving::{Arriving, Ranges};
+use super::blocking;
 use super::digest::Digest;
+use super::error::DownloadError;
 use super::listing::HubFile;
 use super::name::{Repository, Wanted};
 use super::staging::Shelf;
 
 /// Read at once.
 const PIECE_BYTES: u64 = 512 << 10;
+/// Whoever waits for bytes that are still to come is told to ask again after this; sessions allow for three seconds.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Between two looks at whether they have come.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The models of a folder, as members may have them. All methods block.
+/// The models of a folder, as members may have them. [`Shared::files`] and [`Shared::open`] block.
 #[derive(Debug, Clone)]
 pub struct Shared {
     models: PathBuf,
 }
 
-/// Bytes of an open file.
+/// Bytes of a file that is here, or coming.
 #[derive(Debug)]
 pub struct SharedBytes {
-    file: File,
+    shelf: Shelf,
+    file: HubFile,
+    open: Open,
     left: Range<u64>,
+}
+
+#[derive(Debug)]
+enum Open {
+    Verified(File),
+    Arriving(Arriving),
+    /// There is nothing of it yet.
+    Not,
 }
 
 impl Shared {
@@ -37,38 +57,49 @@ impl Shared {
     }
 
     /// What there is of a revision of a repository; `None` if there is nothing.
-    pub fn files(&self, asked: &FilesAsked) -> Option<HeldFiles> {
+    pub fn files(&self, asked: &HubRevision) -> Option<HeldFiles> {
         let revision = &asked.revision;
         let fits = |shelf: &Shelf| shelf.listing.commit == *revision || shelf.revision == *revision;
         let found = self.shelves(&asked.repository).into_iter().find(fits)?;
-        let held = |file: &HubFile| HeldFile {
-            name: file.name.clone(),
-            size: file.size,
-            hash: file.digest.to_text(),
-            here: found.verified(file).iter().map(|_| 0..file.size).collect(),
+        let held = |file: &HubFile| {
+            let Ranges { here, coming } = ranges(&found, file);
+            HeldFile {
+                name: file.name.clone(),
+                size: file.size,
+                hash: file.digest.to_text(),
+                here,
+                coming,
+            }
         };
         Some(HeldFiles {
+            fetches: found.fetches(),
             files: found.listing.files.iter().map(held).collect(),
             commit: found.listing.commit,
         })
     }
 
-    /// Opens a verified file, to read some of it.
+    /// Opens a file, to read some of it. One that is being fetched may have none of that yet.
     pub fn open(&self, asked: &BytesAsked) -> Option<SharedBytes> {
         let digest = Digest::from_text(&asked.hash)?;
         if asked.range.end > asked.size {
             return None;
         }
-        let shelves = self.shelves(&asked.repository);
-        let mut found = shelves.iter().filter_map(|shelf| {
+        let shelves = self.shelves(&asked.repository).into_iter();
+        let mut found = shelves.filter_map(|shelf| {
             let mut files = shelf.listing.files.iter();
             let file = files.find(|file| file.digest == digest && file.size == asked.size)?;
-            File::open(shelf.verified(file)?).ok()
+            let file = file.clone();
+            let open = Open::of(&shelf, &file);
+            let left = asked.range.clone();
+            let may_come = !matches!(open, Open::Not) || shelf.fetches();
+            may_come.then_some(SharedBytes {
+                shelf,
+                file,
+                open,
+                left,
+            })
         });
-        Some(SharedBytes {
-            file: found.next()?,
-            left: asked.range.clone(),
-        })
+        found.next()
     }
 
     fn shelves(&self, repository: &str) -> Vec<Shelf> {
@@ -80,17 +111,74 @@ impl Shared {
 }
 
 impl SharedBytes {
-    /// The next piece, of at most 512 KiB; `None` after the last one.
-    pub fn next_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let length = PIECE_BYTES.min(self.left.end - self.left.start);
-        if length == 0 {
-            return Ok(None);
+    /// The next piece, of at most 512 KiB, and what is left; `None` after the last one, or when nothing more has come for two
+    /// seconds, or what there is cannot be read.
+    pub async fn next(self) -> Option<(Vec<u8>, Self)> {
+        if self.left.is_empty() {
+            return None;
         }
-        let mut piece = vec![0; length as usize];
-        self.file.read_exact_at(&mut piece, self.left.start)?;
-        self.left.start += length;
-        Ok(Some(piece))
+        let (asked_at, mut waiting) = (Instant::now(), self);
+        // Ends after `WAIT_MAX`.
+        loop {
+            let (piece, rest) = blocking(|| waiting.read()).await.ok()?;
+            if !piece.is_empty() {
+                return Some((piece, rest));
+            }
+            if asked_at.elapsed() >= WAIT_MAX {
+                return None;
+            }
+            waiting = rest;
+            sleep(LOOK_EVERY).await;
+        }
     }
+
+    /// Reads the next piece; an empty one if it has not come yet.
+    fn read(mut self) -> Result<(Vec<u8>, Self), DownloadError> {
+        let Range { start, end } = self.left;
+        let wanted = start..end.min(start + PIECE_BYTES);
+        if matches!(self.open, Open::Not) {
+            self.open = Open::of(&self.shelf, &self.file);
+        }
+        let piece = self.open.read(&wanted);
+        let piece = piece.map_err(DownloadError::io(Path::new(&self.file.name)))?;
+        self.left.start += piece.len() as u64;
+        Ok((piece, self))
+    }
+}
+
+impl Open {
+    fn of(shelf: &Shelf, file: &HubFile) -> Self {
+        let verified = shelf.verified(file).and_then(|path| File::open(path).ok());
+        match verified {
+            Some(file) => Self::Verified(file),
+            None => shelf.arriving(file).map_or(Self::Not, Self::Arriving),
+        }
+    }
+
+    fn read(&self, wanted: &Range<u64>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Verified(file) => {
+                let mut piece = vec![0; (wanted.end - wanted.start) as usize];
+                file.read_exact_at(&mut piece, wanted.start)?;
+                Ok(piece)
+            }
+            Self::Arriving(arriving) => arriving.read(wanted),
+            Self::Not => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The bytes of a file that are there, and those that are coming.
+fn ranges(shelf: &Shelf, file: &HubFile) -> Ranges {
+    if shelf.verified(file).is_some() {
+        return Ranges {
+            here: std::iter::once(0..file.size).collect(),
+            coming: Vec::new(),
+        };
+    }
+    // One that is begun anew at this moment has nothing.
+    let ranges = shelf.arriving(file).map(|arriving| arriving.ranges());
+    ranges.and_then(Result::ok).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -111,8 +199,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn verified_files_are_shared_by_their_hashes_and_no_others() {
+    #[tokio::test]
+    async fn verified_files_are_shared_by_their_hashes_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("ada/m");
         fs::create_dir_all(&model).unwrap();
@@ -129,11 +217,12 @@ mod tests {
             &HELLO[4..]
         );
         fs::write(model.join(".download.json"), manifest).unwrap();
-        let mut open = shared.open(&asked("ada/m", HELLO, 1..4)).unwrap();
-        assert_eq!(open.next_piece().unwrap().as_deref(), Some(&b"ell"[..]));
-        assert_eq!(open.next_piece().unwrap(), None);
+        let open = shared.open(&asked("ada/m", HELLO, 1..4)).unwrap();
+        let (piece, rest) = open.next().await.unwrap();
+        assert_eq!(piece, b"ell");
+        assert!(rest.next().await.is_none());
         for revision in ["main", COMMIT] {
-            let asked = FilesAsked {
+            let asked = HubRevision {
                 repository: "ada/m".to_owned(),
                 revision: revision.to_owned(),
             };

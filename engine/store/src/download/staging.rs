@@ -1,7 +1,7 @@
 //! Where a download lies until it is whole: `<models>/.downloads/<owner>/<name>/`, hidden from the catalogue.
 //!
 //! `manifest.json` says which commit and which files; `files/` holds verified files, `partial/` those that are not whole,
-//! `lock` is held by whoever downloads. When all files are verified, `files/` becomes the model's folder in one step; if there
+//! `lock` is held by whoever downloads, `fetches` while a hub is asked for more. When all files are verified, `files/` becomes the model's folder in one step; if there
 //! is one of another commit, the two change places, and that one goes. A process that ends at any instant leaves a state from
 //! which the next one goes on.
 
@@ -14,6 +14,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::arriving::Arriving;
+use super::beacon::Beacon;
 use super::error::DownloadError;
 use super::listing::{HubFile, Listing};
 use super::name::{Repository, Wanted, plain};
@@ -23,6 +25,9 @@ use crate::{FolderError, ModelFolder};
 /// In the folder of every model that was downloaded: which commit it is.
 const ORIGIN: &str = ".download.json";
 const MANIFEST: &str = "manifest.json";
+/// Locked while somebody fetches from a hub.
+const FETCHES: &str = "fetches";
+const PARTIAL: &str = "partial";
 /// How the name of a manifest ends that is being written.
 const NEW: &str = "new";
 /// What is about to change places with the model's folder, or has.
@@ -60,7 +65,7 @@ impl Staging {
             make_folder(&folder)?;
         }
         let lock = lock(&folder.join("lock"), repository)?;
-        let (files, partial) = (folder.join("files"), folder.join("partial"));
+        let (files, partial) = (folder.join("files"), folder.join(PARTIAL));
         recover(&folder, &files)?;
         make_folder(&files)?;
         make_folder(&partial)?;
@@ -76,6 +81,11 @@ impl Staging {
     /// Where the model will be.
     pub(super) fn target(&self) -> &Path {
         &self.target
+    }
+
+    /// What tells others that a hub is asked for more.
+    pub(super) fn beacon(&self) -> Result<Beacon, DownloadError> {
+        Beacon::open(&self.folder.join(FETCHES))
     }
 
     /// Where bytes are written.
@@ -228,7 +238,7 @@ impl Staging {
 
     /// Forgets all that was fetched and is not in its place.
     pub(super) fn clear(&self) -> Result<(), DownloadError> {
-        for folder in ["files", "partial", SWAPPED, ASIDE] {
+        for folder in ["files", PARTIAL, SWAPPED, ASIDE] {
             remove_folder(&self.folder.join(folder))?;
         }
         let manifest = self.folder.join(MANIFEST);
@@ -237,11 +247,13 @@ impl Staging {
     }
 }
 
-/// A folder with verified files of a commit. It is looked at without the lock, so another commit's files may take their
+/// A folder with files of a commit: verified ones, and perhaps others that are being fetched. It is looked at without the lock, so another commit's files may take their
 /// place at any time: whoever is given them holds them against their hashes.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    pub(super) folder: PathBuf,
+    folder: PathBuf,
+    /// Where its files lie that are not whole, and what is locked while they are fetched.
+    fetching: Option<(PathBuf, PathBuf)>,
     /// What somebody asked for when the commit was found.
     pub(super) revision: String,
     pub(super) listing: Listing,
@@ -252,24 +264,43 @@ impl Shelf {
     pub(super) fn all(models: &Path, repository: &Repository) -> Vec<Self> {
         let under = |folder: &Path| folder.join(repository.owner()).join(repository.name());
         let (target, staging) = (under(models), under(&models.join(".downloads")));
+        let fetching = (staging.join(PARTIAL), staging.join(FETCHES));
         let places = [
-            (target.join(ORIGIN), target),
-            (staging.join(MANIFEST), staging.join("files")),
+            (target.join(ORIGIN), target, None),
+            (
+                staging.join(MANIFEST),
+                staging.join("files"),
+                Some(fetching),
+            ),
         ];
-        let shelves = places.into_iter().filter_map(|(manifest, folder)| {
-            let Manifest {
-                revision,
-                commit,
-                files,
-                ..
-            } = read(&manifest)?;
-            Some(Self {
-                folder,
-                revision,
-                listing: Listing { commit, files },
-            })
-        });
+        let shelves = places
+            .into_iter()
+            .filter_map(|(manifest, folder, fetching)| {
+                let Manifest {
+                    revision,
+                    commit,
+                    files,
+                    ..
+                } = read(&manifest)?;
+                Some(Self {
+                    folder,
+                    fetching,
+                    revision,
+                    listing: Listing { commit, files },
+                })
+            });
         shelves.collect()
+    }
+
+    /// Whether a hub is asked for what is missing.
+    pub(super) fn fetches(&self) -> bool {
+        let fetching = self.fetching.as_ref();
+        fetching.is_some_and(|(_, beacon)| Beacon::is_lit(beacon))
+    }
+
+    /// A file that is not whole.
+    pub(super) fn arriving(&self, file: &HubFile) -> Option<Arriving> {
+        Arriving::open(&self.fetching.as_ref()?.0, file)
     }
 
     /// Where a file is that was verified.

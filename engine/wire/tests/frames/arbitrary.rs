@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use base::{
-    BytesAsked, ClientId, ErrorCode, Failure, FilesAsked, Fingerprint, FinishReason, Grammar,
-    HeldFile, HeldFiles, InstanceActivity, InstanceId, InstancePhase, InstanceRecord, KeepAlive,
+    BytesAsked, ClientId, ErrorCode, Failure, Fingerprint, FinishReason, Grammar, HeldFile,
+    HeldFiles, HubRevision, InstanceActivity, InstanceId, InstancePhase, InstanceRecord, KeepAlive,
     LayerCost, Level, Link, LinkKind, LocalShard, ModelCard, ModelId, NodeId, NodeRecord,
     Penalties, Pooling, Pressure, Priority, QuantizedBits, RequestId, Sampling, Secret, Shard,
     ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice, TokenEvent,
@@ -479,24 +479,36 @@ fn file_range() -> impl Strategy<Value = Range<u64>> {
     (any::<u64>(), any::<u64>()).prop_map(|(a, b)| a.min(b)..a.max(b))
 }
 
-pub fn files_asked() -> impl Strategy<Value = FilesAsked> {
-    ("[a-z/]{0,20}", "[a-z]{0,20}").prop_map(|(repository, revision)| FilesAsked {
+pub fn hub_revision() -> impl Strategy<Value = HubRevision> {
+    ("[a-z/]{0,20}", "[a-z]{0,20}").prop_map(|(repository, revision)| HubRevision {
         repository,
         revision,
     })
 }
 
 pub fn held_files() -> impl Strategy<Value = HeldFiles> {
-    let here = prop::collection::vec(file_range(), 0..3);
-    let file = ("[a-z.]{0,20}", any::<u64>(), "[a-f0-9:]{0,71}", here);
-    let file = file.prop_map(|(name, size, hash, here)| HeldFile {
+    let ranges = || prop::collection::vec(file_range(), 0..3);
+    let file = (
+        "[a-z.]{0,20}",
+        any::<u64>(),
+        "[a-f0-9:]{0,71}",
+        ranges(),
+        ranges(),
+    );
+    let file = file.prop_map(|(name, size, hash, here, coming)| HeldFile {
         name,
         size,
         hash,
         here,
+        coming,
     });
     let files = prop::collection::vec(file, 0..4);
-    ("[a-f0-9]{40}", files).prop_map(|(commit, files)| HeldFiles { commit, files })
+    let held = ("[a-f0-9]{40}", any::<bool>(), files);
+    held.prop_map(|(commit, fetches, files)| HeldFiles {
+        commit,
+        fetches,
+        files,
+    })
 }
 
 pub fn bytes_asked() -> impl Strategy<Value = BytesAsked> {
