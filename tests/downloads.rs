@@ -137,7 +137,7 @@ fn what_cannot_be_fetched_says_why_and_leaves_no_model() -> Result<()> {
         &always(|_| Fault::WrongLength),
         "other bytes than were asked for",
     )?;
-    check(&|hub| hub.contents().commits.clear(), "not there")?;
+    check(&|hub| hub.contents().forget_all(), "not there")?;
     check(&|hub| hub.contents().more_header = 1 << 20, "cannot fetch")?;
     let with_file = |name: &'static str| {
         move |hub: &TestHub| {

@@ -22,13 +22,14 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 pub use faults::{Fault, Faults, HARMLESS};
+use repository::Published;
 pub use repository::{RepositoryFile, Snapshot, model, model_of, of_folder};
 
 /// What the hub holds and what it has seen, shared with the tests.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Snapshots by commit.
-    pub commits: BTreeMap<String, Snapshot>,
+    commits: BTreeMap<String, Arc<Published>>,
     /// Where `main` is.
     pub main: String,
     /// What goes wrong.
@@ -115,9 +116,7 @@ impl TestHub {
 
     /// Moves `main` on to a snapshot.
     pub fn publish(&self, snapshot: Snapshot) {
-        let mut contents = self.contents();
-        contents.main.clone_from(&snapshot.commit);
-        contents.commits.insert(snapshot.commit.clone(), snapshot);
+        self.contents().publish(snapshot);
     }
 
     /// What it holds and has seen, to look at and to change.
@@ -136,19 +135,30 @@ impl Contents {
         }
     }
 
+    /// It holds nothing any more.
+    pub fn forget_all(&mut self) {
+        self.commits.clear();
+    }
+
+    fn publish(&mut self, snapshot: Snapshot) {
+        let published = Arc::new(Published::new(snapshot));
+        self.main.clone_from(&published.snapshot.commit);
+        self.commits.insert(self.main.clone(), published);
+    }
+
     /// Takes the next commit for `main`, which has the same small files and other weights, and forgets the old one.
     fn move_on(&mut self) {
-        let Some(mut snapshot) = self.commits.remove(&self.main) else {
+        let Some(old) = self.commits.remove(&self.main) else {
             return;
         };
+        let mut snapshot = old.snapshot.clone();
         snapshot.commit = repository::commit(snapshot.commit.as_bytes());
         for file in snapshot.files.values_mut().filter(|file| file.is_large) {
             // Never again what it was.
             let last = file.bytes.iter_mut().rev().take(1);
             last.for_each(|byte| *byte = byte.wrapping_add(1));
         }
-        self.main.clone_from(&snapshot.commit);
-        self.commits.insert(snapshot.commit.clone(), snapshot);
+        self.publish(snapshot);
     }
 }
 

@@ -68,11 +68,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a real hub. Eight streams fill fast lines; parts are large enough that asking for them costs nothing.
+    /// For a real hub. Eight streams fill fast lines; parts are large enough that asking for them costs little, and small enough
+    /// that several members have some of a file to fetch at the same time.
     pub fn hub(chance: u64) -> Self {
         Self {
             streams: 8,
-            part_bytes: 256 << 20,
+            part_bytes: 64 << 20,
             stall_max: Duration::from_secs(30),
             patience: Patience::HUB,
             disk: Disk::real(),

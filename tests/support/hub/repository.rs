@@ -32,6 +32,29 @@ pub struct Snapshot {
     pub files: BTreeMap<String, RepositoryFile>,
 }
 
+/// A commit as a hub has it: what its files are called is worked out once.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) snapshot: Snapshot,
+    /// What the API says of it.
+    pub(super) listing: Value,
+    /// What the `ETag` of each file is, by path.
+    pub(super) etags: BTreeMap<String, String>,
+}
+
+impl Published {
+    pub(super) fn new(snapshot: Snapshot) -> Self {
+        let etags = snapshot.files.iter();
+        Self {
+            listing: snapshot.listing(),
+            etags: etags
+                .map(|(path, file)| (path.clone(), file.etag()))
+                .collect(),
+            snapshot,
+        }
+    }
+}
+
 impl RepositoryFile {
     /// A file of these bytes.
     pub fn of(bytes: Vec<u8>, is_large: bool) -> Self {
@@ -82,7 +105,7 @@ impl RepositoryFile {
 
 impl Snapshot {
     /// What the API says of it.
-    pub fn listing(&self) -> Value {
+    fn listing(&self) -> Value {
         let siblings = self.files.iter().map(|(path, file)| file.sibling(path));
         json!({"sha": self.commit, "private": false, "gated": false, "siblings": siblings.collect::<Vec<_>>()})
     }

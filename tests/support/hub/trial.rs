@@ -179,7 +179,7 @@ pub fn sent_of_verified(hub: &TestHub, models: &Path) -> Verified {
 /// Nothing more was sent of files that were verified, as long as the repository has them.
 pub fn check_verified(hub: &TestHub, verified: &Verified) -> Result<()> {
     let contents = hub.contents();
-    let main = &contents.commits[&contents.main];
+    let main = &contents.commits[&contents.main].snapshot;
     for (name, (bytes, sent)) in verified {
         if main
             .files
@@ -198,10 +198,8 @@ pub fn check_verified(hub: &TestHub, verified: &Verified) -> Result<()> {
 
 fn check_model(hub: &TestHub, downloaded: &Downloaded, is_harmless: bool) -> Result<()> {
     let contents = hub.contents();
-    let snapshot = contents
-        .commits
-        .get(&downloaded.commit)
-        .context("of no commit")?;
+    let published = contents.commits.get(&downloaded.commit);
+    let snapshot = &published.context("of no commit")?.snapshot;
     check_files(snapshot, &downloaded.folder.path)?;
     ensure!(contents.leaked == 0, "the second host was shown the token");
     ensure!(

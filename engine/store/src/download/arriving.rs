@@ -45,11 +45,9 @@ impl Arriving {
     pub(super) fn ranges(&self) -> io::Result<Ranges> {
         let mut ranges = Ranges::default();
         for part in 0..self.journal.parts() {
-            ranges.here.push(self.journal.here(part)?);
-            ranges.coming.push(self.journal.coming(part)?);
+            add(&mut ranges.here, self.journal.here(part)?);
+            add(&mut ranges.coming, self.journal.coming(part)?);
         }
-        ranges.here.retain(|range| !range.is_empty());
-        ranges.coming.retain(|range| !range.is_empty());
         Ok(ranges)
     }
 
@@ -60,6 +58,15 @@ impl Arriving {
         let mut bytes = vec![0; end.saturating_sub(wanted.start) as usize];
         self.data.read_exact_at(&mut bytes, wanted.start)?;
         Ok(bytes)
+    }
+}
+
+/// Adds a range that comes after all others.
+fn add(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
+    match ranges.last_mut() {
+        _ if range.is_empty() => {}
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
     }
 }
 
@@ -93,6 +100,7 @@ mod tests {
         assert_eq!(arriving.read(&(4..6)).unwrap(), b"o");
         partial.append(0, b"l").unwrap();
         partial.append(1, b"\n").unwrap();
+        assert_eq!(arriving.ranges().unwrap().here.first(), Some(&(0..6)));
         let kept = folder.path().join("kept");
         partial.keep_as(&kept).unwrap();
         assert_eq!(arriving.read(&(0..6)).unwrap(), b"hell", "also after that");
