@@ -99,15 +99,9 @@ enum What {
         #[arg(long, default_value_t = 300)]
         runs: u64,
     },
-    /// A model that one node takes from another: bytes per second, encrypted, against a plain TCP copy of the same files.
-    Mirror {
-        /// How large it is.
-        #[arg(long, default_value_t = 512)]
-        megabytes: usize,
-        /// How often.
-        #[arg(long, default_value_t = 5)]
-        runs: usize,
-    },
+    /// A model that one node takes from another: bytes per second, encrypted, over a cable between
+    /// network namespaces, against plain TCP. Needs root.
+    Mirror(mirror::Trial),
     /// Three nodes that want one model of a hub, on links of limited speed: what the hub sends, and how long it takes, beside one
     /// node alone. Needs root.
     Swarm(swarm::Trial),
@@ -286,7 +280,7 @@ fn main() -> anyhow::Result<()> {
         }),
         What::Placements { runs } => placements::measure(runs),
         What::Downloads { runs } => downloads::measure(runs),
-        What::Mirror { megabytes, runs } => mirror::measure(megabytes, runs),
+        What::Mirror(trial) => mirror::measure(&trial),
         What::Swarm(trial) => swarm::measure(&trial),
         What::Kills { runs, seed } => kills::measure(runs, seed),
         What::Idle { seconds } => idle::measure(seconds),

@@ -1,17 +1,20 @@
-//! A model that one node has and another one wants, over this machine's loopback: how fast its bytes come, encrypted, written
-//! and verified, beside a plain TCP copy of the same files, taking turns on the same cores.
+//! A model that one node has and another one wants, over a cable between two network namespaces: how fast its bytes come,
+//! encrypted, written and verified, beside one plain TCP stream of as many bytes from memory to memory, as iperf3 sends, and a
+//! plain copy from disk to disk. They take turns on the same cable and cores.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 use serde_json::json;
 use tests::hub::trial::{REPOSITORY, check_files};
 use tests::hub::{Snapshot, TestHub, model_of};
+use tests::namespaces::Namespaces;
 use tests::nodes::{Node, NodeOptions};
 
 /// Files of the model.
@@ -20,39 +23,86 @@ const FILES: usize = 8;
 const LIMIT: Duration = Duration::from_mins(5);
 const KEY: &str = "four random garden words";
 
-pub fn measure(megabytes: usize, runs: usize) -> Result<()> {
-    let snapshot = model_of(1, &[megabytes * 1_000_000 / FILES; FILES]);
-    let hub = TestHub::start(snapshot.clone())?;
-    let lender = start(NodeOptions {
-        hub: Some(hub.endpoint()),
-        ..NodeOptions::default()
-    })?;
-    pull(&lender)?;
-    until_whole(&lender)?;
+/// What is lent, and over what.
+#[derive(Debug, Args)]
+pub struct Trial {
+    /// How large the model is.
+    #[arg(long, default_value_t = 512)]
+    megabytes: usize,
+    /// How fast the cable is; without it, as fast as this machine copies.
+    #[arg(long)]
+    megabits: Option<u32>,
+    /// How often.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+/// Where the one is that has the model, and the one that wants it.
+const LENDER: usize = 0;
+const BORROWER: usize = 1;
+
+pub fn measure(trial: &Trial) -> Result<()> {
+    ensure!(
+        Namespaces::possible(),
+        "network namespaces need root on Linux"
+    );
+    let hosts = Namespaces::make(2)?;
+    if let Some(megabits) = trial.megabits {
+        hosts.limit(LENDER, megabits)?;
+        hosts.limit(BORROWER, megabits)?;
+    }
+    let snapshot = model_of(1, &[trial.megabytes * 1_000_000 / FILES; FILES]);
+    let address = hosts.address(LENDER);
+    let hub = hosts.inside(LENDER, || TestHub::start_at(address, snapshot.clone()))??;
+    let lender = start(
+        &hosts,
+        LENDER,
+        NodeOptions {
+            hub: Some(hub.endpoint()),
+            ..NodeOptions::default()
+        },
+    )?;
+    hosts.inside(LENDER, || fetch(&lender))??;
     drop(hub);
     let source = lender.data().join("models").join(REPOSITORY);
-    let (mut copied, mut lent, mut whole, mut ratios) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..runs {
-        let bytes = total(&snapshot) as f64 / 1e6;
-        let copy = bytes / copy(&source)?.as_secs_f64();
-        let (came, verified) = borrow(&lender, &snapshot)?;
-        copied.push(copy);
-        lent.push(bytes / came.as_secs_f64());
-        whole.push(bytes / verified.as_secs_f64());
-        ratios.push(bytes / came.as_secs_f64() / copy);
+    let bytes = total(&snapshot);
+    let (mut streamed, mut copied, mut lent, mut whole) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..trial.runs {
+        let speed = |took: Duration| bytes as f64 / 1e6 / took.as_secs_f64();
+        streamed.push(speed(stream(&hosts, bytes)?));
+        copied.push(speed(copy(&hosts, &source)?));
+        let (came, verified) = borrow(&hosts, &lender, &snapshot)?;
+        lent.push(speed(came));
+        whole.push(speed(verified));
     }
-    println!("plain TCP copy:        {} MB/s", crate::spread(&copied));
+    let ratios = |to: &[f64]| -> Vec<f64> {
+        let pairs = lent.iter().zip(to);
+        pairs.map(|(lent, to)| lent / to).collect()
+    };
+    println!("plain TCP stream:      {} MB/s", crate::spread(&streamed));
+    println!("plain TCP, disks:      {} MB/s", crate::spread(&copied));
     println!("from a member, TLS:    {} MB/s", crate::spread(&lent));
     println!("and verified, in place:{} MB/s", crate::spread(&whole));
-    println!("ratio to the copy:     {}", crate::spread(&ratios));
+    println!(
+        "ratio to the stream:   {}",
+        crate::spread(&ratios(&streamed))
+    );
+    println!("ratio to the copy:     {}", crate::spread(&ratios(&copied)));
     Ok(())
 }
 
-fn start(options: NodeOptions) -> Result<Node> {
+fn start(hosts: &Namespaces, host: usize, options: NodeOptions) -> Result<Node> {
     Node::start(&NodeOptions {
         cluster_key: Some(KEY.to_owned()),
+        namespace: Some(hosts.name(host).to_owned()),
         ..options
     })
+}
+
+/// Lets a node fetch the model to the end.
+fn fetch(node: &Node) -> Result<()> {
+    pull(node)?;
+    until_whole(node)
 }
 
 fn pull(node: &Node) -> Result<()> {
@@ -69,25 +119,28 @@ fn total(snapshot: &Snapshot) -> u64 {
 }
 
 /// Lets a new member fetch it from the other one: until the last byte was there, and until the model was in its place.
-fn borrow(lender: &Node, snapshot: &Snapshot) -> Result<(Duration, Duration)> {
-    let borrower = start(NodeOptions {
+fn borrow(hosts: &Namespaces, lender: &Node, snapshot: &Snapshot) -> Result<(Duration, Duration)> {
+    let options = NodeOptions {
         offline: true,
-        peers: vec![format!("127.0.0.1:{}", lender.peer_port)],
+        peers: vec![format!("{}:{}", hosts.address(LENDER), lender.peer_port)],
         ..NodeOptions::default()
-    })?;
-    borrower.api().wait_for_nodes(2, Duration::from_secs(15))?;
-    let begin = Instant::now();
-    pull(&borrower)?;
-    let all = total(snapshot);
-    while bytes_there(&borrower, snapshot) < all {
-        ensure!(begin.elapsed() < LIMIT, "the bytes do not come");
-        thread::sleep(Duration::from_millis(2));
-    }
-    let came = begin.elapsed();
-    until_whole(&borrower)?;
-    let verified = begin.elapsed();
+    };
+    let borrower = start(hosts, BORROWER, options)?;
+    let times = hosts.inside(BORROWER, || -> Result<_> {
+        borrower.api().wait_for_nodes(2, Duration::from_secs(15))?;
+        let begin = Instant::now();
+        pull(&borrower)?;
+        let all = total(snapshot);
+        while bytes_there(&borrower, snapshot) < all {
+            ensure!(begin.elapsed() < LIMIT, "the bytes do not come");
+            thread::sleep(Duration::from_millis(2));
+        }
+        let came = begin.elapsed();
+        until_whole(&borrower)?;
+        Ok((came, begin.elapsed()))
+    })??;
     check_files(snapshot, &borrower.data().join("models").join(REPOSITORY))?;
-    Ok((came, verified))
+    Ok(times)
 }
 
 /// Bytes of weights on a node's disk, verified or not.
@@ -117,27 +170,62 @@ fn until_whole(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// Copies the weights of a folder over TCP, one file after the other, from disk to disk.
-fn copy(source: &Path) -> Result<Duration> {
+/// Sends so many bytes from memory to memory.
+fn stream(hosts: &Namespaces, bytes: u64) -> Result<Duration> {
+    let piece = vec![7; 128 << 10];
+    let send = move |mut to: TcpStream| -> Result<()> {
+        let mut left = bytes;
+        while left > 0 {
+            let length = left.min(piece.len() as u64);
+            to.write_all(&piece[..length as usize])?;
+            left -= length;
+        }
+        Ok(())
+    };
+    let receive = |mut from: TcpStream| -> Result<()> {
+        let mut piece = vec![0; 128 << 10];
+        while from.read(&mut piece)? > 0 {}
+        Ok(())
+    };
+    between(hosts, send, receive)
+}
+
+/// Copies the weights of a folder, one file after the other, from disk to disk.
+fn copy(hosts: &Namespaces, source: &Path) -> Result<Duration> {
     let target = tempfile::tempdir()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut to = TcpStream::connect(listener.local_addr()?)?;
-    let (mut from, _) = listener.accept()?;
-    let begin = Instant::now();
-    thread::scope(|scope| {
-        let sending = scope.spawn(move || -> Result<()> {
-            for entry in fs::read_dir(source)? {
-                let path = entry?.path();
-                if path.extension().is_some_and(|end| end == "safetensors") {
-                    io::copy(&mut File::open(path)?, &mut to)?;
-                }
+    let send = |mut to: TcpStream| -> Result<()> {
+        for entry in fs::read_dir(source)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "safetensors") {
+                io::copy(&mut File::open(path)?, &mut to)?;
             }
-            Ok(())
-        });
+        }
+        Ok(())
+    };
+    let receive = |mut from: TcpStream| -> Result<()> {
         let mut file = File::create(target.path().join("copy"))?;
         io::copy(&mut from, &mut file)?;
-        let sent = sending.join();
-        sent.ok().context("the sender panicked")?
+        Ok(())
+    };
+    between(hosts, send, receive)
+}
+
+/// How long one TCP connection from the lender's host to the borrower's takes, to its end.
+fn between(
+    hosts: &Namespaces,
+    send: impl FnOnce(TcpStream) -> Result<()> + Send,
+    receive: impl FnOnce(TcpStream) -> Result<()>,
+) -> Result<Duration> {
+    let address = hosts.address(LENDER);
+    let listener = hosts.inside(LENDER, || TcpListener::bind((address, 0)))??;
+    let place = listener.local_addr()?;
+    let from = hosts.inside(BORROWER, || TcpStream::connect(place))??;
+    let (to, _) = listener.accept()?;
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        let sending = scope.spawn(move || send(to));
+        receive(from)?;
+        sending.join().ok().context("the sender panicked")?
     })?;
     Ok(begin.elapsed())
 }
