@@ -32,6 +32,9 @@ pub struct Trial {
     /// How fast each link is, that of the hub too.
     #[arg(long, default_value_t = 400)]
     megabits: u32,
+    /// Each is asked for itself, so many seconds after the one before, instead of all at once.
+    #[arg(long)]
+    apart: Option<f64>,
     /// How often.
     #[arg(long, default_value_t = 1)]
     runs: usize,
@@ -54,8 +57,8 @@ pub fn measure(trial: &Trial) -> Result<()> {
     let hub = hosts.inside(HUB, || TestHub::start_at(address, snapshot.clone()))??;
     let (mut times, mut bytes) = (vec![], vec![]);
     for _ in 0..trial.runs {
-        let (alone, _) = fetch(&hosts, &hub, &snapshot, 1)?;
-        let (together, sent) = fetch(&hosts, &hub, &snapshot, NODES)?;
+        let (alone, _) = fetch(&hosts, &hub, &snapshot, 1, None)?;
+        let (together, sent) = fetch(&hosts, &hub, &snapshot, NODES, trial.apart)?;
         let sent = sent as f64 / total(&snapshot) as f64;
         println!(
             "one alone {:.1} s; {NODES} at once {:.1} s, the hub sent the model {sent:.3} times",
@@ -70,13 +73,14 @@ pub fn measure(trial: &Trial) -> Result<()> {
     Ok(())
 }
 
-/// Lets a new cluster of `count` nodes fetch the model, all at the wish of the first: how long until the last one has it, and
+/// Lets a new cluster of `count` nodes fetch the model, all at the wish of the first or one after the other: how long until the last one has it, and
 /// how many bytes the hub sent.
 fn fetch(
     hosts: &Namespaces,
     hub: &TestHub,
     snapshot: &Snapshot,
     count: usize,
+    apart: Option<f64>,
 ) -> Result<(Duration, u64)> {
     hub.contents().sent.clear();
     let mut nodes: Vec<Node> = Vec::new();
@@ -95,9 +99,18 @@ fn fetch(
     let first = nodes[0].api();
     hosts.inside(1, || first.wait_for_nodes(count, Duration::from_secs(30)))??;
     let begin = Instant::now();
-    let wish = json!({"model": REPOSITORY, "everywhere": true});
-    let (status, answer) = hosts.inside(1, || first.post_any("/admin/downloads", &wish))??;
-    ensure!(status == 204, "{status} {answer}");
+    let wish = json!({"model": REPOSITORY, "everywhere": apart.is_none()});
+    let asked = if apart.is_some() {
+        &nodes[..]
+    } else {
+        &nodes[..1]
+    };
+    for (host, node) in (1..).zip(asked) {
+        let api = node.api();
+        let (status, answer) = hosts.inside(host, || api.post_any("/admin/downloads", &wish))??;
+        ensure!(status == 204, "{status} {answer}");
+        sleep(Duration::from_secs_f64(apart.unwrap_or_default()));
+    }
     for (host, node) in (1..).zip(&nodes) {
         let api = node.api();
         let done = hosts.inside(host, || until_whole(&api, begin))?;
