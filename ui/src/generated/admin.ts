@@ -375,7 +375,12 @@ model: string,
 /**
  * A branch, a tag or a commit of it; `main` if it is left out.
  */
-revision?: string, };
+revision?: string, 
+/**
+ * All members of the cluster that can be reached fetch it too. Together they take it from the hub once, and each other's
+ * bytes as they arrive. One that refuses makes this an error; the others fetch it nevertheless.
+ */
+everywhere: boolean, };
 
 export type KnownModels = { models: Array<KnownModel>, };
 
