@@ -242,7 +242,9 @@ impl Staging {
             remove_folder(&self.folder.join(folder))?;
         }
         let manifest = self.folder.join(MANIFEST);
-        remove_file(&manifest.with_extension(NEW))?;
+        for file in [self.folder.join(FETCHES), manifest.with_extension(NEW)] {
+            remove_file(&file)?;
+        }
         remove_file(&manifest)
     }
 }
