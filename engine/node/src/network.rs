@@ -4,14 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use net::{Identity, NetConfig, NetHandle, StartError};
-use store::download::Shared;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster_actor::ClusterHandle;
 use crate::config::NodeConfig;
 use crate::membership::Membership;
 use crate::peer_requests::PeerRequests;
-use crate::supervisor::Running;
 
 /// The network as others use it: there, or not.
 pub(crate) type NetReceiver = watch::Receiver<Option<NetHandle>>;
@@ -20,7 +18,8 @@ pub(crate) type NetReceiver = watch::Receiver<Option<NetHandle>>;
 pub(crate) struct Network {
     config: NodeConfig,
     identity: Identity,
-    running: Running,
+    /// What peers may ask of this node.
+    requests: Arc<PeerRequests>,
     membership: watch::Receiver<Arc<Membership>>,
     cluster: ClusterHandle,
     published: watch::Sender<Option<NetHandle>>,
@@ -37,7 +36,7 @@ impl Network {
     pub(crate) fn new(
         config: NodeConfig,
         identity: Identity,
-        running: Running,
+        requests: PeerRequests,
         membership: watch::Receiver<Arc<Membership>>,
         cluster: ClusterHandle,
         published: watch::Sender<Option<NetHandle>>,
@@ -45,7 +44,7 @@ impl Network {
         Self {
             config,
             identity,
-            running,
+            requests: Arc::new(requests),
             membership,
             cluster,
             published,
@@ -62,11 +61,7 @@ impl Network {
         if self.address().is_some() {
             return Ok(());
         }
-        let handler = Arc::new(PeerRequests {
-            running: self.running.clone(),
-            shared: Shared::of(self.config.models_folder()),
-        });
-        let (net, events) = net::start(self.net_config(name), handler).await?;
+        let (net, events) = net::start(self.net_config(name), self.requests.clone()).await?;
         tracing::info!(peers = %net.address(), "joined the network");
         self.published.send_replace(Some(net.clone()));
         // A cluster's actor that is gone needs no network, and what it is handed ends with it.

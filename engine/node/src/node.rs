@@ -18,6 +18,7 @@ use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
+use crate::disk::Disks;
 use crate::downloads::Downloads;
 use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening, Remote};
 use crate::hub_token::HubToken;
@@ -27,6 +28,7 @@ use crate::memory::{self, Memory};
 use crate::mirror::Linked;
 use crate::models::LocalModels;
 use crate::network::{NetReceiver, Network};
+use crate::peer_requests::PeerRequests;
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
@@ -90,7 +92,7 @@ impl NodeHandle {
         let kept = Kept::take(&config)?;
         let identity = identity(&config)?;
         let node_id = identity.node_id();
-        let models = LocalModels::open(&config.data).await?;
+        let models = LocalModels::open(&config).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let metrics = Metrics::new();
         let running = Running::new(&metrics);
@@ -107,9 +109,10 @@ impl NodeHandle {
         let (net, net_receiver) = watch::channel(None);
         let opening = opening(&config, &kept.hub_token, &cluster, &models);
         let (control, ends) = ControlHandle::new(kept.settings.clone());
-        let linked = net_receiver.clone();
+        let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
+        let disks = Disks::of(&models, &cluster, &recent);
         let (downloads, downloading) =
-            downloads(&config, &kept.hub_token, &cluster, &control, linked).start();
+            downloads(&config, &kept.hub_token, &disks, &control, &net_receiver).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -120,12 +123,13 @@ impl NodeHandle {
             members: members.clone(),
             user_files: kept.user_files,
             downloads,
+            disks,
         }));
         let activity = running.activity();
-        let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let ports = Ports::closed(&gateway, &metrics, config.api_ip, &kept.session);
         let (from, to) = (members.clone(), cluster.clone());
-        let network = Network::new(config, identity, running, from, to, net);
+        let requests = PeerRequests::of(running, models.places());
+        let network = Network::new(config, identity, requests, from, to, net);
         let controlling = Control {
             settings: kept.settings,
             fresh: kept.fresh,
@@ -347,17 +351,17 @@ fn opening(
 fn downloads(
     config: &NodeConfig,
     token: &Arc<HubToken>,
-    cluster: &ClusterHandle,
+    disks: &Disks,
     control: &ControlHandle,
-    net: NetReceiver,
+    net: &NetReceiver,
 ) -> Downloads {
     Downloads {
-        members: Arc::new(Linked { net }),
+        members: Arc::new(Linked { net: net.clone() }),
         hub: config.hub.clone(),
         token: Arc::clone(token),
-        models: config.models_folder(),
+        disks: disks.clone(),
+        cache: config.hugging_face_cache.clone(),
         file: config.downloads_file(),
-        cluster: cluster.clone(),
         switches: control.switches(),
     }
 }

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use net::{Generate, PeerHandler};
+use store::Places;
 use store::download::{Shared, SharedBytes};
 use tokio::task::spawn_blocking;
 
@@ -15,8 +16,15 @@ use crate::supervisor::Running;
 
 /// Passes requests of peers on to the workers and the models of this node.
 pub(crate) struct PeerRequests {
-    pub(crate) running: Running,
-    pub(crate) shared: Shared,
+    running: Running,
+    shared: Shared,
+}
+
+impl PeerRequests {
+    pub(crate) fn of(running: Running, places: &Places) -> Self {
+        let shared = Shared::of(places.clone());
+        Self { running, shared }
+    }
 }
 
 impl PeerHandler for PeerRequests {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
 use base::{BytesAsked, FilesAsked, HeldFile, HeldFiles};
 
@@ -13,14 +12,15 @@ use super::digest::Digest;
 use super::listing::HubFile;
 use super::name::{Repository, Wanted};
 use super::staging::Shelf;
+use crate::Places;
 
 /// Read at once.
 const PIECE_BYTES: u64 = 512 << 10;
 
-/// The models of a folder, as members may have them. All methods block.
+/// The models of some folders, as members may have them. All methods block.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    models: PathBuf,
+    places: Places,
 }
 
 /// Bytes of an open file.
@@ -31,9 +31,10 @@ pub struct SharedBytes {
 }
 
 impl Shared {
-    /// What is in a folder of models.
-    pub fn of(models: PathBuf) -> Self {
-        Self { models }
+    /// What is in the folders of models that are there.
+    pub fn of(places: impl Into<Places>) -> Self {
+        let places = places.into();
+        Self { places }
     }
 
     /// What there is of a revision of a repository; `None` if there is nothing.
@@ -75,7 +76,13 @@ impl Shared {
         let repository: Option<Repository> = Wanted::parse(repository)
             .ok()
             .map(|wanted| wanted.repository);
-        repository.map_or_else(Vec::new, |repository| Shelf::all(&self.models, &repository))
+        let Some(repository) = repository else {
+            return Vec::new();
+        };
+        let places = self.places.all().into_iter();
+        places
+            .flat_map(|place| Shelf::all(&place.path, &repository))
+            .collect()
     }
 }
 
