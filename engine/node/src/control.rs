@@ -129,7 +129,6 @@ impl Control {
     }
 
     async fn switch_on(&mut self) -> Result<(), StartError> {
-        self.models.look_in(&self.settings.model_folders);
         if self.settings.api {
             let Settings {
                 api_port,

@@ -270,7 +270,7 @@ impl Actor {
         }
     }
 
-    /// Looks how far downloads are; keeps where those go for which that was decided.
+    /// Looks how far downloads are; keeps where those lie that have begun.
     async fn look(&mut self) {
         let now = self.began.elapsed();
         let mut is_news = false;
@@ -336,12 +336,12 @@ impl Actor {
     }
 }
 
-/// Keeps in the list how far a download is, and where it goes; whether that is new.
+/// Keeps in the list how far a download is, and where it has begun; whether that is new.
 fn note(queue: &mut Queue, model: &str, watched: &Watched) -> bool {
     let progress = &watched.progress;
     let bytes = (progress.done_bytes(), progress.total_bytes());
     queue.note(model, bytes, progress.member_bytes());
-    queue.goes_to(model, watched.folder())
+    queue.begun_in(model, watched.begun_in())
 }
 
 fn state_of(watched: &Watched) -> State {

@@ -55,18 +55,23 @@ pub(crate) struct LocalModels {
 }
 
 impl LocalModels {
-    /// Opens the catalogue of a data folder; lays out the embedded model the first time.
-    pub(crate) async fn open(config: &NodeConfig) -> Result<Self, SproutError> {
+    /// Opens the catalogue of a data folder, and looks in these folders too; lays out the embedded model the first time.
+    pub(crate) async fn open(
+        config: &NodeConfig,
+        folders: &[ModelFolder],
+    ) -> Result<Self, SproutError> {
         let data = config.data.clone();
         let opening = tokio::task::spawn_blocking(move || Catalogue::open(&data));
         let catalogue = opening.await.map_err(|error| SproutError {
             path: PathBuf::new(),
             error: error.into(),
         })??;
-        Ok(Self {
+        let opened = Self {
             catalogue: Arc::new(catalogue),
             cache: config.hugging_face_cache.clone(),
-        })
+        };
+        opened.look_in(folders);
+        Ok(opened)
     }
 
     /// The model of a name. For requests: a path is never followed.

@@ -92,7 +92,7 @@ impl NodeHandle {
         let kept = Kept::take(&config)?;
         let identity = identity(&config)?;
         let node_id = identity.node_id();
-        let models = LocalModels::open(&config).await?;
+        let models = LocalModels::open(&config, &kept.settings.model_folders).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let metrics = Metrics::new();
         let running = Running::new(&metrics);

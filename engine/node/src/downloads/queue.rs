@@ -17,7 +17,7 @@ const DONE_MAX: usize = 20;
 pub(super) struct Entry {
     pub(super) wanted: Wanted,
     pub(super) stage: Stage,
-    /// The folder of models that it goes to, once that is decided.
+    /// The folder of models in which it has begun, if it has.
     pub(super) folder: Option<PathBuf>,
     /// On the disk and in all, as far as that was known when it was last looked at.
     pub(super) bytes: (u64, u64),
@@ -160,8 +160,8 @@ impl Queue {
         }
     }
 
-    /// Notes where a download goes; whether that is new.
-    pub(super) fn goes_to(&mut self, model: &str, folder: Option<PathBuf>) -> bool {
+    /// Notes where a download has begun; whether that is new.
+    pub(super) fn begun_in(&mut self, model: &str, folder: Option<PathBuf>) -> bool {
         match self.find(model) {
             Ok(entry) if folder.is_some() && entry.folder != folder => {
                 entry.folder = folder;
@@ -279,8 +279,8 @@ mod tests {
         let mut queue = queue(&["a/1"]);
         next(&mut queue);
         let folder = Some(PathBuf::from("/disk"));
-        assert!(queue.goes_to("a/1", folder.clone()));
-        assert!(!queue.goes_to("a/1", folder.clone()) && !queue.goes_to("a/1", None));
+        assert!(queue.begun_in("a/1", folder.clone()));
+        assert!(!queue.begun_in("a/1", folder.clone()) && !queue.begun_in("a/1", None));
         queue.ended("a/1", Err(Failure::new(ErrorCode::TimedOut, "no")));
         queue.start(wanted("a/1")).unwrap();
         assert_eq!(queue.entries()[0].folder, folder);

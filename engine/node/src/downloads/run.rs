@@ -38,8 +38,8 @@ pub(super) struct Works {
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     pub(super) progress: Progress,
-    /// Whether bytes of it were fetched before.
-    has_begun: bool,
+    /// Whether it had begun in its folder when it was listed.
+    had_begun: bool,
     waits: Mutex<Option<String>>,
     folder: Mutex<Option<PathBuf>>,
 }
@@ -48,7 +48,7 @@ impl Watched {
     /// One that goes on as it is listed.
     pub(super) fn of(entry: &Entry) -> Self {
         Self {
-            has_begun: entry.bytes.0 > 0,
+            had_begun: entry.folder.is_some(),
             folder: Mutex::new(entry.folder.clone()),
             ..Self::default()
         }
@@ -64,8 +64,18 @@ impl Watched {
         *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
+    /// The folder of models in which it has begun, if it has.
+    pub(super) fn begun_in(&self) -> Option<PathBuf> {
+        self.folder().filter(|_| self.has_begun())
+    }
+
+    /// A commit is known only after its place there was made.
+    fn has_begun(&self) -> bool {
+        self.had_begun || self.progress.commit().is_some()
+    }
+
     /// The folder of models that it goes to, once that is decided.
-    pub(super) fn folder(&self) -> Option<PathBuf> {
+    fn folder(&self) -> Option<PathBuf> {
         let folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         folder.clone()
     }
@@ -77,8 +87,7 @@ impl Watched {
 
     /// Whether the folder that it goes to is there. Of a user's folder that is the one in which it began.
     fn finds(&self, folder: &Path, places: &Places) -> bool {
-        let has_begun = self.has_begun || self.progress.done_bytes() > 0;
-        if has_begun && folder != places.own() {
+        if self.has_begun() && folder != places.own() {
             has_begun_in(folder)
         } else {
             is_there(folder)
