@@ -304,6 +304,31 @@ fn what_other_tools_fetched_is_run_and_need_not_be_fetched() -> Result<()> {
 }
 
 #[test]
+fn a_full_disk_is_told_with_what_to_delete() -> Result<()> {
+    const TIB: u64 = 1 << 40;
+    let mut snapshot = model(25, 1000);
+    let weights = snapshot.files.get_mut("model-0.safetensors");
+    weights.context("no weights")?.zeros = 8 * TIB;
+    let place = Place::of(snapshot)?;
+    let node = place.node(&[])?;
+    for (name, size) in [("ada/large", 9 * TIB), ("ada/small", 1)] {
+        place.plant(&format!("data/models/{name}"))?;
+        // Takes no room, as it has nothing in it.
+        let more = place.path("data/models").join(name).join("more.bin");
+        fs::File::create(more)?.set_len(size)?;
+    }
+    let api = node.api();
+    download(&api, REPOSITORY)?;
+    let failed = wait_for(&api, "failed", |one| one["state"] == "failed")?;
+    let hint = failed["error"]["hint"].as_str().unwrap_or_default();
+    ensure!(
+        hint.starts_with("deleting ada/large would make room"),
+        "{failed}"
+    );
+    Ok(())
+}
+
+#[test]
 fn what_is_left_over_is_shown_and_removed() -> Result<()> {
     let place = Place::of(model_of(24, &[200_000, 8_000_000]))?;
     place.hub.contents().piece_pause = Duration::from_millis(4);

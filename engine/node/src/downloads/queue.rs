@@ -209,10 +209,10 @@ mod tests {
     }
 
     fn next(queue: &mut Queue) -> Vec<String> {
-        names(queue.next(0, |_| true))
+        names(&queue.next(0, |_| true))
     }
 
-    fn names(entries: Vec<Entry>) -> Vec<String> {
+    fn names(entries: &[Entry]) -> Vec<String> {
         let names = entries
             .iter()
             .map(|entry| entry.wanted.repository.to_string());
@@ -237,7 +237,7 @@ mod tests {
     fn one_that_only_waits_holds_up_nobody() {
         let mut queue = queue(&["a/1", "a/2", "a/3"]);
         next(&mut queue);
-        assert_eq!(names(queue.next(1, |_| true)), ["a/3"]);
+        assert_eq!(names(&queue.next(1, |_| true)), ["a/3"]);
         assert!(queue.next(1, |_| true).is_empty());
     }
 
@@ -271,7 +271,7 @@ mod tests {
     fn a_model_whose_files_are_being_deleted_waits() {
         let mut queue = queue(&["a/1", "a/2"]);
         let started = queue.next(0, |model| model != "a/1");
-        assert_eq!(names(started), ["a/2"]);
+        assert_eq!(names(&started), ["a/2"]);
     }
 
     #[test]

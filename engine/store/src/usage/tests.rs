@@ -89,7 +89,7 @@ fn every_place_is_told_with_what_is_in_it() {
         data.path(),
         &catalogue,
         &[],
-        &expect![[r#"
+        &expect![[r"
             disk Writable false
             models Own true
             nfs ReadOnly true
@@ -98,7 +98,7 @@ fn every_place_is_told_with_what_is_in_it() {
             a/m in models 123 true
             a/m in nfs 123 false
             b/n in nfs 123 false
-            c/o in hub 122 false"#]],
+            c/o in hub 122 false"]],
     );
 }
 
@@ -109,7 +109,7 @@ fn downloaded(folder: &Path) {
         let digest = "ce013625030ba8dba906f756967f9e9ca394464a";
         format!(r#"{{"name": "{name}", "size": 6, "digest": {{"git_blob": "{digest}"}}}}"#)
     };
-    let files = ["config.json", "tokenizer.json", "model.safetensors"].map(|name| file(name));
+    let files = ["config.json", "tokenizer.json", "model.safetensors"].map(file);
     let manifest = format!(
         r#"{{"version": 1, "revision": "main", "commit": "c", "files": [{}]}}"#,
         files.join(", ")
@@ -185,12 +185,12 @@ fn what_is_left_over_is_told_and_goes_if_nobody_can_want_it() {
         .iter()
         .map(|(one, outcome)| format!("{} {outcome:?}", name(&one.path)))
         .collect();
-    expect![[r#"
+    expect![[r"
         models/.deleted-m Ok(())
         models/.downloads/a/left Ok(())
         models/.downloads/a/swapped Ok(())
         models/b/bare Ok(())
-        models/b/half Ok(())"#]]
+        models/b/half Ok(())"]]
     .assert_eq(&removed.join("\n"));
     let kept = [
         ".downloads/a/left/mine.txt",

@@ -19,16 +19,18 @@ pub(super) async fn du(
         let room = client
             .get(&format!("/admin/disk/room?bytes={needed}"))
             .await?;
-        match json {
-            true => println!("{room}"),
-            false => print!("{}", suggestion(&room, needed, unix_ms())),
+        if json {
+            println!("{room}");
+        } else {
+            print!("{}", suggestion(&room, needed, unix_ms()));
         }
         return Ok(());
     }
     let usage = client.get("/admin/disk").await?;
-    match json {
-        true => println!("{usage}"),
-        false => print!("{}", all(&usage, unix_ms())),
+    if json {
+        println!("{usage}");
+    } else {
+        print!("{}", all(&usage, unix_ms()));
     }
     Ok(())
 }
@@ -172,16 +174,14 @@ fn suggestion(room: &Value, needed: u64, now_ms: u64) -> String {
         return "There is no model here that could be deleted.\n".to_owned();
     }
     let rows: Vec<[String; 4]> = models.iter().map(|model| row(model, now_ms)).collect();
-    let mut told = table(HEADER, &rows);
+    let told = table(HEADER, &rows);
     let freed = bytes(size(room));
-    told += &match room["is_enough"] == true {
-        true => format!("`espalier models delete` of these frees {freed}.\n"),
-        false => format!(
-            "Deleting all of these frees {freed}, less than {}.\n",
-            bytes(needed)
-        ),
-    };
-    told
+    if room["is_enough"] == true {
+        format!("{told}`espalier models delete` of these frees {freed}.\n")
+    } else {
+        let needed = bytes(needed);
+        format!("{told}Deleting all of these frees {freed}, less than {needed}.\n")
+    }
 }
 
 fn ago(ms: u64) -> String {
@@ -244,7 +244,7 @@ mod tests {
                 {"path": "/models/y", "bytes": 7, "what": "y is not whole", "stays": "it is yours"},
             ],
         });
-        expect![[r#"
+        expect![[r"
             MODEL    SIZE     LAST OPEN      FOLDER
             a/large  4.0 GiB  now            /models
             c/half   2.0 GiB  not whole yet  /disk
@@ -261,18 +261,18 @@ mod tests {
             /models/.deleted-x  5 B   a deletion that was cut short
             /models/y           7 B   y is not whole (stays: it is yours)
             `espalier models clean` removes what nobody needs.
-        "#]]
+        "]]
         .assert_eq(&all(&usage, 100 * DAY_MS));
     }
 
     #[test]
     fn what_to_delete_is_told() {
         let room = |is_enough| json!({"models": [model("a/old", 3, Some(50), false)], "bytes": 3_u64 << 30, "is_enough": is_enough});
-        expect![[r#"
+        expect![[r"
             MODEL  SIZE     LAST OPEN    FOLDER
             a/old  3.0 GiB  50 days ago  /models
             `espalier models delete` of these frees 3.0 GiB.
-        "#]]
+        "]]
         .assert_eq(&suggestion(&room(true), 1 << 30, 100 * DAY_MS));
         let all = suggestion(&room(false), 4 << 30, 100 * DAY_MS);
         assert!(
