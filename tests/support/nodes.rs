@@ -33,6 +33,8 @@ pub struct NodeOptions {
     pub data: Option<PathBuf>,
     /// Where it finds models: a hub's address.
     pub hub: Option<String>,
+    /// The cache of Hugging Face's own tools; `None` is one that is not there.
+    pub hub_cache: Option<PathBuf>,
     /// It fetches nothing from a hub: `HF_HUB_OFFLINE`.
     pub offline: bool,
     /// What it logs, as `RUST_LOG` says it; `None` is the default.
@@ -255,6 +257,11 @@ fn serve_command(options: &NodeOptions, data: &Path) -> Result<Command> {
             .env_remove("HF_HUB_OFFLINE")
             .env_remove("HF_TOKEN");
     }
+    let no_cache = || data.join("no-hub-cache");
+    command.env(
+        "HF_HUB_CACHE",
+        options.hub_cache.clone().unwrap_or_else(no_cache),
+    );
     if options.offline {
         command.env("HF_HUB_OFFLINE", "1");
     }

@@ -80,6 +80,12 @@ pub(crate) struct ServeArguments {
     /// Folder for everything this node keeps
     #[arg(long, value_name = "DIR", help = DATA_HELP)]
     data: Option<PathBuf>,
+    /// Look for models in this folder too, instead of those of the settings; nothing is changed there. Can be given again
+    #[arg(long = "model-folder", value_name = "DIR")]
+    model_folders: Vec<PathBuf>,
+    /// The same for a folder that downloads may go to: to the first one that has room, else into the data folder
+    #[arg(long, value_name = "DIR")]
+    download_to: Vec<PathBuf>,
     /// Where to look for other nodes
     #[arg(long, value_enum, default_value_t = DiscoverArgument::All)]
     discover: DiscoverArgument,
@@ -145,13 +151,27 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show what models take of the disk, the largest first
+    /// Show what models take of the disks, the largest first, and what is left over there
     Du {
         #[command(flatten)]
         target: Target,
+        /// Instead, show which models to delete to free this much: those that were not open for the longest time
+        #[arg(long, value_name = "BYTES", value_parser = models::parse_bytes)]
+        suggest: Option<u64>,
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Remove what interrupted downloads and deletions left that nobody goes on with
+    Clean {
+        #[command(flatten)]
+        target: Target,
+        /// Only show it
+        #[arg(long)]
+        dry_run: bool,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Delete a model's files from this computer; one that is open stays
     Delete {

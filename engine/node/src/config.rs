@@ -45,6 +45,8 @@ pub struct NodeConfig {
     pub worker: PathBuf,
     /// Where models come from.
     pub hub: Hub,
+    /// Where Hugging Face's own tools keep what they fetched; it need not be there.
+    pub hugging_face_cache: Option<PathBuf>,
     /// What the user may change later, as it is until then.
     pub defaults: Settings,
     /// What counts for this run, whatever was changed in earlier ones.
@@ -136,6 +138,7 @@ impl NodeConfig {
             api_ip: Ipv4Addr::LOCALHOST.into(),
             worker: worker_program(environment.worker.clone(), this_program),
             hub: environment.hub(),
+            hugging_face_cache: environment.hugging_face_cache(),
             defaults: Settings::of_an_app(memory::host_name()),
             overrides: SomeSettings::default(),
         })

@@ -129,7 +129,6 @@ impl Control {
     }
 
     async fn switch_on(&mut self) -> Result<(), StartError> {
-        self.models.look_in(self.settings.model_folders.clone());
         if self.settings.api {
             let Settings {
                 api_port,
@@ -265,7 +264,7 @@ impl Control {
             self.ports.api.close();
         }
         if new.model_folders != old.model_folders {
-            self.models.look_in(new.model_folders);
+            self.models.look_in(&new.model_folders);
         }
         if new.name != old.name || new.lend_memory_bytes_max != old.lend_memory_bytes_max {
             // An actor that is gone has nothing to change.

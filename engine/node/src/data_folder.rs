@@ -100,6 +100,7 @@ mod tests {
             api_ip: Ipv4Addr::LOCALHOST.into(),
             worker: PathBuf::new(),
             hub: crate::environment::Environment::default().hub(),
+            hugging_face_cache: None,
             defaults: Settings::of_a_server("test".to_owned()),
             overrides: SomeSettings::default(),
         }

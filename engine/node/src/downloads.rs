@@ -12,18 +12,18 @@ use std::time::Duration;
 
 use base::{ErrorCode, Failure};
 use serve::downloads::{Ask, Download, State};
-use store::download::{Doing, Hub, Limits, Members, Pace, Progress, Repository, Wanted};
+use store::download::{Doing, Hub, Limits, Members, Pace, Wanted};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::cluster_actor::ClusterHandle;
 use crate::control::Switches;
+use crate::disk::Disks;
 use crate::hub_token::HubToken;
 use crate::random;
 use crate::words;
 use queue::{Entry, Queue, Stage};
-use run::{Watched, Works, delete};
+use run::{Watched, Works};
 
 /// Wishes that wait; people make them one after the other.
 const COMMANDS_MAX: usize = 16;
@@ -35,11 +35,11 @@ pub(crate) struct Downloads {
     pub(crate) hub: Hub,
     /// For that hub, unless the environment has one.
     pub(crate) token: Arc<HubToken>,
-    /// The folder of models.
-    pub(crate) models: PathBuf,
+    pub(crate) disks: Disks,
+    /// The cache of Hugging Face's own tools.
+    pub(crate) cache: Option<PathBuf>,
     /// Where the list is kept.
     pub(crate) file: PathBuf,
-    pub(crate) cluster: ClusterHandle,
     /// Who may have the same files.
     pub(crate) members: Arc<dyn Members>,
     pub(crate) switches: watch::Receiver<Arc<Switches>>,
@@ -64,6 +64,13 @@ impl DownloadsHandle {
         self.list.clone()
     }
 
+    /// The models that are not here yet and that this node goes on with.
+    pub(crate) fn going_on(&self) -> BTreeSet<String> {
+        let list = self.list.borrow();
+        let going_on = list.iter().filter(|download| download.state != State::Done);
+        going_on.map(|download| download.model.clone()).collect()
+    }
+
     /// Does what somebody wants; returns when it is decided and kept, and what was cancelled is deleted.
     pub(crate) async fn ask(&self, ask: Ask) -> Result<(), Failure> {
         let ending = || Failure::new(ErrorCode::WorkerLost, "this node is shutting down");
@@ -82,6 +89,7 @@ impl Downloads {
         // It only spreads waits.
         let limits = Limits {
             members: Some(self.members),
+            cache: self.cache,
             ..Limits::hub(random::u64().unwrap_or_default())
         };
         let actor = Actor {
@@ -89,9 +97,9 @@ impl Downloads {
             works: Arc::new(Works {
                 hub: self.hub,
                 token: self.token,
-                models: self.models,
+                places: self.disks.models.places().clone(),
                 limits,
-                cluster: self.cluster,
+                disks: self.disks,
             }),
             file: self.file,
             switches: self.switches,
@@ -102,6 +110,8 @@ impl Downloads {
             began: Instant::now(),
             publish,
         };
+        // Before anybody can look: what is listed is not left over.
+        actor.show();
         let running = tokio::spawn(actor.run(inbox));
         (DownloadsHandle { commands, list }, running)
     }
@@ -159,7 +169,7 @@ impl Actor {
                 changed = self.switches.changed() => if changed.is_err() {
                     return;
                 },
-                _ = looks.tick(), if !self.running.is_empty() => self.look(),
+                _ = looks.tick(), if !self.running.is_empty() => self.look().await,
             }
         }
     }
@@ -202,24 +212,22 @@ impl Actor {
     /// Stops a download if it runs.
     fn stop(&mut self, model: &str) {
         if let Some(running) = self.running.remove(model) {
-            note(&mut self.queue, model, &running.watched.progress);
+            note(&mut self.queue, model, &running.watched);
             running.task.abort();
         }
     }
 
     /// Deletes what was fetched for a download that is not in the list any more.
     fn forget(&mut self, entry: Entry, done: oneshot::Sender<Result<(), Failure>>) {
-        let Entry { wanted, stage, .. } = entry;
-        if matches!(stage, Stage::Done(_)) {
+        if matches!(entry.stage, Stage::Done(_)) {
             let _ = done.send(Ok(()));
             return;
         }
         let works = Arc::clone(&self.works);
-        let repository: Repository = wanted.repository;
-        let model = repository.to_string();
+        let model = entry.wanted.repository.to_string();
         self.deleting.insert(model.clone());
         self.deletions.spawn(async move {
-            let deleted = delete(&works.models, &repository).await;
+            let deleted = works.delete(&entry).await;
             let _ = done.send(deleted);
             model
         });
@@ -245,13 +253,13 @@ impl Actor {
         let waits = |running: &&Running| running.watched.waits().is_some();
         let waiting = self.running.values().filter(waits).count();
         let deleting = &self.deleting;
-        for wanted in self.queue.next(waiting, |model| !deleting.contains(model)) {
-            let (works, watched) = (Arc::clone(&self.works), Arc::new(Watched::default()));
+        for entry in self.queue.next(waiting, |model| !deleting.contains(model)) {
+            let (works, watched) = (Arc::clone(&self.works), Arc::new(Watched::of(&entry)));
             let seen = Arc::clone(&watched);
-            let model = wanted.repository.to_string();
+            let model = entry.wanted.repository.to_string();
             let task = self
                 .tasks
-                .spawn(async move { works.bring(&wanted, &seen).await });
+                .spawn(async move { works.bring(&entry.wanted, &seen).await });
             let pace = Pace::default();
             let running = Running {
                 task,
@@ -262,14 +270,19 @@ impl Actor {
         }
     }
 
-    fn look(&mut self) {
+    /// Looks how far downloads are; keeps where those lie that have begun.
+    async fn look(&mut self) {
         let now = self.began.elapsed();
+        let mut is_news = false;
         for (model, running) in &mut self.running {
+            is_news |= note(&mut self.queue, model, &running.watched);
             let progress = &running.watched.progress;
-            note(&mut self.queue, model, progress);
             if progress.total_bytes() > 0 {
                 running.pace.note(now, progress.done_bytes());
             }
+        }
+        if is_news {
+            self.keep().await;
         }
     }
 
@@ -323,10 +336,12 @@ impl Actor {
     }
 }
 
-/// Keeps in the list how far a download is.
-fn note(queue: &mut Queue, model: &str, progress: &Progress) {
+/// Keeps in the list how far a download is, and where it has begun; whether that is new.
+fn note(queue: &mut Queue, model: &str, watched: &Watched) -> bool {
+    let progress = &watched.progress;
     let bytes = (progress.done_bytes(), progress.total_bytes());
     queue.note(model, bytes, progress.member_bytes());
+    queue.begun_in(model, watched.begun_in())
 }
 
 fn state_of(watched: &Watched) -> State {

@@ -23,6 +23,12 @@ pub const HF_ENDPOINT: &str = "HF_ENDPOINT";
 pub const HF_TOKEN: &str = "HF_TOKEN";
 /// Fetch nothing from a hub; `0`, `false`, `no` and `off` mean that it may be asked.
 pub const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
+/// The cache of Hugging Face's own tools, where models may be that they have fetched.
+pub const HF_HUB_CACHE: [&str; 2] = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"];
+/// The folder of Hugging Face's own tools, in which `hub` is that cache.
+pub const HF_HOME: &str = "HF_HOME";
+/// Where a user wants programs to keep caches.
+pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
 /// The proxy for HTTPS, as a URL; in capitals or not.
 pub const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 /// Hosts that are reached without it, separated by commas; in capitals or not.
@@ -49,6 +55,12 @@ pub struct Environment {
     pub hf_token: Option<String>,
     /// See [`HF_HUB_OFFLINE`].
     pub hf_hub_offline: bool,
+    /// See [`HF_HUB_CACHE`].
+    pub hf_hub_cache: Option<PathBuf>,
+    /// See [`HF_HOME`].
+    pub hf_home: Option<PathBuf>,
+    /// See [`XDG_CACHE_HOME`].
+    pub xdg_cache_home: Option<PathBuf>,
     /// See [`HTTPS_PROXY`].
     pub https_proxy: Option<String>,
     /// See [`NO_PROXY`].
@@ -75,6 +87,9 @@ impl Environment {
             hf_endpoint: text(HF_ENDPOINT),
             hf_token: text(HF_TOKEN),
             hf_hub_offline: text(HF_HUB_OFFLINE).is_some_and(|said| says_yes(&said)),
+            hf_hub_cache: HF_HUB_CACHE.into_iter().find_map(path),
+            hf_home: path(HF_HOME),
+            xdg_cache_home: path(XDG_CACHE_HOME),
             https_proxy: HTTPS_PROXY.into_iter().find_map(text),
             no_proxy: NO_PROXY.into_iter().find_map(text),
             home: path(HOME),
@@ -110,6 +125,23 @@ impl Environment {
             no_proxy: self.no_proxy.clone(),
             offline: self.hf_hub_offline,
         }
+    }
+
+    /// Where Hugging Face's own tools keep what they fetched: as `huggingface_hub` finds it.
+    pub fn hugging_face_cache(&self) -> Option<PathBuf> {
+        let caches = || {
+            let home = self.home.as_ref().map(|home| home.join(".cache"));
+            self.xdg_cache_home.clone().or(home)
+        };
+        let home = || {
+            self.hf_home
+                .clone()
+                .or_else(|| Some(caches()?.join("huggingface")))
+        };
+        let cache = self.hf_hub_cache.clone();
+        cache
+            .or_else(|| Some(home()?.join("hub")))
+            .filter(|path| path.is_absolute())
     }
 }
 
@@ -153,5 +185,23 @@ mod tests {
         let platform = folder(&environment, None).unwrap();
         assert!(platform.starts_with("/home/ada"), "{}", platform.display());
         assert_eq!(folder(&Environment::default(), None), Err(NoDataFolder));
+    }
+
+    #[test]
+    fn the_cache_is_where_hugging_faces_tools_have_it() {
+        let mut environment = Environment::default();
+        assert_eq!(environment.hugging_face_cache(), None);
+        environment.home = Some("/home/ada".into());
+        let mut check = |change: fn(&mut Environment), expected: &str| {
+            change(&mut environment);
+            assert_eq!(environment.hugging_face_cache(), Some(expected.into()));
+        };
+        check(|_| {}, "/home/ada/.cache/huggingface/hub");
+        check(
+            |one| one.xdg_cache_home = Some("/caches".into()),
+            "/caches/huggingface/hub",
+        );
+        check(|one| one.hf_home = Some("/hf".into()), "/hf/hub");
+        check(|one| one.hf_hub_cache = Some("/models".into()), "/models");
     }
 }

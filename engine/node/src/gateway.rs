@@ -20,6 +20,8 @@ mod route;
 mod settings;
 mod view;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,6 +33,7 @@ use cluster::InstanceView;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
+use serve::disk::{DiskUsage, Leftover, Room};
 use serve::downloads::{self, Download};
 use serve::membership as served;
 use serve::settings::SettingsChange;
@@ -43,6 +46,7 @@ pub(crate) use route::submit_here;
 
 use crate::cluster_actor::ClusterHandle;
 use crate::control::ControlHandle;
+use crate::disk::Disks;
 use crate::downloads::DownloadsHandle;
 use crate::membership::Membership;
 use crate::models::LocalModels;
@@ -82,6 +86,7 @@ pub(crate) struct NodeGateway {
     net: NetReceiver,
     user_files: Arc<UserFiles>,
     downloads: DownloadsHandle,
+    disks: Disks,
 }
 
 /// What a gateway works with.
@@ -95,6 +100,7 @@ pub(crate) struct GatewayParts {
     pub(crate) members: watch::Receiver<Arc<Membership>>,
     pub(crate) user_files: UserFiles,
     pub(crate) downloads: DownloadsHandle,
+    pub(crate) disks: Disks,
 }
 
 impl NodeGateway {
@@ -118,6 +124,7 @@ impl NodeGateway {
             net: parts.net,
             user_files: Arc::new(parts.user_files),
             downloads: parts.downloads,
+            disks: parts.disks,
         }
     }
 
@@ -315,6 +322,21 @@ impl serve::Gateway for NodeGateway {
 
     fn download_everywhere(&self, model: String) -> BoxFuture<'_, Result<(), Failure>> {
         everywhere::download(self, model).boxed()
+    }
+
+    fn disk(&self) -> BoxFuture<'_, Result<DiskUsage, Failure>> {
+        let listed = self.downloads.going_on();
+        async move { self.disks.usage(listed).await }.boxed()
+    }
+
+    fn room(&self, bytes: u64, folder: Option<PathBuf>) -> BoxFuture<'_, Result<Room, Failure>> {
+        let listed = self.downloads.going_on();
+        async move { self.disks.room(bytes, folder.as_deref(), listed).await }.boxed()
+    }
+
+    fn clean(&self, paths: BTreeSet<PathBuf>) -> BoxFuture<'_, Result<Vec<Leftover>, Failure>> {
+        let listed = self.downloads.going_on();
+        async move { self.disks.clean(paths, listed).await }.boxed()
     }
 
     fn user_data(&self) -> Arc<dyn UserData> {

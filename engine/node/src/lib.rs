@@ -9,6 +9,7 @@ mod condition;
 pub mod config;
 mod control;
 mod data_folder;
+mod disk;
 mod downloads;
 pub mod environment;
 mod files;

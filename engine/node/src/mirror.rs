@@ -13,11 +13,17 @@ use crate::network::NetReceiver;
 /// Asks whoever is linked.
 #[derive(Debug)]
 pub(crate) struct Linked {
-    pub(crate) own: NodeId,
-    pub(crate) net: NetReceiver,
+    own: NodeId,
+    net: NetReceiver,
 }
 
 impl Linked {
+    /// Those of this node.
+    pub(crate) fn new(own: NodeId, net: &NetReceiver) -> Self {
+        let net = net.clone();
+        Self { own, net }
+    }
+
     fn net(&self) -> Option<NetHandle> {
         self.net.borrow().clone()
     }

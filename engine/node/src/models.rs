@@ -1,12 +1,18 @@
 //! The models of this node's disk, asked for off the runtime's threads: [`store`] blocks on files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId, ModelShape, TensorInfo};
 use cluster::{ClusterView, InstanceState};
-use store::{About, Catalogue, Derived, Model, SproutError};
+use store::{
+    About, Catalogue, Derived, Leftover, Model, Place, PlaceKind, Places, SproutError, Usage,
+};
+
+use crate::config::NodeConfig;
+use crate::settings::ModelFolder;
 
 /// A model whose folder was checked.
 #[derive(Debug, Clone)]
@@ -44,20 +50,28 @@ pub(crate) struct ListedModel {
 #[derive(Debug, Clone)]
 pub(crate) struct LocalModels {
     catalogue: Arc<Catalogue>,
+    /// What other tools have fetched from Hugging Face.
+    cache: Option<PathBuf>,
 }
 
 impl LocalModels {
-    /// Opens the catalogue of a data folder; lays out the embedded model the first time.
-    pub(crate) async fn open(data: &Path) -> Result<Self, SproutError> {
-        let data = data.to_path_buf();
+    /// Opens the catalogue of a data folder, and looks in these folders too; lays out the embedded model the first time.
+    pub(crate) async fn open(
+        config: &NodeConfig,
+        folders: &[ModelFolder],
+    ) -> Result<Self, SproutError> {
+        let data = config.data.clone();
         let opening = tokio::task::spawn_blocking(move || Catalogue::open(&data));
         let catalogue = opening.await.map_err(|error| SproutError {
             path: PathBuf::new(),
             error: error.into(),
         })??;
-        Ok(Self {
+        let opened = Self {
             catalogue: Arc::new(catalogue),
-        })
+            cache: config.hugging_face_cache.clone(),
+        };
+        opened.look_in(folders);
+        Ok(opened)
     }
 
     /// The model of a name. For requests: a path is never followed.
@@ -106,8 +120,7 @@ impl LocalModels {
     pub(crate) async fn list(&self) -> Vec<ListedModel> {
         let listed = self.ask(|catalogue| {
             let models = catalogue.list().into_iter();
-            let listed = models.map(|model| listed(catalogue.is_own(&model), model));
-            Ok(listed.collect())
+            Ok(models.map(listed).collect())
         });
         // Only a panic in the catalogue ends here; it is logged where it happens.
         listed.await.unwrap_or_default()
@@ -148,14 +161,40 @@ impl LocalModels {
             .await
     }
 
+    /// What all models take of the disks; `listed` are the downloads that go on.
+    pub(crate) async fn usage(&self, listed: BTreeSet<String>) -> Result<Usage, Failure> {
+        self.ask(move |catalogue| Ok(catalogue.usage(&listed, SystemTime::now())))
+            .await
+    }
+
+    /// Removes what is left over at these paths, as far as it may go.
+    pub(crate) async fn clean(
+        &self,
+        paths: BTreeSet<PathBuf>,
+        listed: BTreeSet<String>,
+    ) -> Result<Vec<(Leftover, Result<(), String>)>, Failure> {
+        self.ask(move |catalogue| Ok(catalogue.clean(&paths, &listed, SystemTime::now())))
+            .await
+    }
+
     /// The weights of the model in a folder.
     pub(crate) async fn tensors(&self, folder: PathBuf) -> Result<Vec<TensorInfo>, Failure> {
         self.ask(move |_| Ok(store::tensors(&folder))).await
     }
 
     /// Looks for models in these folders too, instead of those named before.
-    pub(crate) fn look_in(&self, folders: Vec<PathBuf>) {
-        self.catalogue.look_in(folders);
+    pub(crate) fn look_in(&self, folders: &[ModelFolder]) {
+        let cached = self.cache.iter().map(|cache| Place {
+            path: cache.clone(),
+            kind: PlaceKind::HuggingFaceCache,
+        });
+        let named = folders.iter().map(Place::from);
+        self.places().set(named.chain(cached).collect());
+    }
+
+    /// Where models are.
+    pub(crate) fn places(&self) -> &Places {
+        self.catalogue.places()
     }
 
     async fn ask<T: Send + 'static>(
@@ -187,7 +226,7 @@ fn local(model: Model) -> LocalModel {
     }
 }
 
-fn listed(is_own: bool, model: Model) -> ListedModel {
+fn listed((model, is_own): (Model, bool)) -> ListedModel {
     let folder = model.folder;
     ListedModel {
         name: model.name,

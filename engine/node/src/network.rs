@@ -18,7 +18,8 @@ pub(crate) type NetReceiver = watch::Receiver<Option<NetHandle>>;
 pub(crate) struct Network {
     config: NodeConfig,
     identity: Identity,
-    handler: Arc<PeerRequests>,
+    /// What peers may ask of this node.
+    requests: Arc<PeerRequests>,
     membership: watch::Receiver<Arc<Membership>>,
     cluster: ClusterHandle,
     published: watch::Sender<Option<NetHandle>>,
@@ -35,7 +36,7 @@ impl Network {
     pub(crate) fn new(
         config: NodeConfig,
         identity: Identity,
-        handler: PeerRequests,
+        requests: PeerRequests,
         membership: watch::Receiver<Arc<Membership>>,
         cluster: ClusterHandle,
         published: watch::Sender<Option<NetHandle>>,
@@ -43,7 +44,7 @@ impl Network {
         Self {
             config,
             identity,
-            handler: Arc::new(handler),
+            requests: Arc::new(requests),
             membership,
             cluster,
             published,
@@ -60,8 +61,7 @@ impl Network {
         if self.address().is_some() {
             return Ok(());
         }
-        let handler = Arc::clone(&self.handler);
-        let (net, events) = net::start(self.net_config(name), handler).await?;
+        let (net, events) = net::start(self.net_config(name), self.requests.clone()).await?;
         tracing::info!(peers = %net.address(), "joined the network");
         self.published.send_replace(Some(net.clone()));
         // A cluster's actor that is gone needs no network, and what it is handed ends with it.

@@ -18,6 +18,7 @@ use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
+use crate::disk::Disks;
 use crate::downloads::Downloads;
 use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening, Remote};
 use crate::hub_token::HubToken;
@@ -91,7 +92,7 @@ impl NodeHandle {
         let kept = Kept::take(&config)?;
         let identity = identity(&config)?;
         let node_id = identity.node_id();
-        let models = LocalModels::open(&config.data).await?;
+        let models = LocalModels::open(&config, &kept.settings.model_folders).await?;
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let metrics = Metrics::new();
         let running = Running::new(&metrics);
@@ -108,12 +109,11 @@ impl NodeHandle {
         let (net, net_receiver) = watch::channel(None);
         let opening = opening(&config, &kept.hub_token, &cluster, &models);
         let (control, ends) = ControlHandle::new(kept.settings.clone());
-        let linked = Linked {
-            own: node_id,
-            net: net_receiver.clone(),
-        };
+        let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
+        let disks = Disks::of(&models, &cluster, &recent);
+        let linked = Linked::new(node_id, &net_receiver);
         let (downloads, downloading) =
-            downloads(&config, &kept.hub_token, &cluster, &control, linked).start();
+            downloads(&config, &kept.hub_token, &disks, &control, linked).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -124,17 +124,13 @@ impl NodeHandle {
             members: members.clone(),
             user_files: kept.user_files,
             downloads: downloads.clone(),
+            disks,
         }));
         let activity = running.activity();
-        let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let ports = Ports::closed(&gateway, &metrics, config.api_ip, &kept.session);
         let (from, to) = (members.clone(), cluster.clone());
-        let handler = PeerRequests {
-            running,
-            shared: store::download::Shared::of(config.models_folder()),
-            downloads,
-        };
-        let network = Network::new(config, identity, handler, from, to, net);
+        let requests = PeerRequests::of(running, models.places(), downloads);
+        let network = Network::new(config, identity, requests, from, to, net);
         let controlling = Control {
             settings: kept.settings,
             fresh: kept.fresh,
@@ -356,7 +352,7 @@ fn opening(
 fn downloads(
     config: &NodeConfig,
     token: &Arc<HubToken>,
-    cluster: &ClusterHandle,
+    disks: &Disks,
     control: &ControlHandle,
     members: Linked,
 ) -> Downloads {
@@ -364,9 +360,9 @@ fn downloads(
         members: Arc::new(members),
         hub: config.hub.clone(),
         token: Arc::clone(token),
-        models: config.models_folder(),
+        disks: disks.clone(),
+        cache: config.hugging_face_cache.clone(),
         file: config.downloads_file(),
-        cluster: cluster.clone(),
         switches: control.switches(),
     }
 }

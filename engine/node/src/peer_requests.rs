@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use net::{Generate, PeerHandler};
 use serve::downloads::Ask;
+use store::Places;
 use store::download::{Shared, SharedBytes};
 use tokio::task::spawn_blocking;
 
@@ -18,9 +19,19 @@ use crate::supervisor::Running;
 
 /// Passes requests of peers on to the workers and the models of this node.
 pub(crate) struct PeerRequests {
-    pub(crate) running: Running,
-    pub(crate) shared: Shared,
-    pub(crate) downloads: DownloadsHandle,
+    running: Running,
+    shared: Shared,
+    downloads: DownloadsHandle,
+}
+
+impl PeerRequests {
+    pub(crate) fn of(running: Running, places: &Places, downloads: DownloadsHandle) -> Self {
+        Self {
+            running,
+            shared: Shared::of(places.clone()),
+            downloads,
+        }
+    }
 }
 
 impl PeerHandler for PeerRequests {

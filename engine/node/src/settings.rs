@@ -11,6 +11,10 @@ use thiserror::Error;
 use crate::config::API_PORT;
 use crate::files;
 
+mod folder;
+
+pub use folder::ModelFolder;
+
 /// Longest name of a node, in bytes: it travels in mDNS.
 pub const NAME_BYTES_MAX: usize = 63;
 /// Longest time without a request that can be waited for before a model is unloaded: a year.
@@ -53,7 +57,7 @@ pub struct Settings {
     /// Origins of pages whose scripts may call the API.
     pub allowed_origins: Vec<String>,
     /// Folders where models are looked for besides the data folder's own.
-    pub model_folders: Vec<PathBuf>,
+    pub model_folders: Vec<ModelFolder>,
     /// Whether the user has been told what this is.
     pub welcomed: bool,
 }
@@ -99,7 +103,7 @@ pub struct SomeSettings {
     pub allowed_origins: Option<Vec<String>>,
     /// See [`Settings::model_folders`]: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_folders: Option<Vec<PathBuf>>,
+    pub model_folders: Option<Vec<ModelFolder>>,
     /// See [`Settings::welcomed`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub welcomed: Option<bool>,
@@ -251,12 +255,12 @@ fn check_origins(origins: &[String]) -> Result<(), InvalidSetting> {
     }
 }
 
-fn check_folders(folders: &[PathBuf]) -> Result<(), InvalidSetting> {
+fn check_folders(folders: &[ModelFolder]) -> Result<(), InvalidSetting> {
     if folders.len() > MODEL_FOLDERS_MAX {
         return Err(InvalidSetting::ModelFolders);
     }
-    match folders.iter().find(|path| !path.is_absolute()) {
-        Some(path) => Err(InvalidSetting::ModelFolder { path: path.clone() }),
+    match folders.iter().find(|folder| !folder.path.is_absolute()) {
+        Some(ModelFolder { path, .. }) => Err(InvalidSetting::ModelFolder { path: path.clone() }),
         None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 mod convert;
+pub(crate) mod disk;
 pub(crate) mod downloads;
 mod error;
 mod events;

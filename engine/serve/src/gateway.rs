@@ -2,6 +2,7 @@
 //!
 //! `node` implements [`Gateway`]; tests have their own. Nothing here knows how a request is carried out.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
+use crate::disk::{DiskUsage, Leftover, Room};
 use crate::downloads::{self, Download};
 use crate::membership::{Ask, Membership};
 use crate::settings::{Settings, SettingsChange};
@@ -89,6 +91,15 @@ pub trait Gateway: Send + Sync + 'static {
     /// Fetches a model, `owner/name` or `owner/name@revision`, here and on all members of the cluster that can be reached;
     /// returns when it is decided everywhere. One that refuses makes this a failure; the others fetch it nevertheless.
     fn download_everywhere(&self, model: String) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// What models take of the node's disks.
+    fn disk(&self) -> BoxFuture<'_, Result<DiskUsage, Failure>>;
+
+    /// Which models to delete to have so many bytes free, in one folder of models or in any.
+    fn room(&self, bytes: u64, folder: Option<PathBuf>) -> BoxFuture<'_, Result<Room, Failure>>;
+
+    /// Removes those of what is left over that are at these paths; what was removed, and of the others why not.
+    fn clean(&self, paths: BTreeSet<PathBuf>) -> BoxFuture<'_, Result<Vec<Leftover>, Failure>>;
 
     /// What the node keeps for its user.
     fn user_data(&self) -> Arc<dyn UserData>;
@@ -179,7 +190,7 @@ pub struct ModelOnDisk {
     pub licence: String,
     /// Where its files are.
     pub folder: PathBuf,
-    /// Whether they are the node's own, and may be deleted.
+    /// Whether the node may delete them: they lie in its own folder, or in one that takes downloads.
     pub is_own: bool,
     /// Its numbers.
     pub shape: ModelShape,

@@ -9,6 +9,7 @@ mod body;
 mod calls;
 mod dashboard;
 mod date;
+pub mod disk;
 pub mod downloads;
 pub mod gateway;
 mod generation;

@@ -46,8 +46,21 @@ pub struct Settings {
 pub struct ModelFolder {
     /// Where it is.
     pub path: PathBuf,
+    /// Whether downloads may go there and models there may be deleted; nothing is changed there otherwise.
+    pub writable: bool,
     /// Whether it is there now: its disk may not be connected.
     pub available: bool,
+    /// Bytes that its disk has free, if that is known.
+    pub free_bytes: Option<u64>,
+}
+
+/// A folder that models are to be looked for in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// See [`ModelFolder::writable`].
+    pub writable: bool,
 }
 
 /// What to change; `None` stays as it is.
@@ -74,7 +87,7 @@ pub struct SettingsChange {
     /// See [`Settings::allowed_origins`]: all of them.
     pub allowed_origins: Option<Vec<String>>,
     /// See [`Settings::model_folders`]: all of them.
-    pub model_folders: Option<Vec<PathBuf>>,
+    pub model_folders: Option<Vec<WantedFolder>>,
     /// See [`Settings::welcomed`].
     pub welcomed: Option<bool>,
 }

@@ -8,10 +8,14 @@ use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId};
 use crate::close_names::close_names;
 use crate::derived::DerivedModels;
 use crate::sprout::{self, SproutError};
-use crate::{Derived, DerivedError, FolderError, ModelFolder};
+use crate::{Derived, DerivedError, FolderError, ModelFolder, Places};
 
+mod entries;
 mod remove;
 
+pub(crate) use entries::Entry;
+use entries::{entry, has_config};
+pub(crate) use remove::DELETED;
 pub use remove::RemoveError;
 
 /// A model that was found, by the name to use in requests.
@@ -26,8 +30,7 @@ pub struct Model {
 /// The model folders of one data folder, and of other folders that its user has named.
 #[derive(Debug)]
 pub struct Catalogue {
-    models: PathBuf,
-    others: RwLock<Vec<PathBuf>>,
+    places: Places,
     /// Folders of models that were opened by their path.
     opened: RwLock<Vec<PathBuf>>,
     derived: DerivedModels,
@@ -69,8 +72,6 @@ pub enum ResolveError {
     },
 }
 
-/// More entries than anybody's models: a folder of something else is not searched to its end.
-const ENTRIES_MAX: usize = 10_000;
 /// Folders that are remembered: more than anybody opens by their paths while a node runs.
 const OPENED_MAX: usize = 1000;
 /// Names an error lists.
@@ -88,17 +89,15 @@ impl Catalogue {
         sprout::lay_out(&models)?;
         remove::end_removals(&models);
         Ok(Self {
-            models,
-            others: RwLock::default(),
+            places: Places::from(models),
             opened: RwLock::default(),
             derived: DerivedModels::new(data.join("derived-models")),
         })
     }
 
-    /// Looks in these folders too, instead of those named before. One that is not there has no models.
-    pub fn look_in(&self, folders: Vec<PathBuf>) {
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
-        *others = folders;
+    /// Where models are looked for. Whoever changes the folders besides the data folder's changes them here, too.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The model of a name, whatever its capitals; of a derived model's name the one that it runs. For requests: a path
@@ -107,10 +106,7 @@ impl Catalogue {
         let entries = self.entries();
         let derived = || entry(&entries, &self.derived.get(name)?.model.base);
         match entry(&entries, name).or_else(derived) {
-            Some((name, path)) => Ok(Model {
-                name: ModelId(name.clone()),
-                folder: ModelFolder::check(path)?,
-            }),
+            Some(found) => Ok(found.model()?),
             None => Err(unknown(name, &entries)),
         }
     }
@@ -131,7 +127,7 @@ impl Catalogue {
 
     /// Keeps a derived model in the place of one of the same name.
     pub fn derive(&self, name: &str, model: &DerivedModel) -> Result<(), DerivedError> {
-        if let Some((name, _)) = entry(&self.entries(), name) {
+        if let Some(Entry { name, .. }) = entry(&self.entries(), name) {
             return Err(DerivedError::Taken { name: name.clone() });
         }
         self.derived.keep(name, model)
@@ -178,19 +174,17 @@ impl Catalogue {
         Err(ResolveError::Different { name: model.name })
     }
 
-    /// Whether a model's files are this data folder's own, and not the embedded ones: then they may be removed.
-    pub fn is_own(&self, model: &Model) -> bool {
-        model.name.0 != sprout::SPROUT && model.folder.path.starts_with(&self.models)
-    }
-
-    /// All models that can be used, by name.
-    pub fn list(&self) -> Vec<Model> {
-        let usable = self.entries().into_iter().filter_map(|(name, path)| {
-            let folder = ModelFolder::check(&path).ok()?;
-            Some(Model {
-                name: ModelId(name),
-                folder,
-            })
+    /// All models that can be used, by name, and whether the files of each may be deleted.
+    pub fn list(&self) -> Vec<(Model, bool)> {
+        let usable = self.entries().into_iter().filter_map(|entry| {
+            let may_change = entry
+                .place
+                .as_ref()
+                .is_some_and(|place| place.kind.may_change());
+            Some((
+                entry.model().ok()?,
+                may_change && entry.name != sprout::SPROUT,
+            ))
         });
         usable.collect()
     }
@@ -212,66 +206,24 @@ impl Catalogue {
         })
     }
 
-    /// Names and folders, `name` and `organization/name`, sorted. Of two models of one name the data folder's counts, then
-    /// that of the folder named first, then the one that was opened by its path.
-    fn entries(&self) -> Vec<(String, PathBuf)> {
-        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        let places = std::iter::once(&self.models).chain(others.iter());
-        let mut entries: Vec<_> = places.flat_map(|place| entries_of(place)).collect();
+    /// What is in all places, sorted by name. Of two models of one name that of the first place counts, and last the one that
+    /// was opened by its path.
+    fn entries(&self) -> Vec<Entry> {
+        let places = self.places.all();
+        let mut entries: Vec<Entry> = places.iter().flat_map(Entry::all_in).collect();
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        entries.extend(
-            opened
-                .iter()
-                .filter(|path| has_config(path))
-                .filter_map(|path| {
-                    let name = path.file_name()?.to_string_lossy().into_owned();
-                    Some((name, path.clone()))
-                }),
-        );
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        entries.dedup_by(|later, first| later.0 == first.0);
+        let opened = opened.iter().filter(|path| has_config(path));
+        entries.extend(opened.filter_map(|path| {
+            Some(Entry {
+                name: path.file_name()?.to_string_lossy().into_owned(),
+                path: path.clone(),
+                place: None,
+            })
+        }));
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.dedup_by(|later, first| later.name == first.name);
         entries
     }
-}
-
-/// The entry of a name: as it is written, else whatever its capitals.
-fn entry<'a>(entries: &'a [(String, PathBuf)], name: &str) -> Option<&'a (String, PathBuf)> {
-    let exact = entries.iter().find(|entry| entry.0 == name);
-    let lower = name.to_lowercase();
-    exact.or_else(|| entries.iter().find(|entry| entry.0.to_lowercase() == lower))
-}
-
-/// The models in a folder, and in its folders.
-fn entries_of(place: &Path) -> Vec<(String, PathBuf)> {
-    let mut entries = Vec::new();
-    for (name, path) in folders(place) {
-        if has_config(&path) {
-            entries.push((name, path));
-            continue;
-        }
-        let inner = folders(&path).into_iter();
-        let inner = inner.filter(|(_, path)| has_config(path));
-        entries.extend(inner.map(|(inner, path)| (format!("{name}/{inner}"), path)));
-    }
-    entries
-}
-
-fn has_config(path: &Path) -> bool {
-    path.join("config.json").is_file()
-}
-
-/// The visible folders in a folder.
-fn folders(path: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return Vec::new();
-    };
-    let named = entries.take(ENTRIES_MAX).filter_map(|entry| {
-        let entry = entry.ok()?;
-        Some((entry.file_name().into_string().ok()?, entry.path()))
-    });
-    named
-        .filter(|(name, path)| !name.starts_with('.') && path.is_dir())
-        .collect()
 }
 
 /// Whether somebody who writes this means a path: it exists, or it looks like nothing else.
@@ -285,8 +237,8 @@ fn is_path(text: &str) -> bool {
         || path.is_dir()
 }
 
-fn unknown(wanted: &str, entries: &[(String, PathBuf)]) -> ResolveError {
-    let names = || entries.iter().map(|(name, _)| name.as_str());
+fn unknown(wanted: &str, entries: &[Entry]) -> ResolveError {
+    let names = || entries.iter().map(|entry| entry.name.as_str());
     ResolveError::Unknown {
         wanted: wanted.chars().take(200).collect(),
         close: close_names(wanted, names())

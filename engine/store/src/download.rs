@@ -6,6 +6,7 @@
 mod arriving;
 mod beacon;
 mod client;
+mod destination;
 mod digest;
 mod disk;
 mod error;
@@ -23,6 +24,7 @@ mod retry;
 mod shared;
 mod staging;
 mod throttle;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +32,8 @@ use std::time::Duration;
 
 use client::Client;
 pub use client::Hub;
-pub use disk::{Disk, FreeBytes};
+pub use destination::{destination, has_begun_in, is_there};
+pub use disk::{Disk, FreeBytes, free_bytes};
 pub use error::DownloadError;
 use fetch::Fetch;
 pub use members::Members;
@@ -40,9 +43,11 @@ pub use outline::{Outline, outline};
 pub use progress::{Doing, Pace, Progress};
 pub use retry::Patience;
 pub use shared::{Shared, SharedBytes};
+pub(crate) use staging::ORIGIN;
 use staging::Staging;
 pub use throttle::Throttle;
 use tokio::sync::Semaphore;
+pub(crate) use unfinished::{Left, Unfinished, is_as_downloaded, remove_damaged};
 
 use crate::ModelFolder;
 
@@ -63,6 +68,8 @@ pub struct Limits {
     pub throttle: Arc<Throttle>,
     /// Who may have the same files: they are asked before the hub, and what they send is not throttled.
     pub members: Option<Arc<dyn Members>>,
+    /// The cache of Hugging Face's own tools: what it has need not be fetched.
+    pub cache: Option<PathBuf>,
     /// Decides by how much waits are spread.
     pub chance: u64,
 }
@@ -79,6 +86,7 @@ impl Limits {
             disk: Disk::real(),
             throttle: Arc::default(),
             members: None,
+            cache: None,
             chance,
         }
     }
@@ -104,7 +112,7 @@ pub struct Fetched {
     was_here: bool,
 }
 
-/// Fetches a repository into `<models>/<owner>/<name>`. Needs a tokio runtime with time and network; files and hashes have
+/// Fetches a repository into `<models>/<owner>/<name>`; `models` must be there. Needs a tokio runtime with time and network; files and hashes have
 /// threads of their own.
 pub async fn download(
     wanted: &Wanted,
@@ -125,19 +133,14 @@ pub async fn fetch(
     limits: &Limits,
     progress: &Progress,
 ) -> Result<Fetched, DownloadError> {
-    let client = match Client::new(hub, limits.stall_max) {
-        Err(DownloadError::Offline) if limits.members.is_some() => None,
-        client => Some(client?),
-    };
+    let client = Client::of(hub, limits)?;
     let (place, repository) = (models.to_owned(), wanted.repository.clone());
     let staging = Arc::new(blocking(move || Staging::open(&place, &repository)).await?);
     let here = staging.commit_in_place()?;
-    let mirror = Mirror::new(
-        limits.members.as_deref(),
-        wanted,
-        staging.beacon()?,
-        client.is_some(),
-    );
+    let mut mirror = Mirror::new(limits.members.as_deref(), wanted);
+    if client.is_some() {
+        mirror = mirror.taking_turns(staging.beacon()?);
+    }
     // With members, those too that wait for what others fetch.
     let parts = limits.streams + limits.members.as_ref().map_or(0, |_| limits.streams / 2);
     let fetch = Fetch {

@@ -11,9 +11,12 @@ mod derived;
 pub mod download;
 mod fingerprint;
 mod folder;
+mod hf_cache;
 mod known;
+mod places;
 mod shape;
 mod sprout;
+mod usage;
 mod weights;
 
 pub use about::About;
@@ -21,5 +24,9 @@ pub use catalogue::{Catalogue, Model, RemoveError, ResolveError};
 pub use derived::{Derived, DerivedError};
 pub use folder::{FolderError, ModelFolder};
 pub use known::{KnownModel, KnownRepository, known_models, known_repository};
+pub use places::{Place, PlaceKind, Places};
 pub use shape::{shape, tensors};
 pub use sprout::{SPROUT, SproutError};
+pub use usage::{
+    Begun, Candidate, Fate, HeldModel, Leftover, PlaceUsage, Remains, Room, Usage, make_room,
+};

@@ -196,7 +196,7 @@ impl Store {
     /// The catalogue opens, and has the model if and only if it is whole: of the latest commit or of the one before.
     fn check(&self) -> Result<()> {
         let models = store::Catalogue::open(self.data.path())?.list();
-        let is_listed = models.iter().any(|model| model.name.0 == REPOSITORY);
+        let is_listed = models.iter().any(|(model, _)| model.name.0 == REPOSITORY);
         let place = self.place();
         ensure!(is_listed == place.is_dir(), "half a model is there");
         if is_listed {

@@ -55,6 +55,7 @@ pub fn limits(chance: u64) -> Limits {
         },
         throttle: Arc::default(),
         members: None,
+        cache: None,
         chance,
     }
 }

@@ -3,14 +3,19 @@
 import type {
   ApiKey,
   ApiKeys,
+  CleanWish,
+  Cleaned,
   ConversationSummary,
   Conversations,
+  DiskUsage,
   DownloadWish,
+  FolderWish,
   HubModel,
   HubToken,
   KeptConversation,
   KnownModel,
   KnownModels,
+  Leftover,
   Logs,
   Model,
   Models,
@@ -101,8 +106,19 @@ export function settings(): Promise<Settings> {
   return ask<Settings>("GET", "/admin/settings");
 }
 
-/** What to change; folders are given by their paths, all of them, and `closing` is the port that it closes under the page. */
-export type Change = Partial<Omit<Settings, "model_folders">> & { model_folders?: string[]; closing?: string | null };
+/** What models take of the disks, and what is left over there. */
+export function diskUsage(): Promise<DiskUsage> {
+  return ask<DiskUsage>("GET", "/admin/disk");
+}
+
+/** Removes what is left over at these paths; what was removed. */
+export async function clean(paths: string[]): Promise<Leftover[]> {
+  const wish: CleanWish = { paths };
+  return (await ask<Cleaned>("POST", "/admin/disk/clean", wish)).leftovers;
+}
+
+/** What to change; folders are all of them, and `closing` is the port that it closes under the page. */
+export type Change = Partial<Omit<Settings, "model_folders">> & { model_folders?: FolderWish[]; closing?: string | null };
 
 /** Changes how this node runs; how it runs then. */
 export function change(settings: Change): Promise<Settings> {

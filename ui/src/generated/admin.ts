@@ -191,7 +191,7 @@ download_bytes_per_s_max: number,
  */
 allowed_origins: Array<string>, 
 /**
- * Where models are looked for besides the node's own folder.
+ * Where models are looked for besides the node's own folder. Downloads go to the first that takes them and has room.
  */
 model_folders: Array<ModelFolder>, 
 /**
@@ -201,9 +201,19 @@ welcomed: boolean, };
 
 export type ModelFolder = { path: string, 
 /**
+ * Whether downloads may go there and models there may be deleted; nothing is changed there otherwise.
+ */
+writable: boolean, 
+/**
  * Whether it is there now: its disk may not be connected.
  */
-available: boolean, };
+available: boolean, 
+/**
+ * Null if that is not known.
+ */
+free_bytes: number | null, };
+
+export type FolderWish = string | { path: string, writable: boolean, };
 
 export type Conversations = { conversations: Array<ConversationSummary>, };
 
@@ -382,6 +392,96 @@ revision?: string,
  */
 everywhere: boolean, };
 
+export type DiskUsage = { 
+/**
+ * In the order in which they count: of a model in several of them that of the first.
+ */
+folders: Array<Folder>, 
+/**
+ * Models that can be used.
+ */
+models: Array<Held>, 
+/**
+ * Downloads that are not whole and go on.
+ */
+downloads: Array<Begun>, 
+/**
+ * What nobody needs any more.
+ */
+leftovers: Array<Leftover>, };
+
+export type Folder = { path: string, kind: FolderKind, 
+/**
+ * Whether it is there now: its disk may not be connected.
+ */
+available: boolean, 
+/**
+ * Null if that is not known.
+ */
+free_bytes: number | null, };
+
+export type FolderKind = "own" | "writable" | "read_only" | "hugging_face_cache";
+
+export type Held = { 
+/**
+ * The name to use in requests.
+ */
+model: string, 
+/**
+ * Its files are there.
+ */
+path: string, 
+/**
+ * The folder of models in which they lie.
+ */
+folder: string, bytes: number, 
+/**
+ * When it was last open, milliseconds since 1970; null if it was not since this is noted.
+ */
+last_used_unix_ms: number | null, is_open: boolean, 
+/**
+ * Whether it may be deleted: also not while it is open.
+ */
+may_delete: boolean, };
+
+export type Begun = { 
+/**
+ * `owner/name`.
+ */
+model: string, 
+/**
+ * The folder of models to which it goes.
+ */
+folder: string, bytes: number, };
+
+export type Leftover = { path: string, bytes: number, 
+/**
+ * What it is, in words.
+ */
+what: string, 
+/**
+ * Why cleaning up leaves it, in words; null if it removes it.
+ */
+stays: string | null, };
+
+export type Room = { 
+/**
+ * Those first that were not used for the longest time.
+ */
+models: Array<Held>, bytes: number, 
+/**
+ * Whether that is as much as was needed; otherwise there are no others.
+ */
+is_enough: boolean, };
+
+export type CleanWish = { 
+/**
+ * Of leftovers, as `GET /admin/disk` tells them; others are not touched.
+ */
+paths: Array<string>, };
+
+export type Cleaned = { leftovers: Array<Leftover>, };
+
 export type KnownModels = { models: Array<KnownModel>, };
 
 export type KnownModel = { 
@@ -492,7 +592,7 @@ licence: string | null,
  */
 folder: string, 
 /**
- * Whether they are the node's own, and may be deleted.
+ * Whether the node may delete them: they lie in its own folder, or in one that takes downloads.
  */
 is_own: boolean, };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Settings } from "../generated/admin";
-import { foldersWith, foldersWithout, lentBytesOf, lentText, minutesOf, movedBy, portOf, speedOf, speedText } from "./words";
+import { folderText, foldersChanged, foldersWith, foldersWithout, lentBytesOf, lentText, minutesOf, movedBy, portOf, speedOf, speedText } from "./words";
 
 function settings(changes: Partial<Settings> = {}): Settings {
   return {
@@ -74,16 +74,30 @@ describe("the page", () => {
 });
 
 describe("folders", () => {
-  const some = settings({ model_folders: [{ path: "/a", available: true }, { path: "/b c", available: false }] });
+  const [a, b] = [
+    { path: "/a", writable: true },
+    { path: "/b c", writable: false },
+  ];
+  const some = settings({ model_folders: [{ ...a, available: true, free_bytes: 5e9 }, { ...b, available: false, free_bytes: null }] });
+  const read = (path: string) => ({ path, writable: false });
 
   it("are whole paths, each once", () => {
-    expect(foldersWith(some, " /d/ ")).toEqual(["/a", "/b c", "/d"]);
-    expect(foldersWith(some, "C:\\models")).toEqual(["/a", "/b c", "C:\\models"]);
-    expect(foldersWith(some, "/")).toEqual(["/a", "/b c", "/"]);
+    expect(foldersWith(some, " /d/ ")).toEqual([a, b, read("/d")]);
+    expect(foldersWith(some, "C:\\models")).toEqual([a, b, read("C:\\models")]);
+    expect(foldersWith(some, "/")).toEqual([a, b, read("/")]);
     for (const wrong of ["", "models", "/a", "/a/"]) expect(foldersWith(some, wrong), wrong).toBeNull();
   });
 
   it("can be left out", () => {
-    expect(foldersWithout(some, "/a")).toEqual(["/b c"]);
+    expect(foldersWithout(some, "/a")).toEqual([b]);
+  });
+
+  it("take downloads or do not", () => {
+    expect(foldersChanged(some, "/b c", true)).toEqual([a, { ...b, writable: true }]);
+    expect(foldersChanged(some, "/a", false)).toEqual([read("/a"), b]);
+  });
+
+  it("say how much their disks have free", () => {
+    expect(some.model_folders.map(folderText)).toEqual(["4.7 GiB free", "not there now: is the disk connected?"]);
   });
 });

@@ -1,6 +1,7 @@
 // What the settings say and take. Pure.
 
-import type { Settings } from "../generated/admin";
+import type { FolderWish, ModelFolder, Settings } from "../generated/admin";
+import { bytes } from "../parts/words";
 
 const GB = 1 << 30;
 
@@ -51,14 +52,31 @@ function portIn(address: string | null): string | null {
   return /:(\d+)$/.exec(address ?? "")?.[1] ?? null;
 }
 
-/** The folders, and this one. `null` if it is there already or is no whole path. */
-export function foldersWith({ model_folders }: Settings, text: string): string[] | null {
-  const path = text.trim().replace(/(?<=.)[/\\]+$/, "");
-  const paths = model_folders.map((folder) => folder.path);
-  const whole = path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path) || path.startsWith("\\\\");
-  return whole && !paths.includes(path) ? [...paths, path] : null;
+/** The folders as they are told to the node. */
+function wanted({ model_folders }: Settings): FolderWish[] {
+  return model_folders.map(({ path, writable }) => ({ path, writable }));
 }
 
-export function foldersWithout({ model_folders }: Settings, path: string): string[] {
-  return model_folders.map((folder) => folder.path).filter((other) => other !== path);
+/** The folders, and this one, in which nothing is changed. `null` if it is there already or is no whole path. */
+export function foldersWith(settings: Settings, text: string): FolderWish[] | null {
+  const path = text.trim().replace(/(?<=.)[/\\]+$/, "");
+  const paths = settings.model_folders.map((folder) => folder.path);
+  const whole = path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path) || path.startsWith("\\\\");
+  return whole && !paths.includes(path) ? [...wanted(settings), { path, writable: false }] : null;
+}
+
+export function foldersWithout(settings: Settings, path: string): FolderWish[] {
+  return wanted({ ...settings, model_folders: settings.model_folders.filter((folder) => folder.path !== path) });
+}
+
+/** The folders, of which downloads may go to this one, or may not. */
+export function foldersChanged(settings: Settings, path: string, writable: boolean): FolderWish[] {
+  const changed = settings.model_folders.map((folder) => (folder.path === path ? { ...folder, writable } : folder));
+  return wanted({ ...settings, model_folders: changed });
+}
+
+/** What there is to know of a folder's disk. */
+export function folderText({ available, free_bytes }: ModelFolder): string {
+  if (!available) return "not there now: is the disk connected?";
+  return free_bytes === null ? "" : `${bytes(free_bytes)} free`;
 }

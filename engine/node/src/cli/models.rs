@@ -1,20 +1,31 @@
 //! `espalier models`: what a request may name, what it takes of the disk, and what comes from a hub.
 
+mod disk;
+
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 
 use serde_json::Value;
 
 use super::client::{Client, in_path};
 use super::failure::CommandFailure;
 use super::pull::in_words;
-use super::table::{bytes, table};
+use super::table::table;
 use super::{ModelsCommand, Target};
+pub(super) use disk::parse_bytes;
 
 pub(super) async fn models(command: ModelsCommand) -> Result<(), CommandFailure> {
     match command {
         ModelsCommand::List { target, json } => list(&target, json).await,
-        ModelsCommand::Du { target, json } => du(&target, json).await,
+        ModelsCommand::Du {
+            target,
+            suggest,
+            json,
+        } => disk::du(&target, suggest, json).await,
+        ModelsCommand::Clean {
+            target,
+            dry_run,
+            yes,
+        } => disk::clean(&target, dry_run, yes).await,
         ModelsCommand::Delete { target, model, yes } => delete(&target, &model, yes).await,
         ModelsCommand::Pause { target, model } => ask(&target, &model, "pause").await,
         ModelsCommand::Resume { target, model } => ask(&target, &model, "resume").await,
@@ -53,53 +64,8 @@ fn coming(downloads: &Value) -> String {
     format!("\n{}", table(["DOWNLOAD", "STATE"], &rows))
 }
 
-async fn du(target: &Target, json: bool) -> Result<(), CommandFailure> {
-    let client = Client::new(target);
-    let models = client.get("/admin/models").await?;
-    let mut rows: Vec<(String, u64, String)> = items(&models["models"])
-        .iter()
-        .map(|model| {
-            let folder = text(model, "folder");
-            (text(model, "id"), size_of(Path::new(&folder)), folder)
-        })
-        .collect();
-    let downloads = client.get("/admin/downloads").await?;
-    let all = items(&downloads["downloads"]).iter();
-    let parts = all.filter(|download| download["state"] != "done");
-    rows.extend(parts.map(|download| {
-        let bytes = download["bytes_done"].as_u64().unwrap_or_default();
-        (text(download, "model"), bytes, "not whole yet".to_owned())
-    }));
-    // The largest first: that is what is looked for.
-    rows.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-    if json {
-        let row = |(model, bytes, folder)| serde_json::json!({"model": model, "bytes": bytes, "folder": folder});
-        let rows: Vec<Value> = rows.into_iter().map(row).collect();
-        println!("{}", Value::from(rows));
-        return Ok(());
-    }
-    let total = rows.iter().map(|row| row.1).sum();
-    let mut rows: Vec<[String; 3]> = rows
-        .into_iter()
-        .map(|(model, size, folder)| [model, bytes(size), folder])
-        .collect();
-    rows.push(["all".to_owned(), bytes(total), String::new()]);
-    print!("{}", table(["MODEL", "SIZE", "FOLDER"], &rows));
-    Ok(())
-}
-
-/// Bytes of the files in a model's folder; it has no folders in it. Links count as what they lead to.
-fn size_of(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let files = entries.filter_map(|entry| std::fs::metadata(entry.path()).ok());
-    files
-        .filter(std::fs::Metadata::is_file)
-        .map(|file| file.len())
-        .sum()
-}
-
 async fn delete(target: &Target, model: &str, yes: bool) -> Result<(), CommandFailure> {
-    if !yes && !agreed(model)? {
+    if !yes && !agreed(&format!("Delete the files of {model} from this computer?"))? {
         println!("Nothing was deleted.");
         return Ok(());
     }
@@ -110,12 +76,12 @@ async fn delete(target: &Target, model: &str, yes: bool) -> Result<(), CommandFa
 }
 
 /// Whether somebody at the terminal says yes.
-fn agreed(model: &str) -> Result<bool, CommandFailure> {
+fn agreed(question: &str) -> Result<bool, CommandFailure> {
     if !std::io::stdin().is_terminal() {
         let hint = "add --yes to delete it all the same";
         return Err(CommandFailure::with_hint("nobody can be asked here", hint));
     }
-    print!("Delete the files of {model} from this computer? [y/N] ");
+    print!("{question} [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdout()
         .flush()

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::environment::Environment;
 use crate::logging;
 use crate::memory;
 use crate::node::NodeHandle;
-use crate::settings::{Settings, SomeSettings};
+use crate::settings::{ModelFolder, Settings, SomeSettings};
 use crate::words;
 
 /// Everything a node has to end ends within this, or is ended by the system.
@@ -145,6 +146,7 @@ fn config(
         api_ip: Ipv4Addr::LOCALHOST.into(),
         worker: worker_program(environment.worker.clone(), &this_program),
         hub: environment.hub(),
+        hugging_face_cache: environment.hugging_face_cache(),
         defaults: Settings::of_a_server(memory::host_name()),
         overrides: SomeSettings {
             name: arguments.name.clone(),
@@ -152,9 +154,25 @@ fn config(
             api_port: arguments.port,
             ollama_port: arguments.ollama_port.then_some(true),
             lend_memory_bytes_max: arguments.lend_memory,
+            model_folders: model_folders(arguments)?,
             ..SomeSettings::default()
         },
     })
+}
+
+/// The folders that were named; `None` leaves those of the settings. A path counts from where the command was given.
+fn model_folders(arguments: &ServeArguments) -> Result<Option<Vec<ModelFolder>>, CommandFailure> {
+    let (written, read) = (arguments.download_to.iter(), arguments.model_folders.iter());
+    let named = written
+        .map(|path| (path, true))
+        .chain(read.map(|path| (path, false)));
+    let folder = |(path, writable): (&PathBuf, bool)| {
+        let path = std::path::absolute(path);
+        let path = path.map_err(|error| from_text(&format!("a model folder: {error}")))?;
+        Ok(ModelFolder { path, writable })
+    };
+    let folders: Vec<ModelFolder> = named.map(folder).collect::<Result<_, CommandFailure>>()?;
+    Ok((!folders.is_empty()).then_some(folders))
 }
 
 fn choice(argument: ShardingArgument) -> ShardingChoice {

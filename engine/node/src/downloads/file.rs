@@ -22,6 +22,8 @@ struct KeptDownload {
     model: String,
     revision: String,
     paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
     bytes_done: u64,
     bytes_total: u64,
 }
@@ -44,6 +46,7 @@ pub(super) fn read(path: &Path) -> Vec<Entry> {
             } else {
                 Stage::Waiting
             },
+            folder: kept.folder,
             bytes: (kept.bytes_done, kept.bytes_total),
             member_bytes: 0,
         })
@@ -76,6 +79,7 @@ fn kept(entry: &Entry) -> Option<KeptDownload> {
         model: entry.wanted.repository.to_string(),
         revision: entry.wanted.revision.clone(),
         paused,
+        folder: entry.folder.clone(),
         bytes_done: entry.bytes.0,
         bytes_total: entry.bytes.1,
     })
@@ -93,6 +97,7 @@ mod tests {
         let entry = |model: &str, stage| Entry {
             wanted: Wanted::parse(model).unwrap(),
             stage,
+            folder: model.contains("running").then(|| "/disk".into()),
             bytes: (3, 10),
             member_bytes: 0,
         };

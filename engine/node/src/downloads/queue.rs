@@ -1,5 +1,7 @@
 //! Which models are wanted from a hub, in the order in which they were asked for, and which of them are fetched now. Pure.
 
+use std::path::PathBuf;
+
 use base::{ErrorCode, Failure};
 use store::download::Wanted;
 
@@ -15,6 +17,8 @@ const DONE_MAX: usize = 20;
 pub(super) struct Entry {
     pub(super) wanted: Wanted,
     pub(super) stage: Stage,
+    /// The folder of models in which it has begun, if it has.
+    pub(super) folder: Option<PathBuf>,
     /// On the disk and in all, as far as that was known when it was last looked at.
     pub(super) bytes: (u64, u64),
     /// Bytes that members of the cluster lent since it last began.
@@ -62,6 +66,11 @@ impl Queue {
                 return Ok(());
             }
         }
+        // What gave up goes on where it was.
+        let before = self.entries.iter().find(|entry| same(entry));
+        let before = before.filter(|entry| !matches!(entry.stage, Stage::Done(_)));
+        let (folder, bytes) =
+            before.map_or((None, (0, 0)), |entry| (entry.folder.clone(), entry.bytes));
         self.entries.retain(|entry| !same(entry));
         if self.entries.len() >= ENTRIES_MAX {
             let message = format!("{ENTRIES_MAX} downloads are listed already");
@@ -71,7 +80,8 @@ impl Queue {
         self.entries.push(Entry {
             wanted,
             stage: Stage::Waiting,
-            bytes: (0, 0),
+            folder,
+            bytes,
             member_bytes: 0,
         });
         Ok(())
@@ -126,7 +136,7 @@ impl Queue {
 
     /// Takes those whose turn it is. `resting` of those that run only wait for something, and take nobody's place;
     /// `is_free` says whether nothing is being done with a model's files.
-    pub(super) fn next(&mut self, resting: usize, is_free: impl Fn(&str) -> bool) -> Vec<Wanted> {
+    pub(super) fn next(&mut self, resting: usize, is_free: impl Fn(&str) -> bool) -> Vec<Entry> {
         let running = |entry: &&Entry| entry.stage == Stage::Running;
         let running = self.entries.iter().filter(running).count();
         let places = (RUNNING_MAX + resting).saturating_sub(running);
@@ -135,7 +145,7 @@ impl Queue {
         });
         let starting = waiting.take(places).map(|entry| {
             entry.stage = Stage::Running;
-            entry.wanted.clone()
+            entry.clone()
         });
         starting.collect()
     }
@@ -147,6 +157,17 @@ impl Queue {
         {
             entry.bytes = bytes;
             entry.member_bytes = member_bytes;
+        }
+    }
+
+    /// Notes where a download has begun; whether that is new.
+    pub(super) fn begun_in(&mut self, model: &str, folder: Option<PathBuf>) -> bool {
+        match self.find(model) {
+            Ok(entry) if folder.is_some() && entry.folder != folder => {
+                entry.folder = folder;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -188,10 +209,14 @@ mod tests {
     }
 
     fn next(queue: &mut Queue) -> Vec<String> {
-        let next = queue.next(0, |_| true);
-        next.iter()
-            .map(|wanted| wanted.repository.to_string())
-            .collect()
+        names(&queue.next(0, |_| true))
+    }
+
+    fn names(entries: &[Entry]) -> Vec<String> {
+        let names = entries
+            .iter()
+            .map(|entry| entry.wanted.repository.to_string());
+        names.collect()
     }
 
     #[test]
@@ -212,7 +237,7 @@ mod tests {
     fn one_that_only_waits_holds_up_nobody() {
         let mut queue = queue(&["a/1", "a/2", "a/3"]);
         next(&mut queue);
-        assert_eq!(queue.next(1, |_| true), [wanted("a/3")]);
+        assert_eq!(names(&queue.next(1, |_| true)), ["a/3"]);
         assert!(queue.next(1, |_| true).is_empty());
     }
 
@@ -246,7 +271,23 @@ mod tests {
     fn a_model_whose_files_are_being_deleted_waits() {
         let mut queue = queue(&["a/1", "a/2"]);
         let started = queue.next(0, |model| model != "a/1");
-        assert_eq!(started, [wanted("a/2")]);
+        assert_eq!(names(&started), ["a/2"]);
+    }
+
+    #[test]
+    fn what_gave_up_goes_on_in_the_folder_where_it_was() {
+        let mut queue = queue(&["a/1"]);
+        next(&mut queue);
+        let folder = Some(PathBuf::from("/disk"));
+        assert!(queue.begun_in("a/1", folder.clone()));
+        assert!(!queue.begun_in("a/1", folder.clone()) && !queue.begun_in("a/1", None));
+        queue.ended("a/1", Err(Failure::new(ErrorCode::TimedOut, "no")));
+        queue.start(wanted("a/1")).unwrap();
+        assert_eq!(queue.entries()[0].folder, folder);
+        next(&mut queue);
+        queue.ended("a/1", Ok("c".to_owned()));
+        queue.start(wanted("a/1")).unwrap();
+        assert_eq!(queue.entries()[0].folder, None);
     }
 
     #[test]

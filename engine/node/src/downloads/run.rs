@@ -5,15 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::Failure;
-use store::ModelFolder;
-use store::download::{DownloadError, Hub, Limits, Progress, Repository, Wanted, discard, fetch};
+use store::download::{
+    DownloadError, Hub, Limits, Progress, Wanted, destination, discard, fetch, has_begun_in,
+    is_there,
+};
+use store::{ModelFolder, Places};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster_actor::ClusterHandle;
+use super::queue::Entry;
+use crate::disk::Disks;
 use crate::hub_token::HubToken;
 use crate::models::is_open;
 
-/// Between two looks at whether somebody else still downloads the same.
+/// Between two looks at whether somebody else still downloads the same, or a disk is back.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// Files that are being verified when a download is cancelled are let go after this: 30 GB take so long.
 const DISCARD_LIMIT: Duration = Duration::from_secs(50);
@@ -24,20 +28,32 @@ pub(super) struct Works {
     pub(super) hub: Hub,
     /// For that hub, unless it has one from the environment, as with Hugging Face's own tools.
     pub(super) token: Arc<HubToken>,
-    /// The folder of models.
-    pub(super) models: PathBuf,
+    /// The folders of models.
+    pub(super) places: Places,
     pub(super) limits: Limits,
-    pub(super) cluster: ClusterHandle,
+    pub(super) disks: Disks,
 }
 
 /// What there is to see of a download while it runs.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     pub(super) progress: Progress,
+    /// Whether it had begun in its folder when it was listed.
+    had_begun: bool,
     waits: Mutex<Option<String>>,
+    folder: Mutex<Option<PathBuf>>,
 }
 
 impl Watched {
+    /// One that goes on as it is listed.
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            had_begun: entry.folder.is_some(),
+            folder: Mutex::new(entry.folder.clone()),
+            ..Self::default()
+        }
+    }
+
     /// What it waits for, if it only waits.
     pub(super) fn waits(&self) -> Option<String> {
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,35 +63,111 @@ impl Watched {
     fn waits_for(&self, what: Option<String>) {
         *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
+
+    /// The folder of models in which it has begun, if it has.
+    pub(super) fn begun_in(&self) -> Option<PathBuf> {
+        self.folder().filter(|_| self.has_begun())
+    }
+
+    /// A commit is known only after its place there was made.
+    fn has_begun(&self) -> bool {
+        self.had_begun || self.progress.commit().is_some()
+    }
+
+    /// The folder of models that it goes to, once that is decided.
+    fn folder(&self) -> Option<PathBuf> {
+        let folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        folder.clone()
+    }
+
+    fn goes_to(&self, folder: &Path) {
+        let mut kept = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(folder.to_owned());
+    }
+
+    /// Whether the folder that it goes to is there. Of a user's folder that is the one in which it began.
+    fn finds(&self, folder: &Path, places: &Places) -> bool {
+        if self.has_begun() && folder != places.own() {
+            has_begun_in(folder)
+        } else {
+            is_there(folder)
+        }
+    }
 }
 
 impl Works {
-    /// Brings a model here; its commit.
+    /// Brings a model here; its commit. While its folder's disk is gone it waits.
     pub(super) async fn bring(
         &self,
         wanted: &Wanted,
         watched: &Watched,
     ) -> Result<String, Failure> {
-        let fetched = loop {
-            let progress = &watched.progress;
-            match fetch(
-                wanted,
-                &self.models,
-                &self.token.shown_to(&self.hub),
-                &self.limits,
-                progress,
-            )
-            .await
-            {
+        loop {
+            let folder = self.folder(wanted, watched).await?;
+            match self.bring_to(&folder, wanted, watched).await {
                 // Also this node itself, for the moment that a paused one needs to let go.
                 Err(DownloadError::Busy { .. }) => {
                     watched.waits_for(Some("another process downloads it".to_owned()));
                     sleep(BUSY_PAUSE).await;
+                    watched.waits_for(None);
                 }
-                outcome => break outcome?,
+                Err(error) if !watched.finds(&folder, &self.places) => {
+                    tracing::warn!(folder = %folder.display(), %error, "a folder of models is gone");
+                }
+                Err(error) => return Err(self.explained(error, &folder, wanted).await),
+                Ok(commit) => return Ok(commit),
             }
-            watched.waits_for(None);
+        }
+    }
+
+    /// An error as its user hears of it: of a full disk, what to delete.
+    async fn explained(&self, error: DownloadError, folder: &Path, wanted: &Wanted) -> Failure {
+        let missing_bytes = match &error {
+            DownloadError::DiskFull { needed, free, .. } => needed.saturating_sub(*free),
+            _ => 0,
         };
+        let failure = Failure::from(error);
+        if missing_bytes == 0 {
+            return failure;
+        }
+        let model = wanted.repository.to_string();
+        match self.disks.hint(missing_bytes, folder, &model).await {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    /// Where it goes: where it went before, as long as that is a folder of the settings, also if that has to be waited for.
+    async fn folder(&self, wanted: &Wanted, watched: &Watched) -> Result<PathBuf, DownloadError> {
+        while let Some(folder) = watched.folder()
+            && self.places.writable().contains(&folder)
+        {
+            if watched.finds(&folder, &self.places) {
+                watched.waits_for(None);
+                return Ok(folder);
+            }
+            let what = format!(
+                "{} is not there now: is its disk connected?",
+                folder.display()
+            );
+            watched.waits_for(Some(what));
+            sleep(BUSY_PAUSE).await;
+        }
+        watched.waits_for(None);
+        let (hub, folders) = (self.token.shown_to(&self.hub), self.places.writable());
+        let folder = destination(wanted, folders, &hub, &self.limits, &watched.progress).await?;
+        watched.goes_to(&folder);
+        Ok(folder)
+    }
+
+    async fn bring_to(
+        &self,
+        folder: &Path,
+        wanted: &Wanted,
+        watched: &Watched,
+    ) -> Result<String, DownloadError> {
+        let hub = self.token.shown_to(&self.hub);
+        let fetched = fetch(wanted, folder, &hub, &self.limits, &watched.progress).await?;
         if let Some(folder) = fetched.replaces() {
             self.until_closed(folder, watched).await;
         }
@@ -89,7 +181,7 @@ impl Works {
         let Ok(Ok(model)) = checking.await else {
             return;
         };
-        let mut changes = self.cluster.changes();
+        let mut changes = self.disks.cluster.changes();
         let open = |view: &cluster::ClusterView| is_open(view, model.fingerprint);
         while open(&changes.borrow_and_update()) {
             let what = "the older one is open; the newer one takes its place when that is unloaded";
@@ -100,17 +192,19 @@ impl Works {
         }
         watched.waits_for(None);
     }
-}
 
-/// Deletes what a download has left that was just stopped.
-pub(super) async fn delete(models: &Path, repository: &Repository) -> Result<(), Failure> {
-    let start = Instant::now();
-    loop {
-        match discard(models, repository).await {
-            Err(DownloadError::Busy { .. }) if start.elapsed() < DISCARD_LIMIT => {
-                sleep(DISCARD_PAUSE).await;
+    /// Deletes what a download has left that was just stopped. Of a folder that is not there nothing can be deleted.
+    pub(super) async fn delete(&self, entry: &Entry) -> Result<(), Failure> {
+        let folder = entry.folder.as_ref().unwrap_or(self.places.own());
+        let start = Instant::now();
+        while has_begun_in(folder) {
+            match discard(folder, &entry.wanted.repository).await {
+                Err(DownloadError::Busy { .. }) if start.elapsed() < DISCARD_LIMIT => {
+                    sleep(DISCARD_PAUSE).await;
+                }
+                outcome => return Ok(outcome?),
             }
-            outcome => return Ok(outcome?),
         }
+        Ok(())
     }
 }

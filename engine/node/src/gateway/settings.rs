@@ -1,13 +1,13 @@
 //! The node's switches in the words of the HTTP server, and back.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serve::settings::{self as served, Lend, ModelFolder};
+use store::download::free_bytes;
 
 use crate::control::Switches;
-use crate::settings::{LEND_WHAT_IS_FREE, SomeSettings};
+use crate::settings::{self, LEND_WHAT_IS_FREE, SomeSettings};
 
 /// Asks the system what there is off the runtime's threads: a network disk may not answer.
 pub(super) async fn shown(switches: Arc<Switches>) -> served::Settings {
@@ -39,12 +39,14 @@ pub(super) async fn shown(switches: Arc<Switches>) -> served::Settings {
     }
 }
 
-fn model_folders(paths: &[PathBuf]) -> Vec<ModelFolder> {
-    let folder = |path: &PathBuf| ModelFolder {
-        path: path.clone(),
-        available: path.is_dir(),
-    };
-    paths.iter().map(folder).collect()
+fn model_folders(folders: &[settings::ModelFolder]) -> Vec<ModelFolder> {
+    let shown = folders.iter().map(|folder| ModelFolder {
+        path: folder.path.clone(),
+        writable: folder.writable,
+        available: folder.path.is_dir(),
+        free_bytes: free_bytes(&folder.path).ok(),
+    });
+    shown.collect()
 }
 
 /// Where other computers reach the API; none while they cannot.
@@ -76,7 +78,17 @@ pub(super) fn asked(change: served::SettingsChange) -> SomeSettings {
         api_network: change.api_network,
         ollama_port: change.ollama_port,
         allowed_origins: change.allowed_origins,
-        model_folders: change.model_folders,
+        model_folders: change.model_folders.map(|folders| {
+            let folders = folders.into_iter();
+            let wanted =
+                folders.map(
+                    |served::WantedFolder { path, writable }| settings::ModelFolder {
+                        path,
+                        writable,
+                    },
+                );
+            wanted.collect()
+        }),
         welcomed: change.welcomed,
     }
 }

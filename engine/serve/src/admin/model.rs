@@ -211,7 +211,7 @@ pub(crate) struct Model {
     pub(crate) licence: Option<String>,
     /// Where its files are.
     pub(crate) folder: String,
-    /// Whether they are the node's own, and may be deleted.
+    /// Whether the node may delete them: they lie in its own folder, or in one that takes downloads.
     pub(crate) is_own: bool,
 }
 

@@ -19,7 +19,7 @@ use super::error::Refused;
 use super::events::{KEEP_ALIVE, Latest};
 use super::membership::Membership;
 use super::model::{Instance, Instances, Models, Opened, Placement, Placements, State, Wish};
-use super::{calls, downloads, hub, membership, settings, user_data};
+use super::{calls, disk, downloads, hub, membership, settings, user_data};
 use crate::app::App;
 use crate::openapi::{Routes, shape};
 use crate::uri::{Named, name};
@@ -51,6 +51,7 @@ pub(crate) fn routes() -> Routes {
         .merge(settings::routes())
         .merge(calls::routes())
         .merge(membership::routes())
+        .merge(disk::routes())
         .merge(downloads::routes())
         .merge(hub::routes())
         .merge(user_data::routes())

@@ -95,7 +95,7 @@ pub(crate) struct Settings {
     pub(crate) download_bytes_per_s_max: u64,
     /// Origins (`https://chat.example`) of pages whose scripts may call the API's dialects from a browser.
     pub(crate) allowed_origins: Vec<String>,
-    /// Where models are looked for besides the node's own folder.
+    /// Where models are looked for besides the node's own folder. Downloads go to the first that takes them and has room.
     pub(crate) model_folders: Vec<ModelFolder>,
     /// Whether its user has been told what this is.
     pub(crate) welcomed: bool,
@@ -106,8 +106,21 @@ pub(crate) struct Settings {
 #[cfg_attr(test, derive(TS))]
 pub(crate) struct ModelFolder {
     pub(crate) path: String,
+    /// Whether downloads may go there and models there may be deleted; nothing is changed there otherwise.
+    pub(crate) writable: bool,
     /// Whether it is there now: its disk may not be connected.
     pub(crate) available: bool,
+    /// Null if that is not known.
+    pub(crate) free_bytes: Option<u64>,
+}
+
+/// A folder that models are to be looked for in: its path alone, if nothing may be changed there.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) enum FolderWish {
+    Path(String),
+    Folder { path: String, writable: bool },
 }
 
 /// What to change. A field that is not known is an error: a typo would leave things as they are in silence.
@@ -128,8 +141,8 @@ struct SettingsChange {
     ollama_port: Option<bool>,
     /// All of them.
     allowed_origins: Option<Vec<String>>,
-    /// All of them.
-    model_folders: Option<Vec<String>>,
+    /// All of them; downloads go to the first one that is writable and has room.
+    model_folders: Option<Vec<FolderWish>>,
     welcomed: Option<bool>,
     /// `IP:PORT` of the API, if the request comes by that port and the change closes it: nobody who does not know that
     /// locks themselves out.
@@ -186,11 +199,24 @@ impl From<settings::Settings> for Settings {
                 .into_iter()
                 .map(|folder| ModelFolder {
                     path: folder.path.display().to_string(),
+                    writable: folder.writable,
                     available: folder.available,
+                    free_bytes: folder.free_bytes,
                 })
                 .collect(),
             welcomed: settings.welcomed,
         }
+    }
+}
+
+impl From<FolderWish> for settings::WantedFolder {
+    fn from(wish: FolderWish) -> Self {
+        let (path, writable) = match wish {
+            FolderWish::Path(path) => (path, false),
+            FolderWish::Folder { path, writable } => (path, writable),
+        };
+        let path = path.into();
+        Self { path, writable }
     }
 }
 
@@ -224,6 +250,11 @@ mod tests {
         Some(change.into())
     }
 
+    fn wanted(path: &str, writable: bool) -> settings::WantedFolder {
+        let path = path.into();
+        settings::WantedFolder { path, writable }
+    }
+
     #[test]
     fn only_what_is_named_changes() {
         let nothing = settings::SettingsChange::default();
@@ -238,10 +269,17 @@ mod tests {
             ..nothing
         };
         assert_eq!(parse(r#"{"join": true, "name": null}"#), Some(joined));
+        let folders = settings::SettingsChange {
+            model_folders: Some(vec![wanted("/a", false), wanted("/b", true)]),
+            ..settings::SettingsChange::default()
+        };
+        let both = r#"{"model_folders": ["/a", {"path": "/b", "writable": true}]}"#;
+        assert_eq!(parse(both), Some(folders));
         for wrong in [
             r#"{"jion": true}"#,
             r#"{"join": 1}"#,
             r#"{"api_port": 70000}"#,
+            r#"{"model_folders": [{"path": "/b", "writeable": true}]}"#,
             "[]",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");

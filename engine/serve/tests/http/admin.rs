@@ -90,6 +90,35 @@ async fn opens_shows_plans_and_closes_instances() {
 }
 
 #[tokio::test]
+async fn disks_are_looked_at_and_cleaned() {
+    let running = start().await;
+    let usage = running.get("/admin/disk").await.json(200);
+    let names = ["folders", "models", "downloads", "leftovers"];
+    let lists = names.map(|name| usage[name].as_array().map(Vec::len));
+    assert_eq!(lists, [Some(1); 4], "{usage}");
+    assert_eq!(usage["folders"][0]["kind"], "hugging_face_cache");
+    assert_eq!(usage["models"][0]["last_used_unix_ms"], 7000);
+    let room = running.get("/admin/disk/room?bytes=9").await.json(200);
+    assert_eq!(
+        (&room["bytes"], &room["is_enough"]),
+        (&json!(9), &json!(true))
+    );
+    let there = "/admin/disk/room?bytes=9&folder=/models";
+    assert_eq!(running.get(there).await.json(200)["models"], json!([]));
+    for wrong in ["", "?bytes=many", "?bytes=1&foldr=/models"] {
+        running
+            .get(&format!("/admin/disk/room{wrong}"))
+            .await
+            .json(400);
+    }
+    let clean = async |body| running.post("/admin/disk/clean", &body).await;
+    let path = "/models/.deleted-x";
+    let cleaned = clean(json!({"paths": [path, "/etc"]})).await.json(200);
+    assert_eq!(cleaned["leftovers"][0]["path"], path);
+    clean(json!({})).await.json(400);
+}
+
+#[tokio::test]
 async fn models_are_downloaded_and_deleted() {
     let running = start().await;
     let send = async |method: &str, path: &str, status| {

@@ -1,5 +1,7 @@
 //! A node that is not there: a fixed cluster and models that repeat what they are told.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use base::{
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
+use serve::disk::{self, DiskUsage, Leftover, Room};
 use serve::downloads::{self, Download};
 use serve::membership::{Ask, Membership};
 use serve::settings::{Settings, SettingsChange};
@@ -342,6 +345,41 @@ impl Gateway for TestGateway {
         std::future::ready(here.and(there)).boxed()
     }
 
+    fn disk(&self) -> BoxFuture<'_, Result<DiskUsage, Failure>> {
+        let usage = DiskUsage {
+            folders: vec![disk::Folder {
+                path: "/models".into(),
+                kind: disk::FolderKind::HuggingFaceCache,
+                available: true,
+                free_bytes: Some(1 << 40),
+            }],
+            models: vec![held("acme/old", 10)],
+            downloads: vec![disk::Begun {
+                model: "acme/new".to_owned(),
+                folder: "/models".into(),
+                bytes: 5,
+            }],
+            leftovers: vec![leftover()],
+        };
+        async { Ok(usage) }.boxed()
+    }
+
+    fn room(&self, bytes: u64, folder: Option<PathBuf>) -> BoxFuture<'_, Result<Room, Failure>> {
+        let models = vec![held("acme/old", bytes)];
+        let room = Room {
+            models: if folder.is_none() { models } else { Vec::new() },
+            bytes,
+            is_enough: folder.is_none(),
+        };
+        async { Ok(room) }.boxed()
+    }
+
+    fn clean(&self, paths: BTreeSet<PathBuf>) -> BoxFuture<'_, Result<Vec<Leftover>, Failure>> {
+        let mut left = vec![leftover()];
+        left.retain(|left| paths.contains(&left.path));
+        async { Ok(left) }.boxed()
+    }
+
     fn change_settings(&self, change: SettingsChange) -> BoxFuture<'_, Result<(), Failure>> {
         let mut settings = self.settings.lock().unwrap();
         let refused = change.api_port == Some(1);
@@ -508,6 +546,27 @@ impl Gateway for TestGateway {
 
     fn unix_milliseconds(&self) -> u64 {
         1_700_000_000
+    }
+}
+
+fn held(model: &str, bytes: u64) -> disk::Held {
+    disk::Held {
+        model: model.to_owned(),
+        path: format!("/models/{model}").into(),
+        folder: "/models".into(),
+        bytes,
+        last_used_unix_seconds: Some(7),
+        is_open: false,
+        may_delete: true,
+    }
+}
+
+fn leftover() -> Leftover {
+    Leftover {
+        path: "/models/.deleted-x".into(),
+        bytes: 3,
+        what: "a deletion that was cut short".to_owned(),
+        stays: None,
     }
 }
 

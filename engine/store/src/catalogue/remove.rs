@@ -1,14 +1,14 @@
-//! Removing models: derived ones, and folders that lie under the node's own `models` folder.
+//! Removing models: derived ones, and folders that lie where the node may change something.
 
 use std::path::{Path, PathBuf};
 
 use base::{ErrorCode, Failure};
 
-use super::{Catalogue, entry};
-use crate::{DerivedError, SPROUT};
+use super::{Catalogue, Entry, entry};
+use crate::{DerivedError, Place, PlaceKind, SPROUT};
 
 /// How the name of a folder begins whose model is removed and whose files are about to be.
-const DELETED: &str = ".deleted-";
+pub(crate) const DELETED: &str = ".deleted-";
 
 /// Why a model is not removed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,17 @@ pub enum RemoveError {
         /// Its folder.
         path: PathBuf,
     },
+    /// Another program put it there, and may use it.
+    #[error(
+        "{name} lies in {}, in the cache of Hugging Face's own tools, and is not deleted from here (hint: delete it with `hf cache`)",
+        path.display()
+    )]
+    Cached {
+        /// The model.
+        name: String,
+        /// Its folder.
+        path: PathBuf,
+    },
     /// It is one of the derived ones, or one of them needs it.
     #[error(transparent)]
     Derived(#[from] DerivedError),
@@ -50,8 +61,8 @@ impl Catalogue {
     /// Removes the model of a name.
     pub fn remove(&self, name: &str) -> Result<(), RemoveError> {
         let entries = self.entries();
-        if let Some((name, path)) = entry(&entries, name) {
-            return self.remove_folder(name, path);
+        if let Some(entry) = entry(&entries, name) {
+            return self.remove_folder(entry);
         }
         if self.derived.remove(name)? {
             return Ok(());
@@ -63,37 +74,41 @@ impl Catalogue {
     /// Whether [`Catalogue::remove`] would remove the files of a model, or why it would not.
     pub fn may_remove(&self, name: &str) -> Result<bool, RemoveError> {
         match entry(&self.entries(), name) {
-            Some((name, path)) => self.check(name, path).map(|()| true),
+            Some(entry) => self.check(entry).map(|_| true),
             None => Ok(false),
         }
     }
 
-    fn check(&self, name: &str, path: &Path) -> Result<(), RemoveError> {
+    /// The place in which it may be removed.
+    fn check<'a>(&self, entry: &'a Entry) -> Result<&'a Place, RemoveError> {
+        let (name, path) = (entry.name.clone(), entry.path.clone());
         if name == SPROUT {
             return Err(RemoveError::Sprout);
         }
-        if !path.starts_with(&self.models) {
-            return Err(RemoveError::NotOurs {
-                name: name.to_owned(),
-                path: path.to_owned(),
-            });
-        }
+        let place = match &entry.place {
+            Some(place) if place.kind.may_change() => place,
+            Some(place) if place.kind == PlaceKind::HuggingFaceCache => {
+                return Err(RemoveError::Cached { name, path });
+            }
+            _ => return Err(RemoveError::NotOurs { name, path }),
+        };
         let same = |base: &str| base.to_lowercase() == name.to_lowercase();
         let mut derived = self.derived.list().into_iter();
         match derived.find(|derived| same(&derived.model.base)) {
             Some(by) => Err(RemoveError::Derived(DerivedError::Needed {
-                name: name.to_owned(),
+                name: name.clone(),
                 by: by.name,
             })),
-            None => Ok(()),
+            None => Ok(place),
         }
     }
 
     /// Gone under its name at once, so that nobody loads half of it; then its files.
-    fn remove_folder(&self, name: &str, path: &Path) -> Result<(), RemoveError> {
-        self.check(name, path)?;
+    fn remove_folder(&self, entry: &Entry) -> Result<(), RemoveError> {
+        let place = &self.check(entry)?.path;
+        let path = &entry.path;
         let failed = |error| RemoveError::Io {
-            path: path.to_owned(),
+            path: path.clone(),
             error,
         };
         let link = std::fs::symlink_metadata(path).map_err(failed)?;
@@ -103,11 +118,11 @@ impl Catalogue {
         }
         let mut hidden = std::ffi::OsString::from(DELETED);
         hidden.push(path.file_name().unwrap_or_default());
-        let hidden = self.models.join(hidden);
+        let hidden = place.join(hidden);
         // Left over from a removal that was cut short.
         let _ = std::fs::remove_dir_all(&hidden);
         std::fs::rename(path, &hidden).map_err(failed)?;
-        if let Some(owner) = path.parent().filter(|owner| **owner != self.models) {
+        if let Some(owner) = path.parent().filter(|owner| owner != place) {
             // Refused where other models are left in it, which is what is wanted.
             let _ = std::fs::remove_dir(owner);
         }
@@ -127,7 +142,9 @@ impl From<RemoveError> for Failure {
         let code = match error {
             RemoveError::Derived(error) => return error.into(),
             RemoveError::Unknown { .. } => ErrorCode::ModelNotFound,
-            RemoveError::Sprout | RemoveError::NotOurs { .. } => ErrorCode::InvalidRequest,
+            RemoveError::Sprout | RemoveError::NotOurs { .. } | RemoveError::Cached { .. } => {
+                ErrorCode::InvalidRequest
+            }
             RemoveError::Io { .. } => ErrorCode::Internal,
         };
         super::failure(code, &error)

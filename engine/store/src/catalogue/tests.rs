@@ -2,6 +2,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::folder::tests::write_model;
+use crate::{Place, PlaceKind};
 
 /// A data folder with Sprout and two small models.
 fn catalogue() -> (tempfile::TempDir, Catalogue) {
@@ -16,8 +17,15 @@ fn names(catalogue: &Catalogue) -> Vec<String> {
     catalogue
         .list()
         .into_iter()
-        .map(|model| model.name.0)
+        .map(|(model, _)| model.name.0)
         .collect()
+}
+
+fn place(path: impl Into<PathBuf>, kind: PlaceKind) -> Place {
+    Place {
+        path: path.into(),
+        kind,
+    }
 }
 
 fn refused(wanted: &str, expected: &Expect) {
@@ -51,14 +59,85 @@ fn other_folders_are_looked_in_after_its_own() {
             std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
         }
     }
-    catalogue.look_in(vec!["/not/connected".into(), disk.path().to_owned()]);
+    let places = catalogue.places();
+    places.set(vec![
+        place("/not/connected", PlaceKind::ReadOnly),
+        place(disk.path(), PlaceKind::Writable),
+    ]);
     let mut both = own.clone();
     both.push("acme/tiny".to_owned());
     both.sort();
     assert_eq!(names(&catalogue), both);
     assert_eq!(catalogue.by_name("sprout").unwrap().folder.path, sprout);
-    catalogue.look_in(Vec::new());
+    places.set(Vec::new());
     assert_eq!(names(&catalogue), own);
+}
+
+#[test]
+fn of_a_model_in_several_places_the_one_that_may_be_changed_counts() {
+    let (_data, catalogue) = catalogue();
+    let [read, written] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for disk in [&read, &written] {
+        write_model(&disk.path().join("org/Both"), b"both");
+        write_model(&disk.path().join("Tiny"), b"tiny");
+    }
+    write_model(&read.path().join("Read"), b"read");
+    catalogue.places().set(vec![
+        place(read.path(), PlaceKind::ReadOnly),
+        place(written.path(), PlaceKind::Writable),
+    ]);
+    let listed = catalogue.list();
+    let found: Vec<_> = listed
+        .iter()
+        .map(|(model, may_delete)| (model.name.0.as_str(), *may_delete))
+        .collect();
+    let expected = [
+        ("Read", false),
+        ("Tiny", true),
+        ("org/Both", true),
+        ("org/Small-1B", true),
+        ("sprout", false),
+    ];
+    assert_eq!(found, expected);
+    let lies = |name: &str| catalogue.by_name(name).unwrap().folder.path;
+    assert_eq!(lies("org/Both"), written.path().join("org/Both"));
+    catalogue.remove("org/Both").unwrap();
+    assert_eq!(lies("org/Both"), read.path().join("org/Both"));
+    let left: Vec<_> = std::fs::read_dir(written.path())
+        .unwrap()
+        .flatten()
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    for name in ["Read", "org/Both"] {
+        let refused = Failure::from(catalogue.remove(name).unwrap_err()).to_string();
+        assert!(refused.contains(read.path().to_str().unwrap()), "{refused}");
+        assert!(lies(name).join("config.json").is_file());
+    }
+}
+
+#[test]
+fn what_other_tools_fetched_is_listed_and_not_deleted() {
+    let (_data, catalogue) = catalogue();
+    let cache = tempfile::tempdir().unwrap();
+    crate::hf_cache::tests::write_cached(cache.path(), "ada--m", "aa", b"cached");
+    crate::hf_cache::tests::write_cached(cache.path(), "ada--half", "bb", b"half");
+    let half = cache.path().join("models--ada--half");
+    std::fs::write(half.join("blobs/x.incomplete"), "").unwrap();
+    let cached = place(cache.path(), PlaceKind::HuggingFaceCache);
+    catalogue.places().set(vec![cached]);
+    assert_eq!(
+        names(&catalogue),
+        ["Tiny", "ada/m", "org/Small-1B", "sprout"]
+    );
+    assert!(catalogue.by_name("ada/half").is_err());
+    let folder = catalogue.by_name("ada/m").unwrap().folder.path;
+    assert_eq!(folder, cache.path().join("models--ada--m/snapshots/aa"));
+    let refused = catalogue.remove("ada/m").unwrap_err().to_string();
+    assert!(
+        refused.contains("the cache of Hugging Face's own tools"),
+        "{refused}"
+    );
+    assert!(folder.join("config.json").is_file());
 }
 
 #[test]
@@ -214,7 +293,8 @@ fn only_what_is_its_own_is_removed() {
     write_model(&theirs, b"theirs");
     std::os::unix::fs::symlink(&theirs, data.path().join("models/linked")).unwrap();
     catalogue.remove("linked").unwrap();
-    catalogue.look_in(vec![disk.path().to_owned()]);
+    let read_only = place(disk.path(), PlaceKind::ReadOnly);
+    catalogue.places().set(vec![read_only]);
     let failure = catalogue.remove("theirs").unwrap_err().to_string();
     assert!(
         failure.contains("take the folder out of the settings"),

@@ -16,6 +16,7 @@ use reqwest::{NoProxy, Proxy, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use super::Limits;
 use super::error::DownloadError;
 use super::listing::{HubFile, Listing};
 use super::name::{Repository, Wanted};
@@ -61,6 +62,14 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// The client of a download; `None` if nothing may come from a hub and members may have it.
+    pub(super) fn of(hub: &Hub, limits: &Limits) -> Result<Option<Self>, DownloadError> {
+        match Self::new(hub, limits.stall_max) {
+            Err(DownloadError::Offline) if limits.members.is_some() => Ok(None),
+            client => client.map(Some),
+        }
+    }
+
     /// A client whose answers may stand still for `stall_max`.
     pub(super) fn new(hub: &Hub, stall_max: Duration) -> Result<Self, DownloadError> {
         if hub.offline {

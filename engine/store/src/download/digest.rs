@@ -32,6 +32,13 @@ impl Digest {
         hexadecimal(digits, 40).map(Self::GitBlob)
     }
 
+    /// Its digits alone: so the cache of Hugging Face's own tools names files.
+    pub(super) fn digits(&self) -> &str {
+        match self {
+            Self::Sha256(digits) | Self::GitBlob(digits) => digits,
+        }
+    }
+
     /// As members name it to each other: `sha256:` or `git:` and the digits.
     pub(super) fn to_text(&self) -> String {
         match self {

@@ -28,10 +28,14 @@ impl Disk {
         }
     }
 
+    /// Bytes that may be filled.
+    pub(super) fn room(&self, path: &Path) -> io::Result<u64> {
+        Ok((self.free_bytes)(path)?.saturating_sub(self.reserve_bytes))
+    }
+
     /// Refuses where `needed` more bytes do not fit.
     pub(super) fn check(&self, path: &Path, needed: u64) -> Result<(), DownloadError> {
-        let free = (self.free_bytes)(path).map_err(DownloadError::io(path))?;
-        let free = free.saturating_sub(self.reserve_bytes);
+        let free = self.room(path).map_err(DownloadError::io(path))?;
         if needed <= free {
             return Ok(());
         }
@@ -51,7 +55,8 @@ impl fmt::Debug for Disk {
     }
 }
 
-fn free_bytes(path: &Path) -> io::Result<u64> {
+/// Bytes that programs may still write where a path leads.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(path)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -98,6 +98,11 @@ pub enum DownloadError {
         /// Where.
         path: PathBuf,
     },
+    /// No folder of models can be written.
+    #[error(
+        "there is no folder that models can be written to (hint: check the model folders in the settings)"
+    )]
+    Nowhere,
     /// Something else has the model's place.
     #[error("{} is there already, and is not what was asked for (hint: delete that model first)", path.display())]
     Taken {
@@ -162,6 +167,7 @@ impl From<DownloadError> for Failure {
             | DownloadError::Taken { .. }
             | DownloadError::Busy { .. } => ErrorCode::InvalidRequest,
             DownloadError::Strange { .. }
+            | DownloadError::Nowhere
             | DownloadError::DiskFull { .. }
             | DownloadError::NoFolder { .. }
             | DownloadError::Io { .. } => ErrorCode::Internal,

@@ -55,20 +55,17 @@ pub(super) struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// The list of files: the hub's, or a member's while there is no answer from the hub.
+    /// See [`listing`].
     pub(super) async fn listing(&self) -> Result<Listing, DownloadError> {
-        let Some(client) = &self.client else {
-            return self.mirror.listing().await.ok_or(DownloadError::Offline);
-        };
-        let ask = || async {
-            match client.listing(self.wanted).await {
-                Err(problem @ (Problem::Broken(_) | Problem::Unwell { .. })) => {
-                    self.mirror.listing().await.ok_or(problem)
-                }
-                outcome => outcome,
-            }
-        };
-        patiently(self.limits, self.progress, "the list of files", || 0, ask).await
+        let client = self.client.as_ref();
+        listing(
+            client,
+            &self.mirror,
+            self.wanted,
+            self.limits,
+            self.progress,
+        )
+        .await
     }
 
     /// All files of a listing, unless the commit that is `here` is the same: the commit, and whether it is.
@@ -92,16 +89,19 @@ impl Fetch<'_> {
             self.wanted.clone(),
             listing.clone(),
         );
-        let part_bytes = self.limits.part_bytes;
+        let limits = self.limits.clone();
         let total = listing.files.iter().map(|file| file.size).sum();
         let verifying = self.progress.verifying();
         let done = blocking(move || {
             staging.begin(&wanted, &files)?;
             staging.share(&files)?;
+            if let Some(cache) = &limits.cache {
+                staging.take_from_cache(&files, &wanted.repository, cache, &limits.disk)?;
+            }
             let done = files
                 .files
                 .iter()
-                .map(|file| staging.done_bytes(file, part_bytes));
+                .map(|file| staging.done_bytes(file, limits.part_bytes));
             done.sum::<Result<u64, _>>()
         })
         .await?;
@@ -371,6 +371,28 @@ impl Fetch<'_> {
 async fn permit(semaphore: &Semaphore) -> SemaphorePermit<'_> {
     let permit = semaphore.acquire().await;
     permit.expect("the semaphore is never closed")
+}
+
+/// The list of files: the hub's, or a member's while there is no answer from the hub.
+pub(super) async fn listing(
+    client: Option<&Client>,
+    mirror: &Mirror<'_>,
+    wanted: &Wanted,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<Listing, DownloadError> {
+    let Some(client) = client else {
+        return mirror.listing().await.ok_or(DownloadError::Offline);
+    };
+    let ask = || async {
+        match client.listing(wanted).await {
+            Err(problem @ (Problem::Broken(_) | Problem::Unwell { .. })) => {
+                mirror.listing().await.ok_or(problem)
+            }
+            outcome => outcome,
+        }
+    };
+    patiently(limits, progress, "the list of files", || 0, ask).await
 }
 
 /// Tries something until it goes well or patience ends; whatever makes `done` grow was no failure.

@@ -49,8 +49,8 @@ pub trait Members: fmt::Debug + Send + Sync {
 pub(super) struct Mirror<'a> {
     members: Option<&'a dyn Members>,
     wanted: &'a Wanted,
-    /// Lit while this download may ask the hub for what nobody has.
-    beacon: Beacon,
+    /// Of a download that takes turns: lit while it does.
+    beacon: Option<Beacon>,
     lenders: Mutex<Lenders>,
 }
 
@@ -75,19 +75,21 @@ pub(super) struct Lender<'a> {
 }
 
 impl<'a> Mirror<'a> {
-    /// `asks_hub` is false where nothing may come from there.
-    pub(super) fn new(
-        members: Option<&'a dyn Members>,
-        wanted: &'a Wanted,
-        beacon: Beacon,
-        asks_hub: bool,
-    ) -> Self {
-        let own = members.map(Members::own).filter(|_| asks_hub);
+    pub(super) fn new(members: Option<&'a dyn Members>, wanted: &'a Wanted) -> Self {
         Self {
             members,
             wanted,
-            beacon,
-            lenders: Mutex::new(Lenders::new(own)),
+            beacon: None,
+            lenders: Mutex::default(),
+        }
+    }
+
+    /// The same of a download that takes its turns at asking the hub for what nobody has.
+    pub(super) fn taking_turns(self, beacon: Beacon) -> Self {
+        Self {
+            beacon: Some(beacon),
+            lenders: Mutex::new(Lenders::new(self.members.map(Members::own))),
+            ..self
         }
     }
 
@@ -116,7 +118,9 @@ impl<'a> Mirror<'a> {
 
     /// Asks everybody what there is of a commit.
     async fn look(&self, commit: &str) {
-        self.beacon.light(self.lenders().asks_hub(Instant::now()));
+        if let Some(beacon) = &self.beacon {
+            beacon.light(self.lenders().asks_hub(Instant::now()));
+        }
         let mut held = self.ask(commit).await;
         held.retain(|(_, held)| held.commit == commit);
         self.lenders().hold(held);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use base::{BytesAsked, HeldFile, HeldFiles, HubRevision};
@@ -19,6 +19,7 @@ use super::error::DownloadError;
 use super::listing::HubFile;
 use super::name::{Repository, Wanted};
 use super::staging::Shelf;
+use crate::Places;
 
 /// Read at once.
 const PIECE_BYTES: u64 = 512 << 10;
@@ -27,10 +28,10 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Between two looks at whether they have come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The models of a folder, as members may have them. [`Shared::files`] and [`Shared::open`] block.
+/// The models of some folders, as members may have them. [`Shared::files`] and [`Shared::open`] block.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    models: PathBuf,
+    places: Places,
 }
 
 /// Bytes of a file that is here, or coming.
@@ -51,9 +52,10 @@ enum Open {
 }
 
 impl Shared {
-    /// What is in a folder of models.
-    pub fn of(models: PathBuf) -> Self {
-        Self { models }
+    /// What is in the folders of models that are there.
+    pub fn of(places: impl Into<Places>) -> Self {
+        let places = places.into();
+        Self { places }
     }
 
     /// What there is of a revision of a repository; `None` if there is nothing.
@@ -106,7 +108,13 @@ impl Shared {
         let repository: Option<Repository> = Wanted::parse(repository)
             .ok()
             .map(|wanted| wanted.repository);
-        repository.map_or_else(Vec::new, |repository| Shelf::all(&self.models, &repository))
+        let Some(repository) = repository else {
+            return Vec::new();
+        };
+        let places = self.places.all().into_iter();
+        places
+            .flat_map(|place| Shelf::all(&place.path, &repository))
+            .collect()
     }
 }
 

@@ -16,24 +16,31 @@ use serde::{Deserialize, Serialize};
 
 use super::arriving::Arriving;
 use super::beacon::Beacon;
+use super::disk::Disk;
 use super::error::DownloadError;
 use super::listing::{HubFile, Listing};
 use super::name::{Repository, Wanted, plain};
 use super::partial::Partial;
-use crate::{FolderError, ModelFolder};
+use crate::{FolderError, ModelFolder, hf_cache};
 
+/// In a folder of models: where its downloads lie.
+pub(super) const DOWNLOADS: &str = ".downloads";
 /// In the folder of every model that was downloaded: which commit it is.
-const ORIGIN: &str = ".download.json";
+pub(crate) const ORIGIN: &str = ".download.json";
 const MANIFEST: &str = "manifest.json";
 /// Locked while somebody fetches from a hub.
 const FETCHES: &str = "fetches";
-const PARTIAL: &str = "partial";
 /// How the name of a manifest ends that is being written.
 const NEW: &str = "new";
 /// What is about to change places with the model's folder, or has.
 const SWAPPED: &str = "swapped";
 /// The model's old folder, where a file system cannot let two folders change places.
 const ASIDE: &str = "aside";
+/// Held by whoever downloads. It stays, so that nobody holds one that others do not see.
+pub(super) const LOCK: &str = "lock";
+const FILES: &str = "files";
+const PARTIAL: &str = "partial";
+const FOLDERS: [&str; 4] = [FILES, PARTIAL, SWAPPED, ASIDE];
 /// A manifest of another version is not read: the hub is asked again.
 const VERSION: u32 = 1;
 
@@ -60,12 +67,12 @@ impl Staging {
     /// Takes the place of a repository under a folder of models.
     pub(super) fn open(models: &Path, repository: &Repository) -> Result<Self, DownloadError> {
         let mut folder = models.to_owned();
-        for part in [".downloads", repository.owner(), repository.name()] {
+        for part in [DOWNLOADS, repository.owner(), repository.name()] {
             folder.push(part);
             make_folder(&folder)?;
         }
-        let lock = lock(&folder.join("lock"), repository)?;
-        let (files, partial) = (folder.join("files"), folder.join(PARTIAL));
+        let lock = lock(&folder.join(LOCK), repository)?;
+        let (files, partial) = (folder.join(FILES), folder.join(PARTIAL));
         recover(&folder, &files)?;
         make_folder(&files)?;
         make_folder(&partial)?;
@@ -155,13 +162,42 @@ impl Staging {
             .filter(|file| listing.files.contains(file));
         for file in same.filter(|file| !self.is_verified(file)) {
             let path = self.target.join(&file.name);
-            let Ok(content) = File::open(&path) else {
-                continue;
-            };
-            let fits = file.digest.fits(file.size, content);
-            if fits.map_err(DownloadError::io(&path))? {
+            if is_of(file, &path)? {
                 let _ = fs::hard_link(&path, self.files.join(&file.name));
             }
+        }
+        Ok(())
+    }
+
+    /// Takes over what the cache of Hugging Face's own tools has under the hashes that are wanted, once it is verified. Where files
+    /// cannot be shared they are copied; what the disk has no room for is left to whoever fetches the rest.
+    pub(super) fn take_from_cache(
+        &self,
+        listing: &Listing,
+        repository: &Repository,
+        cache: &Path,
+        disk: &Disk,
+    ) -> Result<(), DownloadError> {
+        for file in listing.files.iter().filter(|file| !self.is_verified(file)) {
+            let (owner, name) = (repository.owner(), repository.name());
+            let Some(blob) = hf_cache::blob(cache, owner, name, file.digest.digits()) else {
+                continue;
+            };
+            // Hidden, as no file of a listing is, so that nobody takes it for a partial one.
+            let taken = self.partial.join(format!(".{}", file.name));
+            remove_file(&taken)?;
+            let copied = fs::hard_link(&blob, &taken).or_else(|error| {
+                match disk.check(&self.folder, file.size) {
+                    Ok(()) => fs::copy(&blob, &taken).map(drop),
+                    Err(_) => Err(error),
+                }
+            });
+            if copied.is_ok() && is_file_of(&taken, file.size) && is_of(file, &taken)? {
+                sync(&taken)?;
+                let place = self.files.join(&file.name);
+                fs::rename(&taken, &place).map_err(DownloadError::io(&place))?;
+            }
+            remove_file(&taken)?;
         }
         Ok(())
     }
@@ -236,9 +272,16 @@ impl Staging {
         }
     }
 
+    /// Takes away what is in the model's place, at once under its name.
+    pub(super) fn remove_target(&self) -> Result<(), DownloadError> {
+        let moved = fs::rename(&self.target, self.folder.join(ASIDE));
+        moved.map_err(DownloadError::io(&self.target))?;
+        self.clear()
+    }
+
     /// Forgets all that was fetched and is not in its place.
     pub(super) fn clear(&self) -> Result<(), DownloadError> {
-        for folder in ["files", PARTIAL, SWAPPED, ASIDE] {
+        for folder in FOLDERS {
             remove_folder(&self.folder.join(folder))?;
         }
         let manifest = self.folder.join(MANIFEST);
@@ -247,6 +290,23 @@ impl Staging {
         }
         remove_file(&manifest)
     }
+}
+
+/// Whether there is anything of a download in its place.
+pub(super) fn has_begun(place: &Path) -> bool {
+    let mut known = FOLDERS.into_iter().chain([MANIFEST]);
+    known.any(|name| place.join(name).exists())
+}
+
+/// Whether a model's folder holds what a download put there, or part of it, and nothing else.
+pub(super) fn is_as_downloaded(folder: &Path) -> bool {
+    let Some(origin) = read(&folder.join(ORIGIN)) else {
+        return false;
+    };
+    let known =
+        |name: &OsStr| name == ORIGIN || origin.files.iter().any(|file| *name == *file.name);
+    let mut entries = fs::read_dir(folder).into_iter().flatten();
+    entries.all(|entry| entry.is_ok_and(|entry| known(&entry.file_name())))
 }
 
 /// A folder with files of a commit: verified ones, and perhaps others that are being fetched. It is looked at without the lock, so another commit's files may take their
@@ -265,15 +325,11 @@ impl Shelf {
     /// The shelves of a repository: the model in its place, and what is being fetched.
     pub(super) fn all(models: &Path, repository: &Repository) -> Vec<Self> {
         let under = |folder: &Path| folder.join(repository.owner()).join(repository.name());
-        let (target, staging) = (under(models), under(&models.join(".downloads")));
+        let (target, staging) = (under(models), under(&models.join(DOWNLOADS)));
         let fetching = (staging.join(PARTIAL), staging.join(FETCHES));
         let places = [
             (target.join(ORIGIN), target, None),
-            (
-                staging.join(MANIFEST),
-                staging.join("files"),
-                Some(fetching),
-            ),
+            (staging.join(MANIFEST), staging.join(FILES), Some(fetching)),
         ];
         let shelves = places
             .into_iter()
@@ -310,6 +366,15 @@ impl Shelf {
         let path = self.folder.join(&file.name);
         is_file_of(&path, file.size).then_some(path)
     }
+}
+
+/// Whether a file is there and has the content that is wanted. Reads all of it.
+fn is_of(file: &HubFile, path: &Path) -> Result<bool, DownloadError> {
+    let Ok(content) = File::open(path) else {
+        return Ok(false);
+    };
+    let fits = file.digest.fits(file.size, content);
+    fits.map_err(DownloadError::io(path))
 }
 
 fn is_file_of(path: &Path, size: u64) -> bool {
@@ -352,14 +417,18 @@ fn called(folder: &Path, name: &OsStr) -> Vec<PathBuf> {
     same.map(|entry| entry.path()).collect()
 }
 
-/// Makes a folder if it is not there; one that is a link leads somewhere else and is refused.
+/// Makes a folder if it is not there; one that is a link leads somewhere else and is refused. What it is to lie in is not made: the
+/// disk of a folder of models may be gone.
 fn make_folder(path: &Path) -> Result<(), DownloadError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(DownloadError::NoFolder {
             path: path.to_owned(),
         }),
-        Err(_) => fs::create_dir_all(path).map_err(DownloadError::io(path)),
+        Err(_) => match fs::create_dir(path) {
+            Err(_) if path.is_dir() => Ok(()),
+            made => made.map_err(DownloadError::io(path)),
+        },
     }
 }
 
@@ -393,9 +462,9 @@ fn write(path: &Path, manifest: &Manifest) -> Result<(), DownloadError> {
     fs::rename(&new, path).map_err(DownloadError::io(path))
 }
 
-fn sync(folder: &Path) -> Result<(), DownloadError> {
-    let open = File::open(folder).and_then(|folder| folder.sync_all());
-    open.map_err(DownloadError::io(folder))
+fn sync(path: &Path) -> Result<(), DownloadError> {
+    let open = File::open(path).and_then(|open| open.sync_all());
+    open.map_err(DownloadError::io(path))
 }
 
 /// Removes what is in a folder and does not stay.

@@ -1,16 +1,21 @@
 //! The same without a node, in this process.
 
 use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base::Failure;
-use store::download::{Doing, DownloadError, Downloaded, Limits, Pace, Progress, Wanted, download};
+use store::download::{
+    Doing, DownloadError, Downloaded, Limits, Pace, Progress, Wanted, destination, download,
+};
+use store::{Place, Places};
 
 use super::{clear_line, pace, tell};
 use crate::cli::PullArguments;
 use crate::cli::failure::CommandFailure;
 use crate::cli::table::bytes;
 use crate::environment::Environment;
+use crate::settings::SettingsFile;
 
 /// Often enough for somebody who watches.
 const TELL_EVERY: Duration = Duration::from_millis(500);
@@ -21,19 +26,37 @@ pub(super) async fn pull(
     environment: &Environment,
 ) -> Result<(), CommandFailure> {
     let data = environment.data_folder(arguments.data.clone());
-    let models = data
-        .map_err(|error| CommandFailure::other(error.to_string()))?
-        .join("models");
-    let (hub, limits) = (environment.hub(), Limits::hub(crate::random::u64()?));
-    let progress = Progress::default();
+    let data = data.map_err(|error| CommandFailure::other(error.to_string()))?;
+    let folders = folders(&data)?;
+    let (hub, progress) = (environment.hub(), Progress::default());
+    let limits = Limits {
+        cache: environment.hugging_face_cache(),
+        ..Limits::hub(crate::random::u64()?)
+    };
+    let pulling = async {
+        let models = destination(wanted, folders, &hub, &limits, &progress).await?;
+        download(wanted, &models, &hub, &limits, &progress).await
+    };
     let outcome = tokio::select! {
         biased;
-        outcome = download(wanted, &models, &hub, &limits, &progress) => outcome,
+        outcome = pulling => outcome,
         never = watch(&progress) => match never {},
         _ = tokio::signal::ctrl_c() => return Err(stopped(&arguments.model)),
     };
     clear_line();
     done(&arguments.model, outcome)
+}
+
+/// Where models may go by the settings of a node that keeps its data there, if one ever did.
+fn folders(data: &Path) -> Result<Vec<PathBuf>, CommandFailure> {
+    let failed = |error: &dyn std::error::Error| CommandFailure::other(error.to_string());
+    let own = data.join("models");
+    std::fs::create_dir_all(&own).map_err(|error| failed(&error))?;
+    let settings = SettingsFile::new(data.join("settings.toml")).read();
+    let folders = settings.map_err(|error| failed(&error))?.model_folders;
+    let places = Places::from(own);
+    places.set(folders.iter().flatten().map(Place::from).collect());
+    Ok(places.writable())
 }
 
 fn stopped(model: &str) -> CommandFailure {
