@@ -127,17 +127,15 @@ impl NodeHandle {
             disks,
         }));
         let activity = running.activity();
-        let ports = Ports::closed(&gateway, &metrics, config.api_ip, &kept.session);
         let (from, to) = (members.clone(), cluster.clone());
         let requests = PeerRequests::of(running, models.places(), downloads);
-        let network = Network::new(config, identity, requests, from, to, net);
         let controlling = Control {
             settings: kept.settings,
             fresh: kept.fresh,
             models: models.clone(),
             file: kept.file,
-            ports,
-            network,
+            ports: Ports::closed(&gateway, &metrics, config.api_ip, &kept.session),
+            network: Network::new(config, identity, requests, from, to, net),
             cluster: cluster.clone(),
         }
         .start(ends)
