@@ -84,15 +84,6 @@ impl Watched {
         let mut kept = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = Some(folder.to_owned());
     }
-
-    /// Whether the folder that it goes to is there. Of a user's folder that is the one in which it began.
-    fn finds(&self, folder: &Path, places: &Places) -> bool {
-        if self.has_begun() && folder != places.own() {
-            has_begun_in(folder)
-        } else {
-            is_there(folder)
-        }
-    }
 }
 
 impl Works {
@@ -111,10 +102,12 @@ impl Works {
                     sleep(BUSY_PAUSE).await;
                     watched.waits_for(None);
                 }
-                Err(error) if !watched.finds(&folder, &self.places) => {
+                Err(error) if self.finds(&folder, watched).await => {
+                    return Err(self.explained(error, &folder, wanted).await);
+                }
+                Err(error) => {
                     tracing::warn!(folder = %folder.display(), %error, "a folder of models is gone");
                 }
-                Err(error) => return Err(self.explained(error, &folder, wanted).await),
                 Ok(commit) => return Ok(commit),
             }
         }
@@ -142,7 +135,7 @@ impl Works {
         while let Some(folder) = watched.folder()
             && self.places.writable().contains(&folder)
         {
-            if watched.finds(&folder, &self.places) {
+            if self.finds(&folder, watched).await {
                 watched.waits_for(None);
                 return Ok(folder);
             }
@@ -158,6 +151,15 @@ impl Works {
         let folder = destination(wanted, folders, &hub, &self.limits, &watched.progress).await?;
         watched.goes_to(&folder);
         Ok(folder)
+    }
+
+    /// Whether the folder that it goes to is there. Of a user's folder that is the one in which it began.
+    async fn finds(&self, folder: &Path, watched: &Watched) -> bool {
+        if watched.has_begun() && folder != self.places.own() {
+            looks(folder, has_begun_in).await
+        } else {
+            looks(folder, is_there).await
+        }
     }
 
     async fn bring_to(
@@ -197,7 +199,7 @@ impl Works {
     pub(super) async fn delete(&self, entry: &Entry) -> Result<(), Failure> {
         let folder = entry.folder.as_ref().unwrap_or(self.places.own());
         let start = Instant::now();
-        while has_begun_in(folder) {
+        while looks(folder, has_begun_in).await {
             match discard(folder, &entry.wanted.repository).await {
                 Err(DownloadError::Busy { .. }) if start.elapsed() < DISCARD_LIMIT => {
                     sleep(DISCARD_PAUSE).await;
@@ -207,4 +209,11 @@ impl Works {
         }
         Ok(())
     }
+}
+
+/// Asks of a folder where it holds up nobody: a network disk may not answer.
+async fn looks(folder: &Path, is_so: fn(&Path) -> bool) -> bool {
+    let folder = folder.to_owned();
+    let looking = tokio::task::spawn_blocking(move || is_so(&folder));
+    looking.await.unwrap_or(false)
 }
