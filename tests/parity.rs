@@ -52,21 +52,26 @@ struct Answer {
 }
 
 impl Reference {
-    /// Of a checkpoint that is made as `settings` say; `on_load` is not about the checkpoint.
+    /// Of a checkpoint that is made as `settings` say; `on_load` and the lengths of `prompts` are not about the checkpoint.
     fn make(settings: &Value) -> Result<Self> {
         let mut settings = settings.clone();
-        let on_load = settings["on_load"].take();
-        if let Some(fields) = settings.as_object_mut() {
-            fields.remove("on_load");
-        }
+        let mut take = |name: &str| {
+            let fields = settings.as_object_mut();
+            fields
+                .and_then(|fields| fields.remove(name))
+                .unwrap_or_default()
+        };
+        let [on_load, prompts] = ["on_load", "prompts"].map(&mut take);
         let folder = tempfile::Builder::new()
             .prefix("espalier-parity-")
             .tempdir()?;
         let path = folder.path().to_string_lossy().into_owned();
         python("parity/make_checkpoint.py", &[&path, &settings.to_string()])?;
         let token = |index: u32| (index * 37 + 11) % 500 + 1;
-        let prompts = PROMPTS.map(|count| (0..count).map(|at| token(at + count)).collect());
-        let prompts: [Vec<u32>; 3] = prompts;
+        let lengths: Option<Vec<u32>> = serde_json::from_value(prompts)?;
+        let lengths = lengths.unwrap_or(PROMPTS.to_vec());
+        let prompt = |count: u32| (0..count).map(|at| token(at + count)).collect();
+        let prompts: Vec<Vec<u32>> = lengths.into_iter().map(prompt).collect();
         let arguments = [
             path.as_str(),
             &json!(prompts).to_string(),

@@ -426,17 +426,16 @@ impl Scheduler {
 
     fn has_room_for(&self, sequence: &Sequence) -> bool {
         let running = self.running.iter().map(|running| &running.sequence);
-        let needed: u64 = running
+        let needed = running
             .chain([sequence])
-            .map(|sequence| sequence.cache_tokens_after(GROWTH_TOKENS))
-            .sum();
-        !self.free_slots.is_empty() && needed <= self.limits.cache_tokens_max
+            .map(|sequence| sequence.cache_tokens_after(GROWTH_TOKENS));
+        !self.free_slots.is_empty() && self.limits.left_beside(needed).is_some()
     }
 
     /// Sets sequences back until the others have room for their next tokens, the last that came first. One alone
     /// always has room, or it would have been refused; so the first goes on, and in its turn each.
     fn make_room(&mut self) {
-        while self.cache_tokens() > self.limits.cache_tokens_max && self.running.len() > 1 {
+        while self.cache_tokens_left().is_none() && self.running.len() > 1 {
             let mut sequence = self.release(self.running.len() - 1);
             sequence.lose_cache();
             self.waiting.set_back(sequence);
@@ -447,6 +446,13 @@ impl Scheduler {
     fn cache_tokens(&self) -> u64 {
         let running = self.running.iter();
         running.map(|running| running.sequence.cache_tokens()).sum()
+    }
+
+    /// Tokens of cache that the next step leaves; `None` if it needs more than there is.
+    fn cache_tokens_left(&self) -> Option<u64> {
+        let running = self.running.iter();
+        let needed = running.map(|running| running.sequence.cache_tokens());
+        self.limits.left_beside(needed)
     }
 
     /// Forgets the sequence at `at` of the running ones.

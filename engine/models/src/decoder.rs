@@ -15,8 +15,8 @@ use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::family::{CausalModel, Computed, Dimensions};
 use crate::layers::{
-    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, Memory, NormKind, Rope, RopeConfig,
-    StepCaches, Table,
+    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, Memory, NormKind, Reach, Remembered,
+    Rope, RopeConfig, StepCaches, Table,
 };
 use crate::load::{Config, Exceptions, Folder, Held, OnLoad, Weights};
 
@@ -51,9 +51,14 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// How it divides.
     fn layout(&self) -> Layout;
 
+    /// How far a layer that attends sees.
+    fn reach(&self, _layer: u32) -> Reach {
+        Reach::All
+    }
+
     /// What a layer remembers of a sequence.
-    fn memory(&self, _layer: u32) -> Memory {
-        Memory::Positions
+    fn memory(&self, layer: u32) -> Memory {
+        Memory::of(self.reach(layer))
     }
 
     /// Elements of keys and values together, for one token of a layer that remembers them.
@@ -233,7 +238,7 @@ pub(crate) fn card<A: Architecture>(
     let element_bytes = norm.element(NORM)?.held().bytes();
     let layers = (0..core.num_hidden_layers).map(|layer| {
         let cache_elements = match architecture.memory(layer as u32) {
-            Memory::Positions => architecture.cache_elements(layer as u32),
+            Memory::Positions | Memory::Window(_) => architecture.cache_elements(layer as u32),
             Memory::State | Memory::Nothing => 0,
         };
         let cache_bytes = cache_elements as u64 * element_bytes;
@@ -245,6 +250,7 @@ pub(crate) fn card<A: Architecture>(
         let cost = LayerCost {
             cache_bytes_per_token: cache_bytes,
             replicated_cache_bytes_per_token: copied,
+            window: Memory::widest([architecture.memory(layer as u32)].into_iter()),
             state_bytes: architecture.state_bytes(layer as u32, element_bytes),
             ..weights_cost(&held, &layout, layer)
         };
@@ -290,6 +296,7 @@ fn weights_cost(held: &Held<'_>, layout: &Layout, layer: i32) -> LayerCost {
         replicated_bytes: 0,
         cache_bytes_per_token: 0,
         replicated_cache_bytes_per_token: 0,
+        window: None,
         state_bytes: 0,
     };
     for (name, bytes) in held.under(&path) {
@@ -368,8 +375,8 @@ struct Layers {
     blocks: Vec<Block>,
     /// Which of the rank's caches each of them has.
     caches: Vec<usize>,
-    /// What is remembered in each of these.
-    memories: Vec<Memory>,
+    /// What is in each of these.
+    remembered: Vec<Remembered>,
 }
 
 impl Layers {
@@ -384,7 +391,7 @@ impl Layers {
         let mut layers = Self {
             blocks: Vec::new(),
             caches: Vec::new(),
-            memories: Vec::new(),
+            remembered: Vec::new(),
         };
         let mut attended: Vec<u32> = Vec::new();
         for layer in spec.layers.clone() {
@@ -393,7 +400,10 @@ impl Layers {
             layers.caches.push(known.unwrap_or(attended.len()));
             if known.is_none() {
                 attended.push(keys);
-                layers.memories.push(architecture.memory(layer));
+                layers.remembered.push(Remembered {
+                    memory: architecture.memory(layer),
+                    elements: architecture.cache_elements(keys),
+                });
             }
             layers.blocks.push(architecture.block(&mut BlockParts {
                 weights,
@@ -450,8 +460,8 @@ impl CausalModel for Decoder {
         self.layers.blocks.len()
     }
 
-    fn memories(&self) -> &[Memory] {
-        &self.layers.memories
+    fn remembered(&self) -> &[Remembered] {
+        &self.layers.remembered
     }
 
     fn has_states(&self) -> bool {

@@ -31,7 +31,7 @@ use mlx_rs::{Array, Dtype};
 use crate::decoder::{self, Architecture};
 use crate::distributed::Group;
 use crate::error::LoadError;
-use crate::layers::{Ends, Memory, StepCaches};
+use crate::layers::{Ends, Remembered, StepCaches};
 use crate::load::{Folder, Weights};
 
 /// An array, or why MLX refused.
@@ -46,7 +46,7 @@ pub(crate) trait CausalModel {
     /// Number of layers on this rank.
     fn layer_count(&self) -> usize;
     /// What each of its caches holds: layers that attend to the same keys have one.
-    fn memories(&self) -> &[Memory];
+    fn remembered(&self) -> &[Remembered];
     /// Whether a layer of the model, on whatever rank, remembers a state.
     fn has_states(&self) -> bool;
     /// Sizes that the backend needs.

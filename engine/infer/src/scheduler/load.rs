@@ -1,6 +1,6 @@
 //! What a scheduler takes on, and what it says of it.
 
-use base::FinishReason;
+use base::{CacheWindow, FinishReason};
 
 /// How much a scheduler takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Limits {
     pub queue_max: u32,
     /// Tokens in all KV caches together.
     pub cache_tokens_max: u64,
+    /// The widest window of layers that do not see all, whose caches hold less.
+    pub window: Option<CacheWindow>,
     /// Longest sequence the model knows, in tokens.
     pub context_tokens_max: u32,
     /// Entries of the model's vocabulary.
@@ -26,6 +28,25 @@ pub struct Limits {
     /// Whether to guess what answers go on with and compute some guesses beside each token. Only for a backend that can take
     /// tokens back.
     pub speculates: bool,
+}
+
+impl Limits {
+    /// How many tokens more caches surely have room for beside sequences of so many each; `None` if there is none for those.
+    pub(super) fn left_beside(&self, sequences: impl Iterator<Item = u64>) -> Option<u64> {
+        let (mut held, mut in_windows) = (0, 0);
+        for tokens in sequences {
+            held += tokens;
+            in_windows += self.window.map_or(0, |window| window.held(tokens));
+        }
+        let left = self.cache_tokens_max.checked_sub(held)?;
+        let Some(window) = self.window else {
+            return Some(left);
+        };
+        let left_in_windows = window
+            .planned(self.cache_tokens_max)
+            .checked_sub(in_windows)?;
+        Some(left.min(left_in_windows))
+    }
 }
 
 /// What became of a submitted request.

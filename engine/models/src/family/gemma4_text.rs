@@ -119,7 +119,7 @@ impl Gemma4Text {
             return GroupedShape {
                 values: Values::Normed,
                 rope: Some(WINDOW_ROPE),
-                reach: Reach::Window(self.sliding_window),
+                reach: self.reach(layer),
                 ..common
             };
         }
@@ -209,6 +209,10 @@ impl Architecture for Gemma4Text {
             Rope::new(&wide, self.wide_head_dim())?,
             Rope::new(&window, self.core.head_dim())?,
         ])
+    }
+
+    fn reach(&self, layer: u32) -> Reach {
+        Reach::within(self.slides(layer).then_some(self.sliding_window))
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {

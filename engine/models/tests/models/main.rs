@@ -18,3 +18,4 @@ mod script;
 mod sequences;
 mod sharded;
 mod speed;
+mod windows;

@@ -48,6 +48,9 @@ pub struct ModelCard {
     quantize: Bits,
 }
 
+/// Why a layer's window was refused.
+const NO_WINDOW: Invalid = Invalid("a window of nothing");
+
 /// Cost of one layer.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct LayerCost {
@@ -56,6 +59,7 @@ pub struct LayerCost {
     replicated_bytes: u64,
     cache_bytes_per_token: u64,
     replicated_cache_bytes_per_token: u64,
+    window: Option<u32>,
     state_bytes: u64,
 }
 
@@ -115,6 +119,7 @@ impl From<&base::LayerCost> for LayerCost {
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window,
             state_bytes,
         } = *cost;
         Self {
@@ -123,6 +128,7 @@ impl From<&base::LayerCost> for LayerCost {
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window: window.map(base::CacheWindow::get),
             state_bytes,
         }
     }
@@ -138,6 +144,7 @@ impl TryFrom<LayerCost> for base::LayerCost {
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window,
             state_bytes,
         } = wire;
         let all = [
@@ -155,12 +162,14 @@ impl TryFrom<LayerCost> for base::LayerCost {
         if replicated_cache_bytes_per_token > cache_bytes_per_token {
             return Err(Invalid("a cache that copies more than it has"));
         }
+        let window = window.map(|tokens| base::CacheWindow::new(tokens).ok_or(NO_WINDOW));
         Ok(Self {
             weights_bytes,
             active_bytes,
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window: window.transpose()?,
             state_bytes,
         })
     }

@@ -186,10 +186,18 @@ pub fn token_event() -> impl Strategy<Value = TokenEvent> {
 
 fn card() -> impl Strategy<Value = ModelCard> {
     let bytes = || 0..1_u64 << 50;
-    let layer = ([bytes(), bytes(), bytes()], [bytes(), bytes(), bytes()]).prop_map(
+    let window =
+        proptest::option::of(1_u32..).prop_map(|tokens| tokens.and_then(base::CacheWindow::new));
+    let parts = (
+        [bytes(), bytes(), bytes()],
+        [bytes(), bytes(), bytes()],
+        window,
+    );
+    let layer = parts.prop_map(
         |(
             [weights_bytes, active_bytes, copied],
             [cache_bytes_per_token, cache_copied, state_bytes],
+            window,
         )| {
             LayerCost {
                 weights_bytes,
@@ -197,6 +205,7 @@ fn card() -> impl Strategy<Value = ModelCard> {
                 replicated_bytes: copied.min(weights_bytes),
                 cache_bytes_per_token,
                 replicated_cache_bytes_per_token: cache_copied.min(cache_bytes_per_token),
+                window,
                 state_bytes,
             }
         },
