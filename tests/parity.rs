@@ -35,6 +35,8 @@ struct Reference {
     answers: Vec<Answer>,
     /// Bits that the model is quantized to as it is loaded; nothing if it is not.
     on_load: Value,
+    /// The same of its caches.
+    kv_bits: Value,
 }
 
 /// Of one prompt.
@@ -52,7 +54,8 @@ struct Answer {
 }
 
 impl Reference {
-    /// Of a checkpoint that is made as `settings` say; `on_load` and the lengths of `prompts` are not about the checkpoint.
+    /// Of a checkpoint that is made as `settings` say; `on_load`, `kv_bits` and the lengths of `prompts` are not about the
+    /// checkpoint.
     fn make(settings: &Value) -> Result<Self> {
         let mut settings = settings.clone();
         let mut take = |name: &str| {
@@ -61,7 +64,7 @@ impl Reference {
                 .and_then(|fields| fields.remove(name))
                 .unwrap_or_default()
         };
-        let [on_load, prompts] = ["on_load", "prompts"].map(&mut take);
+        let [on_load, kv_bits, prompts] = ["on_load", "kv_bits", "prompts"].map(&mut take);
         let folder = tempfile::Builder::new()
             .prefix("espalier-parity-")
             .tempdir()?;
@@ -77,6 +80,7 @@ impl Reference {
             &json!(prompts).to_string(),
             &GREEDY_TOKENS.to_string(),
             &on_load.as_u64().unwrap_or_default().to_string(),
+            &kv_bits.as_u64().unwrap_or_default().to_string(),
         ];
         let printed = python_json("parity/reference.py", &arguments)?;
         let mut answers: Vec<Answer> = serde_json::from_value(printed)?;
@@ -87,6 +91,7 @@ impl Reference {
             folder,
             answers,
             on_load,
+            kv_bits,
         })
     }
 
@@ -186,7 +191,7 @@ fn compare_placed(
     tolerance: f64,
 ) -> Result<()> {
     let api = cluster[0].api();
-    let id = api.open(&json!({"model": folder, "sharding": sharding, "node_count": ranks, "quantize": reference.on_load}))?;
+    let id = api.open(&json!({"model": folder, "sharding": sharding, "node_count": ranks, "quantize": reference.on_load, "kv_bits": reference.kv_bits}))?;
     let instance = api.wait_ready(&id, READY_LIMIT)?;
     assert_eq!(
         instance["shards"].as_array().map(Vec::len),
@@ -194,6 +199,7 @@ fn compare_placed(
         "{instance}"
     );
     assert_eq!(instance["quantize"], reference.on_load);
+    assert_eq!(instance["kv_bits"], reference.kv_bits);
     let model = instance["model"].as_str().context("model")?;
     reference.compare(&api, model, tolerance)?;
     api.close(&id)

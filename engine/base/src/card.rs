@@ -1,6 +1,6 @@
 //! What the planner knows of a model: numbers, never a name. Made by the model family's own file in `models`.
 
-use crate::{CacheWindow, QuantizedBits};
+use crate::{CacheBits, CacheWindow, QuantizedBits};
 
 /// A model in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct ModelCard {
     /// To how many bits matrices are quantized as they are loaded, which all bytes here are after; `None` leaves them as they
     /// lie in the files.
     pub quantize: Option<QuantizedBits>,
+    /// To how many bits the caches of layers that see all are quantized, which all bytes here are after; `None` leaves them in
+    /// the model's own type.
+    pub kv_bits: Option<CacheBits>,
 }
 
 /// Cost of one transformer layer.

@@ -31,7 +31,7 @@ pub use generate::{
     Penalties, Piece, Prompt, Sampling, ScoredToken, Usage,
 };
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
-pub use quantize::QuantizedBits;
+pub use quantize::{CacheBits, QuantizedBits};
 pub use record::{
     InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
 };

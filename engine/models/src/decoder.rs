@@ -1,11 +1,12 @@
 //! A causal language model made of blocks, whatever is in them: what families have in common.
 
 mod layout;
+mod remembered;
 
 use std::ops::Range;
 use std::rc::Rc;
 
-use base::{LayerCost, ModelCard, QuantizedBits, ShardSpec};
+use base::{CacheBits, LayerCost, ModelCard, QuantizedBits, ShardSpec};
 use mlx_rs::Array;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ use crate::layers::{
 use crate::load::{Config, Exceptions, Folder, Held, OnLoad, Weights};
 
 pub(crate) use layout::{ExpertsUse, Layout};
+use remembered::{check_kv_bits, remembered};
 
 /// Name of the final norm.
 const NORM: &str = "model.norm.weight";
@@ -64,6 +66,11 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// Elements of keys and values together, for one token of a layer that remembers them.
     fn cache_elements(&self, _layer: u32) -> i32 {
         2 * self.core().kv_heads() * self.core().head_dim()
+    }
+
+    /// Elements of a key, and of a value, of a head in such a layer.
+    fn cached_head_dim(&self, _layer: u32) -> i32 {
+        self.core().head_dim()
     }
 
     /// Whether tensor ranks divide those: each head's are those of the rank that has it.
@@ -229,6 +236,7 @@ fn on_load(architecture: &impl Architecture, bits: Option<QuantizedBits>) -> Opt
 pub(crate) fn card<A: Architecture>(
     folder: &Folder,
     bits: Option<QuantizedBits>,
+    kv_bits: Option<CacheBits>,
 ) -> Result<ModelCard, LoadError> {
     let file = &folder.config;
     let architecture: A = parse(file)?;
@@ -236,12 +244,10 @@ pub(crate) fn card<A: Architecture>(
     let (core, layout) = (architecture.core(), architecture.layout());
     let (_, norm) = folder.tensor(NORM)?;
     let element_bytes = norm.element(NORM)?.held().bytes();
+    let cache = |layer| remembered(&architecture, layer, element_bytes, kv_bits);
+    check_kv_bits(kv_bits, (0..core.num_hidden_layers as u32).map(cache))?;
     let layers = (0..core.num_hidden_layers).map(|layer| {
-        let cache_elements = match architecture.memory(layer as u32) {
-            Memory::Positions | Memory::Window(_) => architecture.cache_elements(layer as u32),
-            Memory::State | Memory::Nothing => 0,
-        };
-        let cache_bytes = cache_elements as u64 * element_bytes;
+        let cache_bytes = cache(layer as u32).bytes;
         let copied = if architecture.divides_cache() {
             0
         } else {
@@ -284,6 +290,7 @@ pub(crate) fn card<A: Architecture>(
         activation_bytes: element_bytes as u32,
         tensor_degrees: layout.tensor_degrees(&held, core.num_hidden_layers)?,
         quantize: bits,
+        kv_bits,
     })
 }
 
@@ -393,6 +400,7 @@ impl Layers {
             caches: Vec::new(),
             remembered: Vec::new(),
         };
+        let element_bytes = weights.element(NORM)?.held().bytes();
         let mut attended: Vec<u32> = Vec::new();
         for layer in spec.layers.clone() {
             let keys = architecture.keys_of(layer);
@@ -400,10 +408,8 @@ impl Layers {
             layers.caches.push(known.unwrap_or(attended.len()));
             if known.is_none() {
                 attended.push(keys);
-                layers.remembered.push(Remembered {
-                    memory: architecture.memory(layer),
-                    elements: architecture.cache_elements(keys),
-                });
+                let own = remembered(architecture, keys, element_bytes, spec.kv_bits);
+                layers.remembered.push(own);
             }
             layers.blocks.push(architecture.block(&mut BlockParts {
                 weights,

@@ -43,6 +43,7 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
         activation_bytes: 2,
         tensor_degrees: vec![1, 2, 4, 8],
         quantize: None,
+        kv_bits: None,
     }
 }
 

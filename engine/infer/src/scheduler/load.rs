@@ -30,25 +30,6 @@ pub struct Limits {
     pub speculates: bool,
 }
 
-impl Limits {
-    /// How many tokens more caches surely have room for beside sequences of so many each; `None` if there is none for those.
-    pub(super) fn left_beside(&self, sequences: impl Iterator<Item = u64>) -> Option<u64> {
-        let (mut held, mut in_windows) = (0, 0);
-        for tokens in sequences {
-            held += tokens;
-            in_windows += self.window.map_or(0, |window| window.held(tokens));
-        }
-        let left = self.cache_tokens_max.checked_sub(held)?;
-        let Some(window) = self.window else {
-            return Some(left);
-        };
-        let left_in_windows = window
-            .planned(self.cache_tokens_max)
-            .checked_sub(in_windows)?;
-        Some(left.min(left_in_windows))
-    }
-}
-
 /// What became of a submitted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submitted {

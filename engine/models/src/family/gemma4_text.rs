@@ -285,6 +285,10 @@ impl Architecture for Gemma4Text {
         2 * self.attention(layer).kv_width()
     }
 
+    fn cached_head_dim(&self, layer: u32) -> i32 {
+        self.attention(layer).head_dim
+    }
+
     fn layer_inputs(&self) -> Option<LayerInputsShape> {
         let width = self.hidden_size_per_layer_input;
         width

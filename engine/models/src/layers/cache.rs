@@ -35,6 +35,9 @@ const POSITIONS: usize = 3;
 /// Beginnings of sequences are kept in blocks of so many tokens.
 const BLOCK: i32 = BLOCK_TOKENS as i32;
 
+/// What is quantized has three arrays: packed, its scales and its biases.
+const PACKED_ARRAYS: usize = 3;
+
 /// What a recurrence has come to in some sequences, `[rows, ..]` each: the last inputs of its convolution, and a matrix for
 /// each head.
 pub(crate) type State = (Array, Array);
@@ -104,12 +107,12 @@ impl Caches {
     /// No sequences, of a rank with such caches for each.
     pub(crate) fn new(layers: &[Remembered]) -> Self {
         let memories = layers.iter().map(|layer| layer.memory);
-        let window = Memory::widest(memories.clone());
+        let window = Memory::widest(memories);
         let ring_max = window.map_or(i32::MAX, |window| window.held_max() as i32);
         Self {
             slots: HashMap::new(),
             shelves: Shelves::new(ring_max),
-            layers: memories.map(Held::new).collect(),
+            layers: layers.iter().copied().map(Held::new).collect(),
             window,
             budget: Budget::new(layers, window),
         }
@@ -150,24 +153,21 @@ impl Caches {
         let Beginning { blocks, states } = beginning;
         let positions = positions.max(tokens.len()) as i32;
         // The rest of it comes in chunks.
-        let recent = self.window.map_or(0, |window| window.held_max());
+        let recent = self.window.map_or(0, CacheWindow::held_max);
         let recent = positions.min(recent as i32);
         let place = self.enter(slot, Extent { positions, recent })?;
         let size = self.shelves.size(place.shelf);
         let mut states = states.iter();
-        let layers = self.layers.iter();
-        let layers = layers.filter(|held| held.memory().has_positions()).count();
-        let mut of_positions = 0;
+        let arrays = arrays_of_layers(&self.layers, blocks.first().map_or(0, |block| block.len()));
+        let mut next = 0;
         for held in &mut self.layers {
             match held.memory() {
                 Memory::Nothing => {}
                 Memory::Positions | Memory::Window(_) => {
-                    let own = blocks.iter().map(|block| {
-                        let each = block.len() / layers;
-                        &block[of_positions * each..(of_positions + 1) * each]
-                    });
+                    let first = next;
+                    next += arrays(held);
+                    let own = blocks.iter().map(|block| &block[first..next]);
                     held.begin(place, size, &own.collect::<Vec<_>>())?;
-                    of_positions += 1;
                 }
                 Memory::State => {
                     let state = states.next();
@@ -329,6 +329,23 @@ impl Caches {
                 held.remove(place.shelf);
             }
         }
+    }
+}
+
+/// How many arrays of a block with so many are each layer's that has positions.
+fn arrays_of_layers(layers: &[Held], all: usize) -> impl Fn(&Held) -> usize + use<> {
+    let own = layers.iter().filter(|held| held.memory().has_positions());
+    let (mut packed, mut plain) = (0, 0);
+    for held in own {
+        match held.packing() {
+            Some(_) => packed += 1,
+            None => plain += 1,
+        }
+    }
+    let of_plain = all.saturating_sub(PACKED_ARRAYS * packed) / plain.max(1);
+    move |held| match held.packing() {
+        Some(_) => PACKED_ARRAYS,
+        None => of_plain,
     }
 }
 

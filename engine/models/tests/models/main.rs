@@ -12,6 +12,7 @@ mod files;
 mod formats;
 mod hostile;
 mod newer;
+mod packed;
 mod ranks;
 mod recurrent;
 mod script;

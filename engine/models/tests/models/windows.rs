@@ -212,7 +212,7 @@ fn memory_is_what_the_card_says_of_a_long_sequence() {
     let script: Script = read.chain(answer).collect();
     for family in FAMILIES {
         let folder = Shape::tiny(family).write();
-        let card = models::inspect(folder.path(), None).unwrap();
+        let card = models::inspect(folder.path(), None, None).unwrap();
         let held = card.layers.iter().map(|layer| {
             let tokens = layer.window.map_or(6144, |window| window.held(6144));
             layer.cache_bytes_per_token * tokens

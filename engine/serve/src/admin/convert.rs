@@ -1,6 +1,6 @@
 //! Between the gateway's types and the admin API's JSON. Pure.
 
-use base::{ErrorCode, Failure, InstanceId, NodeId, QuantizedBits, ShardingChoice};
+use base::{CacheBits, ErrorCode, Failure, InstanceId, NodeId, QuantizedBits, ShardingChoice};
 
 use super::model::{
     Activity, ErrorOut, Instance, InstanceState, Level, Link, LinkKind, Loading, Model, Node,
@@ -114,6 +114,7 @@ impl From<&InstanceView> for Instance {
             on_demand: instance.on_demand,
             expires_unix_ms: instance.expires_unix_ms,
             quantize: instance.quantize.map(QuantizedBits::get),
+            kv_bits: instance.kv_bits.map(CacheBits::get),
         }
     }
 }
@@ -259,6 +260,14 @@ pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure>
         Some(bits) => bits,
         None => None,
     };
+    let kv_bits = match wish.kv_bits.map(CacheBits::new) {
+        Some(None) => {
+            let message = format!("kv_bits is one of {:?}", CacheBits::ALL);
+            return invalid(message, "kv_bits");
+        }
+        Some(bits) => bits,
+        None => None,
+    };
     let wish = OpenInstance {
         model: wish.model,
         sharding: match wish.sharding {
@@ -269,6 +278,7 @@ pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure>
         node_count: wish.node_count,
         node_ids,
         quantize,
+        kv_bits,
     };
     Ok((wish, replicas))
 }

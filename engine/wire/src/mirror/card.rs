@@ -1,6 +1,6 @@
 //! [`base::ModelCard`] on the wire.
 
-use base::QuantizedBits;
+use base::{CacheBits, QuantizedBits};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Invalid;
@@ -32,6 +32,25 @@ impl TryFrom<Bits> for Option<QuantizedBits> {
     }
 }
 
+/// Bits of caches, or none.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct KvBits(Option<u8>);
+
+impl From<Option<CacheBits>> for KvBits {
+    fn from(bits: Option<CacheBits>) -> Self {
+        Self(bits.map(CacheBits::get))
+    }
+}
+
+impl TryFrom<KvBits> for Option<CacheBits> {
+    type Error = Invalid;
+
+    fn try_from(wire: KvBits) -> Result<Self, Invalid> {
+        let parse = |bits| CacheBits::new(bits).ok_or(Invalid("bits that no cache has"));
+        wire.0.map(parse).transpose()
+    }
+}
+
 /// A model in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelCard {
@@ -46,6 +65,7 @@ pub struct ModelCard {
     activation_bytes: u32,
     tensor_degrees: List<u32, LAYERS_MAX>,
     quantize: Bits,
+    kv_bits: KvBits,
 }
 
 /// Why a layer's window was refused.
@@ -77,6 +97,7 @@ impl From<&base::ModelCard> for ModelCard {
             activation_bytes: card.activation_bytes,
             tensor_degrees: List(card.tensor_degrees.clone()),
             quantize: card.quantize.into(),
+            kv_bits: card.kv_bits.into(),
         }
     }
 }
@@ -107,6 +128,7 @@ impl TryFrom<ModelCard> for base::ModelCard {
             activation_bytes: wire.activation_bytes,
             tensor_degrees: wire.tensor_degrees.0,
             quantize: wire.quantize.try_into()?,
+            kv_bits: wire.kv_bits.try_into()?,
         })
     }
 }

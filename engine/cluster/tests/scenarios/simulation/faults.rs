@@ -197,5 +197,6 @@ fn card(layers: u64, layer_bytes: u64) -> ModelCard {
         activation_bytes: 2,
         tensor_degrees: vec![1, 2, 4],
         quantize: None,
+        kv_bits: None,
     }
 }

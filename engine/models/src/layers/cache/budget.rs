@@ -4,7 +4,7 @@ use base::CacheWindow;
 
 use super::{Memory, Remembered};
 
-/// What a token takes, in elements.
+/// What a token takes, in bytes of the whole model's layers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
     /// In layers that see all.
@@ -17,18 +17,17 @@ pub(super) struct Budget {
 impl Budget {
     /// Of a rank with such caches, the widest of whose windows is `window`.
     pub(super) fn new(layers: &[Remembered], window: Option<CacheWindow>) -> Self {
-        let elements = |has_window: bool| {
+        let bytes = |has_window: bool| {
             let own = layers.iter().filter(|layer| match layer.memory {
                 Memory::Window(_) => has_window,
                 Memory::Positions => !has_window,
                 Memory::State | Memory::Nothing => false,
             });
-            own.map(|layer| u64::from(layer.elements.unsigned_abs()))
-                .sum()
+            own.map(|layer| layer.bytes).sum()
         };
         Self {
-            whole: elements(false),
-            in_window: elements(true),
+            whole: bytes(false),
+            in_window: bytes(true),
             window,
         }
     }
@@ -38,13 +37,13 @@ impl Budget {
         let Some(window) = self.window else {
             return cache_tokens.saturating_sub(sequences.sum());
         };
-        let taken = sequences.map(|tokens| self.elements(tokens, window.held(tokens)));
-        let all = self.elements(cache_tokens, window.planned(cache_tokens));
+        let taken = sequences.map(|tokens| self.bytes(tokens, window.held(tokens)));
+        let all = self.bytes(cache_tokens, window.planned(cache_tokens));
         let left = all.saturating_sub(taken.sum());
         left.checked_div(self.whole + self.in_window).unwrap_or(0)
     }
 
-    const fn elements(&self, tokens: u64, in_windows: u64) -> u64 {
+    const fn bytes(&self, tokens: u64, in_windows: u64) -> u64 {
         self.whole
             .saturating_mul(tokens)
             .saturating_add(self.in_window.saturating_mul(in_windows))
@@ -58,7 +57,8 @@ mod tests {
     fn layer(memory: Memory) -> Remembered {
         Remembered {
             memory,
-            elements: 10,
+            packing: None,
+            bytes: 10,
         }
     }
 
@@ -75,8 +75,8 @@ mod tests {
         let layers = [layer(Memory::Positions), layer(Memory::Window(128))];
         let budget = Budget::new(&layers, window);
         // 100,000 of those that see all, and 25,000 in windows.
-        assert_eq!(budget.left(100_000, [].into_iter()), (100_000 + 25_000) / 2);
+        assert_eq!(budget.left(100_000, [].into_iter()), 62_500);
         let long = [60_000].into_iter();
-        assert_eq!(budget.left(100_000, long), (40_000 + 25_000 - 768) / 2);
+        assert_eq!(budget.left(100_000, long), 32_116);
     }
 }

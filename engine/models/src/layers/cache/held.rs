@@ -11,6 +11,7 @@ use super::ring;
 use super::shelves::{Place, ShelfId, Size};
 use super::{BLOCK, PLANES, POSITIONS, ROWS, State};
 use crate::layers::Reach;
+use crate::load::Quantization;
 use crate::ops::{slice, slice_update};
 
 /// The first of a state's axes, `[rows, ..]`.
@@ -36,8 +37,10 @@ pub(crate) enum Memory {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Remembered {
     pub(crate) memory: Memory,
+    /// How keys and values are quantized, if they are.
+    pub(crate) packing: Option<Quantization>,
     /// Of keys and values together, for one token of the whole model's layer.
-    pub(crate) elements: i32,
+    pub(crate) bytes: u64,
 }
 
 impl Memory {
@@ -71,15 +74,18 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Held {
     memory: Memory,
+    packing: Option<Quantization>,
+    /// Of what is quantized three arrays: packed, its scales and its biases.
     shelves: BTreeMap<ShelfId, Vec<Array>>,
     /// Where a sequence stood within its row of the step, if that is worth to be kept.
     marked: BTreeMap<Place, State>,
 }
 
 impl Held {
-    pub(super) const fn new(memory: Memory) -> Self {
+    pub(super) const fn new(layer: Remembered) -> Self {
         Self {
-            memory,
+            memory: layer.memory,
+            packing: layer.packing,
             shelves: BTreeMap::new(),
             marked: BTreeMap::new(),
         }
@@ -87,6 +93,10 @@ impl Held {
 
     pub(super) const fn memory(&self) -> Memory {
         self.memory
+    }
+
+    pub(super) const fn packing(&self) -> Option<Quantization> {
+        self.packing
     }
 
     /// How many positions of a row it holds on a shelf of that size.

@@ -75,11 +75,14 @@ mod tests {
 
     #[test]
     fn what_goes_beyond_the_end_goes_on_at_the_beginning() {
-        let of = |positions: Range<i32>| pieces(&positions, 8).collect::<Vec<_>>();
-        assert_eq!(of(2..5), [2..5]);
-        assert_eq!(of(0..8), [0..8]);
-        assert_eq!(of(13..16), [5..8]);
-        assert_eq!(of(14..19), [6..8, 0..3]);
+        let of = |positions: Range<i32>| {
+            let pieces = pieces(&positions, 8).map(|piece| (piece.start, piece.end));
+            pieces.collect::<Vec<_>>()
+        };
+        assert_eq!(of(2..5), [(2, 5)]);
+        assert_eq!(of(0..8), [(0, 8)]);
+        assert_eq!(of(13..16), [(5, 8)]);
+        assert_eq!(of(14..19), [(6, 8), (0, 3)]);
     }
 
     #[test]

@@ -16,7 +16,8 @@ use super::ring;
 use super::shelves::{Place, ShelfId, Shelves, Size};
 use super::{BLOCK, Memory, PLANES, POSITIONS, ROWS, State, both};
 use crate::layers::{Reach, Rope};
-use crate::ops::{Along, scatter, slice, slice_update};
+use crate::load::Quantization;
+use crate::ops::{Along, quantized, scatter, slice, slice_update};
 
 /// One row of a step: `tokens` tokens of one sequence, at `first..first + tokens` of the step's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +229,12 @@ impl StepLayer<'_> {
     /// Takes what is to be remembered of the step's tokens in, `[tokens, planes, heads, 1, dimensions]` each. All are written
     /// before any is read: MLX writes in place only what nobody has yet to read.
     pub(crate) fn write(&mut self, all: &[Array]) -> Result<()> {
+        let packed = self
+            .held
+            .packing()
+            .map(|how| packed(all, how))
+            .transpose()?;
+        let all = packed.as_deref().unwrap_or(all);
         for run in &self.layout.runs {
             let room = self.held.positions(run.size);
             self.held.change(run.shelf, |held| {
@@ -252,6 +259,12 @@ impl StepLayer<'_> {
     pub(crate) fn read_since<const N: usize>(&self, run: &Run, first: i32) -> Result<[Array; N]> {
         let positions = first..run.positions.end;
         self.planes(run, |held, part| ring::in_order(held, &part, &positions))
+    }
+
+    /// How keys and values are quantized, if they are. Then `read` gives packed keys and values, the scales of each, and the
+    /// biases of each.
+    pub(crate) fn packing(&self) -> Option<Quantization> {
+        self.held.packing()
     }
 
     /// What `read` makes of each plane of a run's rows.
@@ -405,6 +418,12 @@ impl Run {
     fn comes_round_in_other(&self, was: i32, room: i32) -> bool {
         was != room && self.positions.start > was.min(room)
     }
+}
+
+/// Of each array what it is packed, its scales and its biases.
+fn packed(all: &[Array], how: Quantization) -> Result<Vec<Array>> {
+    let packed = all.iter().map(|array| quantized::quantize(array, how));
+    Ok(packed.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// The first `count` tokens of `[sequences, tokens, ..]`, and the others.
