@@ -35,6 +35,8 @@ struct Reference {
     answers: Vec<Answer>,
     /// Bits that the model is quantized to as it is loaded; nothing if it is not.
     on_load: Value,
+    /// The same of its caches.
+    kv_bits: Value,
 }
 
 /// Of one prompt.
@@ -52,26 +54,33 @@ struct Answer {
 }
 
 impl Reference {
-    /// Of a checkpoint that is made as `settings` say; `on_load` is not about the checkpoint.
+    /// Of a checkpoint that is made as `settings` say; `on_load`, `kv_bits` and the lengths of `prompts` are not about the
+    /// checkpoint.
     fn make(settings: &Value) -> Result<Self> {
         let mut settings = settings.clone();
-        let on_load = settings["on_load"].take();
-        if let Some(fields) = settings.as_object_mut() {
-            fields.remove("on_load");
-        }
+        let mut take = |name: &str| {
+            let fields = settings.as_object_mut();
+            fields
+                .and_then(|fields| fields.remove(name))
+                .unwrap_or_default()
+        };
+        let [on_load, kv_bits, prompts] = ["on_load", "kv_bits", "prompts"].map(&mut take);
         let folder = tempfile::Builder::new()
             .prefix("espalier-parity-")
             .tempdir()?;
         let path = folder.path().to_string_lossy().into_owned();
         python("parity/make_checkpoint.py", &[&path, &settings.to_string()])?;
         let token = |index: u32| (index * 37 + 11) % 500 + 1;
-        let prompts = PROMPTS.map(|count| (0..count).map(|at| token(at + count)).collect());
-        let prompts: [Vec<u32>; 3] = prompts;
+        let lengths: Option<Vec<u32>> = serde_json::from_value(prompts)?;
+        let lengths = lengths.unwrap_or(PROMPTS.to_vec());
+        let prompt = |count: u32| (0..count).map(|at| token(at + count)).collect();
+        let prompts: Vec<Vec<u32>> = lengths.into_iter().map(prompt).collect();
         let arguments = [
             path.as_str(),
             &json!(prompts).to_string(),
             &GREEDY_TOKENS.to_string(),
             &on_load.as_u64().unwrap_or_default().to_string(),
+            &kv_bits.as_u64().unwrap_or_default().to_string(),
         ];
         let printed = python_json("parity/reference.py", &arguments)?;
         let mut answers: Vec<Answer> = serde_json::from_value(printed)?;
@@ -82,6 +91,7 @@ impl Reference {
             folder,
             answers,
             on_load,
+            kv_bits,
         })
     }
 
@@ -181,7 +191,7 @@ fn compare_placed(
     tolerance: f64,
 ) -> Result<()> {
     let api = cluster[0].api();
-    let id = api.open(&json!({"model": folder, "sharding": sharding, "node_count": ranks, "quantize": reference.on_load}))?;
+    let id = api.open(&json!({"model": folder, "sharding": sharding, "node_count": ranks, "quantize": reference.on_load, "kv_bits": reference.kv_bits}))?;
     let instance = api.wait_ready(&id, READY_LIMIT)?;
     assert_eq!(
         instance["shards"].as_array().map(Vec::len),
@@ -189,6 +199,7 @@ fn compare_placed(
         "{instance}"
     );
     assert_eq!(instance["quantize"], reference.on_load);
+    assert_eq!(instance["kv_bits"], reference.kv_bits);
     let model = instance["model"].as_str().context("model")?;
     reference.compare(&api, model, tolerance)?;
     api.close(&id)

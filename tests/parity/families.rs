@@ -224,6 +224,19 @@ fn gpt_oss_equals_mlx_lm() -> Result<()> {
     check_all(&[settings(Value::Null), settings(yarn())], &ALL_WAYS)
 }
 
+/// Several windows long, and longer than what caches hold of it.
+#[test]
+fn long_prompts_of_windows_equal_mlx_lm() -> Result<()> {
+    let prompts = json!([950, 800]);
+    let settings = [
+        json!({"model_type": "gpt_oss", "num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": 16,
+               "prompts": prompts}),
+        json!({"model_type": "gemma3_text", "num_key_value_heads": 3, "query_pre_attn_scalar": 24, "prompts": prompts,
+               "sliding_window": 100, "sliding_window_pattern": 3, "rope_theta": 1e6}),
+    ];
+    check_all(&settings, &BY_THREE)
+}
+
 #[test]
 fn minimax_equals_mlx_lm() -> Result<()> {
     let settings = |normalizes: bool| {

@@ -24,11 +24,11 @@ settings = {
     "num_attention_heads": 6, "num_key_value_heads": 6, "head_dim": 16, "rms_norm_eps": 1e-5, "vocab_size": 512,
     "max_position_embeddings": 1024, "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": 0,
     "seed": 1, "dtype": "float32", "quantize": 0, "mode": "affine", "endless": False, "original": False,
-    "wrapper": None, "fp8": None,
+    "wrapper": None, "fp8": None, "loudness": 2.5,
 } | overrides
 seed, dtype, bits = settings.pop("seed"), settings.pop("dtype"), settings.pop("quantize")
 endless, mode, original = settings.pop("endless"), settings.pop("mode"), settings.pop("original")
-wrapper, block = settings.pop("wrapper"), settings.pop("fp8")
+wrapper, block, loudness = settings.pop("wrapper"), settings.pop("fp8"), settings.pop("loudness")
 vocabulary, end = settings["vocab_size"], settings["eos_token_id"]
 if wrapper:
     settings = {"model_type": wrapper, "vocab_size": vocabulary, "eos_token_id": end, "text_config": settings}
@@ -40,7 +40,7 @@ model = module.Model(module.ModelArgs.from_dict(settings))
 model.update_modules({})
 for name, weight in tree_flatten(model.parameters()):
     is_factor = "norm" in name or "scal" in name
-    scale, middle = (0.1, 1.0) if is_factor else (2.5 * weight.shape[-1] ** -0.5, 0.0)
+    scale, middle = (0.1, 1.0) if is_factor else (loudness * weight.shape[-1] ** -0.5, 0.0)
     fresh = mx.random.normal(weight.shape) * scale + middle
     model.load_weights([(name, fresh.astype(getattr(mx, dtype)))], strict=False)
 if endless:

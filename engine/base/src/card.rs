@@ -1,6 +1,6 @@
 //! What the planner knows of a model: numbers, never a name. Made by the model family's own file in `models`.
 
-use crate::QuantizedBits;
+use crate::{CacheBits, CacheWindow, QuantizedBits};
 
 /// A model in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct ModelCard {
     /// To how many bits matrices are quantized as they are loaded, which all bytes here are after; `None` leaves them as they
     /// lie in the files.
     pub quantize: Option<QuantizedBits>,
+    /// To how many bits the caches of layers that see all are quantized, which all bytes here are after; `None` leaves them in
+    /// the model's own type.
+    pub kv_bits: Option<CacheBits>,
 }
 
 /// Cost of one transformer layer.
@@ -44,8 +47,24 @@ pub struct LayerCost {
     pub cache_bytes_per_token: u64,
     /// Bytes of `cache_bytes_per_token` that a tensor split copies to every rank (latents, of which all heads make theirs).
     pub replicated_cache_bytes_per_token: u64,
+    /// How far a layer sees that does not see all; its cache holds little more of a sequence.
+    pub window: Option<CacheWindow>,
     /// Bytes of what a recurrent layer remembers of a sequence, however long it is; a tensor split divides them.
     pub state_bytes: u64,
+}
+
+impl LayerCost {
+    /// Bytes of cache, of which each of `tensor_of` ranks has its part, where there is room for so many tokens over all
+    /// sequences.
+    pub fn cache_bytes(&self, tensor_of: u32, cache_tokens: u64) -> u64 {
+        let copied = self.replicated_cache_bytes_per_token;
+        let divided = self.cache_bytes_per_token.saturating_sub(copied);
+        let of_each = divided.div_ceil(u64::from(tensor_of)) + copied;
+        let tokens = self
+            .window
+            .map_or(cache_tokens, |window| window.planned(cache_tokens));
+        of_each * tokens
+    }
 }
 
 impl ModelCard {
@@ -64,6 +83,11 @@ impl ModelCard {
             (true, true) if self.tied => self.embedding_bytes.max(self.head_bytes),
             (true, true) => self.embedding_bytes + self.head_bytes,
         }
+    }
+
+    /// The widest window of layers that do not see all.
+    pub fn window(&self) -> Option<CacheWindow> {
+        self.layers.iter().filter_map(|layer| layer.window).max()
     }
 
     /// Number of transformer layers.

@@ -17,6 +17,7 @@ pub mod shape;
 pub mod shard;
 pub mod standing;
 pub mod tokens;
+pub mod window;
 
 pub use card::{LayerCost, ModelCard};
 pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
@@ -30,7 +31,7 @@ pub use generate::{
     Penalties, Piece, Prompt, Sampling, ScoredToken, Usage,
 };
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
-pub use quantize::QuantizedBits;
+pub use quantize::{CacheBits, QuantizedBits};
 pub use record::{
     InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
 };
@@ -38,3 +39,4 @@ pub use shape::{ModelShape, TensorInfo};
 pub use shard::{Shard, ShardPlan, ShardSpec, Sharding, ShardingChoice, TensorSlice};
 pub use standing::{ClientId, Priority, Standing};
 pub use tokens::{TokenEvent, TokenLogprob, TokenRequest};
+pub use window::CacheWindow;

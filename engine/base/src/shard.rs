@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{NodeId, QuantizedBits};
+use crate::{CacheBits, NodeId, QuantizedBits};
 
 /// How a model is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,8 @@ pub struct ShardSpec {
     pub tensor: TensorSlice,
     /// To how many bits matrices are quantized as they are loaded; `None` leaves them as they lie in the files.
     pub quantize: Option<QuantizedBits>,
+    /// To how many bits the caches of layers that see all are quantized; `None` leaves them in the model's own type.
+    pub kv_bits: Option<CacheBits>,
 }
 
 impl ShardPlan {

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use base::{
-    Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord, QuantizedBits, Secret,
-    Sharding, TensorSlice,
+    CacheBits, Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord, QuantizedBits,
+    Secret, Sharding, TensorSlice,
 };
 
 /// Something to do.
@@ -82,6 +82,8 @@ pub struct StartShard {
     pub tensor: TensorSlice,
     /// To how many bits matrices are quantized as they are loaded.
     pub quantize: Option<QuantizedBits>,
+    /// To how many bits the caches of layers that see all are quantized.
+    pub kv_bits: Option<CacheBits>,
     /// One address for each rank, for this node's MLX host file. Empty for a single rank.
     pub ring: Vec<SocketAddr>,
     /// Where rank 0 listens for the other ranks (on rank 0 the address to bind). `None` for a single rank.

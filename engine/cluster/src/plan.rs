@@ -174,6 +174,7 @@ fn next_step(
         layers: shard.layers.clone(),
         tensor: shard.tensor,
         quantize: record.card.quantize,
+        kv_bits: record.card.kv_bits,
         ring: addresses.ring,
         plan_address: addresses.plan,
         secret: record.secret,

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, InstanceActivity, InstanceId, InstancePhase, LinkKind,
-    ModelId, NodeId, NodeRecord, Pressure, QuantizedBits, ShardStatus, Sharding, TensorSlice,
+    CacheBits, ErrorCode, Failure, Fingerprint, InstanceActivity, InstanceId, InstancePhase,
+    LinkKind, ModelId, NodeId, NodeRecord, Pressure, QuantizedBits, ShardStatus, Sharding,
+    TensorSlice,
 };
 
 use crate::decide;
@@ -83,6 +84,8 @@ pub struct InstanceView {
     pub fingerprint: Fingerprint,
     /// To how many bits its matrices were quantized as they were loaded.
     pub quantize: Option<QuantizedBits>,
+    /// To how many bits the caches of layers that see all are quantized.
+    pub kv_bits: Option<CacheBits>,
     /// Longest sequence the model takes, in tokens.
     pub context_tokens_max: u32,
     /// Tokens of KV cache there is room for, over all sequences.
@@ -270,6 +273,7 @@ impl State {
             folder: record.folder.clone(),
             fingerprint: record.fingerprint,
             quantize: record.card.quantize,
+            kv_bits: record.card.kv_bits,
             context_tokens_max: record.card.context_tokens_max,
             cache_tokens: plan.map_or_else(
                 || cache_tokens(&record.card),

@@ -16,6 +16,7 @@ mod load;
 mod pace;
 mod places;
 mod queue;
+mod room;
 mod running;
 mod sequence;
 mod speculation;
@@ -38,9 +39,6 @@ use places::Places;
 use queue::{LineKey, Queue};
 use running::Running;
 use sequence::{Computed, Outcome, Sequence};
-
-/// A sequence begins when there is room for it to grow by so many tokens, so that it is not soon set back.
-const GROWTH_TOKENS: u64 = 64;
 
 /// The batch scheduler of one model instance.
 pub struct Scheduler {
@@ -422,31 +420,6 @@ impl Scheduler {
                 sequence,
             });
         }
-    }
-
-    fn has_room_for(&self, sequence: &Sequence) -> bool {
-        let running = self.running.iter().map(|running| &running.sequence);
-        let needed: u64 = running
-            .chain([sequence])
-            .map(|sequence| sequence.cache_tokens_after(GROWTH_TOKENS))
-            .sum();
-        !self.free_slots.is_empty() && needed <= self.limits.cache_tokens_max
-    }
-
-    /// Sets sequences back until the others have room for their next tokens, the last that came first. One alone
-    /// always has room, or it would have been refused; so the first goes on, and in its turn each.
-    fn make_room(&mut self) {
-        while self.cache_tokens() > self.limits.cache_tokens_max && self.running.len() > 1 {
-            let mut sequence = self.release(self.running.len() - 1);
-            sequence.lose_cache();
-            self.waiting.set_back(sequence);
-        }
-    }
-
-    /// Tokens of cache that the next step needs.
-    fn cache_tokens(&self) -> u64 {
-        let running = self.running.iter();
-        running.map(|running| running.sequence.cache_tokens()).sum()
     }
 
     /// Forgets the sequence at `at` of the running ones.

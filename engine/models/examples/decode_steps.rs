@@ -31,9 +31,10 @@ fn main() -> Result<(), Error> {
         rank: 0,
         world: 1,
         sharding: Sharding::Pipeline,
-        layers: 0..inspect(&folder, None)?.layers.len() as u32,
+        layers: 0..inspect(&folder, None, None)?.layers.len() as u32,
         tensor: TensorSlice::WHOLE,
         quantize: None,
+        kv_bits: None,
     };
     let mut backend = load(&folder, &spec, Group::single(), |_, _| ())?;
     let building = Rc::new(Cell::new(Duration::ZERO));

@@ -21,7 +21,7 @@ fn main() -> Result<(), Error> {
     let bits = bits.first().map(|bits| bits.parse()).transpose()?;
     let quantize = bits.and_then(QuantizedBits::new);
     let (folder, rank, world) = (PathBuf::from(folder), rank.parse()?, world.parse()?);
-    let layers = inspect(&folder, quantize)?.layer_count();
+    let layers = inspect(&folder, quantize, None)?.layer_count();
     let group = match world {
         1 => Group::single(),
         _ => Group::join()?,
@@ -55,6 +55,7 @@ fn stage(rank: u32, world: u32, layers: u32) -> ShardSpec {
         layers: layers - after(rank + 1)..layers - after(rank),
         tensor: TensorSlice::WHOLE,
         quantize: None,
+        kv_bits: None,
     }
 }
 
@@ -69,6 +70,7 @@ fn slice(rank: u32, world: u32, layers: u32) -> ShardSpec {
             of: world,
         },
         quantize: None,
+        kv_bits: None,
     }
 }
 

@@ -66,7 +66,7 @@ pub fn load(
     let model = load_shard(&folder, spec, Rc::clone(&group), &mut report)?;
     report(bytes_total);
     let dimensions = model.dimensions();
-    let caches = Caches::new(model.memories());
+    let caches = Caches::new(model.remembered());
     let prefixes = Prefixes::new(model.has_states());
     let pipeline = spec.sharding == Sharding::Pipeline;
     Ok(MlxBackend {
@@ -263,8 +263,7 @@ impl MlxBackend {
 
     /// Tokens that may be kept besides those of the sequences that run.
     fn room(&self) -> u64 {
-        let running = self.caches.tokens() as u64;
-        self.cache_tokens_max.saturating_sub(running)
+        self.caches.room(self.cache_tokens_max)
     }
 
     /// Where each row lies in the step, if the plan fits the caches.

@@ -1,11 +1,12 @@
 //! A causal language model made of blocks, whatever is in them: what families have in common.
 
 mod layout;
+mod remembered;
 
 use std::ops::Range;
 use std::rc::Rc;
 
-use base::{LayerCost, ModelCard, QuantizedBits, ShardSpec};
+use base::{CacheBits, LayerCost, ModelCard, QuantizedBits, ShardSpec};
 use mlx_rs::Array;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,12 +16,13 @@ use crate::distributed::Group;
 use crate::error::LoadError;
 use crate::family::{CausalModel, Computed, Dimensions};
 use crate::layers::{
-    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, Memory, NormKind, Rope, RopeConfig,
-    StepCaches, Table,
+    Block, BlockParts, Ends, GroupedShape, LayerInputsShape, Memory, NormKind, Reach, Remembered,
+    Rope, RopeConfig, StepCaches, Table,
 };
 use crate::load::{Config, Exceptions, Folder, Held, OnLoad, Weights};
 
 pub(crate) use layout::{ExpertsUse, Layout};
+use remembered::{check_kv_bits, remembered};
 
 /// Name of the final norm.
 const NORM: &str = "model.norm.weight";
@@ -51,14 +53,24 @@ pub(crate) trait Architecture: DeserializeOwned {
     /// How it divides.
     fn layout(&self) -> Layout;
 
+    /// How far a layer that attends sees.
+    fn reach(&self, _layer: u32) -> Reach {
+        Reach::All
+    }
+
     /// What a layer remembers of a sequence.
-    fn memory(&self, _layer: u32) -> Memory {
-        Memory::Positions
+    fn memory(&self, layer: u32) -> Memory {
+        Memory::of(self.reach(layer))
     }
 
     /// Elements of keys and values together, for one token of a layer that remembers them.
     fn cache_elements(&self, _layer: u32) -> i32 {
         2 * self.core().kv_heads() * self.core().head_dim()
+    }
+
+    /// Elements of a key, and of a value, of a head in such a layer.
+    fn cached_head_dim(&self, _layer: u32) -> i32 {
+        self.core().head_dim()
     }
 
     /// Whether tensor ranks divide those: each head's are those of the rank that has it.
@@ -224,6 +236,7 @@ fn on_load(architecture: &impl Architecture, bits: Option<QuantizedBits>) -> Opt
 pub(crate) fn card<A: Architecture>(
     folder: &Folder,
     bits: Option<QuantizedBits>,
+    kv_bits: Option<CacheBits>,
 ) -> Result<ModelCard, LoadError> {
     let file = &folder.config;
     let architecture: A = parse(file)?;
@@ -231,12 +244,10 @@ pub(crate) fn card<A: Architecture>(
     let (core, layout) = (architecture.core(), architecture.layout());
     let (_, norm) = folder.tensor(NORM)?;
     let element_bytes = norm.element(NORM)?.held().bytes();
+    let cache = |layer| remembered(&architecture, layer, element_bytes, kv_bits);
+    check_kv_bits(kv_bits, (0..core.num_hidden_layers as u32).map(cache))?;
     let layers = (0..core.num_hidden_layers).map(|layer| {
-        let cache_elements = match architecture.memory(layer as u32) {
-            Memory::Positions => architecture.cache_elements(layer as u32),
-            Memory::State | Memory::Nothing => 0,
-        };
-        let cache_bytes = cache_elements as u64 * element_bytes;
+        let cache_bytes = cache(layer as u32).bytes;
         let copied = if architecture.divides_cache() {
             0
         } else {
@@ -245,6 +256,7 @@ pub(crate) fn card<A: Architecture>(
         let cost = LayerCost {
             cache_bytes_per_token: cache_bytes,
             replicated_cache_bytes_per_token: copied,
+            window: Memory::widest([architecture.memory(layer as u32)].into_iter()),
             state_bytes: architecture.state_bytes(layer as u32, element_bytes),
             ..weights_cost(&held, &layout, layer)
         };
@@ -278,6 +290,7 @@ pub(crate) fn card<A: Architecture>(
         activation_bytes: element_bytes as u32,
         tensor_degrees: layout.tensor_degrees(&held, core.num_hidden_layers)?,
         quantize: bits,
+        kv_bits,
     })
 }
 
@@ -290,6 +303,7 @@ fn weights_cost(held: &Held<'_>, layout: &Layout, layer: i32) -> LayerCost {
         replicated_bytes: 0,
         cache_bytes_per_token: 0,
         replicated_cache_bytes_per_token: 0,
+        window: None,
         state_bytes: 0,
     };
     for (name, bytes) in held.under(&path) {
@@ -368,8 +382,8 @@ struct Layers {
     blocks: Vec<Block>,
     /// Which of the rank's caches each of them has.
     caches: Vec<usize>,
-    /// What is remembered in each of these.
-    memories: Vec<Memory>,
+    /// What is in each of these.
+    remembered: Vec<Remembered>,
 }
 
 impl Layers {
@@ -384,8 +398,9 @@ impl Layers {
         let mut layers = Self {
             blocks: Vec::new(),
             caches: Vec::new(),
-            memories: Vec::new(),
+            remembered: Vec::new(),
         };
+        let element_bytes = weights.element(NORM)?.held().bytes();
         let mut attended: Vec<u32> = Vec::new();
         for layer in spec.layers.clone() {
             let keys = architecture.keys_of(layer);
@@ -393,7 +408,8 @@ impl Layers {
             layers.caches.push(known.unwrap_or(attended.len()));
             if known.is_none() {
                 attended.push(keys);
-                layers.memories.push(architecture.memory(layer));
+                let own = remembered(architecture, keys, element_bytes, spec.kv_bits);
+                layers.remembered.push(own);
             }
             layers.blocks.push(architecture.block(&mut BlockParts {
                 weights,
@@ -450,8 +466,8 @@ impl CausalModel for Decoder {
         self.layers.blocks.len()
     }
 
-    fn memories(&self) -> &[Memory] {
-        &self.layers.memories
+    fn remembered(&self) -> &[Remembered] {
+        &self.layers.remembered
     }
 
     fn has_states(&self) -> bool {

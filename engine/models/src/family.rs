@@ -24,14 +24,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
-use base::{LayerCost, ModelCard, QuantizedBits, ShardSpec};
+use base::{CacheBits, LayerCost, ModelCard, QuantizedBits, ShardSpec};
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, Dtype};
 
 use crate::decoder::{self, Architecture};
 use crate::distributed::Group;
 use crate::error::LoadError;
-use crate::layers::{Ends, Memory, StepCaches};
+use crate::layers::{Ends, Remembered, StepCaches};
 use crate::load::{Folder, Weights};
 
 /// An array, or why MLX refused.
@@ -46,7 +46,7 @@ pub(crate) trait CausalModel {
     /// Number of layers on this rank.
     fn layer_count(&self) -> usize;
     /// What each of its caches holds: layers that attend to the same keys have one.
-    fn memories(&self) -> &[Memory];
+    fn remembered(&self) -> &[Remembered];
     /// Whether a layer of the model, on whatever rank, remembers a state.
     fn has_states(&self) -> bool;
     /// Sizes that the backend needs.
@@ -67,11 +67,15 @@ pub(crate) struct Dimensions {
 type LoadFunction =
     fn(&mut Weights<'_>, &ShardSpec, Rc<Group>) -> Result<Box<dyn CausalModel>, LoadError>;
 
+/// Makes a family's card, with matrices and caches of so many bits.
+type CardFunction =
+    fn(&Folder, Option<QuantizedBits>, Option<CacheBits>) -> Result<ModelCard, LoadError>;
+
 /// What a family's file gives.
 struct Family {
     /// `model_type` in `config.json`.
     model_type: &'static str,
-    card: fn(&Folder, Option<QuantizedBits>) -> Result<ModelCard, LoadError>,
+    card: CardFunction,
     load: LoadFunction,
 }
 
@@ -132,16 +136,24 @@ pub fn supported() -> impl Iterator<Item = &'static str> {
 }
 
 /// What the planner needs to know of the model in `folder`, if matrices that are not quantized are, to so many bits, as they
-/// are loaded. Reads headers only and does not start MLX.
-pub fn inspect(folder: &Path, quantize: Option<QuantizedBits>) -> Result<ModelCard, LoadError> {
-    card(&Folder::open(folder)?, quantize)
+/// are loaded, and caches to so many. Reads headers only and does not start MLX.
+pub fn inspect(
+    folder: &Path,
+    quantize: Option<QuantizedBits>,
+    kv_bits: Option<CacheBits>,
+) -> Result<ModelCard, LoadError> {
+    card(&Folder::open(folder)?, quantize, kv_bits)
 }
 
-fn card(folder: &Folder, quantize: Option<QuantizedBits>) -> Result<ModelCard, LoadError> {
+fn card(
+    folder: &Folder,
+    quantize: Option<QuantizedBits>,
+    kv_bits: Option<CacheBits>,
+) -> Result<ModelCard, LoadError> {
     let family = of(folder)?;
-    let card = (family.card)(folder, quantize)?;
+    let card = (family.card)(folder, quantize, kv_bits)?;
     if quantize.is_some() {
-        let as_it_is = (family.card)(folder, None)?;
+        let as_it_is = (family.card)(folder, None, kv_bits)?;
         if as_it_is.weights_bytes() == card.weights_bytes() {
             return Err(LoadError::Unsupported(
                 "no matrix of this model can be quantized: they are quantized already or too narrow (hint: open it as it is)"
@@ -164,7 +176,7 @@ pub(crate) fn load_shard(
 
 /// Bytes of weights that this rank holds.
 pub(crate) fn shard_bytes(folder: &Folder, spec: &ShardSpec) -> Result<u64, LoadError> {
-    let card = card(folder, spec.quantize)?;
+    let card = card(folder, spec.quantize, spec.kv_bits)?;
     let held = card
         .layers
         .get(spec.layers.start as usize..spec.layers.end as usize)

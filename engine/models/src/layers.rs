@@ -41,7 +41,7 @@ pub(crate) use block::{
     After, Block, BlockParts, FeedForward, Mixer, Onto, Residual, Unmixed, added,
 };
 pub(crate) use cache::{
-    Before, Beginning, Caches, Memory, RowSpan, Run, State, StepCaches, StepLayer,
+    Before, Beginning, Caches, Memory, Remembered, RowSpan, Run, State, StepCaches, StepLayer,
 };
 pub(crate) use cut::Cut;
 pub(crate) use delta_net::{DeltaShape, GatedDeltaNet};

@@ -76,11 +76,11 @@ pub(crate) fn slice_update(array: &Array, update: &Array, along: &[Along]) -> Re
 /// of the array's. In place as `slice_update`.
 pub(crate) fn scatter(
     array: &Array,
-    indices: &[Array; 2],
+    indices: [&Array; 2],
     updates: &Array,
-    axes: &[usize; 2],
+    axes: [usize; 2],
 ) -> Result<Array> {
-    let handles = indices.each_ref().map(Array::as_ptr);
+    let handles = indices.map(Array::as_ptr);
     let axes = axes.map(|axis| axis as i32);
     let stream = Stream::thread_local_or_default();
     // SAFETY: the list copies the handles, which outlive the call.

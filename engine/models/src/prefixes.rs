@@ -113,9 +113,13 @@ impl Prefixes {
                 states.keep(slot, &chain, tokens, own);
             }
             chain.truncate(in_blocks(room));
+            // What came after a block that was given up could not be found without it.
+            let known = self.kept.recall(&chain).len();
+            if !caches.get(slot).is_some_and(|held| held.holds_block(known)) {
+                chain.truncate(known);
+            }
             self.kept.keep(&chain, |depth| {
-                let from = (depth * BLOCK_TOKENS) as i32;
-                let block = caches.block(slot, &(from..from + BLOCK_TOKENS as i32))?;
+                let block = caches.block(slot, depth)?;
                 self.token_bytes = bytes::count(&block) / BLOCK_TOKENS as u64;
                 Ok::<_, Exception>(block)
             })?;

@@ -17,7 +17,7 @@ mod uninstall;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use base::QuantizedBits;
+use base::{CacheBits, QuantizedBits};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{API_PORT, CLUSTER_NAME};
@@ -315,11 +315,19 @@ pub(crate) struct QuantizeArgument {
     /// Quantize the model as it is loaded, to 2, 3, 4, 5, 6 or 8 bits; matrices that are quantized already stay as they are
     #[arg(long = "quantize", value_name = "BITS", requires = "model", value_parser = quantized_bits)]
     bits: Option<QuantizedBits>,
+    /// Quantize its cache of keys and values, to 4 or 8 bits; layers that keep a window or a state stay as they are
+    #[arg(long, value_name = "BITS", requires = "model", value_parser = cache_bits)]
+    kv_bits: Option<CacheBits>,
 }
 
 fn quantized_bits(text: &str) -> Result<QuantizedBits, String> {
     let bits = text.parse().ok().and_then(QuantizedBits::new);
     bits.ok_or_else(|| format!("one of {:?}", QuantizedBits::ALL))
+}
+
+fn cache_bits(text: &str) -> Result<CacheBits, String> {
+    let bits = text.parse().ok().and_then(CacheBits::new);
+    bits.ok_or_else(|| format!("one of {:?}", CacheBits::ALL))
 }
 
 impl ShardingArgument {
@@ -406,6 +414,8 @@ mod tests {
             "espalier serve --port 70000",
             "espalier serve --quantize 4",
             "espalier serve --model sprout --quantize 7",
+            "espalier serve --kv-bits 8",
+            "espalier serve --model sprout --kv-bits 6",
             "espalier plan",
             "espalier",
         ] {

@@ -387,5 +387,6 @@ fn asked(wish: OpenInstance) -> Asked {
         node_count: wish.node_count,
         node_ids: wish.node_ids,
         quantize: wish.quantize,
+        kv_bits: wish.kv_bits,
     }
 }

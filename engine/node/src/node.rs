@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId, QuantizedBits, ShardingChoice};
+use base::{
+    CacheBits, ErrorCode, Failure, InstanceId, ModelId, NodeId, QuantizedBits, ShardingChoice,
+};
 use cluster::{ClusterView, InstanceState, InstanceView, NodeSeed, State};
 use net::{Identity, IdentityError, KeyStoreError};
 use serve::membership::Ask;
@@ -219,16 +221,18 @@ impl NodeHandle {
         self.cluster.changes()
     }
 
-    /// Opens a model, quantized to so many bits if any are named, and waits until it answers; the name to use in requests.
+    /// Opens a model, quantized and with a cache of so many bits if any are named, and waits until it answers; the name to use in requests.
     pub async fn load(
         &self,
         model: &str,
         sharding: ShardingChoice,
         quantize: Option<QuantizedBits>,
+        kv_bits: Option<CacheBits>,
     ) -> Result<ModelId, Failure> {
         let asked = Asked {
             sharding,
             quantize,
+            kv_bits,
             ..Asked::named(model)
         };
         let id = self.opening.open(&asked).await?;

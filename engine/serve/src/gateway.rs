@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    DerivedModel, EmbedRequest, Embedded, Failure, Fingerprint, GenerateEvent, GenerateRequest,
-    InstanceId, ModelShape, NodeId, QuantizedBits, ShardPlan, ShardingChoice, TensorInfo,
+    CacheBits, DerivedModel, EmbedRequest, Embedded, Failure, Fingerprint, GenerateEvent,
+    GenerateRequest, InstanceId, ModelShape, NodeId, QuantizedBits, ShardPlan, ShardingChoice,
+    TensorInfo,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -230,6 +231,8 @@ pub struct OpenInstance {
     pub node_ids: Vec<NodeId>,
     /// To how many bits to quantize it as it is loaded; `None` leaves it as its files are.
     pub quantize: Option<QuantizedBits>,
+    /// To how many bits to quantize its cache; `None` leaves it in the model's own type.
+    pub kv_bits: Option<CacheBits>,
 }
 
 /// One way to run a model.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use base::{
-    Failure, Fingerprint, InstanceActivity, InstanceId, LinkKind, ModelId, NodeId, Pressure,
-    QuantizedBits, Sharding, TensorSlice,
+    CacheBits, Failure, Fingerprint, InstanceActivity, InstanceId, LinkKind, ModelId, NodeId,
+    Pressure, QuantizedBits, Sharding, TensorSlice,
 };
 
 /// Everything there is to see.
@@ -76,6 +76,8 @@ pub struct InstanceView {
     pub fingerprint: Fingerprint,
     /// To how many bits its matrices were quantized as they were loaded.
     pub quantize: Option<QuantizedBits>,
+    /// To how many bits the caches of layers that see all are quantized.
+    pub kv_bits: Option<CacheBits>,
     /// Longest prompt and answer together that it takes, in tokens.
     pub context_tokens: u32,
     /// The node that decides about it.

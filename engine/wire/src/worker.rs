@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use base::{
-    Failure, Fingerprint, ModelCard, QuantizedBits, RequestId, Secret, ShardSpec, TokenEvent,
-    TokenRequest,
+    CacheBits, Failure, Fingerprint, ModelCard, QuantizedBits, RequestId, Secret, ShardSpec,
+    TokenEvent, TokenRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,8 @@ pub enum Start {
         folder: PathBuf,
         /// To how many bits its matrices are to be quantized.
         quantize: Option<QuantizedBits>,
+        /// To how many bits its caches are to be quantized.
+        kv_bits: Option<CacheBits>,
     },
     /// Hold one shard of a model and compute.
     Shard(ShardStart),
@@ -168,7 +170,7 @@ pub struct Stats {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ToWorkerBody {
     /// [`Start::Inspect`].
-    Inspect(Text<PATH_BYTES_MAX>, card::Bits),
+    Inspect(Text<PATH_BYTES_MAX>, card::Bits, card::KvBits),
     /// [`Start::Shard`].
     Shard(ShardStartBody),
     /// Generate.
@@ -223,9 +225,11 @@ impl Frame for ToWorker {
 
     fn to_body(&self) -> ToWorkerBody {
         match self {
-            Self::Start(Start::Inspect { folder, quantize }) => {
-                ToWorkerBody::Inspect(path(folder), (*quantize).into())
-            }
+            Self::Start(Start::Inspect {
+                folder,
+                quantize,
+                kv_bits,
+            }) => ToWorkerBody::Inspect(path(folder), (*quantize).into(), (*kv_bits).into()),
             Self::Start(Start::Shard(start)) => ToWorkerBody::Shard(start.into()),
             Self::Submit(request) => ToWorkerBody::Submit(request.into()),
             Self::Cancel(id) => ToWorkerBody::Cancel(id.0),
@@ -235,9 +239,10 @@ impl Frame for ToWorker {
 
     fn from_body(body: ToWorkerBody) -> Result<Self, Invalid> {
         Ok(match body {
-            ToWorkerBody::Inspect(folder, quantize) => Self::Start(Start::Inspect {
+            ToWorkerBody::Inspect(folder, quantize, kv_bits) => Self::Start(Start::Inspect {
                 folder: folder.0.into(),
                 quantize: quantize.try_into()?,
+                kv_bits: kv_bits.try_into()?,
             }),
             ToWorkerBody::Shard(start) => Self::Start(Start::Shard(start.try_into()?)),
             ToWorkerBody::Submit(request) => Self::Submit(request.try_into()?),

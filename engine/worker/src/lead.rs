@@ -37,6 +37,7 @@ pub fn scheduler(
         slots_max: limits.slots_max,
         queue_max: limits.queue_max,
         cache_tokens_max: limits.cache_tokens_max,
+        window: card.window(),
         context_tokens_max: card.context_tokens_max,
         vocabulary_size: card.vocabulary_size,
         layers: card.layers.len() as u32,

@@ -48,8 +48,13 @@ fn main() {
 fn run(inbox: &Inbox, outbox: &Outbox) -> Result<(), Failure> {
     let started = Instant::now();
     match inbox.first(START_TIMEOUT)? {
-        ToWorker::Start(Start::Inspect { folder, quantize }) => {
-            let card = models::inspect(&folder, quantize).map_err(|error| failure::load(&error))?;
+        ToWorker::Start(Start::Inspect {
+            folder,
+            quantize,
+            kv_bits,
+        }) => {
+            let card = models::inspect(&folder, quantize, kv_bits)
+                .map_err(|error| failure::load(&error))?;
             outbox.send(FromWorker::Card(card));
             Ok(())
         }

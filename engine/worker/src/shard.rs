@@ -37,7 +37,7 @@ fn run_lead(
     inbox: &Inbox,
     outbox: &Outbox,
 ) -> Result<(), Failure> {
-    let card = models::inspect(&start.folder, start.spec.quantize)
+    let card = models::inspect(&start.folder, start.spec.quantize, start.spec.kv_bits)
         .map_err(|error| failure::load(&error))?;
     let tokenizer = Tokenizer::load(&start.folder)
         .map_err(|error| Failure::new(ErrorCode::ModelDamaged, error.to_string()))?;

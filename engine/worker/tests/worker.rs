@@ -96,6 +96,7 @@ fn a_card_is_the_answer_to_inspect() {
     worker.send(&ToWorker::Start(Start::Inspect {
         folder: folder.path().into(),
         quantize: None,
+        kv_bits: None,
     }));
     let FromWorker::Card(card) = worker.frame(PATIENCE) else {
         panic!("no card");
@@ -111,6 +112,7 @@ fn a_folder_that_is_no_model_is_explained() {
     worker.send(&ToWorker::Start(Start::Inspect {
         folder: folder.path().into(),
         quantize: None,
+        kv_bits: None,
     }));
     let failure = worker.fatal(PATIENCE);
     assert!(failure.hint.is_some(), "{failure:?}");

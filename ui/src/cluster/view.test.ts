@@ -36,6 +36,7 @@ function instance(changes: Partial<Instance> = {}): Instance {
     activity: null,
     on_demand: false,
     quantize: null,
+    kv_bits: null,
     expires_unix_ms: null,
     ...changes,
   };

@@ -97,7 +97,11 @@ expires_unix_ms: number | null,
 /**
  * To how many bits its matrices were quantized as they were loaded; null if they are as the files have them.
  */
-quantize: number | null, };
+quantize: number | null, 
+/**
+ * To how many bits the caches of its layers that see all are quantized; null if they are in the model's own type.
+ */
+kv_bits: number | null, };
 
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
@@ -613,7 +617,11 @@ replicas?: number,
  * To how many bits to quantize matrices that are not quantized yet, as they are loaded: 2, 3, 4, 5, 6 or 8; none if it is
  * left out.
  */
-quantize?: number, };
+quantize?: number, 
+/**
+ * To how many bits to quantize keys and values of layers that see all, as they are cached: 4 or 8; none if it is left out.
+ */
+kv_bits?: number, };
 
 export type ShardingWish = "auto" | "pipeline" | "tensor";
 

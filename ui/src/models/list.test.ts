@@ -16,6 +16,7 @@ const instance = (id: string, name: string): Instance => ({
   activity: null,
   on_demand: false,
   quantize: null,
+  kv_bits: null,
   expires_unix_ms: null,
 });
 

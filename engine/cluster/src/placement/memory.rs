@@ -64,18 +64,18 @@ pub fn sequences_max(card: &ModelCard) -> u32 {
 pub(crate) fn with_spare_cache(problem: &Problem, mut plan: ShardPlan) -> ShardPlan {
     let card = &problem.card;
     let most = card.context_tokens_max.min(CACHE_TOKENS_MAX);
-    let more = plan.shards.iter().filter_map(|shard| {
+    let of = |shard: &Shard, tokens| cache_bytes(card, &shard.layers, shard.tensor.of, tokens);
+    let more = plan.shards.iter().map(|shard| {
         let lent = problem.candidates.iter().find(|it| it.node == shard.node);
         let spare = lent.map_or(0, |it| it.memory_bytes.saturating_sub(shard.bytes));
         let weights = held_weights_bytes(card, shard);
         let bytes = (spare / CACHE_SPARE_PART).min(weights.max(CACHE_BYTES_FREE));
-        bytes.checked_div(cache_bytes_per_token(card, &shard.layers, shard.tensor.of))
+        let bytes = bytes + of(shard, problem.cache_tokens);
+        most_tokens(most, |tokens| of(shard, tokens) <= bytes)
     });
-    let more = more.min().unwrap_or(0);
-    let wanted = u64::from(most.saturating_sub(problem.cache_tokens));
-    let more = more.min(wanted);
+    let tokens = more.min().unwrap_or(0).max(problem.cache_tokens);
     for shard in &mut plan.shards {
-        shard.bytes += more * cache_bytes_per_token(card, &shard.layers, shard.tensor.of);
+        shard.bytes += of(shard, tokens) - of(shard, problem.cache_tokens);
     }
     plan
 }
@@ -85,25 +85,35 @@ pub fn planned_cache_tokens(card: &ModelCard, plan: &ShardPlan) -> u32 {
     let tokens = plan.shards.iter().filter_map(|shard| {
         let without = shard_bytes(card, &shard.layers, shard.tensor, 0);
         let cache = shard.bytes.saturating_sub(without);
-        cache.checked_div(cache_bytes_per_token(card, &shard.layers, shard.tensor.of))
+        let of = |tokens| cache_bytes(card, &shard.layers, shard.tensor.of, tokens);
+        (of(1) > 0).then(|| most_tokens(CACHE_TOKENS_MAX, |tokens| of(tokens) <= cache))
     });
-    let tokens = tokens.min().map(|tokens| {
-        u32::try_from(tokens)
-            .unwrap_or(u32::MAX)
-            .min(CACHE_TOKENS_MAX)
-    });
-    tokens.unwrap_or_else(|| cache_tokens(card))
+    tokens.min().unwrap_or_else(|| cache_tokens(card))
 }
 
-fn cache_bytes_per_token(card: &ModelCard, layers: &Range<u32>, tensor_of: u32) -> u64 {
+/// The most tokens, up to `most`, that fit: fewer always do.
+fn most_tokens(most: u32, fits: impl Fn(u32) -> bool) -> u32 {
+    let (mut fitting, mut end) = (0, most);
+    // What is between them is halved each time.
+    while fitting < end {
+        let middle = end - (end - fitting) / 2;
+        if fits(middle) {
+            fitting = middle;
+        } else {
+            end = middle - 1;
+        }
+    }
+    fitting
+}
+
+/// Bytes of the caches of a slice of `layers` with room for so many tokens over all sequences.
+fn cache_bytes(card: &ModelCard, layers: &Range<u32>, tensor_of: u32, tokens: u32) -> u64 {
     let held = &card.layers[layers.start as usize..layers.end as usize];
-    held.iter()
-        .map(|layer| {
-            let copied = layer.replicated_cache_bytes_per_token;
-            let divided = layer.cache_bytes_per_token.saturating_sub(copied);
-            divided.div_ceil(u64::from(tensor_of)) + copied
-        })
-        .sum()
+    let tokens = u64::from(tokens);
+    let of_each = held
+        .iter()
+        .map(|layer| layer.cache_bytes(tensor_of, tokens));
+    of_each.sum()
 }
 
 /// Bytes of what recurrent layers, each cut into `tensor_of` slices, remember of all sequences.
@@ -154,7 +164,7 @@ pub fn shard_bytes(
     cache_tokens: u32,
 ) -> u64 {
     weights_bytes(card, layers, tensor)
-        + cache_bytes_per_token(card, layers, tensor.of) * u64::from(cache_tokens)
+        + cache_bytes(card, layers, tensor.of, cache_tokens)
         + states_bytes(card, layers, tensor.of)
         + overhead_bytes(card, has_head(card, layers, tensor))
 }

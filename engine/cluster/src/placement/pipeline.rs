@@ -168,9 +168,8 @@ impl Sums {
         };
         let (mut held, mut active) = (0, 0);
         for layer in &card.layers {
-            held += layer.weights_bytes
-                + layer.cache_bytes_per_token * tokens
-                + layer.state_bytes * sequences;
+            held +=
+                layer.weights_bytes + layer.cache_bytes(1, tokens) + layer.state_bytes * sequences;
             active += layer.active_bytes;
             sums.held.push(held);
             sums.active.push(active);

@@ -1,6 +1,8 @@
 //! Models, nodes and problems for tests.
 
-use base::{LayerCost, ModelCard, NodeId, ShardPlan, Sharding, ShardingChoice, TensorSlice};
+use base::{
+    CacheWindow, LayerCost, ModelCard, NodeId, ShardPlan, Sharding, ShardingChoice, TensorSlice,
+};
 use cluster::placement::{Pair, shard_bytes};
 use cluster::{Candidate, NodeCount, Placement, Problem};
 use proptest::prelude::*;
@@ -26,6 +28,7 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
         replicated_bytes: layer_bytes / 100,
         cache_bytes_per_token: 4_096,
         replicated_cache_bytes_per_token: 0,
+        window: None,
         state_bytes: 0,
     };
     ModelCard {
@@ -40,6 +43,7 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
         activation_bytes: 2,
         tensor_degrees: vec![1, 2, 4, 8],
         quantize: None,
+        kv_bits: None,
     }
 }
 
@@ -139,11 +143,13 @@ pub fn any_problem() -> impl Strategy<Value = Problem> {
                 layer.weights_bytes = weights * UNIT;
                 layer.active_bytes = active * UNIT;
                 layer.replicated_bytes = weights * UNIT / 7;
+                layer.window = CacheWindow::new((weights % 2 * 100) as u32);
             }
             card.tied = tied;
             card.embedding_bytes = ends * UNIT;
             card.head_bytes = ends * UNIT + 1_000;
             let mut problem = problem(card, &vec![0; nodes.len()]);
+            problem.cache_tokens = 20_000;
             problem.sharding = ShardingChoice::Pipeline;
             for (candidate, (memory, speed)) in problem.candidates.iter_mut().zip(&nodes) {
                 candidate.memory_bytes = memory * UNIT;

@@ -251,6 +251,43 @@ fn tensor_ranks_copy_latents_and_divide_states() {
     assert_eq!(recurrent(2) - usual(2), states / 2);
 }
 
+/// Five of six layers see a window of 1024, as Gemma 3's do.
+fn with_windows(mut card: base::ModelCard) -> base::ModelCard {
+    for layer in card.layers.iter_mut().take(5) {
+        layer.window = base::CacheWindow::new(1024);
+    }
+    card
+}
+
+#[test]
+fn windows_take_little_of_a_long_context() {
+    let cache = |card: &base::ModelCard, tokens| {
+        let bytes = |tokens| engine::shard_bytes(card, &(0..6), TensorSlice::WHOLE, tokens);
+        (bytes(tokens) - bytes(0)) / 4_096
+    };
+    let plain = card(6, GB);
+    let windows = with_windows(plain.clone());
+    assert_eq!(cache(&plain, 131_072), 6 * 131_072);
+    assert_eq!(cache(&windows, 131_072), 131_072 + 5 * 131_072 / 4);
+    assert_eq!(cache(&windows, 8192), 6 * 8192, "short sequences fill them");
+}
+
+#[test]
+fn what_is_planned_of_cache_is_known_by_the_plan() {
+    let mut long = with_windows(card(6, GB));
+    long.context_tokens_max = 131_072;
+    for tokens in [4_096, 8_192, 20_000, 131_072] {
+        let mut problem = problem(long.clone(), &[4, 4, 4]);
+        problem.cache_tokens = tokens;
+        let found = solve(&problem, None).unwrap();
+        assert!(found.iter().any(|placement| placement.plan.world() > 1));
+        for placement in found {
+            let planned = engine::planned_cache_tokens(&long, &placement.plan);
+            assert_eq!(planned, tokens, "{:?}", placement.plan);
+        }
+    }
+}
+
 #[test]
 fn of_tensor_ranks_only_the_first_has_the_head() {
     let card = card(2, GB);

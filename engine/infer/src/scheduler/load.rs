@@ -1,6 +1,6 @@
 //! What a scheduler takes on, and what it says of it.
 
-use base::FinishReason;
+use base::{CacheWindow, FinishReason};
 
 /// How much a scheduler takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Limits {
     pub queue_max: u32,
     /// Tokens in all KV caches together.
     pub cache_tokens_max: u64,
+    /// The widest window of layers that do not see all, whose caches hold less.
+    pub window: Option<CacheWindow>,
     /// Longest sequence the model knows, in tokens.
     pub context_tokens_max: u32,
     /// Entries of the model's vocabulary.

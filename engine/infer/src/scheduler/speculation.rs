@@ -22,8 +22,7 @@ impl Scheduler {
             return;
         }
         let chances: Vec<_> = next.iter().map(sequence).map(Sequence::chances).collect();
-        let tokens_max = self.limits.cache_tokens_max;
-        let left_over = tokens_max.saturating_sub(self.cache_tokens()) as usize;
+        let left_over = self.cache_tokens_left().unwrap_or(0) as usize;
         let counts = dealt_out(&chances, left_over.min(GUESSES_MAX), |chances| {
             self.pace.guesses(next.len() as u32, chances)
         });

@@ -21,6 +21,7 @@ const LIMITS: Limits = Limits {
     slots_max: 4,
     queue_max: 8,
     cache_tokens_max: 1000,
+    window: None,
     context_tokens_max: 200,
     vocabulary_size: VOCABULARY,
     layers: 6,
@@ -493,6 +494,42 @@ fn a_large_request_is_not_starved_by_small_ones() {
         .map(|(id, _)| id.0)
         .collect();
     assert_eq!(ends, [1, 2, 3]);
+}
+
+/// Of a model with a window of one token, of which caches hold 768 at most: of 40,000 tokens they have room for 10,000 there.
+#[test]
+fn what_windows_hold_of_long_sequences_fits_too() {
+    let limits = Limits {
+        slots_max: 32,
+        queue_max: 32,
+        cache_tokens_max: 40_000,
+        context_tokens_max: 40_000,
+        window: base::CacheWindow::new(1),
+        prefill_chunk_tokens: 4000,
+        ..LIMITS
+    };
+    let running = |limits: Limits, count: u64, tokens: usize| {
+        let mut rig = Rig::new(limits);
+        for id in 0..count {
+            rig.submit(request(id, &vec![1; tokens], 2));
+        }
+        rig.step();
+        let running = rig.scheduler.load().running;
+        rig.run();
+        running
+    };
+    assert_eq!(running(limits, 20, 1000), 13);
+    assert_eq!(
+        running(limits, 30, 500),
+        19,
+        "and a little for what they say"
+    );
+    assert_eq!(running(limits, 1, 39_000), 1);
+    let all_is_seen = Limits {
+        window: None,
+        ..limits
+    };
+    assert_eq!(running(all_is_seen, 20, 1000), 20);
 }
 
 #[test]

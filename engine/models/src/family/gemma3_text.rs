@@ -70,13 +70,17 @@ impl Architecture for Gemma3Text {
         }
     }
 
+    fn reach(&self, layer: u32) -> Reach {
+        Reach::within(self.slides(layer).then_some(self.sliding_window))
+    }
+
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
         let slides = self.slides(parts.layer);
         let attention = GroupedShape {
             norms: QueryKeyNorms::Heads,
             rope: Some(if slides { WINDOW_ROPE } else { WIDE_ROPE }),
             scale: Some(self.query_pre_attn_scalar.powf(-0.5)),
-            reach: Reach::within(slides.then_some(self.sliding_window)),
+            reach: self.reach(parts.layer),
             ..self.core.attention()
         };
         let mlp = MlpShape {

@@ -119,7 +119,7 @@ impl Gemma4Text {
             return GroupedShape {
                 values: Values::Normed,
                 rope: Some(WINDOW_ROPE),
-                reach: Reach::Window(self.sliding_window),
+                reach: self.reach(layer),
                 ..common
             };
         }
@@ -211,6 +211,10 @@ impl Architecture for Gemma4Text {
         ])
     }
 
+    fn reach(&self, layer: u32) -> Reach {
+        Reach::within(self.slides(layer).then_some(self.sliding_window))
+    }
+
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
         let shape = self.attention(parts.layer);
         let attention: Box<dyn Mixer> = if parts.layer < self.shared_from() {
@@ -279,6 +283,10 @@ impl Architecture for Gemma4Text {
             return 0;
         }
         2 * self.attention(layer).kv_width()
+    }
+
+    fn cached_head_dim(&self, layer: u32) -> i32 {
+        self.attention(layer).head_dim
     }
 
     fn layer_inputs(&self) -> Option<LayerInputsShape> {

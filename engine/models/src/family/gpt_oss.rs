@@ -69,11 +69,15 @@ impl Architecture for GptOss {
         )
     }
 
+    fn reach(&self, layer: u32) -> Reach {
+        Reach::within(self.window(layer))
+    }
+
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
         let attention = GroupedShape {
             bias: true,
             output_bias: true,
-            reach: Reach::within(self.window(parts.layer)),
+            reach: self.reach(parts.layer),
             sinks: true,
             ..self.core.attention()
         };

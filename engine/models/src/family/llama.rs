@@ -56,11 +56,15 @@ impl Architecture for Llama {
         }
     }
 
+    fn reach(&self, layer: u32) -> Reach {
+        Reach::within(self.window(layer))
+    }
+
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
         let attention = GroupedShape {
             bias: self.attention_bias,
             output_bias: self.attention_out_bias.unwrap_or(self.output_biased()),
-            reach: Reach::within(self.window(parts.layer)),
+            reach: self.reach(parts.layer),
             temperature: self.core.rope.temperature(),
             ..self.core.attention()
         };

@@ -84,14 +84,12 @@ impl Llama4 {
 
     fn attention(&self, layer: u32) -> GroupedShape {
         let rotates = self.rotates(layer);
-        let chunk = self.attention_chunk_size;
-        let chunk = chunk.filter(|_| rotates && self.experts().is_some());
         GroupedShape {
             bias: self.attention_bias,
             output_bias: self.attention_bias,
             norms: self.norms(rotates),
             rope: rotates.then_some(0),
-            reach: chunk.map_or(Reach::All, Reach::Chunk),
+            reach: self.reach(layer),
             temperature: self.temperature().filter(|_| !rotates),
             ..self.core.attention()
         }
@@ -151,6 +149,12 @@ impl Architecture for Llama4 {
         let mut config = self.core.rope.clone();
         config.rope_traditional = true;
         Ok(vec![Rope::new(&config, self.core.head_dim())?])
+    }
+
+    fn reach(&self, layer: u32) -> Reach {
+        let chunk = self.attention_chunk_size;
+        let chunk = chunk.filter(|_| self.rotates(layer) && self.experts().is_some());
+        chunk.map_or(Reach::All, Reach::Chunk)
     }
 
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {

@@ -326,7 +326,7 @@ impl Architecture for NemotronH {
     fn state_bytes(&self, layer: u32, element_bytes: u64) -> u64 {
         match self.memory(layer) {
             Memory::State => self.mamba().state_bytes(element_bytes),
-            Memory::Positions | Memory::Nothing => 0,
+            Memory::Positions | Memory::Window(_) | Memory::Nothing => 0,
         }
     }
 

@@ -55,6 +55,10 @@ impl Architecture for Olmo3 {
         ])
     }
 
+    fn reach(&self, layer: u32) -> Reach {
+        Reach::within(self.slides(layer).then_some(self.sliding_window))
+    }
+
     fn block(&self, parts: &mut BlockParts<'_, '_>) -> Result<Block, LoadError> {
         let slides = self.slides(parts.layer);
         let attention = GroupedShape {
@@ -62,7 +66,7 @@ impl Architecture for Olmo3 {
             output_bias: self.attention_bias,
             norms: QueryKeyNorms::Together,
             rope: Some(if slides { WINDOW_ROPE } else { WIDE_ROPE }),
-            reach: Reach::within(slides.then_some(self.sliding_window)),
+            reach: self.reach(parts.layer),
             ..self.core.attention()
         };
         let attention = GroupedAttention::load(parts, "self_attn", &attention)?;

@@ -6,8 +6,9 @@ use mlx_rs::error::Result;
 use mlx_rs::fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention};
 use mlx_rs::{Array, Dtype, ops};
 
-use super::{Reach, Run, StepLayer};
-use crate::ops::{kernels, slice};
+use super::{Quantized, Reach, Run, StepLayer};
+use crate::load::Quantization;
+use crate::ops::{kernels, quantized, slice};
 
 /// Queries of a sequence that are attended together on a processor.
 const QUERY_BLOCK: i32 = 64;
@@ -43,54 +44,116 @@ pub(crate) fn attend(q: &Array, scoring: &Scoring, cache: &StepLayer<'_>) -> Res
     }
 }
 
+/// Keys and values of a sequence, `[1, heads, positions, dimensions]` each.
+struct Known {
+    keys: Array,
+    values: Array,
+    /// Of the sequence's positions, the first that there is.
+    first: i32,
+}
+
 impl Scoring {
     /// A run's part of the queries.
     fn of_run(&self, q: &Array, run: &Run, cache: &StepLayer<'_>) -> Result<Array> {
         let q = slice(q, &[(0, run.tokens.clone())])?;
-        let [keys, values] = cache.read(run)?;
+        let packing = cache.packing();
+        if let Some(how) = packing.filter(|_| !run.is_sequence()) {
+            let both = packed(cache.read(run)?, how);
+            return self.of_packed(&q, &both, run);
+        }
         if !run.is_sequence() {
-            let mask = run.mask(self.reach);
-            // One query of one sequence needs no mask where it sees only what is given.
+            let [keys, values] = cache.read(run)?;
+            let places = keys.dim(2);
+            let mask = run.mask(self.reach, places);
+            // Queries at the same position need no mask where they see only what is given.
             let first = match &mask {
-                None => self.reach.first(keys.dim(2) - 1),
+                None => self.reach.first(places - 1),
                 Some(_) => 0,
             };
             let (keys, values) = (since(&keys, first)?, since(&values, first)?);
             return self.masked(&q, &keys, &values, mask.as_ref());
         }
         let q = q.transpose_axes(&[2, 1, 0, 3])?;
-        let attended = self.sequence(&q, &keys, &values)?;
+        let first = self.reach.first(run.start());
+        let [keys, values] = match packing {
+            None => cache.read_since(run, first)?,
+            Some(how) => {
+                let [keys, values] = packed(cache.read_since(run, first)?, how);
+                [
+                    quantized::dequantize(&keys)?,
+                    quantized::dequantize(&values)?,
+                ]
+            }
+        };
+        let known = Known {
+            keys,
+            values,
+            first,
+        };
+        let attended = self.sequence(&q, &known)?;
         attended.transpose_axes(&[2, 1, 0, 3])
     }
 
-    /// Queries of the last positions of `keys` and `values`, all `[1, heads, positions, dimensions]`.
-    fn sequence(&self, q: &Array, keys: &Array, values: &Array) -> Result<Array> {
-        let (count, end) = (q.dim(2), keys.dim(2));
+    /// Queries of one token of each of several sequences, `[sequences, heads, 1, head_dim]`, over keys and values as they are
+    /// packed. Numerics follow mlx-lm's `quantized_scaled_dot_product_attention`.
+    fn of_packed(&self, q: &Array, [keys, values]: &[Quantized; 2], run: &Run) -> Result<Array> {
+        let (sequences, heads, head_dim) = (q.dim(0), q.dim(1), q.dim(3));
+        let (kv_heads, places) = (keys.packed.dim(1), keys.packed.dim(2));
+        let scale = Array::from_f32(self.scale).as_dtype(q.dtype())?;
+        // The heads that share keys are rows of one matrix.
+        let q = q
+            .multiply(scale)?
+            .reshape(&[sequences, kv_heads, -1, head_dim])?;
+        let mut scores = quantized::matmul(&q, keys, true)?;
+        if let Some(mask) = run.mask(self.reach, places) {
+            scores = where_seen(&mask, &scores)?;
+        }
+        let weights = match &self.sinks {
+            None => ops::softmax_axis(&scores, -1, true)?,
+            Some(sinks) => {
+                let sinks = sinks
+                    .as_dtype(scores.dtype())?
+                    .reshape(&[1, kv_heads, -1, 1])?;
+                let sinks = ops::broadcast_to(&sinks, &[sequences, kv_heads, scores.dim(2), 1])?;
+                let all = ops::concatenate(&[&scores, &sinks], -1)?;
+                slice(&ops::softmax_axis(&all, -1, true)?, &[(3, 0..places)])?
+            }
+        };
+        let attended = quantized::matmul(&weights, values, false)?;
+        attended.reshape(&[sequences, heads, 1, -1])
+    }
+
+    /// Queries of the last positions of what is known, `[1, heads, queries, head_dim]`.
+    fn sequence(&self, q: &Array, known: &Known) -> Result<Array> {
+        let (count, end) = (q.dim(2), known.end());
         let block = queries_together(count);
         if count <= block {
-            return self.block(q, keys, values);
+            return self.block(q, known);
         }
         let blocks = (0..count).step_by(block as usize).map(|first| {
             let next = (first + block).min(count);
-            let seen = [(2, 0..end - count + next)];
             let q = slice(q, &[(2, first..next)])?;
-            self.block(&q, &slice(keys, &seen)?, &slice(values, &seen)?)
+            // What the first of them sees and all after it.
+            let seen = self.reach.first(end - count + first)..end - count + next;
+            self.block(&q, &known.part(seen)?)
         });
         ops::concatenate(&blocks.collect::<Result<Vec<Array>>>()?, 2)
     }
 
-    /// The same at once.
-    fn block(&self, q: &Array, keys: &Array, values: &Array) -> Result<Array> {
-        let (count, end) = (q.dim(2), keys.dim(2));
-        // What the first of them sees and all after it.
-        let first = self.reach.first(end - count);
-        let (keys, values) = (since(keys, first)?, since(values, first)?);
-        if self.reach.first(end - 1) == first {
+    /// The same at once, of which the first sees all.
+    fn block(&self, q: &Array, known: &Known) -> Result<Array> {
+        let (count, end) = (q.dim(2), known.end());
+        let Known {
+            keys,
+            values,
+            first,
+        } = known;
+        if self.reach.first(end - 1) == *first {
             let mask = ScaledDotProductAttentionMask::Causal;
-            return self.attention(q, &keys, &values, Some(mask));
+            return self.attention(q, keys, values, Some(mask));
         }
-        let mask = causal_mask(end - count..end, first, self.reach)?;
-        self.masked(q, &keys, &values, Some(&mask))
+        let mask = causal_mask(end - count..end, *first, self.reach)?;
+        self.masked(q, keys, values, Some(&mask))
     }
 
     fn masked(
@@ -115,7 +178,48 @@ impl Scoring {
     }
 }
 
-/// The positions from `first` on.
+/// Keys and values of what a cache gives of both.
+fn packed(
+    [
+        keys,
+        values,
+        key_scales,
+        value_scales,
+        key_biases,
+        value_biases,
+    ]: [Array; 6],
+    how: Quantization,
+) -> [Quantized; 2] {
+    let both = [
+        (keys, key_scales, key_biases),
+        (values, value_scales, value_biases),
+    ];
+    both.map(|(packed, scales, biases)| Quantized {
+        packed,
+        scales,
+        biases: Some(biases),
+        how,
+    })
+}
+
+impl Known {
+    /// The position after the last.
+    fn end(&self) -> i32 {
+        self.first + self.keys.dim(2)
+    }
+
+    /// Some of its positions.
+    fn part(&self, positions: Range<i32>) -> Result<Self> {
+        let places = [(2, positions.start - self.first..positions.end - self.first)];
+        Ok(Self {
+            keys: slice(&self.keys, &places)?,
+            values: slice(&self.values, &places)?,
+            first: positions.start,
+        })
+    }
+}
+
+/// The places from `first` on.
 fn since(array: &Array, first: i32) -> Result<Array> {
     if first == 0 {
         return Ok(array.clone());

@@ -1,33 +1,42 @@
 //! The caches of all sequences on this rank: for each layer keys and values of every position so far, or a state in their
-//! place. Keys and values of the same form are the planes of one array, so that both are written by one operation.
+//! place. Keys and values of the same form are the planes of one array, so that both are written by one operation. Layers
+//! that see a window hold a little more than that of each sequence, in a ring (`cache/ring.rs`).
 //!
 //! Short sequences of about the same length stand side by side on a shelf, which is one array for each layer, so that a step
 //! writes and reads those of many sequences with a few operations. A sequence that outgrows its shelf moves to the next. A
 //! long one has a shelf of its own: its attention is worth operations of its own, and nothing lies idle beside it.
 
+mod budget;
 mod held;
+mod ring;
 mod shelves;
 mod step;
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
-use base::TokenId;
+use base::{CacheWindow, TokenId};
 use infer::SlotId;
 use infer::prefix::BLOCK_TOKENS;
 use mlx_rs::Array;
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::transforms::eval;
 
+use budget::Budget;
 use held::Held;
-pub(crate) use held::Memory;
-use shelves::{Place, ShelfId, Shelves};
+pub(crate) use held::{Memory, Remembered};
+use shelves::{Extent, Place, ShelfId, Shelves};
 pub(crate) use step::{RowSpan, Run, StepCaches, StepLayer};
 
 /// The axes of `[planes, rows, heads, positions, dimensions]`.
 const PLANES: usize = 0;
 const ROWS: usize = 1;
 const POSITIONS: usize = 3;
+
+/// Beginnings of sequences are kept in blocks of so many tokens.
+const BLOCK: i32 = BLOCK_TOKENS as i32;
+
+/// What is quantized has three arrays: packed, its scales and its biases.
+const PACKED_ARRAYS: usize = 3;
 
 /// What a recurrence has come to in some sequences, `[rows, ..]` each: the last inputs of its convolution, and a matrix for
 /// each head.
@@ -50,6 +59,9 @@ pub(crate) struct Caches {
     slots: HashMap<SlotId, Slot>,
     shelves: Shelves,
     layers: Vec<Held>,
+    /// The widest of those layers that do not see all.
+    window: Option<CacheWindow>,
+    budget: Budget,
 }
 
 /// A sequence.
@@ -62,12 +74,19 @@ pub(crate) struct Slot {
     guessed: usize,
     /// Whole blocks of them that were offered to be kept.
     pub(crate) kept_blocks: usize,
+    /// The first position that all layers that hold positions hold.
+    held_from: usize,
 }
 
 impl Slot {
     /// The tokens that no step takes back.
     pub(crate) fn sure(&self) -> &[TokenId] {
         &self.tokens[..self.tokens.len() - self.guessed]
+    }
+
+    /// Whether layers hold all of a block.
+    pub(crate) const fn holds_block(&self, block: usize) -> bool {
+        self.held_from <= block * BLOCK_TOKENS
     }
 
     /// Whether a row may start there: after all that it holds, or all but guesses.
@@ -86,11 +105,16 @@ impl Slot {
 
 impl Caches {
     /// No sequences, of a rank with such caches for each.
-    pub(crate) fn new(layers: &[Memory]) -> Self {
+    pub(crate) fn new(layers: &[Remembered]) -> Self {
+        let memories = layers.iter().map(|layer| layer.memory);
+        let window = Memory::widest(memories);
+        let ring_max = window.map_or(i32::MAX, |window| window.held_max() as i32);
         Self {
             slots: HashMap::new(),
-            shelves: Shelves::default(),
+            shelves: Shelves::new(ring_max),
             layers: layers.iter().copied().map(Held::new).collect(),
+            window,
+            budget: Budget::new(layers, window),
         }
     }
 
@@ -104,9 +128,11 @@ impl Caches {
         self.slots.get_mut(&slot)
     }
 
-    /// Tokens of all sequences.
-    pub(crate) fn tokens(&self) -> usize {
-        self.slots.values().map(|slot| slot.tokens.len()).sum()
+    /// How many tokens of others, whole, there is room for beside all sequences where these may have `cache_tokens`.
+    pub(crate) fn room(&self, cache_tokens: u64) -> u64 {
+        let sequences = self.slots.values();
+        let sequences = sequences.map(|slot| slot.tokens.len() as u64);
+        self.budget.left(cache_tokens, sequences)
     }
 
     /// Forgets a sequence.
@@ -125,22 +151,23 @@ impl Caches {
         positions: usize,
     ) -> Result<()> {
         let Beginning { blocks, states } = beginning;
-        let place = self.enter(slot, positions.max(tokens.len()) as i32)?;
+        let positions = positions.max(tokens.len()) as i32;
+        // The rest of it comes in chunks.
+        let recent = self.window.map_or(0, CacheWindow::held_max);
+        let recent = positions.min(recent as i32);
+        let place = self.enter(slot, Extent { positions, recent })?;
         let size = self.shelves.size(place.shelf);
         let mut states = states.iter();
-        let remember = |held: &&Held| held.memory() == Memory::Positions;
-        let layers = self.layers.iter().filter(remember).count();
-        let mut of_positions = 0;
+        let arrays = arrays_of_layers(&self.layers, blocks.first().map_or(0, |block| block.len()));
+        let mut next = 0;
         for held in &mut self.layers {
             match held.memory() {
                 Memory::Nothing => {}
-                Memory::Positions => {
-                    let own = blocks.iter().map(|block| {
-                        let each = block.len() / layers;
-                        &block[of_positions * each..(of_positions + 1) * each]
-                    });
+                Memory::Positions | Memory::Window(_) => {
+                    let first = next;
+                    next += arrays(held);
+                    let own = blocks.iter().map(|block| &block[first..next]);
                     held.begin(place, size, &own.collect::<Vec<_>>())?;
-                    of_positions += 1;
                 }
                 Memory::State => {
                     let state = states.next();
@@ -149,24 +176,29 @@ impl Caches {
                 }
             }
         }
+        let window = self.window.map(|_| size.ring as usize);
         let slot_holds = Slot {
             place,
             tokens: tokens.to_vec(),
             guessed: 0,
             kept_blocks: blocks.len(),
+            held_from: window.map_or(0, |held| tokens.len().saturating_sub(held)),
         };
         self.slots.insert(slot, slot_holds);
         Ok(())
     }
 
-    /// A copy of what layers hold of some positions of a sequence, layer after layer, computed here and now: as long as it is
-    /// not, it would hold the memory of a whole shelf.
-    pub(crate) fn block(&self, slot: SlotId, positions: &Range<i32>) -> Result<Vec<Array>> {
-        let place = self.slots.get(&slot).map(|slot| slot.place);
-        let place = place.ok_or_else(|| Exception::custom("no such sequence"))?;
+    /// A copy of what layers hold of a block of a sequence, layer after layer, computed here and now: as long as it is not, it
+    /// would hold the memory of a whole shelf.
+    pub(crate) fn block(&self, slot: SlotId, block: usize) -> Result<Vec<Array>> {
+        let held = self.slots.get(&slot);
+        let place = held.filter(|slot| slot.holds_block(block));
+        let place = place.ok_or_else(|| Exception::custom("a block of no sequence"))?;
+        let place = place.place;
+        let first = block as i32 * BLOCK;
         let layers = self.layers.iter();
-        let layers = layers.filter(|held| held.memory() == Memory::Positions);
-        let copies = layers.map(|held| held.block(place, positions));
+        let layers = layers.filter(|held| held.memory().has_positions());
+        let copies = layers.map(|held| held.block(place, &(first..first + BLOCK)));
         let copies = copies.collect::<Result<Vec<_>>>()?.concat();
         eval(&copies)?;
         Ok(copies)
@@ -223,36 +255,53 @@ impl Caches {
     }
 
     fn place(&mut self, slot: SlotId, span: &RowSpan) -> Result<Place> {
-        let positions = span.position + span.tokens;
         if span.position == 0 && !span.goes_on {
             self.remove(slot);
-            let place = self.enter(slot, positions)?;
+            let place = self.enter(slot, self.extent(0, span))?;
             let empty = Slot {
                 place,
                 tokens: Vec::new(),
                 guessed: 0,
                 kept_blocks: 0,
+                held_from: 0,
             };
             self.slots.insert(slot, empty);
             return Ok(place);
         }
-        let held = self.slots.get(&slot).map(|slot| slot.place);
-        let place = held.ok_or_else(|| Exception::custom("a row of no sequence"))?;
-        match self.shelves.grow(slot, place, positions) {
-            None => Ok(place),
+        let held = self.slots.get(&slot);
+        let held = held.ok_or_else(|| Exception::custom("a row of no sequence"))?;
+        let from = held.place;
+        let extent = self.extent(held.kept_blocks, span);
+        let place = match self.shelves.grow(slot, from, extent) {
+            None => from,
             Some(next) => {
-                self.shift(place, next, span.position)?;
-                if let Some(slot) = self.slots.get_mut(&slot) {
-                    slot.place = next;
-                }
-                Ok(next)
+                self.shift(from, next, span.position)?;
+                next
             }
+        };
+        let ring = self.shelves.size(place.shelf).ring;
+        let window = self.window.is_some();
+        if let Some(slot) = self.slots.get_mut(&slot) {
+            slot.place = place;
+            let lost = (extent.positions - ring).max(0) as usize;
+            slot.held_from = slot.held_from.max(if window { lost } else { 0 });
+        }
+        Ok(place)
+    }
+
+    /// How long a row makes a sequence of which so many blocks were offered to be kept.
+    fn extent(&self, kept_blocks: usize, span: &RowSpan) -> Extent {
+        let unkept = span.position - kept_blocks as i32 * BLOCK;
+        let seen = self.window.map_or(0, |window| window.get() as i32 - 1);
+        Extent {
+            positions: span.position + span.tokens,
+            recent: seen.max(unkept) + span.tokens,
         }
     }
 
     /// Takes a place.
-    fn enter(&mut self, slot: SlotId, positions: i32) -> Result<Place> {
-        let place = self.shelves.enter(slot, positions);
+    fn enter(&mut self, slot: SlotId, extent: Extent) -> Result<Place> {
+        let place = self.shelves.enter(slot, extent);
         for held in &mut self.layers {
             held.clear(place)?;
         }
@@ -280,6 +329,23 @@ impl Caches {
                 held.remove(place.shelf);
             }
         }
+    }
+}
+
+/// How many arrays of a block with so many are each layer's that has positions.
+fn arrays_of_layers(layers: &[Held], all: usize) -> impl Fn(&Held) -> usize + use<> {
+    let own = layers.iter().filter(|held| held.memory().has_positions());
+    let (mut packed, mut plain) = (0, 0);
+    for held in own {
+        match held.packing() {
+            Some(_) => packed += 1,
+            None => plain += 1,
+        }
+    }
+    let of_plain = all.saturating_sub(PACKED_ARRAYS * packed) / plain.max(1);
+    move |held| match held.packing() {
+        Some(_) => PACKED_ARRAYS,
+        None => of_plain,
     }
 }
 

@@ -147,7 +147,7 @@ impl LatentAttention {
         let [latents, keys] = cache.read(run)?;
         if !run.is_sequence() {
             let scores = self.rotated_scores(&rotated, &keys)?;
-            let mask = self.attended(sought.as_ref(), &keys, run.mask(Reach::All))?;
+            let mask = self.attended(sought.as_ref(), &keys, run.mask(Reach::All, keys.dim(2)))?;
             let scores = match mask {
                 Some(mask) => where_seen(&mask, &scores)?,
                 None => scores,

@@ -60,6 +60,15 @@ pub(crate) struct Quantization {
     pub(crate) bits: i32,
 }
 
+impl Quantization {
+    /// Bytes of so many elements, whose scales have so many each, and biases if there are any.
+    pub(crate) const fn bytes(self, elements: u64, scale_bytes: u64) -> u64 {
+        let each = if self.mode.has_biases() { 2 } else { 1 };
+        let groups = elements / self.group_size as u64;
+        elements * self.bits as u64 / 8 + groups * scale_bytes * each
+    }
+}
+
 /// What a quantized element means, in MLX's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QuantizationMode {

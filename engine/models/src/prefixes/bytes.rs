@@ -8,10 +8,12 @@ use super::Block;
 use super::file::{Arrays, Form};
 
 /// The types a cache may have; their places here are their numbers in files.
-const DTYPES: [(Dtype, usize); 3] = [
+const DTYPES: [(Dtype, usize); 4] = [
     (Dtype::Float32, 4),
     (Dtype::Float16, 2),
     (Dtype::Bfloat16, 2),
+    // What is quantized is packed in them.
+    (Dtype::Uint32, 4),
 ];
 
 /// Size of an element, by the number of its type.

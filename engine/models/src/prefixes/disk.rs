@@ -67,8 +67,10 @@ fn part_of(spec: &ShardSpec) -> String {
     let (layers, slice) = (&spec.layers, spec.tensor);
     let bits = spec.quantize;
     let bits = bits.map_or_else(String::new, |bits| format!("-{}bits", bits.get()));
+    let cache = spec.kv_bits;
+    let cache = cache.map_or_else(String::new, |bits| format!("-kv{}bits", bits.get()));
     format!(
-        "{}-{}-{}of{}{bits}-v{FORMAT}",
+        "{}-{}-{}of{}{bits}{cache}-v{FORMAT}",
         layers.start, layers.end, slice.index, slice.of
     )
 }
@@ -313,7 +315,7 @@ fn key(name: &str) -> Option<BlockKey> {
 
 #[cfg(test)]
 mod tests {
-    use base::{QuantizedBits, Sharding, TensorSlice};
+    use base::{CacheBits, QuantizedBits, Sharding, TensorSlice};
 
     use super::*;
 
@@ -326,14 +328,21 @@ mod tests {
             layers: 0..6,
             tensor: TensorSlice::WHOLE,
             quantize: None,
+            kv_bits: None,
         };
         let quantized = |bits| ShardSpec {
             quantize: QuantizedBits::new(bits),
             ..whole.clone()
         };
-        let names = [whole.clone(), quantized(4), quantized(8)].map(|spec| part_of(&spec));
+        let cached = ShardSpec {
+            kv_bits: CacheBits::new(8),
+            ..quantized(4)
+        };
+        let names = [whole.clone(), quantized(4), quantized(8), cached];
+        let names = names.map(|spec| part_of(&spec));
         assert_eq!(names[0], format!("0-6-0of1-v{FORMAT}"));
         assert_eq!(names[1], format!("0-6-0of1-4bits-v{FORMAT}"));
         assert_eq!(names[2], format!("0-6-0of1-8bits-v{FORMAT}"));
+        assert_eq!(names[3], format!("0-6-0of1-4bits-kv8bits-v{FORMAT}"));
     }
 }

@@ -20,7 +20,7 @@ fn edit_config(folder: &TempDir, change: impl FnOnce(&mut Value)) {
 }
 
 fn inspect(folder: &Path) -> Result<ModelCard, LoadError> {
-    models::inspect(folder, None)
+    models::inspect(folder, None, None)
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn load(folder: &Path, spec: &ShardSpec) -> MlxBackend {
 fn quantized(bits: u8) -> ShardSpec {
     ShardSpec {
         quantize: QuantizedBits::new(bits),
+        kv_bits: None,
         ..spec(0, 1, 3, Sharding::Pipeline)
     }
 }
@@ -124,8 +125,8 @@ fn floats_of_8_bits_are_what_they_stand_for() {
             assert_close(&of(&scaled), &of(&plain), 0.0);
         }
         assert_eq!(
-            inspect(scaled.path(), None).unwrap(),
-            inspect(plain.path(), None).unwrap()
+            inspect(scaled.path(), None, None).unwrap(),
+            inspect(plain.path(), None, None).unwrap()
         );
     }
 }
@@ -171,14 +172,14 @@ fn what_is_quantized_on_load_is_what_is_quantized_before() {
         let dense = shape.write();
         let ours = flat(&logits(&mut load(dense.path(), &quantized(bits))));
         assert_close(&ours, &expected, 0.0);
-        let card = inspect(dense.path(), QuantizedBits::new(bits)).unwrap();
-        let stored = inspect(packed.path(), None).unwrap();
+        let card = inspect(dense.path(), QuantizedBits::new(bits), None).unwrap();
+        let stored = inspect(packed.path(), None, None).unwrap();
         assert_eq!(
             (card.layers, card.head_bytes),
             (stored.layers, stored.head_bytes)
         );
         assert_eq!(card.tensor_degrees, stored.tensor_degrees);
-        let twice = inspect(packed.path(), QuantizedBits::new(bits)).unwrap_err();
+        let twice = inspect(packed.path(), QuantizedBits::new(bits), None).unwrap_err();
         assert!(twice.to_string().contains("quantized already"), "{twice}");
     }
 }
@@ -191,7 +192,7 @@ fn a_cut_through_a_group_is_refused_with_what_is_possible() {
         tensor: TensorSlice { index: 0, of },
         ..quantized(4)
     };
-    let card = inspect(folder.path(), QuantizedBits::new(4)).unwrap();
+    let card = inspect(folder.path(), QuantizedBits::new(4), None).unwrap();
     assert_eq!(card.tensor_degrees, [1, 3]);
     let refused = models::load(folder.path(), &cut(2), Group::single(), |_, _| ());
     let refused = refused.err().unwrap().to_string();
@@ -205,7 +206,7 @@ fn held(folder: &Path, quantize: Option<QuantizedBits>, layers: u32) -> [u64; 2]
         quantize,
         ..spec(0, 1, layers, Sharding::Pipeline)
     };
-    let said = inspect(folder, quantize).unwrap().weights_bytes();
+    let said = inspect(folder, quantize, None).unwrap().weights_bytes();
     // What MLX uses again may be larger than what is asked for.
     memory::set_cache_limit(0).unwrap();
     let before = memory::active_memory().unwrap() as u64;
@@ -230,8 +231,11 @@ fn what_is_held_is_what_the_card_says() {
     for model_type in all {
         let dense = wide(model_type).write();
         let (scaled, _) = write_fp8(&wide(model_type), [128, 128], BLOCKS);
-        let said =
-            |folder: &TempDir, quantize| inspect(folder.path(), quantize).unwrap().weights_bytes();
+        let said = |folder: &TempDir, quantize| {
+            inspect(folder.path(), quantize, None)
+                .unwrap()
+                .weights_bytes()
+        };
         let made = held(dense.path(), None, 3)[0] - said(&dense, None);
         for (folder, bits) in [(&dense, 4), (&scaled, 0), (&scaled, 8)] {
             let quantize = QuantizedBits::new(bits);

@@ -39,7 +39,7 @@ fn no_number_of_any_family_panics() {
         fields.insert("model_type".into(), json!(model_type));
         let inspected = |fields: &Map<String, Value>| {
             fs::write(&path, Value::from(fields.clone()).to_string()).unwrap();
-            inspect(folder.path(), None).is_ok()
+            inspect(folder.path(), None, None).is_ok()
         };
         sound_families += usize::from(inspected(&fields));
         let numbers: Vec<String> = fields

@@ -26,6 +26,10 @@ pub fn settings(model_type: &str) -> Value {
             "intermediate_size_mlp": 96, "num_local_experts": 4, "interleave_moe_layer_step": 2,
             "attention_chunk_size": 8, "use_qk_norm": true, "no_rope_layers": [1, 0, 1], "floor_scale": 6,
         }),
+        "mistral" => json!({
+            "sliding_window": 300,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        }),
         _ => json!({}),
     }
 }

@@ -68,6 +68,7 @@ pub fn spec(rank: u32, world: u32, layers: u32, sharding: Sharding) -> ShardSpec
         layers,
         tensor,
         quantize: None,
+        kv_bits: None,
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) async fn plan(arguments: &PlanArguments) -> Result<(), CommandFailure
     if let Some(bits) = arguments.quantize.bits {
         body["quantize"] = bits.get().into();
     }
+    if let Some(bits) = arguments.quantize.kv_bits {
+        body["kv_bits"] = bits.get().into();
+    }
     if let Some(count) = arguments.node_count {
         body["node_count"] = count.into();
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::failure::CommandFailure;
 use super::models::as_folder;
-use super::{DiscoverArgument, ServeArguments, ShardingArgument};
+use super::{DiscoverArgument, QuantizeArgument, ServeArguments, ShardingArgument};
 use crate::config::{NodeConfig, worker_program};
 use crate::control::Switches;
 use crate::environment::Environment;
@@ -61,7 +61,8 @@ async fn run(node: &NodeHandle, arguments: &ServeArguments) -> Result<(), Comman
         Some(model) => {
             let model = as_folder(model).unwrap_or_else(|| model.clone());
             let sharding = choice(arguments.sharding);
-            Some(node.load(&model, sharding, arguments.quantize.bits).await?)
+            let QuantizeArgument { bits, kv_bits } = arguments.quantize;
+            Some(node.load(&model, sharding, bits, kv_bits).await?)
         }
         None => None,
     };

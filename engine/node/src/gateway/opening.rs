@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId, QuantizedBits, Secret,
-    ShardingChoice,
+    CacheBits, ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId,
+    QuantizedBits, Secret, ShardingChoice,
 };
 use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
 use store::download::Wanted;
@@ -32,7 +32,7 @@ pub(crate) struct Opening {
     one_at_a_time: Mutex<()>,
     waiting: Arc<Semaphore>,
     /// Cards of models seen so far, quantized or as they are. A few for each model that this node has.
-    cards: Mutex<HashMap<(Fingerprint, Option<QuantizedBits>), ModelCard>>,
+    cards: Mutex<HashMap<Weights, ModelCard>>,
     remote: Remote,
 }
 
@@ -49,6 +49,8 @@ pub(crate) struct Asked {
     pub(crate) node_ids: Vec<NodeId>,
     /// To how many bits to quantize it.
     pub(crate) quantize: Option<QuantizedBits>,
+    /// To how many bits to quantize its cache.
+    pub(crate) kv_bits: Option<CacheBits>,
 }
 
 impl Asked {
@@ -60,6 +62,7 @@ impl Asked {
             node_count: None,
             node_ids: Vec::new(),
             quantize: None,
+            kv_bits: None,
         }
     }
 }
@@ -142,6 +145,7 @@ impl Opening {
         };
         let asked = Asked {
             quantize: lost.quantize,
+            kv_bits: lost.kv_bits,
             ..Asked::named(&lost.model.0)
         };
         self.open_local(&local, &asked, Asker::Request).await
@@ -176,7 +180,7 @@ impl Opening {
 
     async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {
         Ok(Wish {
-            card: self.card(local, asked.quantize).await?,
+            card: self.card(local, asked).await?,
             fingerprint: local.fingerprint,
             sharding: asked.sharding,
             node_count: asked.node_count,
@@ -221,17 +225,18 @@ impl Opening {
     }
 
     /// What a model is in numbers; asks a worker the first time.
-    async fn card(
-        &self,
-        local: &LocalModel,
-        quantize: Option<QuantizedBits>,
-    ) -> Result<ModelCard, Failure> {
+    async fn card(&self, local: &LocalModel, asked: &Asked) -> Result<ModelCard, Failure> {
         let mut cards = self.cards.lock().await;
-        let key = (local.fingerprint, quantize);
+        let (quantize, kv_bits) = (asked.quantize, asked.kv_bits);
+        let key = Weights {
+            fingerprint: local.fingerprint,
+            quantize,
+            kv_bits,
+        };
         if let Some(card) = cards.get(&key) {
             return Ok(card.clone());
         }
-        let card = inspect(&self.worker, &local.folder, quantize).await?;
+        let card = inspect(&self.worker, &local.folder, quantize, kv_bits).await?;
         cards.insert(key, card.clone());
         Ok(card)
     }

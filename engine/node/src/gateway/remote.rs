@@ -77,7 +77,7 @@ impl Remote {
         let found = outline(wanted, folder.path(), &hub, &limits).await?;
         tracing::debug!(repository = %wanted.repository, bytes = found.fetched_bytes, "looked at a model of the hub");
         Ok(RemoteModel {
-            card: inspect(worker, folder.path(), None).await?,
+            card: inspect(worker, folder.path(), None, None).await?,
             commit: found.commit,
             bytes: found.bytes,
         })

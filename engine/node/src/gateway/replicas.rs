@@ -6,7 +6,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use base::{Fingerprint, InstanceId, QuantizedBits, TokenId};
+use base::{CacheBits, Fingerprint, InstanceId, QuantizedBits, TokenId};
 use cluster::{ClusterView, InstanceView};
 
 /// Tokens that prompts have to have in common. Shorter prompts are read in no time.
@@ -15,10 +15,11 @@ const BEGINNING_TOKENS: usize = 64;
 const REQUESTS_MORE_MAX: u32 = 2;
 
 /// What instances compute with: those that have the same give the same answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Weights {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) quantize: Option<QuantizedBits>,
+    pub(crate) kv_bits: Option<CacheBits>,
 }
 
 impl Weights {
@@ -26,6 +27,7 @@ impl Weights {
         Self {
             fingerprint: instance.fingerprint,
             quantize: instance.quantize,
+            kv_bits: instance.kv_bits,
         }
     }
 }
@@ -81,6 +83,7 @@ mod tests {
     const MODEL: Weights = Weights {
         fingerprint: Fingerprint([1; 32]),
         quantize: None,
+        kv_bits: None,
     };
 
     fn instance(id: u64, node: u8, requests: u32) -> InstanceView {
@@ -90,6 +93,7 @@ mod tests {
             folder: "/m".into(),
             fingerprint: MODEL.fingerprint,
             quantize: None,
+            kv_bits: None,
             context_tokens_max: 100,
             cache_tokens: 100,
             vocabulary_size: 100,

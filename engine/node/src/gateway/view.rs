@@ -92,6 +92,7 @@ fn instance(instance: &InstanceView) -> served::InstanceView {
         model: instance.model.clone(),
         fingerprint: instance.fingerprint,
         quantize: instance.quantize,
+        kv_bits: instance.kv_bits,
         context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
         owner: instance.owner,
         generation: instance.generation,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use base::{ErrorCode, Failure, ModelCard, QuantizedBits};
+use base::{CacheBits, ErrorCode, Failure, ModelCard, QuantizedBits};
 use tokio::time::timeout;
 use wire::worker::{FromWorker, Start, ToWorker};
 
@@ -13,16 +13,18 @@ use super::process::Process;
 /// disk. The rest is a busy machine.
 const INSPECT_LIMIT: Duration = Duration::from_secs(20);
 
-/// The card of the model in a folder, quantized to so many bits.
+/// The card of the model in a folder, quantized to so many bits, with a cache of so many.
 pub(crate) async fn inspect(
     program: &Path,
     folder: &Path,
     quantize: Option<QuantizedBits>,
+    kv_bits: Option<CacheBits>,
 ) -> Result<ModelCard, Failure> {
     let mut process = Process::spawn(program, &[], "inspection".to_string())?;
     let start = Start::Inspect {
         folder: folder.to_path_buf(),
         quantize,
+        kv_bits,
     };
     process
         .write(&ToWorker::Start(start))

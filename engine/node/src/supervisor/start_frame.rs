@@ -26,6 +26,7 @@ pub(super) fn start_frame(start: &StartShard, folder: &Path, settings: &WorkerSe
             layers: start.layers.clone(),
             tensor: start.tensor,
             quantize: start.quantize,
+            kv_bits: start.kv_bits,
         },
         plan_link: start.plan_address.map(|address| PlanLink {
             address,

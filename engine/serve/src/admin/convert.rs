@@ -1,6 +1,6 @@
 //! Between the gateway's types and the admin API's JSON. Pure.
 
-use base::{ErrorCode, Failure, InstanceId, NodeId, QuantizedBits, ShardingChoice};
+use base::{CacheBits, ErrorCode, Failure, InstanceId, NodeId, QuantizedBits, ShardingChoice};
 
 use super::model::{
     Activity, ErrorOut, Instance, InstanceState, Level, Link, LinkKind, Loading, Model, Node,
@@ -114,6 +114,7 @@ impl From<&InstanceView> for Instance {
             on_demand: instance.on_demand,
             expires_unix_ms: instance.expires_unix_ms,
             quantize: instance.quantize.map(QuantizedBits::get),
+            kv_bits: instance.kv_bits.map(CacheBits::get),
         }
     }
 }
@@ -251,14 +252,13 @@ pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure>
         let message = "replicas go to different nodes, so node_ids can name those of one alone";
         return invalid(message.to_string(), "replicas");
     }
-    let quantize = match wish.quantize.map(QuantizedBits::new) {
-        Some(None) => {
-            let message = format!("quantize is one of {:?}", QuantizedBits::ALL);
-            return invalid(message, "quantize");
-        }
-        Some(bits) => bits,
-        None => None,
-    };
+    let quantize = parse_bits(
+        wish.quantize,
+        QuantizedBits::new,
+        "quantize",
+        &QuantizedBits::ALL,
+    )?;
+    let kv_bits = parse_bits(wish.kv_bits, CacheBits::new, "kv_bits", &CacheBits::ALL)?;
     let wish = OpenInstance {
         model: wish.model,
         sharding: match wish.sharding {
@@ -269,8 +269,26 @@ pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure>
         node_count: wish.node_count,
         node_ids,
         quantize,
+        kv_bits,
     };
     Ok((wish, replicas))
+}
+
+/// Understands a number of bits, one of `all`.
+fn parse_bits<B>(
+    asked: Option<u8>,
+    parse: impl Fn(u8) -> Option<B>,
+    param: &str,
+    all: &[u8],
+) -> Result<Option<B>, Failure> {
+    let Some(asked) = asked else {
+        return Ok(None);
+    };
+    let bits = parse(asked).ok_or_else(|| {
+        let message = format!("{param} is one of {all:?}");
+        Failure::new(ErrorCode::InvalidRequest, message).param(param)
+    })?;
+    Ok(Some(bits))
 }
 
 /// Understands an instance's id in a path.

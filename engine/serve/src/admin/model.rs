@@ -115,6 +115,8 @@ pub(crate) struct Instance {
     pub(crate) expires_unix_ms: Option<u64>,
     /// To how many bits its matrices were quantized as they were loaded; null if they are as the files have them.
     pub(crate) quantize: Option<u8>,
+    /// To how many bits the caches of its layers that see all are quantized; null if they are in the model's own type.
+    pub(crate) kv_bits: Option<u8>,
 }
 
 /// What an instance is doing now.
@@ -268,6 +270,8 @@ pub(crate) struct Wish {
     /// To how many bits to quantize matrices that are not quantized yet, as they are loaded: 2, 3, 4, 5, 6 or 8; none if it is
     /// left out.
     pub(crate) quantize: Option<u8>,
+    /// To how many bits to quantize keys and values of layers that see all, as they are cached: 4 or 8; none if it is left out.
+    pub(crate) kv_bits: Option<u8>,
 }
 
 /// How to divide a model.

@@ -653,6 +653,7 @@ pub fn cluster() -> ClusterView {
         }),
         on_demand: false,
         quantize: None,
+        kv_bits: None,
         shards,
     };
     let link = |a, b, us| LinkView {

@@ -1,6 +1,6 @@
 //! [`base::ModelCard`] on the wire.
 
-use base::QuantizedBits;
+use base::{CacheBits, QuantizedBits};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Invalid;
@@ -32,6 +32,25 @@ impl TryFrom<Bits> for Option<QuantizedBits> {
     }
 }
 
+/// Bits of caches, or none.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct KvBits(Option<u8>);
+
+impl From<Option<CacheBits>> for KvBits {
+    fn from(bits: Option<CacheBits>) -> Self {
+        Self(bits.map(CacheBits::get))
+    }
+}
+
+impl TryFrom<KvBits> for Option<CacheBits> {
+    type Error = Invalid;
+
+    fn try_from(wire: KvBits) -> Result<Self, Invalid> {
+        let parse = |bits| CacheBits::new(bits).ok_or(Invalid("bits that no cache has"));
+        wire.0.map(parse).transpose()
+    }
+}
+
 /// A model in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelCard {
@@ -46,7 +65,11 @@ pub struct ModelCard {
     activation_bytes: u32,
     tensor_degrees: List<u32, LAYERS_MAX>,
     quantize: Bits,
+    kv_bits: KvBits,
 }
+
+/// Why a layer's window was refused.
+const NO_WINDOW: Invalid = Invalid("a window of nothing");
 
 /// Cost of one layer.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -56,6 +79,7 @@ pub struct LayerCost {
     replicated_bytes: u64,
     cache_bytes_per_token: u64,
     replicated_cache_bytes_per_token: u64,
+    window: Option<u32>,
     state_bytes: u64,
 }
 
@@ -73,6 +97,7 @@ impl From<&base::ModelCard> for ModelCard {
             activation_bytes: card.activation_bytes,
             tensor_degrees: List(card.tensor_degrees.clone()),
             quantize: card.quantize.into(),
+            kv_bits: card.kv_bits.into(),
         }
     }
 }
@@ -103,6 +128,7 @@ impl TryFrom<ModelCard> for base::ModelCard {
             activation_bytes: wire.activation_bytes,
             tensor_degrees: wire.tensor_degrees.0,
             quantize: wire.quantize.try_into()?,
+            kv_bits: wire.kv_bits.try_into()?,
         })
     }
 }
@@ -115,6 +141,7 @@ impl From<&base::LayerCost> for LayerCost {
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window,
             state_bytes,
         } = *cost;
         Self {
@@ -123,6 +150,7 @@ impl From<&base::LayerCost> for LayerCost {
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window: window.map(base::CacheWindow::get),
             state_bytes,
         }
     }
@@ -138,6 +166,7 @@ impl TryFrom<LayerCost> for base::LayerCost {
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window,
             state_bytes,
         } = wire;
         let all = [
@@ -155,12 +184,14 @@ impl TryFrom<LayerCost> for base::LayerCost {
         if replicated_cache_bytes_per_token > cache_bytes_per_token {
             return Err(Invalid("a cache that copies more than it has"));
         }
+        let window = window.map(|tokens| base::CacheWindow::new(tokens).ok_or(NO_WINDOW));
         Ok(Self {
             weights_bytes,
             active_bytes,
             replicated_bytes,
             cache_bytes_per_token,
             replicated_cache_bytes_per_token,
+            window: window.transpose()?,
             state_bytes,
         })
     }

@@ -6,7 +6,7 @@ use base::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::NODES_MAX;
-use super::card::Bits;
+use super::card::{Bits, KvBits};
 use crate::codec::Invalid;
 use crate::collection::List;
 
@@ -53,6 +53,7 @@ pub struct ShardSpec {
     sharding: Sharding,
     part: Part,
     quantize: Bits,
+    kv_bits: KvBits,
 }
 
 /// Layers and a slice of each.
@@ -138,6 +139,7 @@ impl From<&base::ShardSpec> for ShardSpec {
             sharding: spec.sharding.into(),
             part: Part::new(&spec.layers, spec.tensor),
             quantize: spec.quantize.into(),
+            kv_bits: spec.kv_bits.into(),
         }
     }
 }
@@ -157,6 +159,7 @@ impl TryFrom<ShardSpec> for base::ShardSpec {
             layers,
             tensor,
             quantize: wire.quantize.try_into()?,
+            kv_bits: wire.kv_bits.try_into()?,
         })
     }
 }

@@ -186,10 +186,18 @@ pub fn token_event() -> impl Strategy<Value = TokenEvent> {
 
 fn card() -> impl Strategy<Value = ModelCard> {
     let bytes = || 0..1_u64 << 50;
-    let layer = ([bytes(), bytes(), bytes()], [bytes(), bytes(), bytes()]).prop_map(
+    let window =
+        proptest::option::of(1_u32..).prop_map(|tokens| tokens.and_then(base::CacheWindow::new));
+    let parts = (
+        [bytes(), bytes(), bytes()],
+        [bytes(), bytes(), bytes()],
+        window,
+    );
+    let layer = parts.prop_map(
         |(
             [weights_bytes, active_bytes, copied],
             [cache_bytes_per_token, cache_copied, state_bytes],
+            window,
         )| {
             LayerCost {
                 weights_bytes,
@@ -197,6 +205,7 @@ fn card() -> impl Strategy<Value = ModelCard> {
                 replicated_bytes: copied.min(weights_bytes),
                 cache_bytes_per_token,
                 replicated_cache_bytes_per_token: cache_copied.min(cache_bytes_per_token),
+                window,
                 state_bytes,
             }
         },
@@ -212,13 +221,14 @@ fn card() -> impl Strategy<Value = ModelCard> {
         (
             proptest::sample::select(vec![vec![1], vec![1, 2], vec![1, 2, 4, 8]]),
             bits(),
+            kv_bits(),
         ),
     )
         .prop_map(
             |(
                 (model_type, layers),
                 (embedding_bytes, head_bytes, tied, numbers),
-                (tensor_degrees, quantize),
+                (tensor_degrees, quantize, kv_bits),
             )| {
                 ModelCard {
                     model_type,
@@ -232,6 +242,7 @@ fn card() -> impl Strategy<Value = ModelCard> {
                     activation_bytes: numbers[3],
                     tensor_degrees,
                     quantize,
+                    kv_bits,
                 }
             },
         )
@@ -266,14 +277,15 @@ fn plan() -> impl Strategy<Value = ShardPlan> {
 
 fn spec() -> impl Strategy<Value = ShardSpec> {
     let ranks = (0_u32..8, 1_u32..8);
-    (ranks, sharding(), part(), bits()).prop_map(
-        |((rank, more), sharding, (layers, tensor), quantize)| ShardSpec {
+    (ranks, sharding(), part(), bits(), kv_bits()).prop_map(
+        |((rank, more), sharding, (layers, tensor), quantize, kv_bits)| ShardSpec {
             rank,
             world: rank + more,
             sharding,
             layers,
             tensor,
             quantize,
+            kv_bits,
         },
     )
 }
@@ -281,6 +293,11 @@ fn spec() -> impl Strategy<Value = ShardSpec> {
 fn bits() -> impl Strategy<Value = Option<QuantizedBits>> {
     option::of(proptest::sample::select(&QuantizedBits::ALL[..]))
         .prop_map(|bits| QuantizedBits::new(bits?))
+}
+
+fn kv_bits() -> impl Strategy<Value = Option<base::CacheBits>> {
+    option::of(proptest::sample::select(&base::CacheBits::ALL[..]))
+        .prop_map(|bits| base::CacheBits::new(bits?))
 }
 
 fn status() -> impl Strategy<Value = ShardStatus> {
@@ -576,7 +593,7 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
         },
     );
     prop_oneof![
-        1 => ("[ -~]{1,30}", bits()).prop_map(|(folder, quantize)| ToWorker::Start(Start::Inspect { folder: folder.into(), quantize })),
+        1 => ("[ -~]{1,30}", bits(), kv_bits()).prop_map(|(folder, quantize, kv_bits)| ToWorker::Start(Start::Inspect { folder: folder.into(), quantize, kv_bits })),
         3 => shard.prop_map(|start| ToWorker::Start(Start::Shard(start))),
         4 => token_request().prop_map(ToWorker::Submit),
         1 => any::<u64>().prop_map(|id| ToWorker::Cancel(RequestId(id))),

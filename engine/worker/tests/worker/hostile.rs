@@ -43,6 +43,7 @@ fn a_stream_cut_short_ends_the_worker() {
     let bytes = encode(&ToWorker::Start(Start::Inspect {
         folder: "/".into(),
         quantize: None,
+        kv_bits: None,
     }))
     .unwrap();
     for length in 0..bytes.len() {

@@ -323,5 +323,6 @@ fn spec(layer_count: u32, rank: u32, world: u32, sharding: Sharding) -> ShardSpe
         layers,
         tensor,
         quantize: None,
+        kv_bits: None,
     }
 }

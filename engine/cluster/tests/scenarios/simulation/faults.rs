@@ -182,6 +182,7 @@ fn card(layers: u64, layer_bytes: u64) -> ModelCard {
         replicated_bytes: 0,
         cache_bytes_per_token: 1_024,
         replicated_cache_bytes_per_token: 0,
+        window: None,
         state_bytes: 0,
     };
     ModelCard {
@@ -196,5 +197,6 @@ fn card(layers: u64, layer_bytes: u64) -> ModelCard {
         activation_bytes: 2,
         tensor_degrees: vec![1, 2, 4],
         quantize: None,
+        kv_bits: None,
     }
 }

@@ -3,15 +3,22 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use base::CacheWindow;
 use mlx_rs::error::Result;
 use mlx_rs::{Array, ops};
 
+use super::ring;
 use super::shelves::{Place, ShelfId, Size};
-use super::{PLANES, POSITIONS, ROWS, State};
+use super::{BLOCK, PLANES, POSITIONS, ROWS, State};
+use crate::layers::Reach;
+use crate::load::Quantization;
 use crate::ops::{slice, slice_update};
 
 /// The first of a state's axes, `[rows, ..]`.
 const STATES: usize = 0;
+
+/// No sequence is so long that a larger window would end before its beginning.
+const WINDOW_MAX: i32 = 1 << 24;
 
 /// What a layer remembers of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,23 +27,65 @@ pub(crate) enum Memory {
     Nothing,
     /// Keys and values of every position so far.
     Positions,
+    /// Keys and values of the last positions, of which no more than so many are seen.
+    Window(i32),
     /// A state that stands for all positions so far, and is another one after the next.
     State,
+}
+
+/// A layer's cache.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remembered {
+    pub(crate) memory: Memory,
+    /// How keys and values are quantized, if they are.
+    pub(crate) packing: Option<Quantization>,
+    /// Of keys and values together, for one token of the whole model's layer.
+    pub(crate) bytes: u64,
+}
+
+impl Memory {
+    /// Of a layer that sees so far.
+    pub(crate) const fn of(reach: Reach) -> Self {
+        match reach {
+            Reach::Window(size) | Reach::Chunk(size) if size <= WINDOW_MAX => Self::Window(size),
+            Reach::All | Reach::Window(_) | Reach::Chunk(_) => Self::Positions,
+        }
+    }
+
+    /// Whether it is keys and values.
+    pub(crate) const fn has_positions(self) -> bool {
+        match self {
+            Self::Positions | Self::Window(_) => true,
+            Self::State | Self::Nothing => false,
+        }
+    }
+
+    /// The widest window of layers that do not see all.
+    pub(crate) fn widest(all: impl Iterator<Item = Self>) -> Option<CacheWindow> {
+        let windows = all.filter_map(|memory| match memory {
+            Self::Window(size) => CacheWindow::new(size.try_into().ok()?),
+            Self::Positions | Self::State | Self::Nothing => None,
+        });
+        windows.max()
+    }
 }
 
 /// A layer's part of the caches. A shelf that it has not come to yet may be missing or of another size.
 #[derive(Debug)]
 pub(super) struct Held {
     memory: Memory,
+    packing: Option<Quantization>,
+    /// Of what is quantized three arrays: packed, its scales and its biases.
     shelves: BTreeMap<ShelfId, Vec<Array>>,
     /// Where a sequence stood within its row of the step, if that is worth to be kept.
     marked: BTreeMap<Place, State>,
 }
 
 impl Held {
-    pub(super) const fn new(memory: Memory) -> Self {
+    pub(super) const fn new(layer: Remembered) -> Self {
         Self {
-            memory,
+            memory: layer.memory,
+            packing: layer.packing,
             shelves: BTreeMap::new(),
             marked: BTreeMap::new(),
         }
@@ -44,6 +93,18 @@ impl Held {
 
     pub(super) const fn memory(&self) -> Memory {
         self.memory
+    }
+
+    pub(super) const fn packing(&self) -> Option<Quantization> {
+        self.packing
+    }
+
+    /// How many positions of a row it holds on a shelf of that size.
+    pub(super) const fn positions(&self, size: Size) -> i32 {
+        match self.memory {
+            Memory::Window(_) => size.ring,
+            Memory::Positions | Memory::State | Memory::Nothing => size.positions,
+        }
     }
 
     /// What lies on a shelf.
@@ -56,7 +117,7 @@ impl Held {
     pub(super) fn clear(&mut self, place: Place) -> Result<()> {
         let axis = match self.memory {
             Memory::State => STATES,
-            Memory::Positions | Memory::Nothing => ROWS,
+            Memory::Positions | Memory::Window(_) | Memory::Nothing => ROWS,
         };
         self.change(place.shelf, |held| {
             let held = held.into_iter();
@@ -85,27 +146,33 @@ impl Held {
         self.shelves.remove(&id);
     }
 
-    /// Begins a row with blocks that follow each other.
+    /// Begins a row with blocks that follow each other, or as many of the last as it holds.
     pub(super) fn begin(&mut self, place: Place, size: Size, blocks: &[&[Array]]) -> Result<()> {
+        let positions = self.positions(size);
+        let blocks = ring::blocks(blocks.len(), (positions / BLOCK) as usize).map(|at| blocks[at]);
+        let blocks: Vec<&[Array]> = blocks.collect();
         let arrays = 0..blocks.first().map_or(0, |block| block.len());
-        let whole = arrays.map(|at| joined(blocks.iter().map(|block| &block[at]), size));
+        let whole = arrays.map(|at| joined(blocks.iter().map(|block| &block[at]), positions));
         let whole: Vec<Array> = whole.collect::<Result<_>>()?;
         if size.rows > 1 {
-            return self.write(place, size, &whole, 0..size.positions);
+            return self.write(place, size, &whole, 0..positions);
         }
         // All of a shelf: there is nothing to write it into.
         self.shelves.insert(place.shelf, whole);
         Ok(())
     }
 
-    /// A copy of some positions of a row.
+    /// A copy of a block of positions of a row, which are held.
     pub(super) fn block(&self, place: Place, positions: &Range<i32>) -> Result<Vec<Array>> {
         // A slice alone is a view into the whole, and so is an update of all of another array with it.
-        let copy = |all: &Array| row(all, place.row, positions.clone())?.contiguous();
+        let copy = |all: &Array| {
+            let first = positions.start % all.dim(POSITIONS as i32);
+            row(all, place.row, first..first + positions.len() as i32)?.contiguous()
+        };
         self.get(place.shelf).iter().map(copy).collect()
     }
 
-    /// Moves what a row holds, so many positions, to another shelf.
+    /// Moves what a row holds of so many positions to another shelf.
     pub(super) fn shift(
         &mut self,
         from: Place,
@@ -113,16 +180,19 @@ impl Held {
         size: Size,
         positions: i32,
     ) -> Result<()> {
-        if self.get(from.shelf).is_empty() {
+        let Some(first) = self.get(from.shelf).first() else {
             return Ok(());
-        }
+        };
         match self.memory {
             Memory::Nothing => Ok(()),
-            Memory::Positions => {
+            Memory::Positions | Memory::Window(_) => {
+                let room = first.dim(POSITIONS as i32).min(self.positions(size));
+                let last = (positions - room).max(0)..positions;
                 let held = self.get(from.shelf).iter();
-                let own = held.map(|held| row(held, from.row, 0..positions));
+                let at = [(ROWS, from.row..from.row + 1)];
+                let own = held.map(|held| ring::in_order(held, &at, &last));
                 let own: Vec<Array> = own.collect::<Result<_>>()?;
-                self.write(to, size, &own, 0..positions)
+                self.write(to, size, &own, last)
             }
             Memory::State => {
                 let state = self.state(from)?;
@@ -139,12 +209,12 @@ impl Held {
         own: &[Array],
         positions: Range<i32>,
     ) -> Result<()> {
-        let at = [(ROWS, place.row..place.row + 1), (POSITIONS, positions)];
+        let sizes = [size.rows, self.positions(size)];
         self.change(place.shelf, |held| {
             let mut held = held.into_iter();
             let written = own.iter().map(|own| {
-                let held = fitted(held.next(), own, size)?;
-                slice_update(&held, own, &at)
+                let held = fitted(held.next(), own, sizes)?;
+                ring::put(held, own, place.row, &positions)
             });
             written.collect()
         })
@@ -245,12 +315,12 @@ fn without_row(all: Array, axis: usize, row: i32) -> Result<Array> {
     slice_update(&all, &nothing, &at)
 }
 
-/// Blocks one after the other, and nothing after them, in all `[planes, 1, heads, size.positions, dimensions]`.
-fn joined<'a>(blocks: impl Iterator<Item = &'a Array>, size: Size) -> Result<Array> {
+/// Blocks one after the other, and nothing after them, in all `[planes, 1, heads, positions, dimensions]`.
+fn joined<'a>(blocks: impl Iterator<Item = &'a Array>, positions: i32) -> Result<Array> {
     let mut blocks: Vec<&Array> = blocks.collect();
     let held: i32 = blocks.iter().map(|block| block.dim(POSITIONS as i32)).sum();
     let mut shape = blocks[0].shape().to_vec();
-    shape[POSITIONS] = size.positions - held;
+    shape[POSITIONS] = positions - held;
     let rest = ops::zeros_dtype(&shape, blocks[0].dtype())?;
     if shape[POSITIONS] > 0 {
         blocks.push(&rest);
@@ -263,14 +333,18 @@ fn row(all: &Array, row: i32, positions: Range<i32>) -> Result<Array> {
     slice(all, &[(ROWS, row..row + 1), (POSITIONS, positions)])
 }
 
-/// An array of a shelf, with as many rows and positions as it has now. `like` is one of other numbers of them.
-pub(super) fn fitted(held: Option<Array>, like: &Array, size: Size) -> Result<Array> {
+/// An array of a shelf, with so many rows and positions. `like` is one of other numbers of them.
+pub(super) fn fitted(
+    held: Option<Array>,
+    like: &Array,
+    [rows, positions]: [i32; 2],
+) -> Result<Array> {
     let Some(held) = held else {
         let mut shape = like.shape().to_vec();
-        (shape[ROWS], shape[POSITIONS]) = (size.rows, size.positions);
+        (shape[ROWS], shape[POSITIONS]) = (rows, positions);
         return ops::zeros_dtype(&shape, like.dtype());
     };
-    resized(resized(held, ROWS, size.rows)?, POSITIONS, size.positions)
+    resized(resized(held, ROWS, rows)?, POSITIONS, positions)
 }
 
 /// One of the arrays of a shelf's states, with so many rows. `like` is what any number of them is.

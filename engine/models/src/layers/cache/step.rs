@@ -8,18 +8,16 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
 
-use infer::prefix::BLOCK_TOKENS;
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, ops};
 
 use super::held::{Held, fitted};
+use super::ring;
 use super::shelves::{Place, ShelfId, Shelves, Size};
-use super::{Memory, PLANES, POSITIONS, ROWS, State, both};
+use super::{BLOCK, Memory, PLANES, POSITIONS, ROWS, State, both};
 use crate::layers::{Reach, Rope};
-use crate::ops::{scatter, slice, slice_update};
-
-/// Beginnings of sequences are kept in blocks of so many tokens.
-const BLOCK: i32 = BLOCK_TOKENS as i32;
+use crate::load::Quantization;
+use crate::ops::{Along, quantized, scatter, slice, slice_update};
 
 /// One row of a step: `tokens` tokens of one sequence, at `first..first + tokens` of the step's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,17 +64,24 @@ pub(crate) struct Run {
     pub(crate) tokens: Range<i32>,
     /// The position of each token, where they are of several sequences.
     starts: Vec<i32>,
-    /// What `mask` has made.
-    masks: RefCell<BTreeMap<Reach, Array>>,
+    /// What `mask` has made, by how much is read.
+    masks: RefCell<BTreeMap<(Reach, i32), Array>>,
     shelf: ShelfId,
     size: Size,
     rows: Range<i32>,
     /// The positions that are written, from the least to the last, up to which is read.
     positions: Range<i32>,
-    /// Row and position of each token, if there are several rows.
-    at: Option<[Array; 2]>,
+    /// Of several rows, where each token is written.
+    at: Option<At>,
     /// Of several tokens of one sequence, how many lie before the end of its last whole block, if others follow.
     mark: Option<i32>,
+}
+
+/// Rows, and their tokens' places in them, `[rows]` each: where there is room for all positions, and in a ring.
+struct At {
+    rows: Array,
+    positions: Array,
+    in_ring: Array,
 }
 
 impl<'a> StepCaches<'a> {
@@ -224,27 +229,55 @@ impl StepLayer<'_> {
     /// Takes what is to be remembered of the step's tokens in, `[tokens, planes, heads, 1, dimensions]` each. All are written
     /// before any is read: MLX writes in place only what nobody has yet to read.
     pub(crate) fn write(&mut self, all: &[Array]) -> Result<()> {
+        let packed = self
+            .held
+            .packing()
+            .map(|how| packed(all, how))
+            .transpose()?;
+        let all = packed.as_deref().unwrap_or(all);
         for run in &self.layout.runs {
+            let room = self.held.positions(run.size);
             self.held.change(run.shelf, |held| {
                 let mut held = held.into_iter();
-                all.iter().map(|all| run.write(held.next(), all)).collect()
+                let written = all.iter().map(|all| run.write(held.next(), all, room));
+                written.collect()
             })?;
         }
         Ok(())
     }
 
-    /// All that is remembered of a run's sequences, plane by plane: `[sequences, heads, positions, dimensions]` each. There
-    /// are `N` planes in all.
+    /// All that is remembered of a run's sequences, as it lies there, plane by plane: `[sequences, heads, positions,
+    /// dimensions]` each. There are `N` planes in all.
     pub(crate) fn read<const N: usize>(&self, run: &Run) -> Result<[Array; N]> {
-        let planes = self.held.get(run.shelf).iter();
-        let planes = planes.flat_map(|held| (0..held.dim(PLANES as i32)).map(move |at| (held, at)));
+        let places = 0..run.positions.end.min(self.held.positions(run.size));
+        self.planes(run, |held, part| {
+            slice(held, &[&part[..], &[(POSITIONS, places.clone())]].concat())
+        })
+    }
+
+    /// The same of one sequence from a position on, which is remembered, in order.
+    pub(crate) fn read_since<const N: usize>(&self, run: &Run, first: i32) -> Result<[Array; N]> {
+        let positions = first..run.positions.end;
+        self.planes(run, |held, part| ring::in_order(held, &part, &positions))
+    }
+
+    /// How keys and values are quantized, if they are. Then `read` gives packed keys and values, the scales of each, and the
+    /// biases of each.
+    pub(crate) fn packing(&self) -> Option<Quantization> {
+        self.held.packing()
+    }
+
+    /// What `read` makes of each plane of a run's rows.
+    fn planes<const N: usize>(
+        &self,
+        run: &Run,
+        read: impl Fn(&Array, [Along; 2]) -> Result<Array>,
+    ) -> Result<[Array; N]> {
+        let held = self.held.get(run.shelf).iter();
+        let planes = held.flat_map(|held| (0..held.dim(PLANES as i32)).map(move |at| (held, at)));
         several(planes.map(|(held, plane)| {
-            let at = [
-                (PLANES, plane..plane + 1),
-                (ROWS, run.rows.clone()),
-                (POSITIONS, 0..run.positions.end),
-            ];
-            slice(held, &at)?.squeeze_axes(&[PLANES as i32])
+            let part = [(PLANES, plane..plane + 1), (ROWS, run.rows.clone())];
+            read(held, part)?.squeeze_axes(&[PLANES as i32])
         }))
     }
 
@@ -282,6 +315,18 @@ impl StepLayer<'_> {
     }
 }
 
+impl At {
+    fn new(rows: &[i32], positions: &[i32], size: Size) -> Self {
+        let index = |values: &[i32]| Array::from_slice(values, &[values.len() as i32]);
+        let in_ring: Vec<i32> = positions.iter().map(|at| at % size.ring).collect();
+        Self {
+            rows: index(rows),
+            positions: index(positions),
+            in_ring: index(&in_ring),
+        }
+    }
+}
+
 impl Run {
     fn new(rows: &[(Place, RowSpan)], first: i32, size: Size) -> Self {
         let places = rows.iter().map(|(place, _)| place.row);
@@ -291,7 +336,6 @@ impl Run {
         let positions = starts.iter().copied().min().unwrap_or(0)..ends.max().unwrap_or(0);
         let count = places.len() as i32;
         let tokens: i32 = rows.iter().map(|(_, span)| span.tokens).sum();
-        let index = |values: &[i32]| Array::from_slice(values, &[count]);
         let mark = positions.end / BLOCK * BLOCK - positions.start;
         let has_mark = count == 1 && (1..tokens).contains(&mark);
         Self {
@@ -300,7 +344,7 @@ impl Run {
             shelf: rows[0].0.shelf,
             size,
             rows: places[0]..places[0] + count,
-            at: (count > 1).then(|| [index(&places), index(&starts)]),
+            at: (count > 1).then(|| At::new(&places, &starts, size)),
             starts,
             positions,
             mark: has_mark.then_some(mark),
@@ -329,33 +373,57 @@ impl Run {
         own.reshape(&shape)
     }
 
-    /// Which of the positions that are read each of several sequences sees, `[sequences, 1, 1, positions]`. `None` if all see
-    /// the same.
-    pub(crate) fn mask(&self, reach: Reach) -> Option<Array> {
-        if self.positions.len() <= 1 || self.starts.len() <= 1 {
+    /// Where its first token lies in its sequence.
+    pub(crate) const fn start(&self) -> i32 {
+        self.positions.start
+    }
+
+    /// Which of so many places that are read each sequence sees, `[sequences, 1, 1, places]`. `None` if all are of one sequence
+    /// or of equally long ones, and lie in order.
+    pub(crate) fn mask(&self, reach: Reach, places: i32) -> Option<Array> {
+        let are_alike = self.positions.len() <= 1 || self.starts.len() <= 1;
+        if are_alike && self.positions.end <= places {
             return None;
         }
         let mut masks = self.masks.borrow_mut();
-        let made = masks.entry(reach);
-        let made = made.or_insert_with(|| mask(&self.starts, self.positions.end, reach));
+        let made = masks.entry((reach, places));
+        let made = made.or_insert_with(|| mask(&self.starts, places, reach));
         Some(made.clone())
     }
 
-    /// Writes this run's part of `[tokens, planes, heads, 1, dimensions]`.
-    fn write(&self, held: Option<Array>, all: &Array) -> Result<Array> {
+    /// Writes this run's part of `[tokens, planes, heads, 1, dimensions]` where there is room for so many positions.
+    fn write(&self, held: Option<Array>, all: &Array, room: i32) -> Result<Array> {
         let all = slice(all, &[(0, self.tokens.clone())])?;
         let own = all.transpose_axes(&[1, 3, 2, 0, 4])?;
-        let held = fitted(held, &own, self.size)?;
-        if let Some(at) = &self.at {
-            // An update has all of the array's axes, after one for the indices.
-            return scatter(&held, at, &all.expand_dims(2)?, &[ROWS, POSITIONS]);
-        }
-        let at = [
-            (ROWS, self.rows.clone()),
-            (POSITIONS, self.positions.clone()),
-        ];
-        slice_update(&held, &own, &at)
+        let held = match held {
+            Some(held) if self.comes_round_in_other(held.dim(POSITIONS as i32), room) => {
+                ring::moved(&held, self.positions.start, room)?
+            }
+            held => fitted(held, &own, [self.size.rows, room])?,
+        };
+        let Some(at) = &self.at else {
+            return ring::put(held, &own, self.rows.start, &self.positions);
+        };
+        let places = if room < self.size.positions {
+            &at.in_ring
+        } else {
+            &at.positions
+        };
+        // An update has all of the array's axes, after one for the indices.
+        let updates = all.expand_dims(2)?;
+        scatter(&held, [&at.rows, places], &updates, [ROWS, POSITIONS])
     }
+
+    /// Whether what is held lies otherwise where there is `room` than where there `was` some.
+    fn comes_round_in_other(&self, was: i32, room: i32) -> bool {
+        was != room && self.positions.start > was.min(room)
+    }
+}
+
+/// Of each array what it is packed, its scales and its biases.
+fn packed(all: &[Array], how: Quantization) -> Result<Vec<Array>> {
+    let packed = all.iter().map(|array| quantized::quantize(array, how));
+    Ok(packed.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// The first `count` tokens of `[sequences, tokens, ..]`, and the others.
@@ -381,14 +449,14 @@ fn are_neighbours((a, span_a): &(Place, RowSpan), (b, span_b): &(Place, RowSpan)
     span_a.tokens == 1 && span_b.tokens == 1 && a.shelf == b.shelf && a.row + 1 == b.row
 }
 
-/// What queries at each of these positions see among the first `count`.
-fn mask(last: &[i32], count: i32, reach: Reach) -> Array {
-    let seen = last.iter().flat_map(|&last| {
-        let first = reach.first(last);
-        (0..count).map(move |at| (first..=last).contains(&at))
+/// Which of so many places queries at each of these positions see.
+fn mask(queries: &[i32], places: i32, reach: Reach) -> Array {
+    let seen = queries.iter().flat_map(|&query| {
+        let first = reach.first(query);
+        ring::held_at(query, places).map(move |position| position >= first)
     });
     let seen: Vec<bool> = seen.collect();
-    Array::from_slice(&seen, &[last.len() as i32, 1, 1, count])
+    Array::from_slice(&seen, &[queries.len() as i32, 1, 1, places])
 }
 
 /// `sources` and its inverse, unless it changes nothing.

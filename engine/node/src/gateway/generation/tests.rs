@@ -19,6 +19,7 @@ const ASKED: Asked = Asked {
     weights: Weights {
         fingerprint: Fingerprint([0; 32]),
         quantize: None,
+        kv_bits: None,
     },
     keep_alive: Some(KeepAlive::Forever),
 };
@@ -92,6 +93,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         folder: "/m".into(),
         fingerprint: Fingerprint([0; 32]),
         quantize: None,
+        kv_bits: None,
         context_tokens_max: 100,
         cache_tokens: 100,
         vocabulary_size: 100,
