@@ -196,14 +196,14 @@ impl Fetch<'_> {
         let mut came = Instant::now();
         // Ends: each round brings bytes, or one member more rests, or is waited for as long as that may be.
         loop {
+            // Nobody else fills this part.
             let missing = partial.missing(part);
             if missing.is_empty() {
                 return Ok(());
             }
             self.check_disk().map_err(Problem::Final)?;
-            let start = missing.start;
             let may_wait = came.elapsed() < WAIT_MAX;
-            let source = || self.source(file, partial.missing(part), may_wait);
+            let source = || self.source(file, missing.clone(), may_wait);
             let asked = match source() {
                 Source::Hub(_) => {
                     let stream = permit(&self.hub_streams).await;
@@ -218,7 +218,7 @@ impl Fetch<'_> {
                 Source::Member(lender) => self.ask_member(&lender, file, partial, part).await,
             };
             asked?;
-            if partial.missing(part).start > start {
+            if partial.missing(part).start > missing.start {
                 came = Instant::now();
             }
         }
@@ -242,15 +242,12 @@ impl Fetch<'_> {
     ) -> Result<(), Problem> {
         let _stream = permit(&self.lent_streams).await;
         let asked = Instant::now();
-        let start = partial.missing(part).start;
-        if start != lender.range.start {
-            return Ok(());
-        }
+        let Range { start, end } = lender.range;
         let outcome = match lender.bytes(file).await {
             Some(pieces) => {
-                let length = lender.range.end - start;
                 let from = Some(lender.node);
-                self.fill(partial, part, length, pieces.map(Ok), from).await
+                self.fill(partial, part, end - start, pieces.map(Ok), from)
+                    .await
             }
             None => Err(Problem::Broken("it lends nothing".to_owned())),
         };

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use base::{BytesAsked, HeldFile, HeldFiles, HubRevision};
-
 use tokio::time::{Instant, sleep};
 
 use super::arriving::{Arriving, Ranges};

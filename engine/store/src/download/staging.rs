@@ -309,8 +309,8 @@ pub(super) fn is_as_downloaded(folder: &Path) -> bool {
     entries.all(|entry| entry.is_ok_and(|entry| known(&entry.file_name())))
 }
 
-/// A folder with files of a commit: verified ones, and perhaps others that are being fetched. It is looked at without the lock, so another commit's files may take their
-/// place at any time: whoever is given them holds them against their hashes.
+/// A folder with files of a commit: verified ones, and perhaps others that are being fetched. It is looked at without the lock,
+/// so another commit's files may take their place at any time: whoever is given them holds them against their hashes.
 #[derive(Debug)]
 pub(super) struct Shelf {
     folder: PathBuf,
