@@ -128,7 +128,8 @@ impl Lenders {
     /// Of those that have the next byte and may be asked, the one with the fewest streams under way; else the one that is fetching
     /// it; else whoever's turn it is to fetch it, which may be nobody's but this computer's.
     pub(super) fn choose(&self, file: &HubFile, next: &Next, now: Instant) -> Choice {
-        let start = next.missing.start;
+        let (start, hash) = (next.missing.start, file.digest.to_text());
+        let same = |held: &&HeldFile| held.hash == hash && held.size == file.size;
         let may = |node: &NodeId| {
             let rests = self.rests_until.get(node).is_some_and(|until| *until > now);
             !rests && !self.never.contains(node)
@@ -137,7 +138,7 @@ impl Lenders {
             .held
             .iter()
             .filter(|(node, _)| may(node))
-            .filter_map(|(node, held)| Some((*node, held, same(held, file)?)))
+            .filter_map(|(node, held)| Some((*node, held, held.files.iter().find(same)?)))
             .collect();
         let streams = |node: NodeId| (self.streams.get(&node).copied().unwrap_or(0), node);
         let having = asked
@@ -183,12 +184,6 @@ fn in_turn(takers: &[NodeId], turn: u64) -> impl Iterator<Item = NodeId> {
         .skip(first)
         .take(takers.len())
         .copied()
-}
-
-fn same<'a>(held: &'a HeldFiles, file: &HubFile) -> Option<&'a HeldFile> {
-    let hash = file.digest.to_text();
-    let mut files = held.files.iter();
-    files.find(|held| held.hash == hash && held.size == file.size)
 }
 
 fn includes(ranges: &[Range<u64>], place: u64) -> bool {

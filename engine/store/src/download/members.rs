@@ -36,7 +36,8 @@ pub trait Members: fmt::Debug + Send + Sync {
     /// What one of them has of a repository.
     fn files(&self, member: NodeId, asked: HubRevision) -> BoxFuture<'static, Option<HeldFiles>>;
 
-    /// Bytes of a file that one of them has, or is fetching. A stream that ends too early, within seconds also where nothing comes, is broken.
+    /// Bytes of a file that one of them has, or is fetching. A stream that ends too early, within seconds also where nothing
+    /// comes, is broken.
     fn bytes(
         &self,
         member: NodeId,
@@ -147,6 +148,10 @@ impl<'a> Mirror<'a> {
         let (node, is_awaited) = match lenders.choose(file, next, Instant::now()) {
             Choice::Has(node) => (node, false),
             Choice::Awaited(node) if may_wait => (node, true),
+            // Nobody could take the next block: it need not be asked for by itself.
+            Choice::Nobody if members.reachable().is_empty() => {
+                return Source::Hub(next.missing.end);
+            }
             Choice::Awaited(_) | Choice::Nobody => return Source::Hub(next.block().end),
         };
         lenders.takes(node);

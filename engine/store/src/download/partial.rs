@@ -18,6 +18,9 @@ use super::error::DownloadError;
 use super::journal::Journal;
 use super::listing::HubFile;
 
+/// How the name of a journal ends.
+const JOURNAL_END: &str = ".journal";
+
 /// An open partial file. Its methods block; two tasks may write different parts of it at once.
 #[derive(Debug)]
 pub(super) struct Partial {
@@ -187,7 +190,12 @@ impl Partial {
 
 /// What the journal of a partial file is called.
 pub(super) fn journal_name(file: &str) -> String {
-    format!("{file}.journal")
+    format!("{file}{JOURNAL_END}")
+}
+
+/// The partial file that something in its folder belongs to: itself, or the one whose journal it is.
+pub(super) fn file_of(name: &str) -> &str {
+    name.strip_suffix(JOURNAL_END).unwrap_or(name)
 }
 
 /// A file of the store; where a link has its name, the link is taken away and not followed.

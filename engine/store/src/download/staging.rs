@@ -20,7 +20,7 @@ use super::disk::Disk;
 use super::error::DownloadError;
 use super::listing::{HubFile, Listing};
 use super::name::{Repository, Wanted, plain};
-use super::partial::Partial;
+use super::partial::{Partial, file_of};
 use crate::{FolderError, ModelFolder, hf_cache};
 
 /// In a folder of models: where its downloads lie.
@@ -138,9 +138,7 @@ impl Staging {
         };
         // Before the new manifest: it may not vouch for files of the old one.
         sweep(&self.files, stays)?;
-        sweep(&self.partial, |name| {
-            stays(name.strip_suffix(".journal").unwrap_or(name))
-        })?;
+        sweep(&self.partial, |name| stays(file_of(name)))?;
         let manifest = Manifest {
             version: VERSION,
             revision: wanted.revision.clone(),
