@@ -11,6 +11,17 @@ pub struct HubRevision {
     pub revision: String,
 }
 
+/// Hexadecimal digits of a commit's full hash.
+const COMMIT_DIGITS: usize = 40;
+
+impl HubRevision {
+    /// Whether it means the same files for ever: its revision is the full hash of a commit.
+    pub fn names_a_commit(&self) -> bool {
+        let revision = self.revision.as_bytes();
+        revision.len() == COMMIT_DIGITS && revision.iter().all(u8::is_ascii_hexdigit)
+    }
+}
+
 /// What a member has of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldFiles {

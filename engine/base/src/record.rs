@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    Failure, Fingerprint, InstanceActivity, InstanceId, LinkKind, ModelCard, ModelId, NodeId,
-    Pressure, ShardPlan, ShardingChoice,
+    Failure, Fingerprint, HubRevision, InstanceActivity, InstanceId, LinkKind, ModelCard, ModelId,
+    NodeId, Pressure, ShardPlan, ShardingChoice,
 };
 
 /// A node's word about itself. Written by that node alone.
@@ -74,7 +74,14 @@ pub struct LocalShard {
 /// How far a shard is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShardStatus {
-    /// Ports are taken; the worker starts when every rank has got here.
+    /// The node makes sure that it has the model's files; it takes ports when it has.
+    Fetching {
+        /// Bytes that came, of those it lacked.
+        bytes_done: u64,
+        /// Bytes it lacked; 0 until it knows, or if there are none.
+        bytes_total: u64,
+    },
+    /// The files are there and ports are taken; the worker starts when every rank has got here.
     Reserved {
         /// TCP port of this rank in the MLX ring.
         ring_port: u16,
@@ -114,6 +121,9 @@ pub struct InstanceRecord {
     /// What the model's files must be, tokenizer and samples of the weights included; every node compares it before it
     /// starts a worker.
     pub fingerprint: Fingerprint,
+    /// Where the model's files can be fetched from, if they came from a hub: always a commit
+    /// ([`HubRevision::names_a_commit`]).
+    pub origin: Option<HubRevision>,
     /// The model in numbers, for whoever must plan again.
     pub card: ModelCard,
     /// How the user asked for it to be divided.

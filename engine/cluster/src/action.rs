@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use base::{
-    CacheBits, Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord, QuantizedBits,
-    Secret, Sharding, TensorSlice,
+    CacheBits, Fingerprint, HubRevision, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord,
+    QuantizedBits, Secret, ShardSpec, Sharding, TensorSlice,
 };
 
 /// Something to do.
@@ -18,6 +18,8 @@ pub enum Action {
         /// What it should know.
         record: Record,
     },
+    /// Make sure that the files of a shard are here; answer `Fetching` as they come, then `Prepared` or `WorkerFailed`.
+    Prepare(Box<PrepareShard>),
     /// Hold two free TCP ports for a shard; answer `Reserved` or `WorkerFailed`.
     Reserve {
         /// The shard.
@@ -32,7 +34,8 @@ pub enum Action {
     /// Release the ports and start the worker; answer `WorkerStarted`, then `Progress` and `WorkerReady`, or
     /// `WorkerFailed` at any time.
     Start(Box<StartShard>),
-    /// End the worker or give the ports back; answer `Stopped`. Also right when `WorkerFailed` crosses it.
+    /// Leave off fetching, give the ports back or end the worker; answer `Stopped`. Also right when `Prepared` or `WorkerFailed`
+    /// crosses it.
     Stop {
         /// The shard.
         shard: ShardKey,
@@ -59,6 +62,23 @@ pub struct ShardKey {
     pub plan_tag: u64,
 }
 
+/// What a node has to have before it takes ports for a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrepareShard {
+    /// The shard.
+    pub shard: ShardKey,
+    /// The name of the model in requests.
+    pub model: ModelId,
+    /// Where its folder is, on the node that opened it.
+    pub folder: String,
+    /// What its files must be.
+    pub fingerprint: Fingerprint,
+    /// Where they can be fetched from, if they came from a hub.
+    pub origin: Option<HubRevision>,
+    /// The part of the model that is needed here.
+    pub spec: ShardSpec,
+}
+
 /// What a worker is started with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StartShard {
@@ -70,6 +90,8 @@ pub struct StartShard {
     pub folder: String,
     /// What its files must be.
     pub fingerprint: Fingerprint,
+    /// Where they can be fetched from, if they came from a hub.
+    pub origin: Option<HubRevision>,
     /// This rank.
     pub rank: u32,
     /// Number of ranks.

@@ -85,6 +85,7 @@ impl State {
         if let Some(known) = known.filter(|_| same_plan) {
             // Whoever owns it, what was seen of the ranks stays true.
             care.ranks.clone_from(&known.care.ranks);
+            care.reserved_ms = known.care.reserved_ms;
             care.ready_ms = known.care.ready_ms;
         } else {
             let world = record.plan.as_ref().map_or(0, ShardPlan::world);
@@ -94,6 +95,7 @@ impl State {
                 since_ms: now_ms,
             };
             care.ranks = vec![unheard; world as usize];
+            care.reserved_ms = None;
             care.ready_ms = None;
         }
         let closed_ms = (record.phase == InstancePhase::Closed).then_some(now_ms);

@@ -1,6 +1,9 @@
 //! Facts in. Every event leaves the state consistent: this node's own record says what is so.
 
-use base::{InstanceId, InstancePhase, InstanceRecord, NodeId, NodeRecord, ShardStatus};
+use base::{
+    HubRevision, InstanceId, InstancePhase, InstanceRecord, LocalShard, NodeId, NodeRecord,
+    ShardStatus,
+};
 
 use crate::state::{Care, Instance, LinkEnds, Peer, Ports, State, Unsent};
 use crate::{Event, OpenInstance, ShardKey, Sighting, decide, limits};
@@ -67,7 +70,9 @@ impl State {
             } => self.memory(total_bytes, available_bytes),
             Event::Open(open) => self.open(*open, now_ms),
             Event::Close { instance } => self.close(instance, now_ms),
-            Event::Reserved { .. }
+            Event::Fetching { .. }
+            | Event::Prepared { .. }
+            | Event::Reserved { .. }
             | Event::WorkerStarted { .. }
             | Event::Progress { .. }
             | Event::WorkerReady { .. }
@@ -217,6 +222,7 @@ impl State {
             model: open.model,
             folder: open.folder,
             fingerprint: open.fingerprint,
+            origin: open.origin.filter(HubRevision::names_a_commit),
             card: open.card,
             sharding: open.sharding,
             node_count: open.node_count,
@@ -326,12 +332,20 @@ impl State {
     }
 }
 
-/// Whether two lists of shards differ in nothing but bytes read.
-fn only_progress(old: &[base::LocalShard], new: &[base::LocalShard]) -> bool {
-    let same = |(old, new): (&base::LocalShard, &base::LocalShard)| {
-        let loading =
-            |shard: &base::LocalShard| matches!(shard.status, ShardStatus::Loading { .. });
-        old == new || (ShardKey::of(old) == ShardKey::of(new) && loading(old) && loading(new))
+/// Whether two lists of shards differ in nothing but bytes fetched or read.
+fn only_progress(old: &[LocalShard], new: &[LocalShard]) -> bool {
+    let gets_on = |old: &ShardStatus, new: &ShardStatus| match (old, new) {
+        // How much is missing is news when it is found out.
+        (
+            ShardStatus::Fetching { bytes_total: 0, .. },
+            ShardStatus::Fetching { bytes_total, .. },
+        ) => *bytes_total == 0,
+        (ShardStatus::Fetching { .. }, ShardStatus::Fetching { .. })
+        | (ShardStatus::Loading { .. }, ShardStatus::Loading { .. }) => true,
+        _ => old == new,
+    };
+    let same = |(old, new): (&LocalShard, &LocalShard)| {
+        ShardKey::of(old) == ShardKey::of(new) && gets_on(&old.status, &new.status)
     };
     old.len() == new.len() && old.iter().zip(new).all(same)
 }

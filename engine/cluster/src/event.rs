@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use base::{
-    Failure, Fingerprint, InstanceActivity, InstanceId, InstanceRecord, LinkKind, ModelCard,
-    ModelId, NodeId, NodeRecord, Pressure, Secret, ShardingChoice,
+    Failure, Fingerprint, HubRevision, InstanceActivity, InstanceId, InstanceRecord, LinkKind,
+    ModelCard, ModelId, NodeId, NodeRecord, Pressure, Secret, ShardingChoice,
 };
 
 use crate::ShardKey;
@@ -92,6 +92,20 @@ pub enum Event {
         /// The instance.
         instance: InstanceId,
     },
+    /// Files that this node lacks for a shard come in; until `Prepared` or `WorkerFailed`.
+    Fetching {
+        /// The shard.
+        shard: ShardKey,
+        /// Bytes that came, of those it lacked.
+        bytes_done: u64,
+        /// Bytes it lacked.
+        bytes_total: u64,
+    },
+    /// The files of a shard are here (the answer to `Action::Prepare`).
+    Prepared {
+        /// The shard.
+        shard: ShardKey,
+    },
     /// Ports for a shard are held open (the answer to `Action::Reserve`).
     Reserved {
         /// The shard.
@@ -120,7 +134,7 @@ pub enum Event {
         /// The shard.
         shard: ShardKey,
     },
-    /// A shard's reservation or worker failed: its process is gone, its ports are free.
+    /// A shard's files are not to be had, or its reservation or worker failed: its process is gone, its ports are free.
     WorkerFailed {
         /// The shard.
         shard: ShardKey,
@@ -145,6 +159,8 @@ pub struct OpenInstance {
     pub folder: String,
     /// What the model's files are.
     pub fingerprint: Fingerprint,
+    /// Where they can be fetched from; left out if it names no commit.
+    pub origin: Option<HubRevision>,
     /// The model in numbers.
     pub card: ModelCard,
     /// How to divide it.

@@ -94,7 +94,9 @@ impl State {
         }
         match self.workers.get(&key)?.stage {
             Stage::Reserved(ports) | Stage::Starting(ports) => Some(ports),
-            Stage::Reserving
+            Stage::Preparing { .. }
+            | Stage::Prepared
+            | Stage::Reserving
             | Stage::Loading { .. }
             | Stage::Ready
             | Stage::Failed(_)

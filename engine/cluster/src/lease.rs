@@ -17,13 +17,17 @@ impl State {
             .workers
             .get(&key)
             .is_some_and(|worker| matches!(worker.stage, Stage::Reserved(_)));
-        let alone = self
-            .workers
-            .keys()
-            .all(|other| other.instance != key.instance || *other == key);
         let instance = self.instances.get(&key.instance);
         let plan = instance.and_then(|instance| instance.record.plan.as_ref());
-        reserved && alone && plan.is_some_and(|plan| all_ranks_reserved(self, plan, key))
+        reserved
+            && self.is_alone(key)
+            && plan.is_some_and(|plan| all_ranks_reserved(self, plan, key))
+    }
+
+    /// Whether nothing is left here of other plans of the instance.
+    pub(crate) fn is_alone(&self, key: ShardKey) -> bool {
+        let mut others = self.workers.keys().filter(|other| **other != key);
+        others.all(|other| other.instance != key.instance)
     }
 
     /// Bytes that a further worker may take now.
@@ -35,7 +39,12 @@ impl State {
             Some(ShardStatus::Loading { bytes_done, .. }) => {
                 worker.bytes.saturating_sub(bytes_done)
             }
-            Some(ShardStatus::Reserved { .. } | ShardStatus::Ready | ShardStatus::Failed(_))
+            Some(
+                ShardStatus::Fetching { .. }
+                | ShardStatus::Reserved { .. }
+                | ShardStatus::Ready
+                | ShardStatus::Failed(_),
+            )
             | None => 0,
         });
         let free_bytes = self.measured_bytes.saturating_sub(yet_to_take.sum());
@@ -49,7 +58,12 @@ impl State {
     fn lent_bytes(&self) -> u64 {
         let running = self.workers.values().filter(|worker| match worker.stage {
             Stage::Starting(_) | Stage::Loading { .. } | Stage::Ready | Stage::Stopping => true,
-            Stage::Reserving | Stage::Reserved(_) | Stage::Failed(_) | Stage::Refused(_) => false,
+            Stage::Preparing { .. }
+            | Stage::Prepared
+            | Stage::Reserving
+            | Stage::Reserved(_)
+            | Stage::Failed(_)
+            | Stage::Refused(_) => false,
         });
         running.map(|worker| worker.bytes).sum()
     }

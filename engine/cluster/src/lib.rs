@@ -24,7 +24,7 @@ mod secret;
 mod state;
 pub mod view;
 
-pub use action::{Action, Record, ShardKey, StartShard};
+pub use action::{Action, PrepareShard, Record, ShardKey, StartShard};
 pub use event::{Event, OpenInstance, Sighting, Wish};
 pub use placement::{
     Candidate, NodeCount, Placement, PlacementError, Problem, cache_tokens, solve,

@@ -1,8 +1,14 @@
 //! Every number this crate decides by: time limits, retry rules, bounds. Each says why that value.
 
-/// A rank whose node has not taken its ports after this is given up. Taking ports needs no disk and no download,
-/// so only a node that hangs needs longer; ten seconds forgives one that swaps.
+/// A rank whose node has not begun to look for the model's files after this is given up, and one that has them and
+/// has not taken its ports. Both need no disk and no download, so only a node that hangs needs longer; ten seconds
+/// forgives one that swaps, or ends a worker of the plan before.
 pub const RESERVE_LIMIT_MS: u64 = 10_000;
+
+/// A rank whose node has not found out after this which of the model's files it lacks is given up. A disk may have to
+/// wake, and a hub to be asked more than once. How long fetching them takes is not limited: it is hours for a large
+/// model, the node itself ends what does not get on, and a user sees the bytes and may close it.
+pub const LOOK_LIMIT_MS: u64 = 300_000;
 
 /// A worker whose report has not changed for this long is given up. The longest honest silence is the time for one
 /// progress report of a cold disk (seconds) and, after the last byte, the first evaluation of the weights.

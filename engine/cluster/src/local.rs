@@ -9,6 +9,18 @@ impl State {
     /// A worker, or what stands for it, said something. About a shard that is not here any more it is ignored.
     pub(crate) fn worker_event(&mut self, event: Event) {
         match event {
+            Event::Fetching {
+                shard,
+                bytes_done,
+                bytes_total,
+            } => self.advance_worker(
+                shard,
+                Stage::Preparing {
+                    bytes_done,
+                    bytes_total,
+                },
+            ),
+            Event::Prepared { shard } => self.advance_worker(shard, Stage::Prepared),
             Event::Reserved {
                 shard,
                 ring_port,
@@ -107,12 +119,14 @@ impl State {
 
 fn order(stage: &Stage) -> u8 {
     match stage {
-        Stage::Reserving => 0,
-        Stage::Reserved(_) => 1,
-        Stage::Starting(_) => 2,
-        Stage::Loading { .. } => 3,
-        Stage::Ready => 4,
-        Stage::Failed(_) | Stage::Refused(_) => 5,
-        Stage::Stopping => 6,
+        Stage::Preparing { .. } => 0,
+        Stage::Prepared => 1,
+        Stage::Reserving => 2,
+        Stage::Reserved(_) => 3,
+        Stage::Starting(_) => 4,
+        Stage::Loading { .. } => 5,
+        Stage::Ready => 6,
+        Stage::Failed(_) | Stage::Refused(_) => 7,
+        Stage::Stopping => 8,
     }
 }

@@ -57,23 +57,35 @@ impl State {
             }
             Some(_) | None => return,
         };
-        let ready = statuses
-            .iter()
-            .all(|status| matches!(status, Some(ShardStatus::Ready)));
+        let all = |test: fn(&ShardStatus) -> bool| {
+            let mut each = statuses.iter();
+            each.all(|status| status.as_ref().is_some_and(test))
+        };
+        let ready = all(|status| matches!(status, ShardStatus::Ready));
+        let reserved = all(has_had_ports);
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
         let care = &mut instance.care;
         for (watched, status) in care.ranks.iter_mut().zip(statuses) {
             if watched.status != status {
-                watched.seen |= status.is_some();
+                watched.seen |= status.as_ref().is_some_and(has_had_ports);
                 watched.status = status;
                 watched.since_ms = now_ms;
             }
         }
-        care.ready_ms = match care.ready_ms {
-            Some(since_ms) => Some(since_ms),
-            None => ready.then_some(now_ms),
-        };
+        care.reserved_ms = care.reserved_ms.or(reserved.then_some(now_ms));
+        care.ready_ms = care.ready_ms.or(ready.then_some(now_ms));
+    }
+}
+
+/// Whether a rank has its ports, or had them.
+fn has_had_ports(status: &ShardStatus) -> bool {
+    match status {
+        ShardStatus::Fetching { .. } => false,
+        ShardStatus::Reserved { .. }
+        | ShardStatus::Loading { .. }
+        | ShardStatus::Ready
+        | ShardStatus::Failed(_) => true,
     }
 }

@@ -163,7 +163,12 @@ impl State {
                     // Measured by the node, its cache not yet filled but allowed for by what it keeps back.
                     Some(ShardStatus::Ready) => shard.bytes,
                     Some(ShardStatus::Loading { bytes_done, .. }) => *bytes_done,
-                    Some(ShardStatus::Reserved { .. } | ShardStatus::Failed(_)) | None => 0,
+                    Some(
+                        ShardStatus::Fetching { .. }
+                        | ShardStatus::Reserved { .. }
+                        | ShardStatus::Failed(_),
+                    )
+                    | None => 0,
                 };
                 lendable = lendable.saturating_sub(shard.bytes.saturating_sub(held));
             }
@@ -219,7 +224,10 @@ fn held_bytes(instance: &Instance, shard: &Shard, status: Option<&ShardStatus>) 
     match status {
         Some(ShardStatus::Ready) => placement::held_weights_bytes(&instance.record.card, shard),
         Some(ShardStatus::Loading { bytes_done, .. }) => *bytes_done,
-        Some(ShardStatus::Reserved { .. } | ShardStatus::Failed(_)) | None => 0,
+        Some(
+            ShardStatus::Fetching { .. } | ShardStatus::Reserved { .. } | ShardStatus::Failed(_),
+        )
+        | None => 0,
     }
 }
 

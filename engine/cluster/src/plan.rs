@@ -1,11 +1,11 @@
 //! What this node should do next, and handing it out once.
 
-use base::{InstancePhase, NodeId, ShardPlan, ShardStatus};
+use base::{InstancePhase, NodeId, ShardPlan, ShardSpec, ShardStatus};
 
 use crate::apply;
 use crate::decide::{self, Next};
 use crate::state::{Instance, Peer, Stage, State, Unsent, Worker};
-use crate::{Action, Record, ShardKey, StartShard, placement};
+use crate::{Action, PrepareShard, Record, ShardKey, StartShard, placement};
 
 /// One decision leads to at most a few more (taken over, placed, refused, given up) and every turn starts at most one
 /// worker. More turns than this would be a defect; what is left then waits for the next event.
@@ -81,16 +81,25 @@ impl State {
                     peer.unsent.remove(&unsent);
                 }
             }
-            Action::Reserve { shard, rank, .. } => {
+            Action::Prepare(prepare) => {
+                let (shard, rank) = (prepare.shard, prepare.spec.rank);
                 let instance = self.instances.get(&shard.instance);
                 let plan = instance.and_then(|instance| instance.record.plan.as_ref());
-                let planned = plan.and_then(|plan| plan.shards.get(*rank as usize));
+                let planned = plan.and_then(|plan| plan.shards.get(rank as usize));
                 let worker = Worker {
-                    rank: *rank,
+                    rank,
                     bytes: planned.map_or(0, |planned| planned.bytes),
-                    stage: Stage::Reserving,
+                    stage: Stage::Preparing {
+                        bytes_done: 0,
+                        bytes_total: 0,
+                    },
                 };
-                self.workers.insert(*shard, worker);
+                self.workers.insert(shard, worker);
+            }
+            Action::Reserve { shard, .. } => {
+                if let Some(worker) = self.workers.get_mut(shard) {
+                    worker.stage = Stage::Reserving;
+                }
             }
             Action::Start(start) => {
                 if let Some(worker) = self.workers.get_mut(&start.shard)
@@ -149,6 +158,11 @@ fn next_step(
     rank: u32,
 ) -> Option<Action> {
     let Some(worker) = state.workers.get(&key) else {
+        // What is fetched for a plan that its links do not allow would be fetched for nothing.
+        let may_begin = state.is_alone(key) && state.own_addresses(plan, rank).is_some();
+        return may_begin.then(|| prepare(instance, plan, key, rank));
+    };
+    if worker.stage == Stage::Prepared {
         let own = state.own_addresses(plan, rank)?;
         return Some(Action::Reserve {
             shard: key,
@@ -156,7 +170,7 @@ fn next_step(
             ring_ip: own.ring,
             plan_ip: own.plan,
         });
-    };
+    }
     if worker.bytes > state.unpromised_bytes() || !state.is_turn_to_start(key) {
         return None;
     }
@@ -168,6 +182,7 @@ fn next_step(
         model: record.model.clone(),
         folder: record.folder.clone(),
         fingerprint: record.fingerprint,
+        origin: record.origin.clone(),
         rank,
         world: plan.world(),
         sharding: plan.sharding,
@@ -184,6 +199,27 @@ fn next_step(
     })))
 }
 
+fn prepare(instance: &Instance, plan: &ShardPlan, key: ShardKey, rank: u32) -> Action {
+    let shard = &plan.shards[rank as usize];
+    let record = &instance.record;
+    Action::Prepare(Box::new(PrepareShard {
+        shard: key,
+        model: record.model.clone(),
+        folder: record.folder.clone(),
+        fingerprint: record.fingerprint,
+        origin: record.origin.clone(),
+        spec: ShardSpec {
+            rank,
+            world: plan.world(),
+            sharding: plan.sharding,
+            layers: shard.layers.clone(),
+            tensor: shard.tensor,
+            quantize: record.card.quantize,
+            kv_bits: record.card.kv_bits,
+        },
+    }))
+}
+
 /// Ranks start together: one that waits in the ring for a rank that has no ports yet would only time out.
 pub(crate) fn all_ranks_reserved(state: &State, plan: &ShardPlan, key: ShardKey) -> bool {
     plan.shards.iter().zip(0..).all(|(shard, rank)| {
@@ -191,7 +227,7 @@ pub(crate) fn all_ranks_reserved(state: &State, plan: &ShardPlan, key: ShardKey)
             Some(
                 ShardStatus::Reserved { .. } | ShardStatus::Loading { .. } | ShardStatus::Ready,
             ) => true,
-            Some(ShardStatus::Failed(_)) | None => false,
+            Some(ShardStatus::Fetching { .. } | ShardStatus::Failed(_)) | None => false,
         }
     })
 }

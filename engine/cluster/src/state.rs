@@ -106,6 +106,8 @@ pub(crate) struct Instance {
 pub(crate) struct Care {
     /// One entry for each rank of the current plan.
     pub(crate) ranks: Vec<Watched>,
+    /// Since when all ranks of the current plan have their ports, or had them.
+    pub(crate) reserved_ms: Option<u64>,
     /// Since when all ranks of the current plan are ready.
     pub(crate) ready_ms: Option<u64>,
     /// Failures in a row.
@@ -119,7 +121,7 @@ pub(crate) struct Care {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Watched {
     pub(crate) status: Option<ShardStatus>,
-    /// It was there once: that it is no longer means it is lost, not late.
+    /// It had its ports once: that it is not there any more means it is lost, not late.
     pub(crate) seen: bool,
     pub(crate) since_ms: u64,
 }
@@ -146,6 +148,12 @@ pub(crate) struct Worker {
 /// How far a shard on this node is.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Stage {
+    Preparing {
+        bytes_done: u64,
+        bytes_total: u64,
+    },
+    /// The files are here; it takes ports as soon as the links are there that tell which.
+    Prepared,
     Reserving,
     Reserved(Ports),
     Starting(Ports),
@@ -223,10 +231,17 @@ impl Peer {
 }
 
 impl Worker {
-    /// What other nodes are told about it; nothing before its ports are taken and once it is being stopped.
+    /// What other nodes are told about it; nothing while its ports are taken and once it is being stopped.
     pub(crate) fn status(&self) -> Option<ShardStatus> {
         match &self.stage {
-            Stage::Reserving | Stage::Stopping => None,
+            Stage::Prepared | Stage::Reserving | Stage::Stopping => None,
+            Stage::Preparing {
+                bytes_done,
+                bytes_total,
+            } => Some(ShardStatus::Fetching {
+                bytes_done: *bytes_done,
+                bytes_total: *bytes_total,
+            }),
             Stage::Reserved(ports) | Stage::Starting(ports) => Some(ShardStatus::Reserved {
                 ring_port: ports.ring,
                 plan_port: ports.plan,

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use base::{
-    CacheBits, ErrorCode, Failure, Fingerprint, InstanceActivity, InstanceId, InstancePhase,
-    LinkKind, ModelId, NodeId, NodeRecord, Pressure, QuantizedBits, ShardStatus, Sharding,
-    TensorSlice,
+    CacheBits, ErrorCode, Failure, Fingerprint, HubRevision, InstanceActivity, InstanceId,
+    InstancePhase, LinkKind, ModelId, NodeId, NodeRecord, Pressure, QuantizedBits, ShardStatus,
+    Sharding, TensorSlice,
 };
 
 use crate::decide;
@@ -82,6 +82,8 @@ pub struct InstanceView {
     pub folder: String,
     /// What the model's files are.
     pub fingerprint: Fingerprint,
+    /// Where they can be fetched from, if they came from a hub.
+    pub origin: Option<HubRevision>,
     /// To how many bits its matrices were quantized as they were loaded.
     pub quantize: Option<QuantizedBits>,
     /// To how many bits the caches of layers that see all are quantized.
@@ -113,9 +115,9 @@ pub struct InstanceView {
 /// How an instance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstanceState {
-    /// Nodes are being chosen and take their ports. With a failure: nothing fits now, it waits for more.
+    /// Nodes are being chosen, look for the model's files and take their ports. With a failure: nothing fits now, it waits for more.
     Placing,
-    /// A node fetches the model's files.
+    /// A node fetches files of the model, be it for the first plan or for a later one.
     Downloading,
     /// Workers read weights.
     Loading,
@@ -158,16 +160,50 @@ impl InstanceView {
     pub fn load_progress(&self) -> (u64, u64) {
         self.shards
             .iter()
-            .fold((0, 0), |(done, total), shard| match shard.status {
+            .map(|shard| match shard.status {
                 Some(ShardStatus::Loading {
                     bytes_done,
                     bytes_total,
-                }) => (done + bytes_done, total + bytes_total),
+                }) => (bytes_done, bytes_total),
                 Some(
-                    ShardStatus::Reserved { .. } | ShardStatus::Ready | ShardStatus::Failed(_),
+                    ShardStatus::Fetching { .. }
+                    | ShardStatus::Reserved { .. }
+                    | ShardStatus::Ready
+                    | ShardStatus::Failed(_),
                 )
-                | None => (done, total),
+                | None => (0, 0),
             })
+            .fold((0, 0), sum)
+    }
+
+    /// Bytes that came and that were missing, of all nodes that fetch files now.
+    pub fn fetch_progress(&self) -> (u64, u64) {
+        let fetching = self.shards.iter().filter_map(ShardView::fetch_progress);
+        fetching.fold((0, 0), sum)
+    }
+}
+
+/// What nodes say of themselves need not make sense.
+const fn sum((done, total): (u64, u64), (more_done, more): (u64, u64)) -> (u64, u64) {
+    (done.saturating_add(more_done), total.saturating_add(more))
+}
+
+impl ShardView {
+    /// Bytes that came and that were missing; `None` unless its node fetches files now.
+    pub fn fetch_progress(&self) -> Option<(u64, u64)> {
+        match self.status {
+            Some(ShardStatus::Fetching {
+                bytes_done,
+                bytes_total,
+            }) => Some((bytes_done, bytes_total)).filter(|_| bytes_total > 0),
+            Some(
+                ShardStatus::Reserved { .. }
+                | ShardStatus::Loading { .. }
+                | ShardStatus::Ready
+                | ShardStatus::Failed(_),
+            )
+            | None => None,
+        }
     }
 }
 
@@ -272,6 +308,7 @@ impl State {
             model: record.model.clone(),
             folder: record.folder.clone(),
             fingerprint: record.fingerprint,
+            origin: record.origin.clone(),
             quantize: record.card.quantize,
             kv_bits: record.card.kv_bits,
             context_tokens_max: record.card.context_tokens_max,
@@ -335,9 +372,11 @@ fn placed_state(again: bool, shards: &[ShardView]) -> InstanceState {
     };
     if all(|status| matches!(status, ShardStatus::Ready)) {
         InstanceState::Ready
+    } else if shards.iter().any(|shard| shard.fetch_progress().is_some()) {
+        InstanceState::Downloading
     } else if again {
         InstanceState::Mending
-    } else if all(|_| true) {
+    } else if all(|status| !matches!(status, ShardStatus::Fetching { .. })) {
         InstanceState::Loading
     } else {
         InstanceState::Placing

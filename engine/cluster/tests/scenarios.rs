@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 mod scenarios {
+    mod fetching;
     mod lifecycle;
     mod make;
     mod placement;

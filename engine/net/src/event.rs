@@ -10,10 +10,6 @@ use futures::stream::BoxStream;
 
 /// Something that happened on the network. For one node the order is `LinkUp`, its frames, `LinkDown`.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a few in a second, each moved twice"
-)]
 pub enum NetEvent {
     /// A node was seen for the first time, or what is known of it changed.
     Seen(Sighting),

@@ -347,6 +347,7 @@ impl Running {
                         send(&joined.net, to, &frame_of(record));
                     }
                 }
+                Action::Prepare(prepare) => supervisor.prepare(*prepare),
                 Action::Reserve {
                     shard,
                     rank: _,

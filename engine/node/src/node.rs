@@ -236,7 +236,7 @@ impl NodeHandle {
             ..Asked::named(model)
         };
         let id = self.opening.open(&asked).await?;
-        let deadline = Instant::now() + LOAD_LIMIT;
+        let mut deadline = Instant::now() + LOAD_LIMIT;
         let mut changes = self.cluster.changes();
         loop {
             let found = find(&changes.borrow_and_update(), id);
@@ -248,10 +248,9 @@ impl NodeHandle {
                         return Err(failure);
                     }
                 }
-                Some((
-                    InstanceState::Downloading | InstanceState::Loading | InstanceState::Mending,
-                    _,
-                )) => {}
+                // However long that takes: whoever waits sees the bytes come.
+                Some((InstanceState::Downloading, _)) => deadline = Instant::now() + LOAD_LIMIT,
+                Some((InstanceState::Loading | InstanceState::Mending, _)) => {}
             }
             tokio::select! {
                 news = changes.changed() => news.map_err(|_| crate::cluster_actor::Leaving)?,

@@ -6,6 +6,7 @@ mod inspect;
 mod mlx;
 mod pipes;
 mod ports;
+mod prepare;
 mod process;
 mod running;
 mod shard;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::{ErrorCode, Failure};
-use cluster::{Event, ShardKey, StartShard};
+use cluster::{Event, PrepareShard, ShardKey, StartShard};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -29,6 +30,7 @@ pub(crate) use running::Running;
 
 use crate::models::LocalModels;
 use ports::HeldPorts;
+use prepare::PrepareTask;
 use shard::ShardTask;
 
 /// All workers end within this, or are killed with their tasks: one that listens needs milliseconds.
@@ -67,8 +69,8 @@ pub(crate) struct Supervisor {
 enum Held {
     /// Ports alone.
     Ports(HeldPorts),
-    /// A task with a worker. Dropping it stops the worker.
-    Worker {
+    /// A task that prepares the shard or has its worker. Dropping `stop` ends what it does.
+    Task {
         stop: Option<oneshot::Sender<()>>,
         task: JoinHandle<()>,
     },
@@ -93,6 +95,17 @@ impl Supervisor {
     /// The workers that compute.
     pub(crate) fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// Sees to it that a shard's files are here; what becomes of it comes as events.
+    pub(crate) fn prepare(&mut self, prepare: PrepareShard) {
+        let shard = prepare.shard;
+        let task = PrepareTask {
+            prepare,
+            models: self.models.clone(),
+            events: self.events.clone(),
+        };
+        self.spawn(shard, |stopped| task.run(stopped));
     }
 
     /// Takes ports for a shard.
@@ -124,7 +137,7 @@ impl Supervisor {
         let shard = start.shard;
         let ports = match self.shards.remove(&shard) {
             Some(Held::Ports(ports)) => Some(ports),
-            Some(Held::Worker { .. }) | None => None,
+            Some(Held::Task { .. }) | None => None,
         };
         let task = ShardTask {
             start,
@@ -134,11 +147,18 @@ impl Supervisor {
             events: self.events.clone(),
             running: self.running.clone(),
         };
+        self.spawn(shard, |stopped| task.run(stopped));
+    }
+
+    /// Holds a task for a shard.
+    fn spawn<F>(&mut self, shard: ShardKey, run: impl FnOnce(oneshot::Receiver<()>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(task.run(stopped));
-        let held = Held::Worker {
+        let held = Held::Task {
             stop: Some(stop),
-            task,
+            task: tokio::spawn(run(stopped)),
         };
         self.shards.insert(shard, held);
     }
@@ -146,8 +166,8 @@ impl Supervisor {
     /// Gives a shard up. The answer, if there is nothing to wait for; otherwise it comes as an event.
     pub(crate) fn stop(&mut self, shard: ShardKey) -> Option<Event> {
         match self.shards.get_mut(&shard) {
-            Some(Held::Worker { stop, .. }) => {
-                // Its task ends with `Stopped`, or has just ended with `WorkerFailed`: that counts as the answer.
+            Some(Held::Task { stop, .. }) => {
+                // Its task ends with `Stopped`, or has just ended with something else: that counts as the answer.
                 stop.take();
                 None
             }
@@ -158,16 +178,18 @@ impl Supervisor {
         }
     }
 
-    /// Takes note of what a worker's task said, and says what it means: a worker that failed while it was being
+    /// Takes note of what a shard's task said, and says what it means: one that ended in any way while it was being
     /// stopped has stopped.
     pub(crate) fn heard(&mut self, event: Event) -> Event {
         let shard = match &event {
-            Event::WorkerFailed { shard, .. } | Event::Stopped { shard } => *shard,
+            Event::Prepared { shard }
+            | Event::WorkerFailed { shard, .. }
+            | Event::Stopped { shard } => *shard,
             _ => return event,
         };
         match self.shards.remove(&shard) {
-            Some(Held::Worker { stop: None, .. }) => Event::Stopped { shard },
-            Some(Held::Worker { .. } | Held::Ports(_)) | None => event,
+            Some(Held::Task { stop: None, .. }) => Event::Stopped { shard },
+            Some(Held::Task { .. } | Held::Ports(_)) | None => event,
         }
     }
 
@@ -175,7 +197,7 @@ impl Supervisor {
     pub(crate) async fn shut_down(mut self) {
         let mut tasks = Vec::new();
         for (_, held) in self.shards.drain() {
-            if let Held::Worker { stop, task } = held {
+            if let Held::Task { stop, task } = held {
                 drop(stop);
                 tasks.push(task);
             }

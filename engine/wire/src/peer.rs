@@ -19,9 +19,9 @@ pub const EVENTS_MAX: usize = 4096;
 #[derive(Debug, Clone, PartialEq)]
 pub enum PeerFrame {
     /// What the sender, or a node it knows, says of itself.
-    Node(NodeRecord),
+    Node(Box<NodeRecord>),
     /// What an instance's owner says of it.
-    Instance(InstanceRecord),
+    Instance(Box<InstanceRecord>),
     /// Asks for a [`PeerFrame::Pong`] with the same number.
     Ping(u64),
     /// Answers a [`PeerFrame::Ping`].
@@ -53,9 +53,9 @@ pub struct Events(pub Vec<TokenEvent>);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum PeerFrameBody {
     /// A node's record.
-    Node(record::NodeRecord),
+    Node(Box<record::NodeRecord>),
     /// An instance's record.
-    Instance(record::InstanceRecord),
+    Instance(Box<record::InstanceRecord>),
     /// A ping.
     Ping(u64),
     /// Its answer.
@@ -88,8 +88,8 @@ impl Frame for PeerFrame {
 
     fn to_body(&self) -> PeerFrameBody {
         match self {
-            Self::Node(record) => PeerFrameBody::Node(record.into()),
-            Self::Instance(record) => PeerFrameBody::Instance(record.into()),
+            Self::Node(record) => PeerFrameBody::Node(Box::new(record.as_ref().into())),
+            Self::Instance(record) => PeerFrameBody::Instance(Box::new(record.as_ref().into())),
             Self::Ping(number) => PeerFrameBody::Ping(*number),
             Self::Pong(number) => PeerFrameBody::Pong(*number),
             Self::Leaving => PeerFrameBody::Leaving,
@@ -99,8 +99,8 @@ impl Frame for PeerFrame {
 
     fn from_body(body: PeerFrameBody) -> Result<Self, Invalid> {
         Ok(match body {
-            PeerFrameBody::Node(record) => Self::Node(record.try_into()?),
-            PeerFrameBody::Instance(record) => Self::Instance(record.try_into()?),
+            PeerFrameBody::Node(record) => Self::Node(Box::new((*record).try_into()?)),
+            PeerFrameBody::Instance(record) => Self::Instance(Box::new((*record).try_into()?)),
             PeerFrameBody::Ping(number) => Self::Ping(number),
             PeerFrameBody::Pong(number) => Self::Pong(number),
             PeerFrameBody::Leaving => Self::Leaving,

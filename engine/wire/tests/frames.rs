@@ -141,3 +141,17 @@ fn numbers_that_are_none_are_refused() {
         assert!(decoder.next::<ToWorker>().is_err(), "{temperature}");
     }
 }
+
+proptest! {
+    #[test]
+    fn an_origin_that_may_change_is_refused(
+        mut record in arbitrary::instance_record(),
+        revision in "main|[0-9a-f]{39}|[0-9a-f]{41}|[g-z]{40}",
+    ) {
+        record.origin = Some(base::HubRevision { repository: "trees/oak".into(), revision });
+        let bytes = encode(&PeerFrame::Instance(Box::new(record))).unwrap();
+        let mut decoder = Decoder::new(PeerFrame::BYTES_MAX);
+        decoder.push(&bytes);
+        prop_assert!(decoder.next::<PeerFrame>().is_err());
+    }
+}

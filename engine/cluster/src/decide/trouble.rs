@@ -51,7 +51,7 @@ pub(crate) fn find(state: &State, instance: &Instance, now_ms: u64) -> Trouble {
     let mut failures = Vec::new();
     let mut look_again_ms: Option<u64> = None;
     for (shard, watched) in plan.shards.iter().zip(&instance.care.ranks) {
-        match rank_state(shard.node, watched, now_ms) {
+        match rank_state(shard.node, watched, instance.care.reserved_ms, now_ms) {
             RankState::Fine => {}
             RankState::FineUntil(at_ms) => {
                 look_again_ms = Some(look_again_ms.map_or(at_ms, |earlier| earlier.min(at_ms)));
@@ -70,7 +70,8 @@ pub(crate) fn find(state: &State, instance: &Instance, now_ms: u64) -> Trouble {
     Trouble::Failed(summary(state, plan, failures, at_ms))
 }
 
-fn rank_state(node: NodeId, watched: &Watched, now_ms: u64) -> RankState {
+/// How a rank is, where all ranks have their ports since `reserved_ms`.
+fn rank_state(node: NodeId, watched: &Watched, reserved_ms: Option<u64>, now_ms: u64) -> RankState {
     let failed = |failure: Failure, at_ms: u64, own: bool| {
         RankState::Failed(RankFailure {
             node,
@@ -79,8 +80,8 @@ fn rank_state(node: NodeId, watched: &Watched, now_ms: u64) -> RankState {
             own,
         })
     };
-    let limited = |limit_ms: u64, what: &str, own: bool| {
-        let until_ms = watched.since_ms + limit_ms;
+    let limited = |since_ms: u64, limit_ms: u64, what: &str, own: bool| {
+        let until_ms = since_ms + limit_ms;
         if now_ms < until_ms {
             return RankState::FineUntil(until_ms);
         }
@@ -89,7 +90,13 @@ fn rank_state(node: NodeId, watched: &Watched, now_ms: u64) -> RankState {
         failed(failure, until_ms, own)
     };
     match &watched.status {
-        Some(ShardStatus::Ready) => RankState::Fine,
+        Some(ShardStatus::Fetching { bytes_total: 0, .. }) => limited(
+            watched.since_ms,
+            limits::LOOK_LIMIT_MS,
+            "the node did not find out which files it lacks",
+            true,
+        ),
+        Some(ShardStatus::Fetching { .. } | ShardStatus::Ready) => RankState::Fine,
         Some(ShardStatus::Failed(failure)) => {
             let own = failure.code != ErrorCode::WorkerLost;
             failed(failure.clone(), watched.since_ms, own)
@@ -98,14 +105,25 @@ fn rank_state(node: NodeId, watched: &Watched, now_ms: u64) -> RankState {
             let failure = Failure::new(ErrorCode::WorkerLost, "the node dropped its shard");
             failed(failure, watched.since_ms, false)
         }
-        None => limited(limits::RESERVE_LIMIT_MS, "the node took no ports", true),
-        // Ranks wait for each other here, so silence says nothing about whose fault it is.
-        Some(ShardStatus::Reserved { .. }) => limited(
-            limits::LOAD_SILENCE_LIMIT_MS,
-            "the worker did not start",
-            false,
+        None => limited(
+            watched.since_ms,
+            limits::RESERVE_LIMIT_MS,
+            "the node took no ports",
+            true,
         ),
+        // Ranks wait for each other here, so silence says nothing about whose fault it is; and however long others
+        // still fetch, it is no silence.
+        Some(ShardStatus::Reserved { .. }) => match reserved_ms {
+            None => RankState::Fine,
+            Some(all_ms) => limited(
+                watched.since_ms.max(all_ms),
+                limits::LOAD_SILENCE_LIMIT_MS,
+                "the worker did not start",
+                false,
+            ),
+        },
         Some(ShardStatus::Loading { .. }) => limited(
+            watched.since_ms,
             limits::LOAD_SILENCE_LIMIT_MS,
             "loading made no progress",
             false,

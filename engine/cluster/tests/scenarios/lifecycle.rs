@@ -19,6 +19,7 @@ fn open(nodes: u32) -> Event {
         model: base::ModelId("oak".to_owned()),
         folder: "/models/oak".to_owned(),
         fingerprint: Fingerprint([1; 32]),
+        origin: None,
         card,
         sharding: ShardingChoice::Pipeline,
         node_count: Some(nodes),

@@ -15,7 +15,7 @@ fn run(seed: u64, faults: Faults) {
     let mut world = World::new(seed, faults.nodes);
     faults::unleash(&mut world, faults);
     world.make_peace();
-    world.run_for(150_000);
+    world.run_for(400_000);
     let instances = check::agreement(&mut world);
     if faults.kill_node + faults.partition + faults.close == 0 {
         assert_eq!(instances, faults::INSTANCES, "an instance was lost");
@@ -44,6 +44,13 @@ fn clusters_agree_after_any_faults() {
 fn crashing_workers_never_lose_an_instance() {
     for seed in 0..150 {
         run(seed, Faults::WORKERS);
+    }
+}
+
+#[test]
+fn fetching_ends_in_an_instance_or_a_reason() {
+    for seed in 0..150 {
+        run(seed, Faults::FETCHES);
     }
 }
 

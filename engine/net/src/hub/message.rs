@@ -16,10 +16,6 @@ use crate::session::{Direction, ProvenBy, SessionId};
 use crate::{PairingEnd, PairingView, PeerFrame, Roster, RosterError};
 
 /// What reaches the hub.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a few in a second, each moved twice"
-)]
 pub(crate) enum HubMessage {
     /// Discovery saw something.
     Discovered(DiscoveryEvent),

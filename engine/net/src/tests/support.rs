@@ -166,7 +166,7 @@ pub(super) async fn pair() -> (TestNode, TestNode) {
 }
 
 pub(super) fn record(id: NodeId, version: u64) -> PeerFrame {
-    PeerFrame::Node(NodeRecord {
+    PeerFrame::Node(Box::new(NodeRecord {
         id,
         epoch_ms: 1,
         version,
@@ -181,7 +181,7 @@ pub(super) fn record(id: NodeId, version: u64) -> PeerFrame {
         shards: Vec::new(),
         pressure: base::Pressure::default(),
         activity: Vec::new(),
-    })
+    }))
 }
 
 /// What the other node should do with a generation.

@@ -34,14 +34,8 @@ pub(super) fn event_of(event: NetEvent) -> Option<Event> {
         },
         NetEvent::LinkDown { node } => Event::LinkDown { node },
         NetEvent::Frame { from, frame } => match frame {
-            PeerFrame::Node(record) => Event::Node {
-                from,
-                record: record.into(),
-            },
-            PeerFrame::Instance(record) => Event::Instance {
-                from,
-                record: record.into(),
-            },
+            PeerFrame::Node(record) => Event::Node { from, record },
+            PeerFrame::Instance(record) => Event::Instance { from, record },
             // The actor's, and the session's own business.
             PeerFrame::Retire(_) | PeerFrame::Ping(_) | PeerFrame::Pong(_) | PeerFrame::Leaving => {
                 return None;
@@ -63,7 +57,7 @@ pub(super) fn event_of(event: NetEvent) -> Option<Event> {
 /// A record as peers are told it.
 pub(super) fn frame_of(record: Record) -> PeerFrame {
     match record {
-        Record::Node(record) => PeerFrame::Node(*record),
-        Record::Instance(record) => PeerFrame::Instance(*record),
+        Record::Node(record) => PeerFrame::Node(record),
+        Record::Instance(record) => PeerFrame::Instance(record),
     }
 }

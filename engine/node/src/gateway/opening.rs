@@ -204,6 +204,7 @@ impl Opening {
             model: name_for(&self.cluster.view(), local),
             folder: local.folder.to_string_lossy().into_owned(),
             fingerprint: local.fingerprint,
+            origin: None,
             card: wish.card,
             sharding: wish.sharding,
             node_count: wish.node_count,

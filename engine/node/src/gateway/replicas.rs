@@ -92,6 +92,7 @@ mod tests {
             model: ModelId("m".into()),
             folder: "/m".into(),
             fingerprint: MODEL.fingerprint,
+            origin: None,
             quantize: None,
             kv_bits: None,
             context_tokens_max: 100,

@@ -7,8 +7,9 @@ use super::NODES_MAX;
 use super::card::ModelCard;
 use super::failure::Failure;
 use super::shard::{ShardPlan, ShardingChoice};
-use crate::codec::Invalid;
+use crate::codec::{Frame, Invalid};
 use crate::collection::{List, Text};
+use crate::files::HubRevisionBody;
 
 /// Longest name of a node, or of its hardware, in bytes; longer ones are cut.
 const NAME_BYTES_MAX: usize = 256;
@@ -100,6 +101,13 @@ pub struct LocalShard {
 /// How far a shard is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ShardStatus {
+    /// Files are looked for and fetched.
+    Fetching {
+        /// So far.
+        bytes_done: u64,
+        /// In all.
+        bytes_total: u64,
+    },
     /// Ports are taken.
     Reserved {
         /// Of the MLX ring.
@@ -130,6 +138,7 @@ pub struct InstanceRecord {
     model: Text<MODEL_BYTES_MAX>,
     folder: Text<PATH_BYTES_MAX>,
     fingerprint: [u8; 32],
+    origin: Option<HubRevisionBody>,
     card: ModelCard,
     sharding: ShardingChoice,
     node_count: Option<u32>,
@@ -331,6 +340,13 @@ impl TryFrom<LocalShard> for base::LocalShard {
 impl From<&base::ShardStatus> for ShardStatus {
     fn from(status: &base::ShardStatus) -> Self {
         match *status {
+            base::ShardStatus::Fetching {
+                bytes_done,
+                bytes_total,
+            } => Self::Fetching {
+                bytes_done,
+                bytes_total,
+            },
             base::ShardStatus::Reserved {
                 ring_port,
                 plan_port,
@@ -356,6 +372,13 @@ impl TryFrom<ShardStatus> for base::ShardStatus {
 
     fn try_from(wire: ShardStatus) -> Result<Self, Invalid> {
         Ok(match wire {
+            ShardStatus::Fetching {
+                bytes_done,
+                bytes_total,
+            } => Self::Fetching {
+                bytes_done,
+                bytes_total,
+            },
             ShardStatus::Reserved {
                 ring_port,
                 plan_port,
@@ -386,6 +409,7 @@ impl From<&base::InstanceRecord> for InstanceRecord {
             model: Text::whole(&record.model.0),
             folder: Text::whole(&record.folder),
             fingerprint: record.fingerprint.0,
+            origin: record.origin.as_ref().map(Frame::to_body),
             card: ModelCard::from(&record.card),
             sharding: record.sharding.into(),
             node_count: record.node_count,
@@ -402,6 +426,10 @@ impl TryFrom<InstanceRecord> for base::InstanceRecord {
     type Error = Invalid;
 
     fn try_from(wire: InstanceRecord) -> Result<Self, Invalid> {
+        let origin = wire.origin.map(base::HubRevision::from_body).transpose()?;
+        if origin.as_ref().is_some_and(|it| !it.names_a_commit()) {
+            return Err(Invalid("a model's origin that is no commit"));
+        }
         Ok(Self {
             id: InstanceId(wire.id),
             owner: NodeId(wire.owner),
@@ -410,6 +438,7 @@ impl TryFrom<InstanceRecord> for base::InstanceRecord {
             model: ModelId(wire.model.0),
             folder: wire.folder.0,
             fingerprint: Fingerprint(wire.fingerprint),
+            origin,
             card: wire.card.try_into()?,
             sharding: wire.sharding.into(),
             node_count: wire.node_count,

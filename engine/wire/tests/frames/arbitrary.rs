@@ -302,6 +302,10 @@ fn kv_bits() -> impl Strategy<Value = Option<base::CacheBits>> {
 
 fn status() -> impl Strategy<Value = ShardStatus> {
     prop_oneof![
+        any::<(u64, u64)>().prop_map(|(bytes_done, bytes_total)| ShardStatus::Fetching {
+            bytes_done,
+            bytes_total
+        }),
         any::<(u16, u16)>().prop_map(|(ring_port, plan_port)| ShardStatus::Reserved {
             ring_port,
             plan_port
@@ -416,7 +420,7 @@ fn activity() -> impl Strategy<Value = InstanceActivity> {
     )
 }
 
-fn instance_record() -> impl Strategy<Value = InstanceRecord> {
+pub fn instance_record() -> impl Strategy<Value = InstanceRecord> {
     let choice = prop_oneof![
         Just(ShardingChoice::Auto),
         Just(ShardingChoice::Pipeline),
@@ -437,14 +441,19 @@ fn instance_record() -> impl Strategy<Value = InstanceRecord> {
             vec(any::<[u8; 32]>(), 0..4),
             option::of(plan()),
         ),
-        (phase, any::<[u8; 32]>(), any::<bool>()),
+        (
+            phase,
+            any::<[u8; 32]>(),
+            any::<bool>(),
+            option::of(origin()),
+        ),
     )
         .prop_map(
             |(
                 (id, owner, generation, version),
                 (model, folder, fingerprint, card),
                 (sharding, node_count, node_ids, plan),
-                (phase, secret, on_demand),
+                (phase, secret, on_demand, origin),
             )| InstanceRecord {
                 id: InstanceId(id),
                 owner: NodeId(owner),
@@ -453,6 +462,7 @@ fn instance_record() -> impl Strategy<Value = InstanceRecord> {
                 model: ModelId(model),
                 folder,
                 fingerprint: Fingerprint(fingerprint),
+                origin,
                 card,
                 sharding,
                 node_count,
@@ -465,10 +475,18 @@ fn instance_record() -> impl Strategy<Value = InstanceRecord> {
         )
 }
 
+fn origin() -> impl Strategy<Value = HubRevision> {
+    let parts = ("[a-z]{1,9}/[a-z]{1,9}", "[0-9a-f]{40}");
+    parts.prop_map(|(repository, revision)| HubRevision {
+        repository,
+        revision,
+    })
+}
+
 pub fn peer_frame() -> impl Strategy<Value = PeerFrame> {
     prop_oneof![
-        4 => node_record().prop_map(PeerFrame::Node),
-        4 => instance_record().prop_map(PeerFrame::Instance),
+        4 => node_record().prop_map(|record| PeerFrame::Node(Box::new(record))),
+        4 => instance_record().prop_map(|record| PeerFrame::Instance(Box::new(record))),
         1 => any::<u64>().prop_map(PeerFrame::Ping),
         1 => any::<u64>().prop_map(PeerFrame::Pong),
         1 => Just(PeerFrame::Leaving),

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use base::{Failure, InstanceId, InstanceRecord, NodeId, NodeRecord};
 use cluster::{
-    Action, Asker, Event, InstanceState, InstanceView, NoRoom, NodeSeed, NodeState, Record,
-    ShardKey, State, Wish,
+    Action, Asker, Event, InstanceState, InstanceView, NoRoom, NodeSeed, NodeState, PrepareShard,
+    Record, ShardKey, State, Wish,
 };
 
 use super::super::make::{GB, node_id};
@@ -14,10 +14,13 @@ use super::super::make::{GB, node_id};
 pub struct Cluster {
     pub now_ms: u64,
     nodes: Vec<Option<State>>,
-    /// Shards whose ports were asked for, and those whose worker was started.
+    /// Shards whose files nobody has looked for yet, those whose ports were asked for, and those whose worker was started.
+    preparing: Vec<(usize, ShardKey)>,
     reserving: Vec<(usize, ShardKey)>,
     starting: Vec<(usize, ShardKey)>,
     ready: Vec<(usize, ShardKey)>,
+    /// Files are there only when a test says so.
+    pub fetches: bool,
     log: String,
 }
 
@@ -48,9 +51,11 @@ impl Cluster {
         let mut cluster = Self {
             now_ms: 1_000,
             nodes: states.map(Some).collect(),
+            preparing: Vec::new(),
             reserving: Vec::new(),
             starting: Vec::new(),
             ready: Vec::new(),
+            fetches: false,
             log: String::new(),
         };
         for a in 0..nodes_gb.len() {
@@ -94,6 +99,20 @@ impl Cluster {
                 };
                 self.tell(index(to), event);
             }
+            Action::Prepare(prepare) if self.fetches => {
+                let PrepareShard { shard, spec, .. } = *prepare;
+                let (generation, rank) = (shard.generation, spec.rank);
+                let line = format!(
+                    "prepare #{generation} rank {rank}, layers {:?}",
+                    spec.layers
+                );
+                self.note(node, &line);
+                self.preparing.push((node, shard));
+            }
+            Action::Prepare(prepare) => {
+                let shard = prepare.shard;
+                self.tell(node, Event::Prepared { shard });
+            }
             Action::Reserve {
                 shard,
                 rank,
@@ -123,6 +142,7 @@ impl Cluster {
                 self.starting.retain(|held| *held != (node, shard));
                 self.ready.retain(|held| *held != (node, shard));
                 self.reserving.retain(|held| *held != (node, shard));
+                self.preparing.retain(|held| *held != (node, shard));
                 self.tell(node, Event::Stopped { shard });
             }
         }
@@ -136,6 +156,36 @@ impl Cluster {
     /// What was done since the last call, records aside.
     pub fn take_log(&mut self) -> String {
         std::mem::take(&mut self.log)
+    }
+
+    /// Bytes come in on a node that prepares.
+    pub fn fetch(&mut self, node: usize, bytes_done: u64, bytes_total: u64) {
+        let shard = self.preparing_on(node);
+        let fetching = Event::Fetching {
+            shard,
+            bytes_done,
+            bytes_total,
+        };
+        self.tell(node, fetching);
+    }
+
+    /// A node has all that it needs.
+    pub fn prepared(&mut self, node: usize) {
+        let shard = self.preparing_on(node);
+        self.preparing.retain(|held| *held != (node, shard));
+        self.tell(node, Event::Prepared { shard });
+    }
+
+    /// A node cannot get what it needs.
+    pub fn fail_to_prepare(&mut self, node: usize, failure: Failure) {
+        let shard = self.preparing_on(node);
+        self.preparing.retain(|held| *held != (node, shard));
+        self.tell(node, Event::WorkerFailed { shard, failure });
+    }
+
+    fn preparing_on(&self, node: usize) -> ShardKey {
+        let found = self.preparing.iter().find(|(at, _)| *at == node);
+        found.unwrap().1
     }
 
     pub fn all_reserved(&mut self) {
@@ -198,6 +248,7 @@ impl Cluster {
     /// Kills a node; the others notice at once.
     pub fn lose(&mut self, node: usize) {
         self.nodes[node] = None;
+        self.preparing.retain(|(at, _)| *at != node);
         self.reserving.retain(|(at, _)| *at != node);
         self.starting.retain(|(at, _)| *at != node);
         for other in 0..self.nodes.len() {
@@ -215,8 +266,25 @@ impl Cluster {
         }
     }
 
+    /// Starts a node again, linked with all that are left.
+    pub fn rejoin(&mut self, node: usize, gb: u64) {
+        self.start_again(node, gb);
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            if self.nodes[other].is_some() {
+                self.link(node, other);
+            }
+        }
+    }
+
     /// Starts a node again; its first record comes before the others know of the link.
     pub fn rejoin_late(&mut self, node: usize, gb: u64) {
+        self.start_again(node, gb);
+        self.tell(node, up(node, 0));
+        assert_eq!(self.online(0), 1, "not linked yet");
+        self.tell(0, up(0, node));
+    }
+
+    fn start_again(&mut self, node: usize, gb: u64) {
         let state = State::new(NodeSeed {
             id: node_id(node as u8),
             epoch_ms: 2,
@@ -228,9 +296,6 @@ impl Cluster {
             memory_bandwidth_bytes_per_s: None,
         });
         self.nodes[node] = Some(state);
-        self.tell(node, up(node, 0));
-        assert_eq!(self.online(0), 1, "not linked yet");
-        self.tell(0, up(0, node));
     }
 
     pub fn online(&self, node: usize) -> usize {

@@ -44,6 +44,11 @@ pub fn agreement(world: &mut World) -> usize {
     let key = |(node, key): &(usize, ShardKey)| (*node, key.instance, key.generation);
     let held: BTreeSet<_> = world.workers.held.keys().map(key).collect();
     assert_eq!(held.len(), world.workers.held.len());
+    assert_eq!(
+        world.workers.preparing.len(),
+        0,
+        "something is still fetched"
+    );
     assert_eq!(held, wanted, "workers are missing or leaked");
     views[0].instances.len()
 }

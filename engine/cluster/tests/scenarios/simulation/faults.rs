@@ -20,6 +20,7 @@ pub struct Faults {
     pub kill_worker: u64,
     pub close: u64,
     pub flaky_percent: u64,
+    pub fetching_percent: u64,
 }
 
 impl Faults {
@@ -34,6 +35,7 @@ impl Faults {
         kill_worker: 6,
         close: 2,
         flaky_percent: 10,
+        fetching_percent: 20,
     };
     pub const WORKERS: Self = Self {
         nodes: 3,
@@ -46,6 +48,21 @@ impl Faults {
         kill_worker: 10,
         close: 0,
         flaky_percent: 0,
+        fetching_percent: 0,
+    };
+    /// Much is fetched, and nodes come and go meanwhile.
+    pub const FETCHES: Self = Self {
+        nodes: 4,
+        steps: 40,
+        kill_node: 4,
+        start_node: 10,
+        cut: 1,
+        mend: 4,
+        partition: 0,
+        kill_worker: 1,
+        close: 1,
+        flaky_percent: 15,
+        fetching_percent: 80,
     };
     pub const PARTITIONS: Self = Self {
         nodes: 5,
@@ -58,6 +75,7 @@ impl Faults {
         kill_worker: 0,
         close: 1,
         flaky_percent: 0,
+        fetching_percent: 30,
     };
 }
 
@@ -66,6 +84,7 @@ pub const INSTANCES: usize = 3;
 
 pub fn unleash(world: &mut World, faults: Faults) {
     world.workers.flaky_percent = faults.flaky_percent;
+    world.workers.fetching_percent = faults.fetching_percent;
     world.run_for(1_500);
     for number in 0..INSTANCES as u64 {
         open(world, number);
@@ -165,6 +184,7 @@ fn open(world: &mut World, number: u64) {
         model: ModelId(format!("model {number}")),
         folder: "/models/m".to_owned(),
         fingerprint: Fingerprint([number as u8; 32]),
+        origin: None,
         card: card(layers, world.random.between(1, 5) * GIB / layers),
         sharding,
         node_count,

@@ -1,10 +1,10 @@
 //! Workers that only pretend to compute, but insist on what a real group needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use base::{ErrorCode, Failure};
-use cluster::{Action, Event, ShardKey, StartShard};
+use cluster::{Action, Event, PrepareShard, ShardKey, StartShard};
 
 use super::world::{World, ip};
 
@@ -12,9 +12,14 @@ use super::world::{World, ip};
 #[derive(Default)]
 pub struct Workers {
     pub held: BTreeMap<(usize, ShardKey), Worker>,
+    /// Shards that fetch their files, and those that have them or had them.
+    pub preparing: BTreeSet<(usize, ShardKey)>,
+    prepared: BTreeSet<(usize, ShardKey)>,
     next_port: u16,
-    /// Percent of workers that fail by themselves while they load.
+    /// Percent of workers that fail by themselves while they load, and of shards whose files are not to be had.
     pub flaky_percent: u64,
+    /// Percent of shards that fetch for a long time.
+    pub fetching_percent: u64,
 }
 
 pub struct Worker {
@@ -27,9 +32,11 @@ pub struct Worker {
 impl World {
     pub fn worker_action(&mut self, node: usize, action: Action) {
         match action {
+            Action::Prepare(prepare) => self.prepare(node, &prepare),
             Action::Reserve { shard, .. } => self.reserve(node, shard),
             Action::Start(start) => self.start_worker(node, &start),
             Action::Stop { shard } => {
+                self.workers.preparing.remove(&(node, shard));
                 if self.workers.held.remove(&(node, shard)).is_some() {
                     self.break_group(shard);
                 }
@@ -41,7 +48,53 @@ impl World {
         }
     }
 
+    /// Files that are there take a moment, others long, and some are not to be had.
+    fn prepare(&mut self, node: usize, prepare: &PrepareShard) {
+        const TOTAL: u64 = 1_000;
+        let shard = prepare.shard;
+        let other_plan =
+            |(at, key): &&(usize, ShardKey)| *at == node && key.instance == shard.instance;
+        let held = self.workers.held.keys();
+        let before = held.chain(&self.workers.preparing).find(other_plan);
+        assert_eq!(before, None, "two plans of an instance at the same files");
+        self.workers.preparing.insert((node, shard));
+        let mut at_ms = self.random.between(1, 50);
+        if self.random.chance(self.workers.fetching_percent) {
+            for part in 0..4 {
+                at_ms += self.random.between(100, 20_000);
+                let fetching = Event::Fetching {
+                    shard,
+                    bytes_done: TOTAL / 4 * part,
+                    bytes_total: TOTAL,
+                };
+                self.tell_later(node, at_ms, fetching);
+            }
+        }
+        at_ms += 1;
+        if self.random.chance(self.workers.flaky_percent) {
+            let codes = [ErrorCode::ModelNotFound, ErrorCode::TimedOut];
+            let code = codes[self.random.between(0, 2) as usize];
+            let failure = Failure::new(code, "simulated");
+            self.tell_later(node, at_ms, Event::WorkerFailed { shard, failure });
+        } else {
+            self.tell_later(node, at_ms, Event::Prepared { shard });
+        }
+    }
+
+    /// The task that prepared a shard has ended. One that was told to leave off meanwhile did.
+    pub fn heard(&mut self, node: usize, event: &Event) {
+        let (Event::Prepared { shard } | Event::WorkerFailed { shard, .. }) = event else {
+            return;
+        };
+        let prepared = matches!(event, Event::Prepared { .. });
+        if self.workers.preparing.remove(&(node, *shard)) && prepared {
+            self.workers.prepared.insert((node, *shard));
+        }
+    }
+
     fn reserve(&mut self, node: usize, shard: ShardKey) {
+        let prepared = self.workers.prepared.contains(&(node, shard));
+        assert!(prepared, "ports for a shard without its files");
         let port = self.workers.next_port;
         self.workers.next_port = port.wrapping_add(2);
         let worker = Worker {
@@ -125,6 +178,9 @@ impl World {
             same_instance, 0,
             "started beside a worker of the same instance"
         );
+        let prepared = self.workers.prepared.iter();
+        let prepared = prepared.filter(|(_, key)| *key == start.shard).count();
+        assert_eq!(prepared, world, "started before all have their files");
         if world == 1 {
             assert!(start.ring.is_empty() && start.plan_address.is_none());
             return;
@@ -189,6 +245,7 @@ impl World {
     }
 
     pub fn workers_of_dead_node(&mut self, node: usize) {
+        self.workers.preparing.retain(|(at, _)| *at != node);
         let shards: Vec<ShardKey> = self
             .workers
             .held

@@ -232,7 +232,10 @@ impl World {
         for action in actions {
             match action {
                 Action::Send { to, record } => self.send(index, to, record),
-                Action::Reserve { .. } | Action::Start(_) | Action::Stop { .. } => {
+                Action::Prepare(_)
+                | Action::Reserve { .. }
+                | Action::Start(_)
+                | Action::Stop { .. } => {
                     self.worker_action(index, action);
                 }
             }
@@ -271,6 +274,7 @@ impl World {
         match happening {
             Happening::Event(node, run, event) => {
                 if self.nodes[node].run == run {
+                    self.heard(node, &event);
                     self.tell(node, *event);
                 }
             }

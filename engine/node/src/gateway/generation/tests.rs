@@ -92,6 +92,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         model: ModelId("m".into()),
         folder: "/m".into(),
         fingerprint: Fingerprint([0; 32]),
+        origin: None,
         quantize: None,
         kv_bits: None,
         context_tokens_max: 100,
