@@ -15,6 +15,7 @@ pub mod losses;
 pub mod namespaces;
 pub mod node_js;
 pub mod nodes;
+pub mod pieces;
 pub mod random;
 pub mod schemas;
 pub mod scripted;

@@ -178,7 +178,7 @@ fn start_all(arguments_of_each: Vec<Vec<String>>) -> Result<Vec<Node>> {
 }
 
 /// A cluster of nodes with these options, and a key of its own.
-fn start_each(options_of_each: Vec<NodeOptions>) -> Result<Vec<Node>> {
+pub fn start_each(options_of_each: Vec<NodeOptions>) -> Result<Vec<Node>> {
     let count = options_of_each.len();
     let key = format!("key-{}", std::process::id());
     let mut nodes: Vec<Node> = Vec::new();

@@ -42,11 +42,27 @@ pub struct HeldFile {
     pub size: u64,
     /// `sha256:` or `git:` and hexadecimal digits.
     pub hash: String,
+    /// Whether it is to be there: a node may need some of a model's files alone.
+    pub is_wanted: bool,
     /// The bytes that are there, by their places in the file.
     pub here: Vec<Range<u64>>,
     /// The bytes that a hub was asked for and that are not there yet, in the order in which they come in each range.
     pub coming: Vec<Range<u64>>,
 }
+
+/// What stands for a file of weights in a folder that has some of a model's files: one of the same length with nothing in it but
+/// the file's header, so that whoever reads headers sees all of the model.
+pub fn header_name(file: &str) -> String {
+    format!(".{file}{HEADER_END}")
+}
+
+/// The file for which one of this name stands, if it is a [header](header_name).
+pub fn named_by_header(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(HEADER_END)
+}
+
+/// How the name of a header ends.
+const HEADER_END: &str = ".header";
 
 /// Asks for bytes of a file, which is named by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

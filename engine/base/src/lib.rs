@@ -25,7 +25,7 @@ pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolC
 pub use derived::{DerivedModel, Parameters};
 pub use embed::{EmbedInput, EmbedRequest, Embedded, Pooling};
 pub use failure::{ErrorCode, Failure};
-pub use files::{BytesAsked, HeldFile, HeldFiles, HubRevision};
+pub use files::{BytesAsked, HeldFile, HeldFiles, HubRevision, header_name, named_by_header};
 pub use generate::{
     AskedSampling, EchoedPrompt, FinishReason, GenerateEvent, GenerateRequest, KeepAlive,
     Penalties, Piece, Prompt, Sampling, ScoredToken, Usage,

@@ -12,16 +12,14 @@ use std::time::Duration;
 
 use base::{ErrorCode, Failure};
 use serve::downloads::{Ask, Download, State};
-use store::download::{Doing, Hub, Limits, Members, Pace, Wanted};
+use store::download::{Doing, Pace, Wanted};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::control::Switches;
 use crate::disk::Disks;
-use crate::hub_token::HubToken;
-use crate::random;
-use crate::words;
+use crate::source::Source;
 use queue::{Entry, Queue, Stage};
 use run::{Watched, Works};
 
@@ -32,16 +30,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What downloads need.
 pub(crate) struct Downloads {
-    pub(crate) hub: Hub,
-    /// For that hub, unless the environment has one.
-    pub(crate) token: Arc<HubToken>,
+    pub(crate) source: Source,
     pub(crate) disks: Disks,
-    /// The cache of Hugging Face's own tools.
-    pub(crate) cache: Option<PathBuf>,
     /// Where the list is kept.
     pub(crate) file: PathBuf,
-    /// Who may have the same files.
-    pub(crate) members: Arc<dyn Members>,
     pub(crate) switches: watch::Receiver<Arc<Switches>>,
 }
 
@@ -86,19 +78,10 @@ impl Downloads {
     pub(crate) fn start(self) -> (DownloadsHandle, JoinHandle<()>) {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (publish, list) = watch::channel(Arc::default());
-        // It only spreads waits.
-        let limits = Limits {
-            members: Some(self.members),
-            cache: self.cache,
-            ..Limits::hub(random::u64().unwrap_or_default())
-        };
         let actor = Actor {
             queue: Queue::of(file::read(&self.file)),
             works: Arc::new(Works {
-                hub: self.hub,
-                token: self.token,
-                places: self.disks.models.places().clone(),
-                limits,
+                source: self.source,
                 disks: self.disks,
             }),
             file: self.file,
@@ -145,7 +128,7 @@ impl Actor {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let switches = Arc::clone(&self.switches.borrow_and_update());
-            let throttle = &self.works.limits.throttle;
+            let throttle = &self.works.source.limits.throttle;
             throttle.set(switches.settings.download_bytes_per_s_max);
             self.start_next();
             self.show();
@@ -191,10 +174,7 @@ impl Actor {
     fn decide(&mut self, ask: Ask) -> Result<Option<Entry>, Failure> {
         match ask {
             Ask::Start(model) => {
-                let wanted = Wanted::parse(&model).map_err(|error| {
-                    words::failure(ErrorCode::InvalidRequest, &error.to_string())
-                })?;
-                self.queue.start(wanted)?;
+                self.queue.start(Wanted::parse(&model)?)?;
             }
             Ask::Pause(model) => {
                 self.stop(&model);

@@ -200,10 +200,7 @@ impl NodeGateway {
         if let Some(known) = self.texts.known(instance.fingerprint) {
             return Ok(known);
         }
-        let folder = self
-            .models
-            .locate(&instance.model, &instance.folder, instance.fingerprint)
-            .await?;
+        let folder = self.models.locate_text(instance.into()).await?;
         self.texts.load(instance.fingerprint, folder).await
     }
 }

@@ -28,6 +28,7 @@ mod random;
 mod recent_models;
 mod session_token;
 pub mod settings;
+mod source;
 mod supervisor;
 pub mod uninstall;
 mod user_data;

@@ -1,12 +1,16 @@
 //! The models of this node's disk, asked for off the runtime's threads: [`store`] blocks on files.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId, ModelShape, TensorInfo};
-use cluster::{ClusterView, InstanceState};
+use base::{
+    DerivedModel, ErrorCode, Failure, Fingerprint, HubRevision, ModelId, ModelShape, TensorInfo,
+};
+use cluster::{ClusterView, InstanceState, InstanceView, PrepareShard, StartShard};
+use store::download::{Wanted, held_layers, held_part, origin};
 use store::{
     About, Catalogue, Derived, Leftover, Model, Place, PlaceKind, Places, SproutError, Usage,
 };
@@ -23,6 +27,18 @@ pub(crate) struct LocalModel {
     pub(crate) folder: PathBuf,
     /// What they are.
     pub(crate) fingerprint: Fingerprint,
+    /// Where others can fetch them from, if they came from a hub.
+    pub(crate) origin: Option<HubRevision>,
+}
+
+/// The model of an instance, as whoever placed it says.
+#[derive(Debug, Clone)]
+pub(crate) struct PlacedModel {
+    pub(crate) name: ModelId,
+    /// Where its files are on the node that opened it.
+    pub(crate) folder: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) origin: Option<HubRevision>,
 }
 
 /// A model of this node's disks, for people who choose one.
@@ -40,6 +56,8 @@ pub(crate) struct ListedModel {
     pub(crate) fingerprint: Fingerprint,
     /// Whether its files may be deleted here.
     pub(crate) is_own: bool,
+    /// Whether only a part of them is here.
+    pub(crate) is_part: bool,
     /// What its files say of it.
     pub(crate) about: About,
     /// Its numbers.
@@ -74,20 +92,18 @@ impl LocalModels {
         Ok(opened)
     }
 
-    /// The model of a name. For requests: a path is never followed.
+    /// The model of a name, which may be here in part. For requests: a path is never followed.
     pub(crate) async fn by_name(&self, name: &str) -> Result<LocalModel, Failure> {
         let name = name.to_string();
-        self.ask(move |catalogue| Ok(catalogue.by_name(&name)?))
+        self.ask(move |catalogue| Ok(local(catalogue.by_name(&name)?)))
             .await
-            .map(local)
     }
 
     /// The model of a name or of a folder's path. For whoever runs the node.
     pub(crate) async fn resolve(&self, name_or_path: &str) -> Result<LocalModel, Failure> {
         let wanted = name_or_path.to_string();
-        self.ask(move |catalogue| Ok(catalogue.resolve(&wanted)?))
+        self.ask(move |catalogue| Ok(local(catalogue.resolve(&wanted)?)))
             .await
-            .map(local)
     }
 
     /// The same for whoever opens it, after which requests may name it.
@@ -96,24 +112,46 @@ impl LocalModels {
         let found = self.ask(move |catalogue| {
             let model = catalogue.resolve(&wanted)?;
             catalogue.remember(&model);
-            Ok(model)
+            Ok(local(model))
         });
-        found.await.map(local)
+        found.await
     }
 
-    /// Where the files of a model are that a node of the cluster placed.
-    pub(crate) async fn locate(
+    /// Where the files of a placed model are that some layers need.
+    pub(crate) async fn locate_layers(
         &self,
-        name: &ModelId,
-        folder: &str,
-        fingerprint: Fingerprint,
+        placed: PlacedModel,
+        layers: Range<u32>,
     ) -> Result<PathBuf, Failure> {
-        let name = name.clone();
-        let folder = PathBuf::from(folder);
-        let found = self
-            .ask(move |catalogue| Ok(catalogue.locate(&name, &folder, fingerprint)?))
-            .await?;
-        Ok(found.path)
+        let part = move |places: &Places, wanted: &Wanted| held_layers(places, wanted, &layers);
+        self.locate(placed, part).await
+    }
+
+    /// Where the files of a placed model are that say how it reads and writes.
+    pub(crate) async fn locate_text(&self, placed: PlacedModel) -> Result<PathBuf, Failure> {
+        let part = |places: &Places, wanted: &Wanted| Some(held_part(places, wanted)?.folder);
+        self.locate(placed, part).await
+    }
+
+    /// Where the files of a placed model are: all of them, or else the `part` of its commit that is wanted.
+    async fn locate(
+        &self,
+        placed: PlacedModel,
+        part: impl FnOnce(&Places, &Wanted) -> Option<PathBuf> + Send + 'static,
+    ) -> Result<PathBuf, Failure> {
+        self.ask(move |catalogue| {
+            let folder = Path::new(&placed.folder);
+            let missing = match catalogue.locate(&placed.name, folder, placed.fingerprint) {
+                Ok(found) => return Ok(found.path),
+                Err(missing) => missing,
+            };
+            let wanted = placed
+                .origin
+                .and_then(|origin| Wanted::try_from(&origin).ok());
+            let found = wanted.and_then(|wanted| part(catalogue.places(), &wanted));
+            found.ok_or_else(|| missing.into())
+        })
+        .await
     }
 
     /// All models of the data folder and the folders named besides.
@@ -219,16 +257,69 @@ pub(crate) fn is_open(view: &ClusterView, files: Fingerprint) -> bool {
 }
 
 fn local(model: Model) -> LocalModel {
+    let Model {
+        name,
+        folder,
+        part_of,
+    } = model;
+    let downloaded = || origin(&folder.path, &Wanted::parse(&name.0).ok()?.repository);
     LocalModel {
-        name: model.name,
-        folder: model.folder.path,
-        fingerprint: model.folder.fingerprint,
+        origin: part_of.or_else(downloaded),
+        name,
+        folder: folder.path,
+        fingerprint: folder.fingerprint,
+    }
+}
+
+impl LocalModel {
+    /// One of a hub's, of which nothing need be here. In the place of a folder it has words that lead nowhere.
+    pub(crate) fn of_commit(origin: HubRevision) -> Self {
+        Self {
+            name: ModelId(origin.repository.clone()),
+            folder: PathBuf::from(format!("{}@{}", origin.repository, origin.revision)),
+            fingerprint: store::fingerprint_of_commit(&origin),
+            origin: Some(origin),
+        }
+    }
+}
+
+impl From<&InstanceView> for PlacedModel {
+    fn from(instance: &InstanceView) -> Self {
+        Self {
+            name: instance.model.clone(),
+            folder: instance.folder.clone(),
+            fingerprint: instance.fingerprint,
+            origin: instance.origin.clone(),
+        }
+    }
+}
+
+impl From<&PrepareShard> for PlacedModel {
+    fn from(shard: &PrepareShard) -> Self {
+        Self {
+            name: shard.model.clone(),
+            folder: shard.folder.clone(),
+            fingerprint: shard.fingerprint,
+            origin: shard.origin.clone(),
+        }
+    }
+}
+
+impl From<&StartShard> for PlacedModel {
+    fn from(shard: &StartShard) -> Self {
+        Self {
+            name: shard.model.clone(),
+            folder: shard.folder.clone(),
+            fingerprint: shard.fingerprint,
+            origin: shard.origin.clone(),
+        }
     }
 }
 
 fn listed((model, is_own): (Model, bool)) -> ListedModel {
     let folder = model.folder;
     ListedModel {
+        is_part: model.part_of.is_some(),
         name: model.name,
         created_unix_seconds: created(&folder.path),
         weights_bytes: folder.weights_bytes,

@@ -34,6 +34,7 @@ use crate::peer_requests::PeerRequests;
 use crate::recent_models::RecentModels;
 use crate::session_token;
 use crate::settings::{InvalidSetting, Settings, SettingsFile, SettingsFileError, SomeSettings};
+use crate::source::Source;
 use crate::supervisor::{Activity, KeptPrefixes, Running, Supervisor, WorkerSettings};
 use crate::user_data::UserFiles;
 
@@ -95,11 +96,20 @@ impl NodeHandle {
         let identity = identity(&config)?;
         let node_id = identity.node_id();
         let models = LocalModels::open(&config, &kept.settings.model_folders).await?;
+        let (net, net_receiver) = watch::channel(None);
+        let linked = Arc::new(Linked::new(node_id, &net_receiver));
+        let source = Source::of(&config, &kept.hub_token, models.places(), linked);
         let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let metrics = Metrics::new();
         let running = Running::new(&metrics);
         let worker = worker_settings(&config, &kept.settings);
-        let supervisor = Supervisor::new(worker, models.clone(), worker_sender, running.clone());
+        let supervisor = Supervisor::new(
+            worker,
+            models.clone(),
+            source.clone(),
+            worker_sender,
+            running.clone(),
+        );
         let members = kept.membership.changes();
         let cluster = ClusterActor {
             state: State::new(seed(&kept.settings, node_id)),
@@ -108,14 +118,11 @@ impl NodeHandle {
             worker_events,
         }
         .start();
-        let (net, net_receiver) = watch::channel(None);
-        let opening = opening(&config, &kept.hub_token, &cluster, &models);
+        let opening = opening(&config, &source, &cluster, &models);
         let (control, ends) = ControlHandle::new(kept.settings.clone());
         let recent = RecentModels::start(config.recent_models_file(), cluster.changes());
         let disks = Disks::of(&models, &cluster, &recent);
-        let linked = Linked::new(node_id, &net_receiver);
-        let (downloads, downloading) =
-            downloads(&config, &kept.hub_token, &disks, &control, linked).start();
+        let (downloads, downloading) = downloads(&config, source, &disks, &control).start();
         let gateway: Arc<dyn Gateway> = Arc::new(NodeGateway::new(GatewayParts {
             cluster: cluster.clone(),
             models: models.clone(),
@@ -337,11 +344,11 @@ fn key_store(config: &NodeConfig) -> Result<net::FileKeyStore, KeyStoreError> {
 
 fn opening(
     config: &NodeConfig,
-    token: &Arc<HubToken>,
+    source: &Source,
     cluster: &ClusterHandle,
     models: &LocalModels,
 ) -> Arc<Opening> {
-    let remote = Remote::new(config.hub.clone(), Arc::clone(token));
+    let remote = Remote::new(source.clone());
     Opening::new(
         cluster.clone(),
         models.clone(),
@@ -352,17 +359,13 @@ fn opening(
 
 fn downloads(
     config: &NodeConfig,
-    token: &Arc<HubToken>,
+    source: Source,
     disks: &Disks,
     control: &ControlHandle,
-    members: Linked,
 ) -> Downloads {
     Downloads {
-        members: Arc::new(members),
-        hub: config.hub.clone(),
-        token: Arc::clone(token),
+        source,
         disks: disks.clone(),
-        cache: config.hugging_face_cache.clone(),
         file: config.downloads_file(),
         switches: control.switches(),
     }

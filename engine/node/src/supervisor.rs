@@ -29,6 +29,7 @@ pub(crate) use inspect::inspect;
 pub(crate) use running::Running;
 
 use crate::models::LocalModels;
+use crate::source::Source;
 use ports::HeldPorts;
 use prepare::PrepareTask;
 use shard::ShardTask;
@@ -60,6 +61,7 @@ pub(crate) struct KeptPrefixes {
 pub(crate) struct Supervisor {
     settings: WorkerSettings,
     models: LocalModels,
+    source: Source,
     events: mpsc::Sender<Event>,
     running: Running,
     shards: HashMap<ShardKey, Held>,
@@ -80,12 +82,14 @@ impl Supervisor {
     pub(crate) fn new(
         settings: WorkerSettings,
         models: LocalModels,
+        source: Source,
         events: mpsc::Sender<Event>,
         running: Running,
     ) -> Self {
         Self {
             settings,
             models,
+            source,
             events,
             running,
             shards: HashMap::new(),
@@ -102,6 +106,7 @@ impl Supervisor {
         let shard = prepare.shard;
         let task = PrepareTask {
             prepare,
+            source: self.source.clone(),
             models: self.models.clone(),
             events: self.events.clone(),
         };

@@ -193,6 +193,8 @@ pub struct ModelOnDisk {
     pub folder: PathBuf,
     /// Whether the node may delete them: they lie in its own folder, or in one that takes downloads.
     pub is_own: bool,
+    /// Whether only a part is here: what this node's layers needed. The rest comes when it is needed.
+    pub is_part: bool,
     /// Its numbers.
     pub shape: ModelShape,
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use base::{DerivedModel, ErrorCode, Failure, Fingerprint, ModelId};
+use base::{DerivedModel, ErrorCode, Failure, Fingerprint, HubRevision, ModelId};
 
 use crate::close_names::close_names;
 use crate::derived::DerivedModels;
@@ -25,6 +25,8 @@ pub struct Model {
     pub name: ModelId,
     /// Its checked folder.
     pub folder: ModelFolder,
+    /// The commit that it is a part of, if not all of it is here.
+    pub part_of: Option<HubRevision>,
 }
 
 /// The model folders of one data folder, and of other folders that its user has named.
@@ -168,7 +170,7 @@ impl Catalogue {
             return Ok(folder);
         }
         let model = self.by_name(&name.0)?;
-        if model.folder.fingerprint == fingerprint {
+        if model.folder.fingerprint == fingerprint && model.part_of.is_none() {
             return Ok(model.folder);
         }
         Err(ResolveError::Different { name: model.name })
@@ -203,11 +205,12 @@ impl Catalogue {
         Ok(Model {
             name: ModelId(name.to_string_lossy().into_owned()),
             folder: ModelFolder::check(&path)?,
+            part_of: None,
         })
     }
 
-    /// What is in all places, sorted by name. Of two models of one name that of the first place counts, and last the one that
-    /// was opened by its path.
+    /// What is in all places, sorted by name. Of two models of one name that of the first place counts, after those the one that
+    /// was opened by its path, and last one that is here in part.
     fn entries(&self) -> Vec<Entry> {
         let places = self.places.all();
         let mut entries: Vec<Entry> = places.iter().flat_map(Entry::all_in).collect();
@@ -218,9 +221,11 @@ impl Catalogue {
                 name: path.file_name()?.to_string_lossy().into_owned(),
                 path: path.clone(),
                 place: None,
+                part: None,
             })
         }));
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let order = |entry: &Entry| (entry.name.clone(), entry.part.is_some());
+        entries.sort_by_cached_key(order);
         entries.dedup_by(|later, first| later.name == first.name);
         entries
     }

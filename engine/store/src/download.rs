@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod headers;
 mod journal;
+mod layers;
 mod lenders;
 mod listing;
 mod members;
@@ -22,10 +23,12 @@ mod partial;
 mod progress;
 mod retry;
 mod shared;
+mod shelf;
 mod staging;
 mod throttle;
 mod unfinished;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +39,8 @@ pub use destination::{destination, has_begun_in, is_there};
 pub use disk::{Disk, FreeBytes, free_bytes};
 pub use error::DownloadError;
 use fetch::Fetch;
+pub(crate) use layers::parts_in;
+pub use layers::{HeldPart, held_layers, held_part};
 pub use members::Members;
 use members::Mirror;
 pub use name::{NameError, Repository, Wanted};
@@ -43,6 +48,7 @@ pub use outline::{Outline, outline};
 pub use progress::{Doing, Pace, Progress};
 pub use retry::Patience;
 pub use shared::{Shared, SharedBytes};
+pub use shelf::origin;
 pub(crate) use staging::ORIGIN;
 use staging::Staging;
 pub use throttle::Throttle;
@@ -133,6 +139,38 @@ pub async fn fetch(
     limits: &Limits,
     progress: &Progress,
 ) -> Result<Fetched, DownloadError> {
+    fetch_some(wanted, None, models, hub, limits, progress).await
+}
+
+/// Fetches what some layers of a model need, of one commit, which `wanted` names; the folder to load them from. If that is all of
+/// the model it is put in its place, unless another commit is there; else the rest can be fetched later.
+pub async fn fetch_layers(
+    wanted: &Wanted,
+    layers: Range<u32>,
+    models: &Path,
+    hub: &Hub,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<PathBuf, DownloadError> {
+    let fetched = fetch_some(wanted, Some(layers), models, hub, limits, progress).await?;
+    let staging = &fetched.staging;
+    if fetched.was_here {
+        return Ok(staging.target().to_owned());
+    }
+    if staging.is_whole() && fetched.replaces().is_none() {
+        return Ok(fetched.install().await?.folder.path);
+    }
+    Ok(staging.files().to_owned())
+}
+
+async fn fetch_some(
+    wanted: &Wanted,
+    layers: Option<Range<u32>>,
+    models: &Path,
+    hub: &Hub,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<Fetched, DownloadError> {
     let client = Client::of(hub, limits)?;
     let (place, repository) = (models.to_owned(), wanted.repository.clone());
     let staging = Arc::new(blocking(move || Staging::open(&place, &repository)).await?);
@@ -146,6 +184,7 @@ pub async fn fetch(
     let fetch = Fetch {
         client,
         wanted,
+        layers,
         staging: Arc::clone(&staging),
         limits,
         progress,

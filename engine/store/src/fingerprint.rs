@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use base::Fingerprint;
+use base::{Fingerprint, HubRevision};
 use sha2::{Digest, Sha256};
 
 use crate::folder::{FolderError, read_capped};
@@ -30,6 +30,15 @@ pub(crate) fn of(folder: &Path, files: &[WeightFile]) -> Result<Fingerprint, Fol
         add_samples(&mut hash, &path, file).map_err(|error| FolderError::read(&path, error))?;
     }
     Ok(Fingerprint(hash.finalize().into()))
+}
+
+/// What a commit of a repository is, for whoever has not all of it. The whole of it has another fingerprint too.
+pub fn of_commit(origin: &HubRevision) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for piece in ["commit", &origin.repository, &origin.revision] {
+        add(&mut hash, piece.as_bytes());
+    }
+    Fingerprint(hash.finalize().into())
 }
 
 fn add(hash: &mut Sha256, piece: &[u8]) {

@@ -22,6 +22,7 @@ mod weights;
 pub use about::About;
 pub use catalogue::{Catalogue, Model, RemoveError, ResolveError};
 pub use derived::{Derived, DerivedError};
+pub use fingerprint::of_commit as fingerprint_of_commit;
 pub use folder::{FolderError, ModelFolder};
 pub use known::{KnownModel, KnownRepository, known_models, known_repository};
 pub use places::{Place, PlaceKind, Places};

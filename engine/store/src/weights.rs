@@ -27,9 +27,10 @@ pub(crate) struct WeightFile {
     pub(crate) header: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
+/// Which file each tensor is in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Index {
+    pub(crate) weight_map: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -56,9 +57,14 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<WeightFile>, FolderError> {
     names.into_iter().map(|name| read(folder, name)).collect()
 }
 
+/// The index of a folder that has one.
+pub(crate) fn index(folder: &Path) -> Result<Option<Index>, FolderError> {
+    read_json_capped(folder, INDEX)
+}
+
 /// The files that the index names, or all there are.
 fn names(folder: &Path) -> Result<BTreeSet<String>, FolderError> {
-    if let Some(index) = read_json_capped::<Index>(folder, INDEX)? {
+    if let Some(index) = index(folder)? {
         let names: BTreeSet<String> = index.weight_map.into_values().collect();
         return match names.iter().find(|name| !is_inside(name)) {
             None => Ok(names),
@@ -127,7 +133,7 @@ fn read(folder: &Path, name: String) -> Result<WeightFile, FolderError> {
 }
 
 /// How many bytes of data the header's tensors take: each lies right behind the one before it, as the format wants it.
-fn data_bytes(header: &[u8]) -> Result<u64, String> {
+pub(crate) fn data_bytes(header: &[u8]) -> Result<u64, String> {
     let Ranges(mut ranges) = serde_json::from_slice(header)
         .map_err(|error| format!("its header does not describe tensors: {error}"))?;
     ranges.sort_unstable();

@@ -38,6 +38,7 @@ struct HeldFileBody {
     name: Name,
     size: u64,
     hash: Name,
+    is_wanted: bool,
     here: List<RangeBody, RANGES_MAX>,
     coming: List<RangeBody, RANGES_MAX>,
 }
@@ -124,6 +125,7 @@ impl From<&HeldFile> for HeldFileBody {
             name: Text::whole(&file.name),
             size: file.size,
             hash: Text::whole(&file.hash),
+            is_wanted: file.is_wanted,
             here: List::of(&file.here),
             coming: List::of(&file.coming),
         }
@@ -138,6 +140,7 @@ impl TryFrom<HeldFileBody> for HeldFile {
             name: body.name.0,
             size: body.size,
             hash: body.hash.0,
+            is_wanted: body.is_wanted,
             here: body.here.each()?,
             coming: body.coming.each()?,
         })

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { Instance, Model } from "../generated/admin";
 import { aboutText, listed } from "./list";
 
-const model = (id: string): Model => ({ id, weights_bytes: 2 ** 30, family: "llama", weights_format: "4-bit", licence: null, folder: `/models/${id}`, is_own: true });
+const model = (id: string): Model => ({ id, weights_bytes: 2 ** 30, family: "llama", weights_format: "4-bit", licence: null, folder: `/models/${id}`, is_own: true, is_part: false });
 const instance = (id: string, name: string): Instance => ({
   id,
   model: name,
@@ -35,7 +35,9 @@ it("a model in a line", () => {
   expect(here && aboutText(here)).toBe("1 GiB · 4-bit · llama · no licence stated");
   const licensed = listed([{ ...model("a"), licence: "apache-2.0" }], [])[0];
   expect(licensed && aboutText(licensed)).toContain(" · licence apache-2.0");
+  const part = listed([{ ...model("a"), is_part: true }], [])[0];
+  expect(part && aboutText(part)).toBe("1 GiB, of which a part is here · 4-bit · llama · no licence stated");
   expect(far && aboutText(far)).toContain("another computer");
-  const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "", licence: null, folder: "/models/x", is_own: false }], [])[0];
+  const bare = listed([{ id: "x", weights_bytes: 5, family: "", weights_format: "", licence: null, folder: "/models/x", is_own: false, is_part: false }], [])[0];
   expect(bare && aboutText(bare)).toBe("5 B · no licence stated");
 });

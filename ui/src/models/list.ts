@@ -21,5 +21,6 @@ export function listed(models: readonly Model[], instances: readonly Instance[])
 export function aboutText({ model }: Listed): string {
   if (!model) return "not in this computer's models folder; another computer or a folder's path opened it";
   const licence = model.licence ? `licence ${model.licence}` : "no licence stated";
-  return [bytes(model.weights_bytes), model.weights_format, model.family, licence].filter((text) => text).join(" · ");
+  const size = bytes(model.weights_bytes);
+  return [model.is_part ? `${size}, of which a part is here` : size, model.weights_format, model.family, licence].filter((text) => text).join(" · ");
 }

@@ -1,6 +1,7 @@
 //! A model's folder: its configuration and its weight files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -95,7 +96,7 @@ impl Folder {
         let config = Config::read(folder)?;
         let mut tensors = BTreeMap::new();
         for file in weight_files(folder)? {
-            for (name, entry) in header::read(&file)? {
+            for (name, entry) in header::read(&header_of(&file))? {
                 let name = config.name(name);
                 if let Some((other, _)) = tensors.insert(name.clone(), (file.clone(), entry)) {
                     let problem = format!("is in {} and in {}", other.display(), file.display());
@@ -118,6 +119,16 @@ impl Folder {
     }
 }
 
+/// Where the header of a file is: in a folder that has some of a model's files alone, what stands for one that is not there.
+fn header_of(file: &Path) -> PathBuf {
+    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let header = file.with_file_name(base::header_name(name));
+    if !file.exists() && header.is_file() {
+        return header;
+    }
+    file.to_path_buf()
+}
+
 /// The safetensors files of a folder, sorted by name: those that the index names, or all there are.
 fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let index = folder.join(INDEX);
@@ -128,21 +139,22 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
         file: folder.to_path_buf(),
         source,
     };
-    let mut files = Vec::new();
+    let mut files = BTreeSet::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+        let name = entry.map_err(unreadable)?.file_name();
+        let stands_for = name.to_str().and_then(base::named_by_header);
+        let path = folder.join(stands_for.map_or(name.as_os_str(), OsStr::new));
         if path.extension().is_some_and(|end| end == "safetensors") {
-            files.push(path);
+            files.insert(path);
         }
     }
-    files.sort();
     if files.is_empty() {
         return Err(LoadError::Damaged {
             file: folder.to_path_buf(),
             problem: "there is no .safetensors file in it".into(),
         });
     }
-    Ok(files)
+    Ok(files.into_iter().collect())
 }
 
 /// The files that an index names. Other files in the folder are another form of the same model.

@@ -35,9 +35,12 @@ pub(crate) fn may_differ(dtype: Dtype) -> bool {
     are_here() || dtype == Dtype::Float32
 }
 
-/// `x @ matrix + onto`.
+/// `x @ matrix + onto`. With CUDA a single row's product is cheap by itself alone: MLX hands a sum of the two to cuBLAS, which
+/// costs more than both.
 pub(crate) fn product_onto(onto: &Array, x: &Array, matrix: &Array) -> Result<Array> {
-    if may_differ(x.dtype()) {
+    let is_row = x.size() == x.dim(-1) as usize;
+    let is_cheaper_apart = is_row && are_here() && !are_metal();
+    if may_differ(x.dtype()) && !is_cheaper_apart {
         return ops::addmm(onto, x, matrix, None, None);
     }
     onto.add(ops::matmul(x, matrix)?)

@@ -1,36 +1,26 @@
 //! One download: fetched, then put in its place as soon as nobody uses what is there. Dropped, it can go on later.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base::Failure;
-use store::download::{
-    DownloadError, Hub, Limits, Progress, Wanted, destination, discard, fetch, has_begun_in,
-    is_there,
-};
-use store::{ModelFolder, Places};
+use store::ModelFolder;
+use store::download::{DownloadError, Progress, Wanted, discard, fetch, has_begun_in, is_there};
 use tokio::time::{Instant, sleep};
 
 use super::queue::Entry;
 use crate::disk::Disks;
-use crate::hub_token::HubToken;
 use crate::models::is_open;
+use crate::source::{BUSY_PAUSE, Source};
 
-/// Between two looks at whether somebody else still downloads the same, or a disk is back.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// Files that are being verified when a download is cancelled are let go after this: 30 GB take so long.
 const DISCARD_LIMIT: Duration = Duration::from_secs(50);
 const DISCARD_PAUSE: Duration = Duration::from_millis(50);
 
 /// What downloads work with.
 pub(super) struct Works {
-    pub(super) hub: Hub,
-    /// For that hub, unless it has one from the environment, as with Hugging Face's own tools.
-    pub(super) token: Arc<HubToken>,
-    /// The folders of models.
-    pub(super) places: Places,
-    pub(super) limits: Limits,
+    pub(super) source: Source,
     pub(super) disks: Disks,
 }
 
@@ -133,7 +123,7 @@ impl Works {
     /// Where it goes: where it went before, as long as that is a folder of the settings, also if that has to be waited for.
     async fn folder(&self, wanted: &Wanted, watched: &Watched) -> Result<PathBuf, DownloadError> {
         while let Some(folder) = watched.folder()
-            && self.places.writable().contains(&folder)
+            && self.source.places.writable().contains(&folder)
         {
             if self.finds(&folder, watched).await {
                 watched.waits_for(None);
@@ -147,15 +137,14 @@ impl Works {
             sleep(BUSY_PAUSE).await;
         }
         watched.waits_for(None);
-        let (hub, folders) = (self.token.shown_to(&self.hub), self.places.writable());
-        let folder = destination(wanted, folders, &hub, &self.limits, &watched.progress).await?;
+        let folder = self.source.destination(wanted, &watched.progress).await?;
         watched.goes_to(&folder);
         Ok(folder)
     }
 
     /// Whether the folder that it goes to is there. Of a user's folder that is the one in which it began.
     async fn finds(&self, folder: &Path, watched: &Watched) -> bool {
-        if watched.has_begun() && folder != self.places.own() {
+        if watched.has_begun() && folder != self.source.places.own() {
             looks(folder, has_begun_in).await
         } else {
             looks(folder, is_there).await
@@ -168,8 +157,8 @@ impl Works {
         wanted: &Wanted,
         watched: &Watched,
     ) -> Result<String, DownloadError> {
-        let hub = self.token.shown_to(&self.hub);
-        let fetched = fetch(wanted, folder, &hub, &self.limits, &watched.progress).await?;
+        let (hub, limits) = (self.source.hub(), &self.source.limits);
+        let fetched = fetch(wanted, folder, &hub, limits, &watched.progress).await?;
         if let Some(folder) = fetched.replaces() {
             self.until_closed(folder, watched).await;
         }
@@ -197,7 +186,7 @@ impl Works {
 
     /// Deletes what a download has left that was just stopped. Of a folder that is not there nothing can be deleted.
     pub(super) async fn delete(&self, entry: &Entry) -> Result<(), Failure> {
-        let folder = entry.folder.as_ref().unwrap_or(self.places.own());
+        let folder = entry.folder.as_ref().unwrap_or(self.source.places.own());
         let start = Instant::now();
         while looks(folder, has_begun_in).await {
             match discard(folder, &entry.wanted.repository).await {

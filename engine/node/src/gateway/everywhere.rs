@@ -6,12 +6,10 @@ use serve::downloads::Ask;
 use store::download::Wanted;
 
 use super::NodeGateway;
-use crate::words;
 
 /// Fetches it here and everywhere else; tells of the members that refuse.
 pub(super) async fn download(gateway: &NodeGateway, model: String) -> Result<(), Failure> {
-    let wanted = Wanted::parse(&model)
-        .map_err(|error| words::failure(ErrorCode::InvalidRequest, &error.to_string()))?;
+    let wanted = Wanted::parse(&model)?;
     gateway.downloads.ask(Ask::Start(model)).await?;
     let Some(net) = gateway.net.borrow().clone() else {
         return Ok(());

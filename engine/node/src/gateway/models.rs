@@ -133,6 +133,7 @@ fn info(model: ListedModel) -> ModelInfo {
             licence: model.about.licence,
             folder: model.folder,
             is_own: model.is_own,
+            is_part: model.is_part,
             shape: model.shape,
         }),
     }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    CacheBits, ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId,
-    QuantizedBits, Secret, ShardingChoice,
+    CacheBits, ErrorCode, Failure, Fingerprint, HubRevision, InstanceId, ModelCard, ModelId,
+    NodeId, QuantizedBits, Secret, ShardingChoice,
 };
 use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
 use store::download::Wanted;
+use store::fingerprint_of_commit;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::remote::{Remote, RemoteModel};
@@ -119,7 +120,8 @@ impl Opening {
 
     /// Opens an instance, whatever else there is.
     pub(crate) async fn open(&self, asked: &Asked) -> Result<InstanceId, Failure> {
-        let local = self.models.to_open(&asked.model).await?;
+        let local = self.here_or_of_hub(asked, self.models.to_open(&asked.model).await);
+        let local = local.await?;
         let _one = self.one_at_a_time.lock().await;
         self.open_local(&local, asked, Asker::User).await
     }
@@ -127,10 +129,7 @@ impl Opening {
     /// Opens the model of an instance that nobody is left to mend; another request may have done so already.
     pub(crate) async fn open_again(&self, lost: InstanceId) -> Result<InstanceId, Failure> {
         let lost = self.instance(lost)?;
-        let local = self
-            .models
-            .locate(&lost.model, &lost.folder, lost.fingerprint)
-            .await?;
+        let local = self.models.locate_text((&lost).into()).await?;
         let _one = self.one_at_a_time.lock().await;
         let view = self.cluster.view();
         if let Some(found) = usable(&view, |one| Weights::of(one) == Weights::of(&lost)) {
@@ -142,6 +141,7 @@ impl Opening {
             name: lost.model.clone(),
             folder: local,
             fingerprint: lost.fingerprint,
+            origin: lost.origin,
         };
         let asked = Asked {
             quantize: lost.quantize,
@@ -153,7 +153,8 @@ impl Opening {
 
     /// How a model could be placed now.
     pub(crate) async fn plan(&self, asked: &Asked) -> Result<Vec<cluster::Placement>, Failure> {
-        let local = self.models.resolve(&asked.model).await?;
+        let local = self.here_or_of_hub(asked, self.models.resolve(&asked.model).await);
+        let local = local.await?;
         placements(&self.cluster, &self.wish(&local, asked).await?).await
     }
 
@@ -162,20 +163,51 @@ impl Opening {
         &self,
         repository: &str,
     ) -> Result<(RemoteModel, Result<Vec<cluster::Placement>, Failure>), Failure> {
-        let wanted = Wanted::parse(repository).map_err(|error| {
-            Failure::new(ErrorCode::InvalidRequest, error.to_string()).param("model")
-        })?;
-        let model = self.remote.look(&self.worker, &wanted).await?;
+        let wanted = Wanted::parse(repository);
+        let wanted = wanted.map_err(|error| Failure::from(error).param("model"))?;
+        let model = self
+            .remote
+            .look(&self.worker, &wanted, (None, None))
+            .await?;
         let wish = Wish {
             card: model.card.clone(),
-            // No model of any node has it.
-            fingerprint: Fingerprint(random::bytes()?),
+            fingerprint: fingerprint_of_commit(&HubRevision {
+                repository: wanted.repository.to_string(),
+                revision: model.commit.clone(),
+            }),
             sharding: ShardingChoice::Auto,
             node_count: None,
             node_ids: Vec::new(),
         };
         let placements = placements(&self.cluster, &wish).await;
         Ok((model, placements))
+    }
+
+    /// What was `found` on the disks here, or else as the hub has it now: then each node fetches what it needs of it.
+    async fn here_or_of_hub(
+        &self,
+        asked: &Asked,
+        found: Result<LocalModel, Failure>,
+    ) -> Result<LocalModel, Failure> {
+        let (Err(missing), Ok(wanted)) = (&found, Wanted::parse(&asked.model)) else {
+            return found;
+        };
+        if missing.code != ErrorCode::ModelNotFound {
+            return found;
+        }
+        let bits = (asked.quantize, asked.kv_bits);
+        let found = self.remote.look(&self.worker, &wanted, bits).await?;
+        let local = LocalModel::of_commit(HubRevision {
+            repository: wanted.repository.to_string(),
+            revision: found.commit,
+        });
+        let key = Weights {
+            fingerprint: local.fingerprint,
+            quantize: asked.quantize,
+            kv_bits: asked.kv_bits,
+        };
+        self.cards.lock().await.insert(key, found.card);
+        Ok(local)
     }
 
     async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {
@@ -204,7 +236,7 @@ impl Opening {
             model: name_for(&self.cluster.view(), local),
             folder: local.folder.to_string_lossy().into_owned(),
             fingerprint: local.fingerprint,
-            origin: None,
+            origin: local.origin.clone(),
             card: wish.card,
             sharding: wish.sharding,
             node_count: wish.node_count,

@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{ErrorCode, Failure, ModelCard};
+use base::{CacheBits, ErrorCode, Failure, ModelCard, QuantizedBits};
 use store::KnownModel;
-use store::download::{Hub, Limits, Wanted, outline};
+use store::download::{Limits, Wanted, outline};
 use tokio::sync::Mutex;
 
-use crate::hub_token::HubToken;
 use crate::random;
+use crate::source::Source;
 use crate::supervisor::inspect;
 
 /// Repositories that are remembered: as many as anybody looks at before choosing.
@@ -19,11 +18,13 @@ const KNOWN_MAX: usize = 64;
 /// Their owners change them now and then.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
 
+/// To how many bits a model is to be quantized, and its cache.
+type Bits = (Option<QuantizedBits>, Option<CacheBits>);
+
 /// Looks at models of a hub.
 pub(crate) struct Remote {
-    hub: Hub,
-    token: Arc<HubToken>,
-    known: Mutex<HashMap<String, (Instant, RemoteModel)>>,
+    source: Source,
+    known: Mutex<HashMap<(String, Bits), (Instant, RemoteModel)>>,
 }
 
 /// A model of a hub.
@@ -36,10 +37,9 @@ pub(super) struct RemoteModel {
 }
 
 impl Remote {
-    pub(crate) fn new(hub: Hub, token: Arc<HubToken>) -> Self {
+    pub(crate) fn new(source: Source) -> Self {
         Self {
-            hub,
-            token,
+            source,
             known: Mutex::default(),
         }
     }
@@ -49,21 +49,27 @@ impl Remote {
         &self,
         worker: &Path,
         wanted: &Wanted,
+        bits: Bits,
     ) -> Result<RemoteModel, Failure> {
-        let name = format!("{}@{}", wanted.repository, wanted.revision);
+        let name = (format!("{}@{}", wanted.repository, wanted.revision), bits);
         let mut known = self.known.lock().await;
         known.retain(|_, (since, _)| since.elapsed() < KNOWN_FOR);
         if let Some((_, model)) = known.get(&name) {
             return Ok(model.clone());
         }
-        let model = self.ask(worker, wanted).await?;
+        let model = self.ask(worker, wanted, bits).await?;
         if known.len() < KNOWN_MAX {
             known.insert(name, (Instant::now(), model.clone()));
         }
         Ok(model)
     }
 
-    async fn ask(&self, worker: &Path, wanted: &Wanted) -> Result<RemoteModel, Failure> {
+    async fn ask(
+        &self,
+        worker: &Path,
+        wanted: &Wanted,
+        (quantize, kv_bits): Bits,
+    ) -> Result<RemoteModel, Failure> {
         let folder = tempfile::Builder::new()
             .prefix("espalier-outline-")
             .tempdir();
@@ -73,11 +79,10 @@ impl Remote {
                 .hint("check the disk that holds temporary files")
         })?;
         let limits = Limits::hub(random::u64()?);
-        let hub = self.token.shown_to(&self.hub);
-        let found = outline(wanted, folder.path(), &hub, &limits).await?;
+        let found = outline(wanted, folder.path(), &self.source.hub(), &limits).await?;
         tracing::debug!(repository = %wanted.repository, bytes = found.fetched_bytes, "looked at a model of the hub");
         Ok(RemoteModel {
-            card: inspect(worker, folder.path(), None, None).await?,
+            card: inspect(worker, folder.path(), quantize, kv_bits).await?,
             commit: found.commit,
             bytes: found.bytes,
         })

@@ -1,17 +1,27 @@
-//! What comes before a shard takes ports: its files have to be on this node's disks.
+//! What comes before a shard takes ports: its files have to be on this node's disks. What is not there is fetched.
 //!
 //! One task for each shard. It ends with exactly one of `Prepared`, `WorkerFailed` and `Stopped` (as asked).
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use base::Failure;
 use cluster::{Event, PrepareShard};
+use store::download::Progress;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 use crate::models::LocalModels;
+use crate::source::Source;
+
+/// How often is told what has come.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Everything that preparing a shard works with.
 pub(super) struct PrepareTask {
     pub(super) prepare: PrepareShard,
     pub(super) models: LocalModels,
+    pub(super) source: Source,
     pub(super) events: mpsc::Sender<Event>,
 }
 
@@ -19,10 +29,11 @@ impl PrepareTask {
     /// Lives until the files are there or are not to be had. `stop` is also obeyed when its sender is dropped.
     pub(super) async fn run(self, stop: oneshot::Receiver<()>) {
         let shard = self.prepare.shard;
+        let progress = Progress::default();
         let event = tokio::select! {
             biased;
             _ = stop => Event::Stopped { shard },
-            outcome = prepare(&self.models, &self.prepare) => match outcome {
+            outcome = self.prepare(&progress) => match outcome {
                 Ok(()) => Event::Prepared { shard },
                 Err(failure) => {
                     let (model, rank) = (&self.prepare.model, self.prepare.spec.rank);
@@ -30,20 +41,35 @@ impl PrepareTask {
                     Event::WorkerFailed { shard, failure }
                 }
             },
+            never = self.tell(&progress) => match never {},
         };
         // The actor is gone only when the node is going.
         let _ = self.events.send(event).await;
     }
-}
 
-/// Returns when the files of a shard are on this node's disks. Dropping it stops what it does.
-async fn prepare(models: &LocalModels, wanted: &PrepareShard) -> Result<(), Failure> {
-    let PrepareShard {
-        model,
-        folder,
-        fingerprint,
-        ..
-    } = wanted;
-    models.locate(model, folder, *fingerprint).await?;
-    Ok(())
+    /// Returns when the files of the shard are on this node's disks. Dropping it stops what it does; what came stays.
+    async fn prepare(&self, progress: &Progress) -> Result<(), Failure> {
+        let (wanted, layers) = (&self.prepare, &self.prepare.spec.layers);
+        let located = self.models.locate_layers(wanted.into(), layers.clone());
+        match (located.await, &wanted.origin) {
+            (Err(_), Some(origin)) => self.source.fetch_layers(origin, layers, progress).await,
+            (located, _) => located.map(drop),
+        }
+    }
+
+    /// Tells what has come, as long as there is something to fetch.
+    async fn tell(&self, progress: &Progress) -> Infallible {
+        let shard = self.prepare.shard;
+        loop {
+            sleep(TELL_EVERY).await;
+            if progress.total_bytes() > 0 {
+                // For people to watch; the next one comes soon.
+                let _ = self.events.try_send(Event::Fetching {
+                    shard,
+                    bytes_done: progress.done_bytes(),
+                    bytes_total: progress.total_bytes(),
+                });
+            }
+        }
+    }
 }

@@ -68,7 +68,7 @@ impl ShardTask {
         let folder = tokio::select! {
             biased;
             _ = stop => return Ok(None),
-            folder = self.models.locate(&self.start.model, &self.start.folder, self.start.fingerprint) => folder?,
+            folder = self.models.locate_layers((&self.start).into(), self.start.layers.clone()) => folder?,
         };
         let frame = start_frame(&self.start, &folder, &self.settings);
         let run_folder = &self.settings.run_folder;

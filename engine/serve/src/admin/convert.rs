@@ -184,6 +184,7 @@ pub(super) fn models_here(models: Vec<ModelInfo>) -> Vec<Model> {
             licence: (!on_disk.licence.is_empty()).then_some(on_disk.licence),
             folder: on_disk.folder.display().to_string(),
             is_own: on_disk.is_own,
+            is_part: on_disk.is_part,
         })
     });
     here.collect()

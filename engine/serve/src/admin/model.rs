@@ -215,6 +215,8 @@ pub(crate) struct Model {
     pub(crate) folder: String,
     /// Whether the node may delete them: they lie in its own folder, or in one that takes downloads.
     pub(crate) is_own: bool,
+    /// Whether only a part is here: what this node's layers needed. The rest comes when it is needed.
+    pub(crate) is_part: bool,
 }
 
 /// The ways to run a model, best first.

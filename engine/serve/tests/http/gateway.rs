@@ -583,6 +583,7 @@ fn model(id: &str) -> ModelInfo {
             licence: String::new(),
             folder: "/models/sprout".into(),
             is_own: false,
+            is_part: false,
             shape: ModelShape {
                 parameters: Some(3_100_000),
                 context_tokens: Some(1024),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use base::ModelId;
 
 use super::Model;
-use crate::download::ORIGIN;
+use crate::download::{HeldPart, ORIGIN, parts_in};
+use crate::fingerprint::of_commit;
 use crate::sprout::SPROUT;
 use crate::{FolderError, ModelFolder, Place, PlaceKind, hf_cache};
 
@@ -20,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     /// Where it was found; `None` if only its path led to it.
     pub(super) place: Option<Place>,
+    /// What is here, if that is not all of it.
+    pub(super) part: Option<HeldPart>,
 }
 
 impl Entry {
@@ -37,7 +40,12 @@ impl Entry {
         };
         let is_free = |name: &str| name != SPROUT || place.kind == PlaceKind::Own;
         let free = found.into_iter().filter(|(name, _)| is_free(name));
-        free.map(|found| Self::of(found, place)).collect()
+        let whole = free.map(|found| Self::of(found, place));
+        let parts = parts_in(&place.path).into_iter().map(|part| Self {
+            part: Some(part.clone()),
+            ..Self::of((part.origin.repository, part.folder), place)
+        });
+        whole.chain(parts).collect()
     }
 
     /// Besides those, in a place where models lie in folders of their names, what lost its configuration.
@@ -51,11 +59,27 @@ impl Entry {
 
     fn of((name, path): (String, PathBuf), place: &Place) -> Self {
         let place = Some(place.clone());
-        Self { name, path, place }
+        Self {
+            name,
+            path,
+            place,
+            part: None,
+        }
     }
 
-    /// The model, if it is whole.
+    /// The model, if it is whole, or a part that can be used.
     pub(crate) fn model(&self) -> Result<Model, FolderError> {
+        if let Some(part) = &self.part {
+            return Ok(Model {
+                name: ModelId(self.name.clone()),
+                folder: ModelFolder {
+                    path: part.folder.clone(),
+                    fingerprint: of_commit(&part.origin),
+                    weights_bytes: part.weights_bytes,
+                },
+                part_of: Some(part.origin.clone()),
+            });
+        }
         if let Some(Place {
             path,
             kind: PlaceKind::HuggingFaceCache,
@@ -66,6 +90,7 @@ impl Entry {
         Ok(Model {
             name: ModelId(self.name.clone()),
             folder: ModelFolder::check(&self.path)?,
+            part_of: None,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use base::{ErrorCode, Failure};
 
 use super::{Catalogue, Entry, entry};
+use crate::download::{DownloadError, Unfinished};
 use crate::{DerivedError, Place, PlaceKind, SPROUT};
 
 /// How the name of a folder begins whose model is removed and whose files are about to be.
@@ -47,6 +48,9 @@ pub enum RemoveError {
     /// It is one of the derived ones, or one of them needs it.
     #[error(transparent)]
     Derived(#[from] DerivedError),
+    /// A part of it, that cannot be deleted now.
+    #[error(transparent)]
+    Part(#[from] DownloadError),
     /// The system refused.
     #[error("cannot delete {}: {error} (hint: check its permissions)", path.display())]
     Io {
@@ -107,6 +111,9 @@ impl Catalogue {
     fn remove_folder(&self, entry: &Entry) -> Result<(), RemoveError> {
         let place = &self.check(entry)?.path;
         let path = &entry.path;
+        if entry.part.is_some() {
+            return Ok(Unfinished::discard(place, &entry.name)?);
+        }
         let failed = |error| RemoveError::Io {
             path: path.clone(),
             error,
@@ -141,6 +148,7 @@ impl From<RemoveError> for Failure {
     fn from(error: RemoveError) -> Self {
         let code = match error {
             RemoveError::Derived(error) => return error.into(),
+            RemoveError::Part(error) => return error.into(),
             RemoveError::Unknown { .. } => ErrorCode::ModelNotFound,
             RemoveError::Sprout | RemoveError::NotOurs { .. } | RemoveError::Cached { .. } => {
                 ErrorCode::InvalidRequest

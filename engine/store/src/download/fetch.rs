@@ -42,6 +42,8 @@ pub(super) struct Fetch<'a> {
     /// `None` if nothing may come from a hub.
     pub client: Option<Client>,
     pub wanted: &'a Wanted,
+    /// The layers whose weights are fetched; all if there are none.
+    pub layers: Option<Range<u32>>,
     pub staging: Arc<Staging>,
     pub limits: &'a Limits,
     pub progress: &'a Progress,
@@ -77,23 +79,40 @@ impl Fetch<'_> {
         self.progress.is_of(&listing.commit);
         let was_here = here == Some(&listing.commit);
         if !was_here {
-            self.all(&listing).await?;
+            self.wanted_of(&listing).await?;
         }
         Ok((listing.commit, was_here))
     }
 
-    /// All files of a listing that are not verified yet.
-    async fn all(&self, listing: &Listing) -> Result<(), DownloadError> {
-        let (staging, wanted, files) = (
-            Arc::clone(&self.staging),
-            self.wanted.clone(),
-            listing.clone(),
-        );
+    /// All files of a listing that are wanted and not verified yet.
+    async fn wanted_of(&self, listing: &Listing) -> Result<(), DownloadError> {
+        let (staging, wanted) = (Arc::clone(&self.staging), self.wanted.clone());
+        let (begun, has_all) = (listing.clone(), self.layers.is_none());
+        blocking(move || staging.begin(&wanted, &begun, has_all)).await?;
+        let files = match &self.layers {
+            Some(layers) => self.of_layers(listing, layers).await?,
+            None => listing.files.clone(),
+        };
+        self.take_over(listing, &files).await?;
+        let fetching = self.files(&listing.commit, &files);
+        self.meanwhile_looking(&listing.commit, fetching).await
+    }
+
+    /// Takes over what is here of some files of a listing, and begins to count what is not.
+    pub(super) async fn take_over(
+        &self,
+        listing: &Listing,
+        files: &[HubFile],
+    ) -> Result<(), DownloadError> {
+        let (staging, wanted) = (Arc::clone(&self.staging), self.wanted.clone());
+        let files = Listing {
+            commit: listing.commit.clone(),
+            files: files.to_vec(),
+        };
         let limits = self.limits.clone();
-        let total = listing.files.iter().map(|file| file.size).sum();
+        let total = files.files.iter().map(|file| file.size).sum();
         let verifying = self.progress.verifying();
         let done = blocking(move || {
-            staging.begin(&wanted, &files)?;
             staging.share(&files)?;
             if let Some(cache) = &limits.cache {
                 staging.take_from_cache(&files, &wanted.repository, cache, &limits.disk)?;
@@ -107,21 +126,32 @@ impl Fetch<'_> {
         .await?;
         drop(verifying);
         self.progress.begin(done, total);
-        self.check_disk()?;
-        self.mirror.meet(&listing.commit).await;
-        let mut fetches = Vec::new();
-        // Not `map`: what it made could not be handed to another thread.
-        for file in &listing.files {
-            fetches.push(self.file(&listing.commit, file));
-        }
-        let fetching = stream::iter(fetches)
-            .buffer_unordered(self.limits.streams)
-            .try_collect();
-        let looking = pin!(self.mirror.keep_looking(&listing.commit));
-        match select(fetching, looking).await {
+        self.check_disk()
+    }
+
+    /// Does something while the members are looked at.
+    pub(super) async fn meanwhile_looking<T>(
+        &self,
+        commit: &str,
+        work: impl Future<Output = T>,
+    ) -> T {
+        self.mirror.meet(commit).await;
+        let (work, looking) = (pin!(work), pin!(self.mirror.keep_looking(commit)));
+        match select(work, looking).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right((never, _)) => match never {},
         }
+    }
+
+    /// Some files, until all are verified.
+    pub(super) async fn files(&self, commit: &str, files: &[HubFile]) -> Result<(), DownloadError> {
+        let mut fetches = Vec::new();
+        // Not `map`: what it made could not be handed to another thread.
+        for file in files {
+            fetches.push(self.file(commit, file));
+        }
+        let fetching = stream::iter(fetches).buffer_unordered(self.limits.streams);
+        fetching.try_collect().await
     }
 
     /// One file, until it is verified.
@@ -180,29 +210,31 @@ impl Fetch<'_> {
     ) -> Result<(), DownloadError> {
         let _place = permit(&self.parts).await;
         let done = || partial.missing(part).start;
-        let append = || self.append(commit, file, partial, part);
+        let append = || self.append(commit, file, partial, part, None);
         patiently(self.limits, self.progress, &file.name, done, append).await
     }
 
     /// Asks members for what is missing of a part as long as there are some to ask, the hub for what none of them has or will
-    /// have, and writes what comes, also of an answer that breaks.
-    async fn append(
+    /// have, and writes what comes, also of an answer that breaks. If only what is before `until` is wanted, nobody is waited for.
+    pub(super) async fn append(
         &self,
         commit: &str,
         file: &HubFile,
         partial: &Arc<Partial>,
         part: usize,
+        until: Option<u64>,
     ) -> Result<(), Problem> {
         let mut came = Instant::now();
         // Ends: each round brings bytes, or one member more rests, or is waited for as long as that may be.
         loop {
             // Nobody else fills this part.
-            let missing = partial.missing(part);
+            let mut missing = partial.missing(part);
+            missing.end = missing.end.min(until.unwrap_or(u64::MAX));
             if missing.is_empty() {
                 return Ok(());
             }
             self.check_disk().map_err(Problem::Final)?;
-            let may_wait = came.elapsed() < WAIT_MAX;
+            let may_wait = until.is_none() && came.elapsed() < WAIT_MAX;
             let source = || self.source(file, missing.clone(), may_wait);
             let asked = match source() {
                 Source::Hub(_) => {

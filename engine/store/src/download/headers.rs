@@ -27,6 +27,9 @@ struct Alike {
     layers: BTreeSet<u64>,
 }
 
+/// Of all headers of a model together. The longest known are a tenth of that.
+pub(super) const BYTES_MAX: u64 = 100 << 20;
+
 /// How long a header is, by the first eight bytes of a file, and with these.
 pub(super) fn length(first: &[u8]) -> Option<u64> {
     let length = u64::from_le_bytes(first.try_into().ok()?);

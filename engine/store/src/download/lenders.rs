@@ -156,19 +156,28 @@ impl Lenders {
         let fetching = |node: NodeId| {
             let is_asked = asked
                 .iter()
-                .any(|(asked, held, _)| *asked == node && held.fetches);
+                .any(|(asked, held, file)| *asked == node && held.fetches && file.is_wanted);
             is_asked || Some(node) == self.own && self.asks_hub(now)
         };
-        let turn = in_turn(&self.takers(), next.turn(file)).find(|node| fetching(*node));
+        let turn = in_turn(&self.takers(&same), next.turn(file)).find(|node| fetching(*node));
         match turn {
             Some(node) if Some(node) != self.own => Choice::Awaited(node),
             _ => Choice::Nobody,
         }
     }
 
-    /// Those who take turns, whether they can or not: so the turns of the others stay the same when one cannot for a while.
-    fn takers(&self) -> Vec<NodeId> {
-        let unfinished = self.held.iter().filter(|(_, held)| !is_whole(held));
+    /// Those who take turns at a file, whether they can or not: so the turns of the others stay the same when one cannot for a while.
+    fn takers(&self, is_it: &impl Fn(&&HeldFile) -> bool) -> Vec<NodeId> {
+        let wants = |held: &HeldFiles| {
+            held.files
+                .iter()
+                .find(is_it)
+                .is_none_or(|file| file.is_wanted)
+        };
+        let unfinished = self
+            .held
+            .iter()
+            .filter(|(_, held)| !is_whole(held) && wants(held));
         let mut takers: Vec<NodeId> = unfinished.map(|(node, _)| *node).chain(self.own).collect();
         takers.sort_unstable();
         takers
@@ -231,6 +240,7 @@ mod tests {
                 name: "another".to_owned(),
                 size: SIZE,
                 hash: format!("git:{HASH}"),
+                is_wanted: true,
                 here: vec![here],
                 coming: Vec::new(),
             }],

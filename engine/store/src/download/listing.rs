@@ -34,6 +34,8 @@ const SMALL_FILES: [&str; 14] = [
     "processor_config.json",
     "model.safetensors.index.json",
 ];
+/// How the names of weights end.
+const WEIGHTS_END: &str = ".safetensors";
 /// Without these nothing loads.
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
 /// How names of weights in formats end that run code when they are read.
@@ -74,6 +76,13 @@ struct Sibling {
 struct Lfs {
     sha256: String,
     size: u64,
+}
+
+impl HubFile {
+    /// Whether it holds weights.
+    pub(super) fn is_weights(&self) -> bool {
+        self.name.ends_with(WEIGHTS_END)
+    }
 }
 
 impl Listing {
@@ -158,7 +167,7 @@ impl Weights {
     }
 
     fn includes(&self, name: &str) -> bool {
-        name.ends_with(".safetensors") && !name.contains('/') && name.starts_with(self.prefix)
+        name.ends_with(WEIGHTS_END) && !name.contains('/') && name.starts_with(self.prefix)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use base::{ErrorCode, Failure, HubRevision};
+
+use crate::catalogue::failure;
 use crate::known_repository;
 
 /// Longest owner, name or file; file systems take 255 bytes, and partial files need some for themselves.
@@ -61,6 +64,21 @@ impl Wanted {
             },
             revision: revision.to_owned(),
         })
+    }
+}
+
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        failure(ErrorCode::InvalidRequest, &error)
+    }
+}
+
+/// A commit of a repository, as others name it.
+impl TryFrom<&HubRevision> for Wanted {
+    type Error = NameError;
+
+    fn try_from(origin: &HubRevision) -> Result<Self, NameError> {
+        Self::parse(&format!("{}@{}", origin.repository, origin.revision))
     }
 }
 

@@ -24,8 +24,6 @@ use super::{Hub, Limits, blocking};
 const CONFIG: &str = "config.json";
 const CONFIG_BYTES_MAX: u64 = 4 << 20;
 const HEADERS_BYTES: u64 = 1 << 20;
-/// Of all headers together. The longest known are a tenth of that.
-const HEADERS_BYTES_MAX: u64 = 100 << 20;
 /// How many of the first and of the last files are read of many: what is special in a model is at its ends.
 const ENDS: usize = 3;
 
@@ -57,10 +55,8 @@ pub async fn outline(
     };
     let ask = || asking.client.listing(wanted);
     let listing = patiently(limits, asking.progress, "the list of files", || 0, ask).await?;
-    let (weights, small): (Vec<&HubFile>, Vec<&HubFile>) = listing
-        .files
-        .iter()
-        .partition(|file| file.name.ends_with(".safetensors"));
+    let (weights, small): (Vec<&HubFile>, Vec<&HubFile>) =
+        listing.files.iter().partition(|file| file.is_weights());
     let config = small.iter().find(|file| file.name == CONFIG);
     let config = config.ok_or_else(|| DownloadError::NotAModel {
         reason: format!("it has no {CONFIG}"),
@@ -151,7 +147,7 @@ impl Asking<'_> {
         let together = lengths
             .iter()
             .fold(0_u64, |sum, length| sum.saturating_add(*length));
-        if together > HEADERS_BYTES_MAX {
+        if together > headers::BYTES_MAX {
             let reason = format!("the headers of its weights have {together} bytes");
             return Err(DownloadError::refused("its weights", reason));
         }

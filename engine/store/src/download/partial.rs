@@ -118,6 +118,14 @@ impl Partial {
         Ok(forgotten)
     }
 
+    /// Forgets what came of a part.
+    pub(super) fn forget_part(&self, part: usize) -> Result<(), DownloadError> {
+        let noted = self.journal.set_here(part as u64, 0);
+        noted.map_err(DownloadError::io(&self.journal_path))?;
+        self.done[part].store(0, Ordering::Release);
+        Ok(())
+    }
+
     /// Remembers who lent bytes that were added to a part.
     pub(super) fn lent_by(&self, part: usize, lender: NodeId, bytes: u64) {
         let mut lent = self.lent();
@@ -167,6 +175,14 @@ impl Partial {
             self.journal.set_here(part as u64, done)
         };
         write().map_err(DownloadError::io(&self.path))
+    }
+
+    /// The first bytes of the file, which must be there.
+    pub(super) fn beginning(&self, bytes: u64) -> Result<Vec<u8>, DownloadError> {
+        let mut first = vec![0; bytes as usize];
+        let read = self.data.read_exact_at(&mut first, 0);
+        read.map_err(DownloadError::io(&self.path))?;
+        Ok(first)
     }
 
     /// Whether all of it is there and is what it should be. Reads the whole file.

@@ -17,7 +17,7 @@ use super::digest::Digest;
 use super::error::DownloadError;
 use super::listing::HubFile;
 use super::name::{Repository, Wanted};
-use super::staging::Shelf;
+use super::shelf::Shelf;
 use crate::Places;
 
 /// Read at once.
@@ -68,6 +68,7 @@ impl Shared {
                 name: file.name.clone(),
                 size: file.size,
                 hash: file.digest.to_text(),
+                is_wanted: !found.left_out.contains(&file.name),
                 here,
                 coming,
             }

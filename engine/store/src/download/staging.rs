@@ -5,16 +5,17 @@
 //! is one of another commit, the two change places, and that one goes. A process that ends at any instant leaves a state from
 //! which the next one goes on.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base::{header_name, named_by_header};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::arriving::Arriving;
 use super::beacon::Beacon;
 use super::disk::Disk;
 use super::error::DownloadError;
@@ -27,9 +28,9 @@ use crate::{FolderError, ModelFolder, hf_cache};
 pub(super) const DOWNLOADS: &str = ".downloads";
 /// In the folder of every model that was downloaded: which commit it is.
 pub(crate) const ORIGIN: &str = ".download.json";
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 /// Locked while somebody fetches from a hub.
-const FETCHES: &str = "fetches";
+pub(super) const FETCHES: &str = "fetches";
 /// How the name of a manifest ends that is being written.
 const NEW: &str = "new";
 /// What is about to change places with the model's folder, or has.
@@ -38,8 +39,8 @@ const SWAPPED: &str = "swapped";
 const ASIDE: &str = "aside";
 /// Held by whoever downloads. It stays, so that nobody holds one that others do not see.
 pub(super) const LOCK: &str = "lock";
-const FILES: &str = "files";
-const PARTIAL: &str = "partial";
+pub(super) const FILES: &str = "files";
+pub(super) const PARTIAL: &str = "partial";
 const FOLDERS: [&str; 4] = [FILES, PARTIAL, SWAPPED, ASIDE];
 /// A manifest of another version is not read: the hub is asked again.
 const VERSION: u32 = 1;
@@ -56,11 +57,14 @@ pub(super) struct Staging {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Manifest {
+pub(super) struct Manifest {
     version: u32,
-    revision: String,
-    commit: String,
-    files: Vec<HubFile>,
+    pub(super) revision: String,
+    pub(super) commit: String,
+    pub(super) files: Vec<HubFile>,
+    /// Of these no more than the headers are wanted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) left_out: BTreeSet<String>,
 }
 
 impl Staging {
@@ -90,6 +94,17 @@ impl Staging {
         &self.target
     }
 
+    /// Where verified files lie.
+    pub(super) fn files(&self) -> &Path {
+        &self.files
+    }
+
+    /// Whether all files are verified.
+    pub(super) fn is_whole(&self) -> bool {
+        let manifest = read(&self.folder.join(MANIFEST));
+        manifest.is_some_and(|manifest| manifest.files.iter().all(|file| self.is_verified(file)))
+    }
+
     /// What tells others that a hub is asked for more.
     pub(super) fn beacon(&self) -> Result<Beacon, DownloadError> {
         Beacon::open(&self.folder.join(FETCHES))
@@ -104,7 +119,8 @@ impl Staging {
     /// place before it ended: then the hub may have others by now.
     pub(super) fn begun(&self, wanted: &Wanted, here: Option<&str>) -> Option<Listing> {
         let manifest = read(&self.folder.join(MANIFEST))?;
-        let goes_on = manifest.revision == wanted.revision && here != Some(&*manifest.commit);
+        let same = [&manifest.revision, &manifest.commit].contains(&&wanted.revision);
+        let goes_on = same && here != Some(&*manifest.commit);
         goes_on.then_some(Listing {
             commit: manifest.commit,
             files: manifest.files,
@@ -128,24 +144,75 @@ impl Staging {
         owners.iter().flat_map(|owner| called(owner, name)).next()
     }
 
-    /// Keeps what is to be fetched, and of what is there the files that belong to it.
-    pub(super) fn begin(&self, wanted: &Wanted, listing: &Listing) -> Result<(), DownloadError> {
+    /// Keeps what is to be fetched, and of what is there the files that belong to it. Weights are left out at first unless it is
+    /// to `have_all`.
+    pub(super) fn begin(
+        &self,
+        wanted: &Wanted,
+        listing: &Listing,
+        have_all: bool,
+    ) -> Result<(), DownloadError> {
         let path = self.folder.join(MANIFEST);
-        let before = read(&path).map_or_else(Vec::new, |manifest| manifest.files);
+        let before = read(&path);
+        let known = |file: &HubFile| {
+            let before = before.as_ref();
+            before.is_some_and(|before| before.files.contains(file))
+        };
         let stays = |name: &str| {
-            let same = |file: &&HubFile| file.name == name && before.contains(file);
+            let same = |file: &&HubFile| file.name == name && known(file);
             listing.files.iter().any(|file| same(&file))
         };
         // Before the new manifest: it may not vouch for files of the old one.
-        sweep(&self.files, stays)?;
+        sweep(&self.files, |name| {
+            stays(named_by_header(name).unwrap_or(name))
+        })?;
         sweep(&self.partial, |name| stays(file_of(name)))?;
+        let weights = listing
+            .files
+            .iter()
+            .filter(|file| file.is_weights() && !have_all);
         let manifest = Manifest {
             version: VERSION,
             revision: wanted.revision.clone(),
             commit: listing.commit.clone(),
             files: listing.files.clone(),
+            left_out: weights.map(|file| file.name.clone()).collect(),
         };
         write(&path, &manifest)
+    }
+
+    /// Keeps that these files are not wanted, and all others are.
+    pub(super) fn leave_out(&self, names: &BTreeSet<String>) -> Result<(), DownloadError> {
+        let path = self.folder.join(MANIFEST);
+        let Some(manifest) = read(&path) else {
+            return Ok(());
+        };
+        let left_out = names.clone();
+        write(
+            &path,
+            &Manifest {
+                left_out,
+                ..manifest
+            },
+        )
+    }
+
+    /// What tells a file's header: the file itself, or what is kept of it.
+    pub(super) fn header(&self, file: &HubFile) -> Option<PathBuf> {
+        header_in(&self.files, file)
+    }
+
+    /// Keeps of a file its header alone, in what is as long as the file and takes no room.
+    pub(super) fn keep_header(&self, file: &HubFile, header: &[u8]) -> Result<(), DownloadError> {
+        let path = self.files.join(header_name(&file.name));
+        if self.header(file).is_some() {
+            return Ok(());
+        }
+        let new = path.with_extension(NEW);
+        let written = fs::write(&new, header)
+            .and_then(|()| File::options().write(true).open(&new)?.set_len(file.size))
+            .and_then(|()| fs::rename(&new, &path));
+        written.map_err(DownloadError::io(&path))
     }
 
     /// Takes over what is the same in the commit that is in place, once it is verified again. Files are shared, not copied; where
@@ -238,6 +305,7 @@ impl Staging {
             }
             checked => checked?,
         };
+        sweep(&self.files, |name| named_by_header(name).is_none())?;
         let manifest = self.folder.join(MANIFEST);
         let origin = self.files.join(ORIGIN);
         fs::copy(&manifest, &origin).map_err(DownloadError::io(&origin))?;
@@ -307,65 +375,6 @@ pub(super) fn is_as_downloaded(folder: &Path) -> bool {
     entries.all(|entry| entry.is_ok_and(|entry| known(&entry.file_name())))
 }
 
-/// A folder with files of a commit: verified ones, and perhaps others that are being fetched. It is looked at without the lock,
-/// so another commit's files may take their place at any time: whoever is given them holds them against their hashes.
-#[derive(Debug)]
-pub(super) struct Shelf {
-    folder: PathBuf,
-    /// Where its files lie that are not whole, and what is locked while they are fetched.
-    fetching: Option<(PathBuf, PathBuf)>,
-    /// What somebody asked for when the commit was found.
-    pub(super) revision: String,
-    pub(super) listing: Listing,
-}
-
-impl Shelf {
-    /// The shelves of a repository: the model in its place, and what is being fetched.
-    pub(super) fn all(models: &Path, repository: &Repository) -> Vec<Self> {
-        let under = |folder: &Path| folder.join(repository.owner()).join(repository.name());
-        let (target, staging) = (under(models), under(&models.join(DOWNLOADS)));
-        let fetching = (staging.join(PARTIAL), staging.join(FETCHES));
-        let places = [
-            (target.join(ORIGIN), target, None),
-            (staging.join(MANIFEST), staging.join(FILES), Some(fetching)),
-        ];
-        let shelves = places
-            .into_iter()
-            .filter_map(|(manifest, folder, fetching)| {
-                let Manifest {
-                    revision,
-                    commit,
-                    files,
-                    ..
-                } = read(&manifest)?;
-                Some(Self {
-                    folder,
-                    fetching,
-                    revision,
-                    listing: Listing { commit, files },
-                })
-            });
-        shelves.collect()
-    }
-
-    /// Whether a hub is asked for what is missing.
-    pub(super) fn fetches(&self) -> bool {
-        let fetching = self.fetching.as_ref();
-        fetching.is_some_and(|(_, beacon)| Beacon::is_lit(beacon))
-    }
-
-    /// A file that is not whole.
-    pub(super) fn arriving(&self, file: &HubFile) -> Option<Arriving> {
-        Arriving::open(&self.fetching.as_ref()?.0, file)
-    }
-
-    /// Where a file is that was verified.
-    pub(super) fn verified(&self, file: &HubFile) -> Option<PathBuf> {
-        let path = self.folder.join(&file.name);
-        is_file_of(&path, file.size).then_some(path)
-    }
-}
-
 /// Whether a file is there and has the content that is wanted. Reads all of it.
 fn is_of(file: &HubFile, path: &Path) -> Result<bool, DownloadError> {
     let Ok(content) = File::open(path) else {
@@ -375,7 +384,13 @@ fn is_of(file: &HubFile, path: &Path) -> Result<bool, DownloadError> {
     fits.map_err(DownloadError::io(path))
 }
 
-fn is_file_of(path: &Path, size: u64) -> bool {
+/// Where the header of a file is: in the file, or in what is kept of it.
+pub(super) fn header_in(folder: &Path, file: &HubFile) -> Option<PathBuf> {
+    let places = [file.name.clone(), header_name(&file.name)].map(|name| folder.join(name));
+    places.into_iter().find(|path| is_file_of(path, file.size))
+}
+
+pub(super) fn is_file_of(path: &Path, size: u64) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
 }
 
@@ -444,7 +459,7 @@ fn lock(path: &Path, repository: &Repository) -> Result<File, DownloadError> {
 }
 
 /// A manifest; `None` if there is none that can be read.
-fn read(path: &Path) -> Option<Manifest> {
+pub(super) fn read(path: &Path) -> Option<Manifest> {
     let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
     let is_sound = |file: &HubFile| plain(&file.name).is_ok();
     let counts = manifest.version == VERSION && manifest.files.iter().all(is_sound);

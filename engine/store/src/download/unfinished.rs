@@ -1,8 +1,11 @@
 //! Downloads that have begun in a folder of models, and models that are not whole, as whoever tidies up finds them.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use base::named_by_header;
 
 use super::error::DownloadError;
 use super::name::{Repository, Wanted};
@@ -34,12 +37,18 @@ impl Left {
                 self.add(&entry.path(), depth - 1);
             } else if let Ok(file) = fs::metadata(entry.path())
                 && file.is_file()
+                && !takes_no_room(&entry.file_name())
             {
                 self.bytes += file.len();
                 self.changed = self.changed.max(file.modified().ok());
             }
         }
     }
+}
+
+/// What stands for a file that is not there is as long as that.
+fn takes_no_room(name: &OsStr) -> bool {
+    name.to_str().and_then(named_by_header).is_some()
 }
 
 /// What a download has left in its place.

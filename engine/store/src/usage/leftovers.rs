@@ -89,7 +89,14 @@ fn fate(remains: &Remains, circumstances: Circumstances) -> Fate {
 
 /// Adds what is not a whole model in a place.
 pub(super) fn add(usage: &mut Usage, place: &Place, listed: &BTreeSet<String>, now: SystemTime) {
-    let downloads = Unfinished::all_in(&place.path);
+    let parts = download::parts_in(&place.path);
+    let is_part = |one: &Unfinished| {
+        let mut parts = parts.iter();
+        parts.any(|part| part.origin.repository == one.repository)
+    };
+    let mut downloads = Unfinished::all_in(&place.path);
+    // What can be opened is no leftover.
+    downloads.retain(|one| listed.contains(&one.repository) || !is_part(one));
     let is_fetched = |name: &str| {
         let busy = |one: &Unfinished| one.repository == name && one.is_locked();
         listed.contains(name) || downloads.iter().any(busy)

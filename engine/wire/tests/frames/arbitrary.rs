@@ -527,13 +527,15 @@ pub fn held_files() -> impl Strategy<Value = HeldFiles> {
         "[a-z.]{0,20}",
         any::<u64>(),
         "[a-f0-9:]{0,71}",
+        any::<bool>(),
         ranges(),
         ranges(),
     );
-    let file = file.prop_map(|(name, size, hash, here, coming)| HeldFile {
+    let file = file.prop_map(|(name, size, hash, is_wanted, here, coming)| HeldFile {
         name,
         size,
         hash,
+        is_wanted,
         here,
         coming,
     });

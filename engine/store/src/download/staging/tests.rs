@@ -12,6 +12,7 @@ fn fallen(models: &Path, wanted: &str, swapped: &str) -> Repository {
         revision: "main".to_owned(),
         commit: commit.to_owned(),
         files: Vec::new(),
+        left_out: BTreeSet::new(),
     };
     write(&folder.join(MANIFEST), &manifest(wanted)).unwrap();
     write(&there.join(ORIGIN), &manifest(swapped)).unwrap();

@@ -15,6 +15,7 @@ fn info(id: &str) -> ModelInfo {
         base: (id != "sprout").then(|| "sprout".into()),
         on_disk: Some(ModelOnDisk {
             is_own: true,
+            is_part: false,
             weights_bytes: 12_345_678,
             family: "llama".into(),
             weights_format: "bfloat16".into(),
