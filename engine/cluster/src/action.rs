@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use base::{
-    CacheBits, Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord, QuantizedBits,
-    Secret, Sharding, TensorSlice,
+    CacheBits, DraftModel, Fingerprint, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord,
+    QuantizedBits, Secret, Sharding, TensorSlice,
 };
 
 /// Something to do.
@@ -96,4 +96,6 @@ pub struct StartShard {
     pub cache_tokens: u32,
     /// Sequences for whose states it has room.
     pub sequences_max: u32,
+    /// The model that drafts, which rank 0 holds too.
+    pub draft: Option<DraftModel>,
 }

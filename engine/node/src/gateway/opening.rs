@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    CacheBits, ErrorCode, Failure, Fingerprint, InstanceId, ModelCard, ModelId, NodeId,
-    QuantizedBits, Secret, ShardingChoice,
+    CacheBits, DraftCost, DraftModel, ErrorCode, Failure, Fingerprint, InstanceId, ModelCard,
+    ModelId, NodeId, QuantizedBits, Secret, ShardingChoice,
 };
+use cluster::placement::draft_cost;
 use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
 use store::download::Wanted;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
+use super::drafts;
 use super::remote::{Remote, RemoteModel};
 use super::replicas::Weights;
 use super::room::{make_room, placements};
@@ -51,6 +53,8 @@ pub(crate) struct Asked {
     pub(crate) quantize: Option<QuantizedBits>,
     /// To how many bits to quantize its cache.
     pub(crate) kv_bits: Option<CacheBits>,
+    /// The name or folder of a model that is to draft for it.
+    pub(crate) draft: Option<String>,
 }
 
 impl Asked {
@@ -63,6 +67,7 @@ impl Asked {
             node_ids: Vec::new(),
             quantize: None,
             kv_bits: None,
+            draft: None,
         }
     }
 }
@@ -146,6 +151,7 @@ impl Opening {
         let asked = Asked {
             quantize: lost.quantize,
             kv_bits: lost.kv_bits,
+            draft: lost.draft.map(|draft| draft.folder),
             ..Asked::named(&lost.model.0)
         };
         self.open_local(&local, &asked, Asker::Request).await
@@ -154,7 +160,7 @@ impl Opening {
     /// How a model could be placed now.
     pub(crate) async fn plan(&self, asked: &Asked) -> Result<Vec<cluster::Placement>, Failure> {
         let local = self.models.resolve(&asked.model).await?;
-        placements(&self.cluster, &self.wish(&local, asked).await?).await
+        placements(&self.cluster, &self.wish(&local, asked).await?.0).await
     }
 
     /// What a repository of the hub holds, and how it could be placed now or why it could not.
@@ -178,14 +184,45 @@ impl Opening {
         Ok((model, placements))
     }
 
-    async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {
-        Ok(Wish {
-            card: self.card(local, asked).await?,
+    async fn wish(
+        &self,
+        local: &LocalModel,
+        asked: &Asked,
+    ) -> Result<(Wish, Option<DraftModel>), Failure> {
+        let mut card = self.card(local, asked).await?;
+        let mut drafts = None;
+        if let Some(name) = &asked.draft {
+            let (draft, cost) = self.draft(local, &card, name).await?;
+            card.draft = Some(cost);
+            drafts = Some(draft);
+        }
+        let wish = Wish {
+            card,
             fingerprint: local.fingerprint,
             sharding: asked.sharding,
             node_count: asked.node_count,
             node_ids: asked.node_ids.clone(),
-        })
+        };
+        Ok((wish, drafts))
+    }
+
+    /// The model of this name as a draft model for another one, and what it takes.
+    async fn draft(
+        &self,
+        local: &LocalModel,
+        card: &ModelCard,
+        name: &str,
+    ) -> Result<(DraftModel, DraftCost), Failure> {
+        let found = self.models.resolve(name).await;
+        let draft = found.map_err(|failure| failure.param("draft"))?;
+        let own = self.card(&draft, &Asked::named(name)).await?;
+        drafts::check([local, &draft], [card, &own]).await?;
+        let model = DraftModel {
+            model: draft.name,
+            folder: draft.folder.to_string_lossy().into_owned(),
+            fingerprint: draft.fingerprint,
+        };
+        Ok((model, draft_cost(&own)))
     }
 
     /// Refuses what cannot be placed, though others make room: whoever asks is there to be told. An instance that loses
@@ -196,7 +233,7 @@ impl Opening {
         asked: &Asked,
         whom: Asker,
     ) -> Result<InstanceId, Failure> {
-        let wish = self.wish(local, asked).await?;
+        let (wish, draft) = self.wish(local, asked).await?;
         make_room(&self.cluster, &wish, whom).await?;
         let id = InstanceId(random::u64()?);
         let open = OpenInstance {
@@ -210,6 +247,7 @@ impl Opening {
             node_ids: wish.node_ids,
             secret: Secret(random::bytes()?),
             on_demand: whom == Asker::Request,
+            draft,
         };
         self.cluster.open(open).await?;
         // The cluster keeps a bounded number of instances and says no by not having it.

@@ -94,6 +94,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         fingerprint: Fingerprint([0; 32]),
         quantize: None,
         kv_bits: None,
+        draft: None,
         context_tokens_max: 100,
         cache_tokens: 100,
         vocabulary_size: 100,
@@ -131,6 +132,7 @@ fn request() -> TokenRequest {
         grammar: None,
         logit_bias: Vec::new(),
         pooling: None,
+        prediction: Vec::new(),
     }
 }
 
