@@ -32,6 +32,19 @@ pub struct ModelCard {
     /// To how many bits the caches of layers that see all are quantized, which all bytes here are after; `None` leaves them in
     /// the model's own type.
     pub kv_bits: Option<CacheBits>,
+    /// What a draft model takes, which rank 0 holds whole beside its shard; `None` if there is none.
+    pub draft: Option<DraftCost>,
+}
+
+/// Cost of a draft model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DraftCost {
+    /// Bytes of weights held.
+    pub weights_bytes: u64,
+    /// Bytes of KV cache per token, over all its layers.
+    pub cache_bytes_per_token: u64,
+    /// Bytes that a step of it takes besides.
+    pub step_bytes: u64,
 }
 
 /// Cost of one transformer layer.

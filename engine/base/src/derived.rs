@@ -126,6 +126,7 @@ mod tests {
             grammar: None,
             logit_bias: Vec::new(),
             keep_alive: None,
+            prediction: String::new(),
         }
     }
 

@@ -19,7 +19,7 @@ pub mod standing;
 pub mod tokens;
 pub mod window;
 
-pub use card::{LayerCost, ModelCard};
+pub use card::{DraftCost, LayerCost, ModelCard};
 pub use condition::{InstanceActivity, Level, LinkKind, Pressure};
 pub use conversation::{Conversation, Effort, Grammar, Message, Role, Tool, ToolCall, ToolChoice};
 pub use derived::{DerivedModel, Parameters};
@@ -33,7 +33,7 @@ pub use generate::{
 pub use ids::{Fingerprint, InstanceId, ModelId, NodeId, RequestId, TokenId};
 pub use quantize::{CacheBits, QuantizedBits};
 pub use record::{
-    InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
+    DraftModel, InstancePhase, InstanceRecord, Link, LocalShard, NodeRecord, Secret, ShardStatus,
 };
 pub use shape::{ModelShape, TensorInfo};
 pub use shard::{Shard, ShardPlan, ShardSpec, Sharding, ShardingChoice, TensorSlice};

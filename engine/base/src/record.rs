@@ -140,6 +140,19 @@ pub struct InstanceRecord {
     pub secret: Secret,
     /// A request asked for it, and could again: it makes room for others before those that a user opened.
     pub on_demand: bool,
+    /// The model that drafts for it beside rank 0, if one does.
+    pub draft: Option<DraftModel>,
+}
+
+/// A small model that guesses what a large one says next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftModel {
+    /// Its own name.
+    pub model: ModelId,
+    /// Where its folder is, as for the large model.
+    pub folder: String,
+    /// What its files must be.
+    pub fingerprint: Fingerprint,
 }
 
 /// What an owner has decided about an instance.

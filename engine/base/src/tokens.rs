@@ -36,6 +36,14 @@ pub struct TokenRequest {
     pub logit_bias: Vec<(TokenId, f32)>,
     /// Instead of an answer the prompt's vector is wanted, pooled like this. Then `max_tokens` is zero.
     pub pooling: Option<Pooling>,
+    /// What the answer will probably be, or much of it; empty if nobody knows. It changes when tokens come, and never which.
+    /// At most [`TokenRequest::PREDICTION_TOKENS_MAX`].
+    pub prediction: Vec<TokenId>,
+}
+
+impl TokenRequest {
+    /// Longest prediction: several long files of source code, and a fraction of what a frame between nodes holds.
+    pub const PREDICTION_TOKENS_MAX: usize = 1 << 16;
 }
 
 /// What a worker reports about a request. The last is `Finished` or `Failed`.
@@ -51,6 +59,13 @@ pub enum TokenEvent {
     Recalled {
         /// Tokens of the prompt.
         tokens: u32,
+    },
+    /// A step computed guesses of the prediction. Counts add up; the tokens themselves are told by `Token`.
+    Predicted {
+        /// Of these so many were what came.
+        accepted: u32,
+        /// And so many were not.
+        rejected: u32,
     },
     /// Log-probabilities of the next prompt tokens, in order, several events for a long prompt.
     /// The prompt's first token has none, so a prompt of n tokens yields n - 1.
@@ -77,6 +92,7 @@ impl TokenEvent {
             Self::Finished(_) | Self::Failed(_) => true,
             Self::Accepted { .. }
             | Self::Recalled { .. }
+            | Self::Predicted { .. }
             | Self::Prompt(_)
             | Self::Token { .. }
             | Self::Embedding(_) => false,

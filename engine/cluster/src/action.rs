@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use base::{
-    CacheBits, Fingerprint, HubRevision, InstanceId, InstanceRecord, ModelId, NodeId, NodeRecord,
-    QuantizedBits, Secret, ShardSpec, Sharding, TensorSlice,
+    CacheBits, DraftModel, Fingerprint, HubRevision, InstanceId, InstanceRecord, ModelId, NodeId,
+    NodeRecord, QuantizedBits, Secret, ShardSpec, Sharding, TensorSlice,
 };
 
 /// Something to do.
@@ -118,4 +118,6 @@ pub struct StartShard {
     pub cache_tokens: u32,
     /// Sequences for whose states it has room.
     pub sequences_max: u32,
+    /// The model that drafts, which rank 0 holds too.
+    pub draft: Option<DraftModel>,
 }

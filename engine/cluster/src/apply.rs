@@ -231,6 +231,7 @@ impl State {
             phase: InstancePhase::Waiting(decide::not_placed_yet()),
             secret: open.secret,
             on_demand: open.on_demand,
+            draft: open.draft,
         };
         self.write(record, Care::default(), now_ms);
     }

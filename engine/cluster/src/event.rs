@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use base::{
-    Failure, Fingerprint, HubRevision, InstanceActivity, InstanceId, InstanceRecord, LinkKind,
-    ModelCard, ModelId, NodeId, NodeRecord, Pressure, Secret, ShardingChoice,
+    DraftModel, Failure, Fingerprint, HubRevision, InstanceActivity, InstanceId, InstanceRecord,
+    LinkKind, ModelCard, ModelId, NodeId, NodeRecord, Pressure, Secret, ShardingChoice,
 };
 
 use crate::ShardKey;
@@ -173,6 +173,8 @@ pub struct OpenInstance {
     pub secret: Secret,
     /// A request asked for it, and could again.
     pub on_demand: bool,
+    /// The model that drafts for it, if one does; the card counts it.
+    pub draft: Option<DraftModel>,
 }
 
 /// A placement that somebody would like to see, or to have.

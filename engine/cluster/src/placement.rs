@@ -10,7 +10,8 @@ mod tensor;
 
 pub use error::PlacementError;
 pub use memory::{
-    ACTIVATION_TOKENS, WORKER_BYTES, cache_tokens, planned_cache_tokens, sequences_max, shard_bytes,
+    ACTIVATION_TOKENS, WORKER_BYTES, cache_tokens, draft_cost, planned_cache_tokens, sequences_max,
+    shard_bytes,
 };
 pub(crate) use memory::{held_weights_bytes, with_spare_cache};
 pub use problem::{Candidate, NodeCount, Pair, Placement, Problem};

@@ -196,6 +196,7 @@ fn next_step(
         memory_bytes: shard.bytes,
         cache_tokens: placement::planned_cache_tokens(&record.card, plan),
         sequences_max: placement::sequences_max(&record.card),
+        draft: record.draft.clone().filter(|_| rank == 0),
     })))
 }
 

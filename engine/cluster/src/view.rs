@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use base::{
-    CacheBits, ErrorCode, Failure, Fingerprint, HubRevision, InstanceActivity, InstanceId,
-    InstancePhase, LinkKind, ModelId, NodeId, NodeRecord, Pressure, QuantizedBits, ShardStatus,
-    Sharding, TensorSlice,
+    CacheBits, DraftModel, ErrorCode, Failure, Fingerprint, HubRevision, InstanceActivity,
+    InstanceId, InstancePhase, LinkKind, ModelId, NodeId, NodeRecord, Pressure, QuantizedBits,
+    ShardStatus, Sharding, TensorSlice,
 };
 
 use crate::decide;
@@ -110,6 +110,8 @@ pub struct InstanceView {
     pub shards: Vec<ShardView>,
     /// What it is doing, in the word of the node that drives it; `None` if that has said nothing yet.
     pub activity: Option<InstanceActivity>,
+    /// The model that drafts for it, if one does.
+    pub draft: Option<DraftModel>,
 }
 
 /// How an instance is.
@@ -325,6 +327,7 @@ impl State {
             failure,
             activity: self.view_activity(record.id, &shards),
             shards,
+            draft: record.draft.clone(),
         }
     }
 

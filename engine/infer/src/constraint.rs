@@ -133,6 +133,12 @@ impl Constraint {
         }
     }
 
+    /// Whether the next job is still to be given out, which looks ahead at what is likely by then.
+    pub(crate) fn foresees_anew(&self) -> bool {
+        let work = self.work.as_ref();
+        self.ready && work.is_some_and(|work| work.known.is_empty())
+    }
+
     /// What is to be worked out, if it is not known and no job has it: what may come next, and after what is `likely` to.
     pub(crate) fn job(&mut self, likely: impl FnOnce() -> Vec<TokenId>) -> Option<MaskJob> {
         let mut work = self.work.take_if(|work| work.known.is_empty())?;

@@ -29,6 +29,8 @@ pub struct FakeBackend {
     /// Tokens on their way through the layers.
     chunks: BTreeMap<SlotId, Row>,
     steps: u64,
+    /// Rows may begin so many tokens before the end of what it holds.
+    taken_back: usize,
 }
 
 /// A sequence.
@@ -59,6 +61,7 @@ impl FakeBackend {
             looking: BTreeSet::new(),
             chunks: BTreeMap::new(),
             steps: 0,
+            taken_back: 0,
         }
     }
 
@@ -71,6 +74,15 @@ impl FakeBackend {
         assert!(period > 0, "nothing is said before it is said");
         Self {
             habit: Some(period),
+            ..self
+        }
+    }
+
+    /// The same, but rows may begin so many tokens before the end of what it holds: it drafts.
+    #[must_use]
+    pub fn taking_back(self, tokens: usize) -> Self {
+        Self {
+            taken_back: tokens,
             ..self
         }
     }
@@ -159,7 +171,7 @@ impl FakeBackend {
         for &token in &row.tokens {
             cache.push(token);
         }
-        cache.guessed = guessed;
+        cache.guessed = guessed.max(self.taken_back).min(cache.tokens.len());
         cache.keep(&mut self.kept);
         let ends = |count: usize| cache.hashes.len() - count..cache.hashes.len();
         let scored = ends(row.outputs.logits(row.tokens.len()));

@@ -7,6 +7,7 @@ pub mod backend;
 mod constraint;
 mod containment;
 mod draft;
+mod drafter;
 mod embedding;
 pub mod fake;
 pub mod logprobs;
@@ -19,4 +20,5 @@ pub use backend::{
 };
 pub use constraint::{MaskDone, MaskJob};
 pub use containment::is_contained;
+pub use drafter::{DRAFT_TOKENS_MAX, DraftAsk, Drafter, Drafts};
 pub use scheduler::{Limits, Load, Scheduler, Submitted};

@@ -11,6 +11,7 @@
 
 mod admission;
 mod budget;
+mod drafting;
 mod flight;
 mod load;
 mod pace;
@@ -31,7 +32,9 @@ use text::Tokenizer;
 use crate::backend::{Outputs, Recall, SlotId, StepOutput, StepPlan};
 use crate::constraint::{MaskDone, MaskJob, Ticket};
 use crate::containment::contain;
+use crate::draft::{Chances, DRAFTS_FIRST};
 use budget::Budget;
+use drafting::DRAFT_LEARNING_RATE;
 use flight::{Does, Flight, Stay, Step};
 pub use load::{Limits, Load, Submitted};
 use pace::{Pace, Work};
@@ -61,6 +64,10 @@ pub struct Scheduler {
     stay: u64,
     /// Of who was served last.
     turn: u64,
+    /// How often a draft model was right of late, if there is one.
+    draft_chances: Option<Chances>,
+    /// The sequences that drafts were asked for.
+    drafted_on: Vec<Stay>,
     /// What was done so far; what is held now is not in it.
     done: Load,
 }
@@ -89,6 +96,8 @@ impl Scheduler {
             ticket: 0,
             stay: 0,
             turn: 0,
+            draft_chances: limits.drafts.then_some(DRAFTS_FIRST),
+            drafted_on: Vec::new(),
             done: Load::default(),
         }
     }
@@ -106,7 +115,7 @@ impl Scheduler {
         self.ticket += 1;
         let mut sequence = Sequence::new(request, &self.tokenizer, ticket);
         if self.limits.speculates {
-            sequence = sequence.with_guesses();
+            sequence = sequence.with_guesses(self.draft_chances);
         }
         // A request that can run in the next step never waits, so it does not count against the queue.
         let waits = !self.waiting.is_empty() || !self.has_room_for(&sequence);
@@ -425,6 +434,9 @@ impl Scheduler {
     /// Forgets the sequence at `at` of the running ones.
     fn end(&mut self, at: usize) {
         let sequence = self.release(at);
+        if let (Some(known), Some(new)) = (&mut self.draft_chances, sequence.draft_chances()) {
+            known.rest(&new, DRAFT_LEARNING_RATE);
+        }
         self.waiting.ended(LineKey::of(&sequence));
     }
 

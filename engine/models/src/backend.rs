@@ -112,6 +112,14 @@ impl MlxBackend {
         self
     }
 
+    /// Rows may begin so many tokens before the end of what their sequence holds, for a model that drafts: nobody knows yet
+    /// which of its tokens come. To be said before the first step.
+    #[must_use]
+    pub fn taking_back(mut self, tokens: usize) -> Self {
+        self.caches.taken_back = tokens;
+        self
+    }
+
     /// Whether rows may [guess](infer::Outputs::Guessed): a state that stands for all tokens so far gives none of them back.
     pub fn takes_back(&self) -> bool {
         !self.model.has_states()
@@ -241,9 +249,11 @@ impl MlxBackend {
         let spans = self.check(rows)?;
         let output = self.run(rows, &spans, foreseen);
         let output = output.map_err(|error| self.failure(&error))?;
+        let taken_back = self.caches.taken_back;
         for row in rows.iter().filter(|row| !row.goes_on()) {
             if let Some(slot) = self.caches.get_mut(row.slot) {
-                slot.extend(row.start as usize, &row.tokens, row.outputs.guessed());
+                let guessed = row.outputs.guessed().max(taken_back);
+                slot.extend(row.start as usize, &row.tokens, guessed);
             }
         }
         self.keep(rows).map_err(|error| self.failure(&error))?;

@@ -291,6 +291,7 @@ pub(crate) fn card<A: Architecture>(
         tensor_degrees: layout.tensor_degrees(&held, core.num_hidden_layers)?,
         quantize: bits,
         kv_bits,
+        draft: None,
     })
 }
 

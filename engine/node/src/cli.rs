@@ -309,8 +309,8 @@ pub(crate) enum ShardingArgument {
     Tensor,
 }
 
-/// What to make of a model that is not quantized.
-#[derive(Debug, Clone, Copy, Args)]
+/// How to hold a model, and what beside it.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct QuantizeArgument {
     /// Quantize the model as it is loaded, to 2, 3, 4, 5, 6 or 8 bits; matrices that are quantized already stay as they are
     #[arg(long = "quantize", value_name = "BITS", requires = "model", value_parser = quantized_bits)]
@@ -318,6 +318,9 @@ pub(crate) struct QuantizeArgument {
     /// Quantize its cache of keys and values, to 4 or 8 bits; layers that keep a window or a state stay as they are
     #[arg(long, value_name = "BITS", requires = "model", value_parser = cache_bits)]
     kv_bits: Option<CacheBits>,
+    /// A small model with the same tokenizer that drafts what the large one says, so that it answers faster and the same
+    #[arg(long, value_name = "MODEL", requires = "model")]
+    draft: Option<String>,
 }
 
 fn quantized_bits(text: &str) -> Result<QuantizedBits, String> {

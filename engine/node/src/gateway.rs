@@ -5,6 +5,7 @@
 
 mod answer;
 mod desk;
+mod drafts;
 mod embed;
 mod everywhere;
 mod generation;
@@ -377,7 +378,7 @@ fn seconds_since_1970() -> i64 {
     since.map_or(0, |since| since.as_secs() as i64)
 }
 
-fn asked(wish: OpenInstance) -> Asked {
+pub(crate) fn asked(wish: OpenInstance) -> Asked {
     Asked {
         model: wish.model,
         sharding: wish.sharding,
@@ -385,5 +386,6 @@ fn asked(wish: OpenInstance) -> Asked {
         node_ids: wish.node_ids,
         quantize: wish.quantize,
         kv_bits: wish.kv_bits,
+        draft: wish.draft,
     }
 }

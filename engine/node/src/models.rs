@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base::{
-    DerivedModel, ErrorCode, Failure, Fingerprint, HubRevision, ModelId, ModelShape, TensorInfo,
+    DerivedModel, DraftModel, ErrorCode, Failure, Fingerprint, HubRevision, ModelId, ModelShape,
+    TensorInfo,
 };
 use cluster::{ClusterView, InstanceState, InstanceView, PrepareShard, StartShard};
 use store::download::{Wanted, held_layers, held_part, origin};
@@ -125,6 +126,11 @@ impl LocalModels {
     ) -> Result<PathBuf, Failure> {
         let part = move |places: &Places, wanted: &Wanted| held_layers(places, wanted, &layers);
         self.locate(placed, part).await
+    }
+
+    /// Where a placed model is, all of it.
+    pub(crate) async fn locate_whole(&self, placed: PlacedModel) -> Result<PathBuf, Failure> {
+        self.locate(placed, |_, _| None).await
     }
 
     /// Where the files of a placed model are that say how it reads and writes.
@@ -290,6 +296,17 @@ impl From<&InstanceView> for PlacedModel {
             folder: instance.folder.clone(),
             fingerprint: instance.fingerprint,
             origin: instance.origin.clone(),
+        }
+    }
+}
+
+impl From<&DraftModel> for PlacedModel {
+    fn from(draft: &DraftModel) -> Self {
+        Self {
+            name: draft.model.clone(),
+            folder: draft.folder.clone(),
+            fingerprint: draft.fingerprint,
+            origin: None,
         }
     }
 }

@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{
-    CacheBits, ErrorCode, Failure, InstanceId, ModelId, NodeId, QuantizedBits, ShardingChoice,
-};
+use base::{ErrorCode, Failure, InstanceId, ModelId, NodeId};
 use cluster::{ClusterView, InstanceState, InstanceView, NodeSeed, State};
 use net::{Identity, IdentityError, KeyStoreError};
 use serve::membership::Ask;
@@ -22,7 +20,7 @@ use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::disk::Disks;
 use crate::downloads::Downloads;
-use crate::gateway::{Asked, GatewayParts, NodeGateway, Opening, Remote};
+use crate::gateway::{self, GatewayParts, NodeGateway, Opening, Remote};
 use crate::hub_token::HubToken;
 use crate::idle::Idle;
 use crate::membership::{Keeper, Membership};
@@ -215,7 +213,7 @@ impl NodeHandle {
 
     /// Opens a model, divided as is best; returns long before it is ready.
     pub async fn open(&self, model: &str) -> Result<InstanceId, Failure> {
-        self.opening.open(&Asked::named(model)).await
+        self.opening.open(&gateway::Asked::named(model)).await
     }
 
     /// Closes an instance. One that is not there is closed.
@@ -228,20 +226,9 @@ impl NodeHandle {
         self.cluster.changes()
     }
 
-    /// Opens a model, quantized and with a cache of so many bits if any are named, and waits until it answers; the name to use in requests.
-    pub async fn load(
-        &self,
-        model: &str,
-        sharding: ShardingChoice,
-        quantize: Option<QuantizedBits>,
-        kv_bits: Option<CacheBits>,
-    ) -> Result<ModelId, Failure> {
-        let asked = Asked {
-            sharding,
-            quantize,
-            kv_bits,
-            ..Asked::named(model)
-        };
+    /// Opens a model as `wish` says it, and waits until it answers; the name to use in requests.
+    pub async fn load(&self, wish: serve::OpenInstance) -> Result<ModelId, Failure> {
+        let asked = gateway::asked(wish);
         let id = self.opening.open(&asked).await?;
         let mut deadline = Instant::now() + LOAD_LIMIT;
         let mut changes = self.cluster.changes();

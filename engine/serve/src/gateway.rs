@@ -235,6 +235,8 @@ pub struct OpenInstance {
     pub quantize: Option<QuantizedBits>,
     /// To how many bits to quantize its cache; `None` leaves it in the model's own type.
     pub kv_bits: Option<CacheBits>,
+    /// A small model that drafts for it: its name, an alias or its folder's path.
+    pub draft: Option<String>,
 }
 
 /// One way to run a model.

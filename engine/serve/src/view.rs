@@ -78,6 +78,8 @@ pub struct InstanceView {
     pub quantize: Option<QuantizedBits>,
     /// To how many bits the caches of layers that see all are quantized.
     pub kv_bits: Option<CacheBits>,
+    /// The model that drafts for it, if one does.
+    pub draft: Option<ModelId>,
     /// Longest prompt and answer together that it takes, in tokens.
     pub context_tokens: u32,
     /// The node that decides about it.

@@ -70,6 +70,14 @@ pub enum TokenizerError {
     Encode(String),
 }
 
+/// Texts by which tokenizers are told apart that have the same tokens and join them otherwise.
+const PROBES: [&str; 4] = [
+    "The quick brown fox jumps over 12345 lazy dogs, doesn't it?",
+    "fn main() {\n    let total: u64 = (0..100).map(|n| n * 7).sum();\n}\n",
+    "Größe, naïveté, \u{4f60}\u{597d}, \u{41f}\u{440}\u{438}\u{432}\u{435}\u{442} \u{1f333}",
+    "{\"name\": \"x_y\", \"values\": [1.5e-3, null, true]}\t\r\n  --flag=on",
+];
+
 /// Four times the largest tokenizer.json of a known model.
 pub(crate) const FILE_BYTES_MAX: u64 = 128 << 20;
 
@@ -122,6 +130,28 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, framing: Framing) -> Result<Vec<TokenId>, TokenizerError> {
         let encoding = self.encoding(text, framing == Framing::Whole)?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Whether another one has the same tokens under the same numbers, as far as both have any, and makes the same of texts; if
+    /// not, what differs, in words.
+    pub fn same_tokens(&self, other: &Self) -> Result<(), String> {
+        let both = self.table.token_count().min(other.table.token_count());
+        let differs = |id: &TokenId| self.bytes_of(*id) != other.bytes_of(*id);
+        if let Some(id) = (0..both).find(differs) {
+            let text = |one: &Self| String::from_utf8_lossy(one.bytes_of(id)).into_owned();
+            let (own, others) = (text(self), text(other));
+            return Err(format!(
+                "token {id} is {own:?} in one and {others:?} in the other"
+            ));
+        }
+        let tokens = |one: &Self, text| one.encode(text, Framing::Bare).ok();
+        match PROBES
+            .iter()
+            .find(|text| tokens(self, text) != tokens(other, text))
+        {
+            Some(text) => Err(format!("they make different tokens of {text:?}")),
+            None => Ok(()),
+        }
     }
 
     /// How many tokens a text of its own has besides those of its words.

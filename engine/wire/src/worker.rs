@@ -88,6 +88,8 @@ pub struct ShardStart {
     pub limits: Limits,
     /// Where it keeps beginnings of sequences beyond its own life; `None` keeps them in memory alone.
     pub prefixes: Option<PrefixFolder>,
+    /// The folder of a model that drafts, for rank 0; `None` if none does.
+    pub draft: Option<PathBuf>,
 }
 
 /// Where beginnings of sequences are kept.
@@ -189,6 +191,7 @@ pub struct ShardStartBody {
     plan_link: Option<(SocketAddr, [u8; 32])>,
     limits: LimitsBody,
     prefixes: Option<(Text<PATH_BYTES_MAX>, [u8; 32], u64)>,
+    draft: Option<Text<PATH_BYTES_MAX>>,
 }
 
 /// [`Limits`], serialized.
@@ -312,6 +315,7 @@ impl From<&ShardStart> for ShardStartBody {
                 } = prefixes;
                 (path(root), model.0, *bytes_max)
             }),
+            draft: start.draft.as_deref().map(path),
         }
     }
 }
@@ -323,6 +327,9 @@ impl TryFrom<ShardStartBody> for ShardStart {
         let spec = ShardSpec::try_from(body.spec)?;
         if (spec.world > 1) != body.plan_link.is_some() {
             return Err(Invalid("a plan link is for more than one rank"));
+        }
+        if spec.rank > 0 && body.draft.is_some() {
+            return Err(Invalid("a draft model for a rank that does not drive"));
         }
         Ok(Self {
             folder: body.folder.0.into(),
@@ -337,6 +344,7 @@ impl TryFrom<ShardStartBody> for ShardStart {
                 model: Fingerprint(model),
                 bytes_max,
             }),
+            draft: body.draft.map(|folder| folder.0.into()),
         })
     }
 }

@@ -44,6 +44,22 @@ pub fn load(error: &LoadError) -> Failure {
     Failure::new(code, error.to_string()).hint(hint)
 }
 
+/// The same of a model that was to draft.
+pub fn draft(failure: &Failure) -> Failure {
+    let mut failure = failure.clone();
+    failure.message = format!("the draft model: {}", failure.message);
+    failure
+}
+
+/// A draft model must forget what was wrong.
+pub fn keeps_a_state() -> Failure {
+    Failure::new(
+        ErrorCode::ModelUnsupported,
+        "the draft model keeps a state, which takes no wrong guess back",
+    )
+    .hint("open the model with another draft model, or without one")
+}
+
 /// The group of ranks could not be made.
 pub fn group(error: &GroupError) -> Failure {
     Failure::new(ErrorCode::WorkerLost, error.to_string())

@@ -10,6 +10,7 @@ use text::Tokenizer;
 use wire::step::{PlanFrame, StepFrame, StepLayers, StepOutputs, StepRecall, StepRow};
 use wire::worker::{FromWorker, Limits, ToWorker};
 
+use crate::drafting::Drafting;
 use crate::failure;
 use crate::inbox::Inbox;
 use crate::masks::Masks;
@@ -22,12 +23,13 @@ use crate::stats::Counters;
 /// for it.
 const READY_POLL: Duration = Duration::from_millis(2);
 
-/// The scheduler of a model that is divided as `spec` says.
+/// The scheduler of a model that is divided as `spec` says, and may be drafted for.
 pub fn scheduler(
     limits: Limits,
     spec: &ShardSpec,
     card: &ModelCard,
     tokenizer: Arc<Tokenizer>,
+    drafts: bool,
 ) -> Scheduler {
     let stages = match spec.sharding {
         Sharding::Pipeline => spec.world,
@@ -45,6 +47,7 @@ pub fn scheduler(
         prefill_chunk_tokens: limits.prefill_chunk_tokens,
         scoring_chunk_tokens: limits.scoring_chunk_tokens,
         speculates: limits.speculates,
+        drafts,
     };
     Scheduler::new(limits, tokenizer)
 }
@@ -53,6 +56,7 @@ pub fn scheduler(
 pub fn run(
     mut scheduler: Scheduler,
     mut backend: impl Backend,
+    mut drafting: Drafting<impl Backend>,
     mut links: Links,
     inbox: &Inbox,
     outbox: &Outbox,
@@ -76,16 +80,19 @@ pub fn run(
         while let Some(frame) = inbox.try_next() {
             take(frame, &mut scheduler, outbox)?;
         }
+        drafting.exchange(&mut scheduler, &mut counters)?;
         masks.exchange(&mut scheduler);
         // The other stages begin with what comes next while this rank is at the step before.
         while let Some(plan) = scheduler.next() {
             links
                 .send(&PlanFrame::Step(frame(&plan)))
                 .map_err(failure::link)?;
+            drafting.free(&plan.free)?;
             under_way.push_back(plan);
+            drafting.exchange(&mut scheduler, &mut counters)?;
+            // Some requests may have left the queue for these steps.
+            masks.exchange(&mut scheduler);
         }
-        // Some requests may have left the queue for these steps.
-        masks.exchange(&mut scheduler);
         if let Some(plan) = under_way.pop_front() {
             let before = Instant::now();
             let output = backend.step(&plan).map_err(|error| failure::step(&error))?;

@@ -4,6 +4,7 @@
 //! The main thread is the device thread: it alone touches MLX. Beside it one thread reads stdin, one writes stdout, and
 //! one watches each plan link; grammars have some of their own (`masks.rs`). Whoever finds that the process is of no further use ends it.
 
+mod drafting;
 mod end;
 mod failure;
 mod follow;

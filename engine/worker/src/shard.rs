@@ -9,6 +9,7 @@ use text::Tokenizer;
 use wire::step::PlanFrame;
 use wire::worker::{FromWorker, Limits, PlanLink, ShardStart};
 
+use crate::drafting::{self, Drafting};
 use crate::inbox::Inbox;
 use crate::outbox::Outbox;
 use crate::plan_link::{self, Links};
@@ -54,13 +55,18 @@ fn run_lead(
     links.watch(lost).map_err(failure::link)?;
     links.send(&PlanFrame::Go).map_err(failure::link)?;
     let backend = load(start, outbox)?;
-    ready(started, outbox);
     let limits = Limits {
         speculates: start.limits.speculates && backend.takes_back(),
         ..start.limits
     };
-    let scheduler = lead::scheduler(limits, &start.spec, &card, Arc::new(tokenizer));
-    lead::run(scheduler, backend, links, inbox, outbox)
+    let draft = start.draft.as_deref().filter(|_| limits.speculates);
+    let drafter = draft
+        .map(|folder| drafting::load(folder, card.vocabulary_size, start.limits.cache_tokens_max));
+    let drafting = Drafting::of(drafter.transpose()?);
+    ready(started, outbox);
+    let drafts = drafting.is_there();
+    let scheduler = lead::scheduler(limits, &start.spec, &card, Arc::new(tokenizer), drafts);
+    lead::run(scheduler, backend, drafting, links, inbox, outbox)
 }
 
 fn run_other(

@@ -37,6 +37,16 @@ impl Counters {
         took
     }
 
+    /// A draft that began at `began` is made; how long it took. That is time of the device, and no step of its own.
+    pub fn draft(&mut self, began: Instant) -> Duration {
+        let now = Instant::now();
+        self.step += now - began;
+        if let Some(ended) = self.last_step_ended.replace(now) {
+            self.host += began.saturating_duration_since(ended);
+        }
+        now - began
+    }
+
     /// The device was idle until now.
     pub fn resume(&mut self) {
         self.last_step_ended = None;

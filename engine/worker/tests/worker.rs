@@ -7,6 +7,8 @@
 
 #[path = "worker/checkpoint.rs"]
 mod checkpoint;
+#[path = "worker/drafts.rs"]
+mod drafts;
 #[path = "worker/embedding.rs"]
 mod embedding;
 #[path = "worker/grammar.rs"]
@@ -50,6 +52,7 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
         grammar: None,
         logit_bias: Vec::new(),
         pooling: None,
+        prediction: Vec::new(),
     }
 }
 
@@ -58,6 +61,7 @@ fn tokens(events: &[TokenEvent]) -> Vec<TokenId> {
         TokenEvent::Token { token, .. } => Some(*token),
         TokenEvent::Accepted { .. }
         | TokenEvent::Recalled { .. }
+        | TokenEvent::Predicted { .. }
         | TokenEvent::Prompt(_)
         | TokenEvent::Embedding(_)
         | TokenEvent::Finished(_)
@@ -187,6 +191,7 @@ fn prompts_are_scored_and_stop_strings_found() {
             TokenEvent::Prompt(logprobs) => logprobs.len(),
             TokenEvent::Accepted { .. }
             | TokenEvent::Recalled { .. }
+            | TokenEvent::Predicted { .. }
             | TokenEvent::Token { .. }
             | TokenEvent::Embedding(_)
             | TokenEvent::Finished(_)

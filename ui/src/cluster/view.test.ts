@@ -37,6 +37,7 @@ function instance(changes: Partial<Instance> = {}): Instance {
     on_demand: false,
     quantize: null,
     kv_bits: null,
+    draft: null,
     expires_unix_ms: null,
     ...changes,
   };

@@ -101,7 +101,11 @@ quantize: number | null,
 /**
  * To how many bits the caches of its layers that see all are quantized; null if they are in the model's own type.
  */
-kv_bits: number | null, };
+kv_bits: number | null, 
+/**
+ * The model that drafts for it; null if none does.
+ */
+draft: string | null, };
 
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
@@ -621,7 +625,12 @@ quantize?: number,
 /**
  * To how many bits to quantize keys and values of layers that see all, as they are cached: 4 or 8; none if it is left out.
  */
-kv_bits?: number, };
+kv_bits?: number, 
+/**
+ * A small model with the same tokenizer, whole beside the first rank, that says what comes next: where it is right the
+ * answer comes faster, and it is the same answer.
+ */
+draft?: string, };
 
 export type ShardingWish = "auto" | "pipeline" | "tensor";
 

@@ -17,6 +17,7 @@ const instance = (id: string, name: string): Instance => ({
   on_demand: false,
   quantize: null,
   kv_bits: null,
+  draft: null,
   expires_unix_ms: null,
 });
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use base::{ModelCard, Shard, ShardPlan, TensorSlice};
+use base::{DraftCost, ModelCard, Shard, ShardPlan, TensorSlice};
 
 use super::Problem;
 
@@ -30,6 +30,9 @@ pub const ACTIVATION_TOKENS: u64 = 512;
 /// Arrays of the residual stream's width alive at once inside a layer, with the wider ones of attention and MLP
 /// counted by their width. Assumed from the llama block: input, norm, q, k, v, attention, two of four widths.
 const ACTIVATION_WIDTHS: u64 = 16;
+
+/// Tokens that a draft model reads in a step at most.
+const DRAFT_STEP_TOKENS: u64 = 128;
 
 /// What a worker takes before it holds any model: code, MLX's runtime, allocator slack. Assumed, on the safe side
 /// of the resident size of a worker with a model of a few megabytes.
@@ -64,7 +67,7 @@ pub fn sequences_max(card: &ModelCard) -> u32 {
 pub(crate) fn with_spare_cache(problem: &Problem, mut plan: ShardPlan) -> ShardPlan {
     let card = &problem.card;
     let most = card.context_tokens_max.min(CACHE_TOKENS_MAX);
-    let of = |shard: &Shard, tokens| cache_bytes(card, &shard.layers, shard.tensor.of, tokens);
+    let of = |shard: &Shard, tokens| cache_bytes(card, &shard.layers, shard.tensor, tokens);
     let more = plan.shards.iter().map(|shard| {
         let lent = problem.candidates.iter().find(|it| it.node == shard.node);
         let spare = lent.map_or(0, |it| it.memory_bytes.saturating_sub(shard.bytes));
@@ -85,7 +88,7 @@ pub fn planned_cache_tokens(card: &ModelCard, plan: &ShardPlan) -> u32 {
     let tokens = plan.shards.iter().filter_map(|shard| {
         let without = shard_bytes(card, &shard.layers, shard.tensor, 0);
         let cache = shard.bytes.saturating_sub(without);
-        let of = |tokens| cache_bytes(card, &shard.layers, shard.tensor.of, tokens);
+        let of = |tokens| cache_bytes(card, &shard.layers, shard.tensor, tokens);
         (of(1) > 0).then(|| most_tokens(CACHE_TOKENS_MAX, |tokens| of(tokens) <= cache))
     });
     tokens.min().unwrap_or_else(|| cache_tokens(card))
@@ -106,14 +109,39 @@ fn most_tokens(most: u32, fits: impl Fn(u32) -> bool) -> u32 {
     fitting
 }
 
-/// Bytes of the caches of a slice of `layers` with room for so many tokens over all sequences.
-fn cache_bytes(card: &ModelCard, layers: &Range<u32>, tensor_of: u32, tokens: u32) -> u64 {
+/// Bytes of the caches of a slice of `layers` with room for so many tokens over all sequences, and of the draft model's that
+/// goes with the last of them.
+fn cache_bytes(card: &ModelCard, layers: &Range<u32>, tensor: TensorSlice, tokens: u32) -> u64 {
     let held = &card.layers[layers.start as usize..layers.end as usize];
     let tokens = u64::from(tokens);
     let of_each = held
         .iter()
-        .map(|layer| layer.cache_bytes(tensor_of, tokens));
-    of_each.sum()
+        .map(|layer| layer.cache_bytes(tensor.of, tokens));
+    let draft = if has_head(card, layers, tensor) {
+        draft_cache_bytes(card, tokens)
+    } else {
+        0
+    };
+    of_each.sum::<u64>() + draft
+}
+
+/// Bytes of a draft model's cache with room for so many tokens.
+pub(super) fn draft_cache_bytes(card: &ModelCard, tokens: u64) -> u64 {
+    card.draft
+        .map_or(0, |draft| draft.cache_bytes_per_token * tokens)
+}
+
+/// What a model takes that drafts. Of layers that see a window it is held to see all, which is more than it takes.
+pub fn draft_cost(card: &ModelCard) -> DraftCost {
+    let width = u64::from(card.hidden_size) * u64::from(card.activation_bytes);
+    let logits = u64::from(card.vocabulary_size) * LOGIT_BYTES;
+    let caches = card.layers.iter().map(|layer| layer.cache_bytes_per_token);
+    DraftCost {
+        weights_bytes: card.weights_bytes(),
+        cache_bytes_per_token: caches.sum(),
+        step_bytes: DRAFT_STEP_TOKENS * width * ACTIVATION_WIDTHS
+            + u64::from(SEQUENCES_MAX) * logits,
+    }
 }
 
 /// Bytes of what recurrent layers, each cut into `tensor_of` slices, remember of all sequences.
@@ -144,7 +172,7 @@ fn weights_bytes(card: &ModelCard, layers: &Range<u32>, tensor: TensorSlice) -> 
 }
 
 /// Bytes that a shard needs besides weights and KV cache. The rank with the output head also holds the logits of a
-/// whole step, because a prompt's own log-probabilities may be asked for.
+/// whole step, because a prompt's own log-probabilities may be asked for; and a draft model, but for its cache.
 pub(crate) fn overhead_bytes(card: &ModelCard, last: bool) -> u64 {
     let width = u64::from(card.hidden_size) * u64::from(card.activation_bytes);
     let activations = ACTIVATION_TOKENS * width * ACTIVATION_WIDTHS;
@@ -153,7 +181,11 @@ pub(crate) fn overhead_bytes(card: &ModelCard, last: bool) -> u64 {
     } else {
         0
     };
-    WORKER_BYTES + activations + logits
+    let draft = card
+        .draft
+        .filter(|_| last)
+        .map_or(0, |draft| draft.weights_bytes + draft.step_bytes);
+    WORKER_BYTES + activations + logits + draft
 }
 
 /// All bytes that a shard of such a slice of `layers` needs.
@@ -164,7 +196,7 @@ pub fn shard_bytes(
     cache_tokens: u32,
 ) -> u64 {
     weights_bytes(card, layers, tensor)
-        + cache_bytes(card, layers, tensor.of, cache_tokens)
+        + cache_bytes(card, layers, tensor, cache_tokens)
         + states_bytes(card, layers, tensor.of)
         + overhead_bytes(card, has_head(card, layers, tensor))
 }

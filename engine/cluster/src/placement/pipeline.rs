@@ -164,7 +164,8 @@ impl Sums {
             head: card.ends_bytes(false, true),
             both_ends: card.ends_bytes(true, true),
             overhead: memory::overhead_bytes(card, false),
-            overhead_last: memory::overhead_bytes(card, true),
+            overhead_last: memory::overhead_bytes(card, true)
+                + memory::draft_cache_bytes(card, tokens),
         };
         let (mut held, mut active) = (0, 0);
         for layer in &card.layers {

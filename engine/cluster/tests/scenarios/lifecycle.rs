@@ -26,6 +26,7 @@ fn open(nodes: u32) -> Event {
         node_ids: Vec::new(),
         secret: Secret([9; 32]),
         on_demand: false,
+        draft: None,
     }))
 }
 

@@ -44,6 +44,7 @@ pub fn card(layers: usize, layer_bytes: u64) -> ModelCard {
         tensor_degrees: vec![1, 2, 4, 8],
         quantize: None,
         kv_bits: None,
+        draft: None,
     }
 }
 

@@ -36,6 +36,7 @@ fn open(cluster: &mut Cluster, node: usize, wish: Open) {
         node_ids: Vec::new(),
         secret: Secret([wish.id as u8; 32]),
         on_demand: wish.on_demand,
+        draft: None,
     };
     cluster.tell(node, Event::Open(Box::new(open)));
     cluster.run();
@@ -150,6 +151,7 @@ fn a_second_copy_goes_where_there_is_none() {
             node_ids: Vec::new(),
             secret: Secret([1; 32]),
             on_demand: false,
+            draft: None,
         };
         cluster.tell(0, Event::Open(Box::new(copy)));
         cluster.run();

@@ -23,6 +23,7 @@ fn request(penalties: Penalties, bias: &[(TokenId, f32)]) -> TokenRequest {
         grammar: None,
         logit_bias: bias.to_vec(),
         pooling: None,
+        prediction: Vec::new(),
     }
 }
 

@@ -35,6 +35,17 @@ pub fn check(request: &TokenRequest, limits: &Limits) -> Result<(), Failure> {
             "more tokens were generated already than were asked for",
         ));
     }
+    if let Some(token) = request
+        .prediction
+        .iter()
+        .find(|token| **token >= limits.vocabulary_size)
+    {
+        let message = format!("token {token} is predicted, which the model does not know");
+        let known = limits.vocabulary_size - 1;
+        return Err(invalid(&message)
+            .hint(format!("token ids go from 0 to {known}"))
+            .param("prediction"));
+    }
     check_bias(&request.logit_bias, limits)?;
     let needed = cache_tokens(request);
     if needed > u64::from(limits.context_tokens_max) {

@@ -28,6 +28,8 @@ pub struct Limits {
     /// Whether to guess what answers go on with and compute some guesses beside each token. Only for a backend that can take
     /// tokens back.
     pub speculates: bool,
+    /// Whether a draft model says what they go on with, too.
+    pub drafts: bool,
 }
 
 /// What became of a submitted request.

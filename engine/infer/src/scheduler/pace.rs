@@ -5,10 +5,13 @@
 //! costs depends on how many there are and how long, so such a step is made when it is not known for about as many, and
 //! now and then.
 
+mod drafts;
 mod guesses;
 
 use std::time::Duration;
 
+use drafts::DraftCosts;
+pub use drafts::Draftable;
 pub use guesses::GUESSES_MAX;
 use guesses::{GuessCosts, Plain};
 
@@ -32,6 +35,8 @@ pub struct Pace {
     prompt_token_s: Recent,
     /// What guesses add.
     guesses: GuessCosts,
+    /// What drafts take before a step.
+    drafts: DraftCosts,
     /// Steps since the last one of answers alone.
     reading_run: u32,
     /// Seconds from the end of one request to that of the next, while there are any.
@@ -95,6 +100,22 @@ impl Pace {
         }
     }
 
+    /// How many tokens a draft model should draft of each sequence before the next step, which has all of these; 0 if what it
+    /// would take is worth more.
+    pub fn draft_depth(&self, sequences: &[Draftable]) -> usize {
+        match self.plain(sequences.len() as u32) {
+            Some(plain) if self.reading_run < READING_RUN_MAX => {
+                self.drafts.depth(&self.guesses, plain, sequences)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Takes in what a draft of so many sequences took, in so many steps of the draft model.
+    pub fn drafted(&mut self, sequences: u32, steps: u32, took: Duration) {
+        self.drafts.step(sequences, steps, took.as_secs_f64());
+    }
+
     /// A step of answers alone, if it is known.
     fn plain(&self, answers: u32) -> Option<Plain> {
         let took_s = self.answers_s[kind(answers)].middle()?;
@@ -107,6 +128,9 @@ impl Pace {
     pub fn step(&mut self, work: Work, took: Duration, ended: u32) {
         let took_s = took.as_secs_f64();
         self.note_ends(ended, took_s);
+        if work.answers > 0 {
+            self.drafts.passed();
+        }
         let plain = self.plain(work.answers);
         if work.prompt_tokens > 0.0 {
             self.reading_run += u32::from(work.answers > 0);

@@ -15,7 +15,7 @@ use super::budget::{Budget, Chunk};
 use crate::adjustment::Adjustment;
 use crate::backend::{LayerPart, Logits, Outputs, Row, SlotId};
 use crate::constraint::{Constraint, MaskJob, Ticket};
-use crate::draft::Guesses;
+use crate::draft::{Chances, Guesses, Origin};
 use crate::embedding::Embedding;
 use crate::logprobs;
 use crate::prefix::BLOCK_TOKENS;
@@ -47,6 +47,8 @@ pub struct Sequence {
     guesses: Option<Guesses>,
     /// The guesses that its next step computes, or the one under way.
     guessed: Vec<TokenId>,
+    /// Where they are from.
+    origin: Option<Origin>,
     /// Tokens in its cache after the last step, wrong guesses included.
     held: usize,
 }
@@ -140,15 +142,18 @@ impl Sequence {
             text,
             guesses: None,
             guessed: Vec::new(),
+            origin: None,
             held: 0,
         }
     }
 
-    /// It may be guessed what comes next, if more than one token is asked for.
+    /// It may be guessed what comes next, if more than one token is asked for; by a draft model too that was right so often.
     #[must_use]
-    pub fn with_guesses(mut self) -> Self {
+    pub fn with_guesses(mut self, drafts: Option<Chances>) -> Self {
         let answers = self.request.max_tokens > 1;
-        self.guesses = answers.then(Guesses::default);
+        let answered = self.request.generated.len();
+        let prediction = std::mem::take(&mut self.request.prediction);
+        self.guesses = answers.then(|| Guesses::new(prediction, answered, drafts));
         self
     }
 
@@ -308,7 +313,9 @@ impl Sequence {
         };
         let done = match computed {
             Computed::Logits(logits) if !guessed.is_empty() => {
-                self.verify(&guessed, logits, &mut outcome)
+                let verified = self.verify(&guessed, logits, &mut outcome);
+                self.tell_predicted(&mut outcome);
+                verified
             }
             Computed::Logits(logits) => self.read(start, scored, logits, &mut outcome),
             Computed::Hidden(hidden) => self.pool(&hidden, &mut outcome),

@@ -12,15 +12,11 @@ impl Scheduler {
         if !self.limits.speculates {
             return;
         }
-        let mut next = self.idle();
-        for &at in &next {
+        for at in self.idle() {
             self.running[at].sequence.guess(0);
         }
-        next.truncate(self.running.len().div_ceil(self.limits.stages as usize));
+        let next = self.answers_next();
         let sequence = |&at: &usize| &self.running[at].sequence;
-        if next.iter().map(sequence).any(Sequence::is_reading) {
-            return;
-        }
         let chances: Vec<_> = next.iter().map(sequence).map(Sequence::chances).collect();
         let left_over = self.cache_tokens_left().unwrap_or(0) as usize;
         let counts = dealt_out(&chances, left_over.min(GUESSES_MAX), |chances| {
@@ -29,6 +25,19 @@ impl Scheduler {
         for (at, count) in next.into_iter().zip(counts) {
             self.running[at].sequence.guess(count);
         }
+    }
+}
+
+impl Scheduler {
+    /// The sequences of the next step, if it is one of answers alone; as far as is known before room was made for it.
+    pub(super) fn answers_next(&self) -> Vec<usize> {
+        let mut next = self.idle();
+        next.truncate(self.running.len().div_ceil(self.limits.stages as usize));
+        let reads = |&at: &usize| self.running[at].sequence.is_reading();
+        if next.iter().any(reads) {
+            next.clear();
+        }
+        next
     }
 }
 

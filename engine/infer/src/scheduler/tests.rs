@@ -1,5 +1,6 @@
 use super::*;
 use crate::backend::{Backend, LayerPart, Logits, Row};
+use crate::drafter::{DRAFT_TOKENS_MAX, Drafter};
 use crate::fake::FakeBackend;
 use crate::{logprobs, sampler};
 use base::{ClientId, ErrorCode, FinishReason, Penalties, Pooling, Priority, Sampling, TokenId};
@@ -7,9 +8,11 @@ use proptest::prelude::*;
 use text::{SpecialTokens, TextStart, TextStream};
 
 mod beginnings;
+mod drafts;
 mod embeddings;
 mod fairness;
 mod grammars;
+mod predictions;
 mod prompts;
 mod properties;
 mod schemas;
@@ -29,6 +32,7 @@ const LIMITS: Limits = Limits {
     prefill_chunk_tokens: 16,
     scoring_chunk_tokens: 4,
     speculates: true,
+    drafts: false,
 };
 
 /// Token n is the n-th letter.
@@ -64,6 +68,7 @@ fn request(id: u64, prompt: &[TokenId], max_tokens: u32) -> TokenRequest {
         grammar: None,
         logit_bias: Vec::new(),
         pooling: None,
+        prediction: Vec::new(),
     }
 }
 
@@ -82,6 +87,10 @@ struct Rig {
     speed: (Duration, Duration),
     /// How long the last one took.
     took: Duration,
+    /// A model that drafts, how long its steps take, and how long they took in all.
+    drafter: Option<Drafter<FakeBackend>>,
+    draft_step: Duration,
+    drafting: Duration,
 }
 
 impl Rig {
@@ -99,6 +108,19 @@ impl Rig {
             late: false,
             speed: (Duration::ZERO, Duration::ZERO),
             took: Duration::ZERO,
+            drafter: None,
+            draft_step: Duration::ZERO,
+            drafting: Duration::ZERO,
+        }
+    }
+
+    fn draft(&mut self) {
+        let asks = self.scheduler.drafts();
+        if let Some(drafter) = self.drafter.as_mut().filter(|_| !asks.is_empty()) {
+            let drafts = drafter.draft(&asks).unwrap();
+            let took = self.draft_step * drafts.steps;
+            self.drafting += took;
+            self.scheduler.drafted(drafts, took);
         }
     }
 
@@ -126,10 +148,15 @@ impl Rig {
     /// Runs one step; whether there was one. Each step keeps the limits.
     fn step(&mut self) -> bool {
         let limits = self.scheduler.limits;
+        self.draft();
         self.hand_out();
         while let Some(plan) = self.scheduler.next() {
             check_limits(&plan, &limits);
+            if let Some(drafter) = &mut self.drafter {
+                drafter.free(&plan.free).unwrap();
+            }
             self.under_way.push_back(plan);
+            self.draft();
         }
         let Some(plan) = self.under_way.pop_front() else {
             let waits = !self.jobs.is_empty();
@@ -169,7 +196,9 @@ impl Rig {
         let aside = |event: &TokenEvent| {
             matches!(
                 event,
-                TokenEvent::Recalled { .. } | TokenEvent::Accepted { .. }
+                TokenEvent::Recalled { .. }
+                    | TokenEvent::Accepted { .. }
+                    | TokenEvent::Predicted { .. }
             )
         };
         let events = self.events.iter();
@@ -296,6 +325,7 @@ fn tokens_of(events: &[TokenEvent]) -> Vec<TokenId> {
         TokenEvent::Token { token, .. } => Some(*token),
         TokenEvent::Accepted { .. }
         | TokenEvent::Recalled { .. }
+        | TokenEvent::Predicted { .. }
         | TokenEvent::Prompt(_)
         | TokenEvent::Embedding(_)
         | TokenEvent::Finished(_)

@@ -62,6 +62,8 @@ pub(crate) struct Caches {
     /// The widest of those layers that do not see all.
     window: Option<CacheWindow>,
     budget: Budget,
+    /// Rows may begin so many tokens before the end of what a sequence holds, whatever the row before guessed.
+    pub(crate) taken_back: usize,
 }
 
 /// A sequence.
@@ -81,7 +83,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// The tokens that no step takes back.
     pub(crate) fn sure(&self) -> &[TokenId] {
-        &self.tokens[..self.tokens.len() - self.guessed]
+        &self.tokens[..self.tokens.len().saturating_sub(self.guessed)]
     }
 
     /// Whether layers hold all of a block.
@@ -115,6 +117,7 @@ impl Caches {
             layers: layers.iter().copied().map(Held::new).collect(),
             window,
             budget: Budget::new(layers, window),
+            taken_back: 0,
         }
     }
 
@@ -295,7 +298,7 @@ impl Caches {
         let seen = self.window.map_or(0, |window| window.get() as i32 - 1);
         Extent {
             positions: span.position + span.tokens,
-            recent: seen.max(unkept) + span.tokens,
+            recent: seen.max(unkept) + span.tokens + self.taken_back as i32,
         }
     }
 

@@ -218,6 +218,7 @@ pub(super) fn order(wish: Wish, max_tokens: u32) -> Generate {
             grammar: None,
             logit_bias: Vec::new(),
             pooling: None,
+            prediction: Vec::new(),
         },
         keep_alive: None,
     }

@@ -17,6 +17,9 @@ pub(super) async fn plan(arguments: &PlanArguments) -> Result<(), CommandFailure
     if let Some(bits) = arguments.quantize.kv_bits {
         body["kv_bits"] = bits.get().into();
     }
+    if let Some(draft) = &arguments.quantize.draft {
+        body["draft"] = as_folder(draft).unwrap_or_else(|| draft.clone()).into();
+    }
     if let Some(count) = arguments.node_count {
         body["node_count"] = count.into();
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base::{ErrorCode, ShardingChoice};
 use net::{ClusterKey, Discovery};
 use serde_json::json;
+use serve::OpenInstance;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -59,10 +60,22 @@ pub(super) async fn serve(
 async fn run(node: &NodeHandle, arguments: &ServeArguments) -> Result<(), CommandFailure> {
     let model = match &arguments.model {
         Some(model) => {
-            let model = as_folder(model).unwrap_or_else(|| model.clone());
-            let sharding = choice(arguments.sharding);
-            let QuantizeArgument { bits, kv_bits } = arguments.quantize;
-            Some(node.load(&model, sharding, bits, kv_bits).await?)
+            let folder = |name: &String| as_folder(name).unwrap_or_else(|| name.clone());
+            let QuantizeArgument {
+                bits,
+                kv_bits,
+                draft,
+            } = &arguments.quantize;
+            let wish = OpenInstance {
+                model: folder(model),
+                sharding: choice(arguments.sharding),
+                node_count: None,
+                node_ids: Vec::new(),
+                quantize: *bits,
+                kv_bits: *kv_bits,
+                draft: draft.as_ref().map(folder),
+            };
+            Some(node.load(wish).await?)
         }
         None => None,
     };

@@ -41,6 +41,8 @@ pub(crate) struct Teller {
     generated: u32,
     /// Those of them that the model thought.
     reasoned: u32,
+    /// Tokens of the prediction that were right, and those that were not.
+    predicted: [u32; 2],
 }
 
 impl Teller {
@@ -63,6 +65,7 @@ impl Teller {
             recalled: 0,
             generated: 0,
             reasoned: 0,
+            predicted: [0, 0],
         }
     }
 
@@ -98,6 +101,12 @@ impl Teller {
         match event {
             TokenEvent::Recalled { tokens } => {
                 self.recalled = tokens;
+                Ok(Vec::new())
+            }
+            TokenEvent::Predicted { accepted, rejected } => {
+                for (sum, more) in self.predicted.iter_mut().zip([accepted, rejected]) {
+                    *sum = sum.saturating_add(more);
+                }
                 Ok(Vec::new())
             }
             TokenEvent::Prompt(scored) => {
@@ -164,6 +173,7 @@ impl Teller {
         let held = self.parser.take().map(AnswerParser::finish);
         pieces.extend(held.unwrap_or_default());
         let mut events = deltas(pieces, Vec::new());
+        let [accepted, rejected] = self.predicted;
         events.push(GenerateEvent::Finished {
             reason,
             stop,
@@ -172,6 +182,8 @@ impl Teller {
                 cached_tokens: self.recalled,
                 completion_tokens: self.generated,
                 reasoning_tokens: self.reasoned,
+                accepted_prediction_tokens: accepted,
+                rejected_prediction_tokens: rejected,
             },
         });
         events

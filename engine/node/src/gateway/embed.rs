@@ -69,6 +69,7 @@ async fn vector(mut generation: Generation) -> Result<Vec<f32>, Failure> {
             TokenEvent::Finished(_) => break,
             TokenEvent::Accepted { .. }
             | TokenEvent::Recalled { .. }
+            | TokenEvent::Predicted { .. }
             | TokenEvent::Prompt(_)
             | TokenEvent::Token { .. } => {}
         }
@@ -114,6 +115,7 @@ fn request(
         grammar: None,
         logit_bias: Vec::new(),
         pooling: Some(pooling),
+        prediction: Vec::new(),
     }
 }
 

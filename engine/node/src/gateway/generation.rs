@@ -212,6 +212,7 @@ impl Generation {
             }
             TokenEvent::Accepted { .. }
             | TokenEvent::Recalled { .. }
+            | TokenEvent::Predicted { .. }
             | TokenEvent::Embedding(_)
             | TokenEvent::Finished(_)
             | TokenEvent::Failed(_) => Some(event),

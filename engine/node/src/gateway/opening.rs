@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{
-    CacheBits, ErrorCode, Failure, Fingerprint, HubRevision, InstanceId, ModelCard, ModelId,
-    NodeId, QuantizedBits, Secret, ShardingChoice,
+    CacheBits, DraftCost, DraftModel, ErrorCode, Failure, Fingerprint, HubRevision, InstanceId,
+    ModelCard, ModelId, NodeId, QuantizedBits, Secret, ShardingChoice,
 };
+use cluster::placement::draft_cost;
 use cluster::{Asker, ClusterView, InstanceState, InstanceView, OpenInstance, Wish};
 use store::download::Wanted;
 use store::fingerprint_of_commit;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
+use super::drafts;
 use super::remote::{Remote, RemoteModel};
 use super::replicas::Weights;
 use super::room::{make_room, placements};
@@ -52,6 +54,8 @@ pub(crate) struct Asked {
     pub(crate) quantize: Option<QuantizedBits>,
     /// To how many bits to quantize its cache.
     pub(crate) kv_bits: Option<CacheBits>,
+    /// The name or folder of a model that is to draft for it.
+    pub(crate) draft: Option<String>,
 }
 
 impl Asked {
@@ -64,6 +68,7 @@ impl Asked {
             node_ids: Vec::new(),
             quantize: None,
             kv_bits: None,
+            draft: None,
         }
     }
 }
@@ -146,6 +151,7 @@ impl Opening {
         let asked = Asked {
             quantize: lost.quantize,
             kv_bits: lost.kv_bits,
+            draft: lost.draft.map(|draft| draft.folder),
             ..Asked::named(&lost.model.0)
         };
         self.open_local(&local, &asked, Asker::Request).await
@@ -155,7 +161,7 @@ impl Opening {
     pub(crate) async fn plan(&self, asked: &Asked) -> Result<Vec<cluster::Placement>, Failure> {
         let local = self.here_or_of_hub(asked, self.models.resolve(&asked.model).await);
         let local = local.await?;
-        placements(&self.cluster, &self.wish(&local, asked).await?).await
+        placements(&self.cluster, &self.wish(&local, asked).await?.0).await
     }
 
     /// What a repository of the hub holds, and how it could be placed now or why it could not.
@@ -210,14 +216,45 @@ impl Opening {
         Ok(local)
     }
 
-    async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {
-        Ok(Wish {
-            card: self.card(local, asked).await?,
+    async fn wish(
+        &self,
+        local: &LocalModel,
+        asked: &Asked,
+    ) -> Result<(Wish, Option<DraftModel>), Failure> {
+        let mut card = self.card(local, asked).await?;
+        let mut drafts = None;
+        if let Some(name) = &asked.draft {
+            let (draft, cost) = self.draft(local, &card, name).await?;
+            card.draft = Some(cost);
+            drafts = Some(draft);
+        }
+        let wish = Wish {
+            card,
             fingerprint: local.fingerprint,
             sharding: asked.sharding,
             node_count: asked.node_count,
             node_ids: asked.node_ids.clone(),
-        })
+        };
+        Ok((wish, drafts))
+    }
+
+    /// The model of this name as a draft model for another one, and what it takes.
+    async fn draft(
+        &self,
+        local: &LocalModel,
+        card: &ModelCard,
+        name: &str,
+    ) -> Result<(DraftModel, DraftCost), Failure> {
+        let found = self.models.resolve(name).await;
+        let draft = found.map_err(|failure| failure.param("draft"))?;
+        let own = self.card(&draft, &Asked::named(name)).await?;
+        drafts::check([local, &draft], [card, &own]).await?;
+        let model = DraftModel {
+            model: draft.name,
+            folder: draft.folder.to_string_lossy().into_owned(),
+            fingerprint: draft.fingerprint,
+        };
+        Ok((model, draft_cost(&own)))
     }
 
     /// Refuses what cannot be placed, though others make room: whoever asks is there to be told. An instance that loses
@@ -228,7 +265,7 @@ impl Opening {
         asked: &Asked,
         whom: Asker,
     ) -> Result<InstanceId, Failure> {
-        let wish = self.wish(local, asked).await?;
+        let (wish, draft) = self.wish(local, asked).await?;
         make_room(&self.cluster, &wish, whom).await?;
         let id = InstanceId(random::u64()?);
         let open = OpenInstance {
@@ -243,6 +280,7 @@ impl Opening {
             node_ids: wish.node_ids,
             secret: Secret(random::bytes()?),
             on_demand: whom == Asker::Request,
+            draft,
         };
         self.cluster.open(open).await?;
         // The cluster keeps a bounded number of instances and says no by not having it.

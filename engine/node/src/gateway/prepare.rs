@@ -61,6 +61,7 @@ pub(crate) fn prepare(
     if let Some(grammar) = &opening.grammar {
         check_grammar(grammar, &ask.prompt, &text.tokenizer)?;
     }
+    let prediction = prediction(&ask.prediction, text, limits)?;
     let max_tokens = answer_tokens(prompt.len(), ask.max_tokens, limits)?;
     let mut stop_tokens = ask.stop_tokens;
     if !ask.ignore_eos {
@@ -90,6 +91,7 @@ pub(crate) fn prepare(
         grammar: opening.grammar,
         logit_bias: ask.logit_bias,
         pooling: None,
+        prediction,
     };
     let stream = TextStream::new(text.tokenizer.clone(), ask.stop, opening.start);
     let teller = Teller::new(
@@ -190,6 +192,15 @@ fn encode(words: &str, framing: Framing, text: &ModelText) -> Result<Vec<TokenId
 
 fn not_encoded(error: &TokenizerError) -> Failure {
     words::failure(ErrorCode::InvalidRequest, &error.to_string())
+}
+
+/// The tokens that an answer will probably have. Nothing is lost where it is longer than any answer but guesses.
+fn prediction(words: &str, text: &ModelText, limits: ModelLimits) -> Result<Vec<TokenId>, Failure> {
+    let mut tokens = encode(words, Framing::Bare, text)?;
+    let most = TokenRequest::PREDICTION_TOKENS_MAX.min(limits.context_tokens as usize);
+    tokens.truncate(most);
+    check_vocabulary(&tokens, "prediction.content", limits)?;
+    Ok(tokens)
 }
 
 /// The prompt as text: what the client wrote, where it wrote text.

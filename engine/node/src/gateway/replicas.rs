@@ -113,6 +113,7 @@ mod tests {
                 idle_since_ms: None,
                 expires_ms: None,
             }),
+            draft: None,
             shards: vec![ShardView {
                 node: NodeId([node; 32]),
                 rank: 0,

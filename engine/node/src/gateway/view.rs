@@ -93,6 +93,7 @@ fn instance(instance: &InstanceView) -> served::InstanceView {
         fingerprint: instance.fingerprint,
         quantize: instance.quantize,
         kv_bits: instance.kv_bits,
+        draft: instance.draft.as_ref().map(|draft| draft.model.clone()),
         context_tokens: instance.context_tokens_max.min(instance.cache_tokens),
         owner: instance.owner,
         generation: instance.generation,

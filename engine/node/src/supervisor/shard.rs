@@ -15,7 +15,7 @@ use super::mlx::MlxVariables;
 use super::ports::HeldPorts;
 use super::process::Process;
 use super::running::{Running, WorkerHandle};
-use super::start_frame::start_frame;
+use super::start_frame::{Folders, start_frame};
 use super::streams::Streams;
 use crate::models::LocalModels;
 
@@ -60,17 +60,32 @@ impl ShardTask {
         let _ = self.events.send(event).await;
     }
 
+    async fn folders(&self) -> Result<Folders, Failure> {
+        let start = &self.start;
+        let model = self
+            .models
+            .locate_layers(start.into(), start.layers.clone());
+        let draft = match &start.draft {
+            Some(draft) => Some(self.models.locate_whole(draft.into()).await?),
+            None => None,
+        };
+        Ok(Folders {
+            model: model.await?,
+            draft,
+        })
+    }
+
     /// Up to the running process; `None` when told to stop before.
     async fn begin(
         &mut self,
         stop: &mut oneshot::Receiver<()>,
     ) -> Result<Option<(Process, MlxVariables)>, Failure> {
-        let folder = tokio::select! {
+        let folders = tokio::select! {
             biased;
             _ = stop => return Ok(None),
-            folder = self.models.locate_layers((&self.start).into(), self.start.layers.clone()) => folder?,
+            folders = self.folders() => folders?,
         };
-        let frame = start_frame(&self.start, &folder, &self.settings);
+        let frame = start_frame(&self.start, folders, &self.settings);
         let run_folder = &self.settings.run_folder;
         let variables = MlxVariables::prepare(&self.start, run_folder).map_err(|error| {
             let folder = run_folder.display();

@@ -1,6 +1,6 @@
 //! A worker's first frame, made from what the cluster decided. Pure.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use base::ShardSpec;
 use cluster::StartShard;
@@ -15,10 +15,22 @@ const PREFILL_CHUNK_TOKENS: u32 = 512;
 /// Where every position's logits are copied: 64 of a vocabulary of 150,000 are 38 MB.
 const SCORING_CHUNK_TOKENS: u32 = 64;
 
-/// What to tell the worker of a shard whose model lies in `folder` here.
-pub(super) fn start_frame(start: &StartShard, folder: &Path, settings: &WorkerSettings) -> Start {
+/// Where a shard's files are here.
+pub(super) struct Folders {
+    /// Those of the model.
+    pub(super) model: PathBuf,
+    /// Those of the model that drafts, if one is to do so here.
+    pub(super) draft: Option<PathBuf>,
+}
+
+/// What to tell the worker of a shard whose files lie there.
+pub(super) fn start_frame(
+    start: &StartShard,
+    folders: Folders,
+    settings: &WorkerSettings,
+) -> Start {
     Start::Shard(ShardStart {
-        folder: folder.to_path_buf(),
+        folder: folders.model,
         spec: ShardSpec {
             rank: start.rank,
             world: start.world,
@@ -45,5 +57,6 @@ pub(super) fn start_frame(start: &StartShard, folder: &Path, settings: &WorkerSe
             model: start.fingerprint,
             bytes_max: kept.bytes_max,
         }),
+        draft: folders.draft,
     })
 }

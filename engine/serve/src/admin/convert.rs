@@ -115,6 +115,7 @@ impl From<&InstanceView> for Instance {
             expires_unix_ms: instance.expires_unix_ms,
             quantize: instance.quantize.map(QuantizedBits::get),
             kv_bits: instance.kv_bits.map(CacheBits::get),
+            draft: instance.draft.as_ref().map(|model| model.0.clone()),
         }
     }
 }
@@ -271,6 +272,7 @@ pub(super) fn parse_opening(body: &[u8]) -> Result<(OpenInstance, u32), Failure>
         node_ids,
         quantize,
         kv_bits,
+        draft: wish.draft.filter(|name| !name.is_empty()),
     };
     Ok((wish, replicas))
 }

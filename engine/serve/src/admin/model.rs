@@ -117,6 +117,8 @@ pub(crate) struct Instance {
     pub(crate) quantize: Option<u8>,
     /// To how many bits the caches of its layers that see all are quantized; null if they are in the model's own type.
     pub(crate) kv_bits: Option<u8>,
+    /// The model that drafts for it; null if none does.
+    pub(crate) draft: Option<String>,
 }
 
 /// What an instance is doing now.
@@ -274,6 +276,9 @@ pub(crate) struct Wish {
     pub(crate) quantize: Option<u8>,
     /// To how many bits to quantize keys and values of layers that see all, as they are cached: 4 or 8; none if it is left out.
     pub(crate) kv_bits: Option<u8>,
+    /// A small model with the same tokenizer, whole beside the first rank, that says what comes next: where it is right the
+    /// answer comes faster, and it is the same answer.
+    pub(crate) draft: Option<String>,
 }
 
 /// How to divide a model.

@@ -99,6 +99,7 @@ fn request(
         },
         logit_bias: Vec::new(),
         keep_alive: None,
+        prediction: String::new(),
     })
 }
 

@@ -136,9 +136,9 @@ fn unsaid(event: GenerateEvent) -> Option<GenerateEvent> {
             reason: FinishReason::Length,
             stop: None,
             usage: Usage {
-                completion_tokens: 0,
-                reasoning_tokens: 0,
-                ..usage
+                prompt_tokens: usage.prompt_tokens,
+                cached_tokens: usage.cached_tokens,
+                ..Usage::default()
             },
         }),
     }

@@ -115,6 +115,7 @@ fn nothing(model: &str, keep_alive: Option<KeepAlive>, fresh: &mut Fresh) -> Gen
         grammar: None,
         logit_bias: Vec::new(),
         keep_alive,
+        prediction: String::new(),
     }
 }
 

@@ -18,7 +18,8 @@ pub(super) use answer::{
 pub(crate) use answer::{ModelList, ModelObject};
 pub(super) use described::{ChatRequest, ChatSent, CompletionRequest, CompletionSent};
 pub(super) use request::{
-    ChatFields, CompletionFields, Content, MessageIn, Part, SharedFields, StructuredOutputs,
+    ChatFields, CompletionFields, Content, MessageIn, Part, PredictionIn, SharedFields,
+    StructuredOutputs,
 };
 pub(crate) use scalar::{Count, Number, Seed, Strings};
 pub(super) use scalar::{Prompts, Shallow};

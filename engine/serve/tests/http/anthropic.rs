@@ -53,6 +53,7 @@ fn script() -> Vec<Result<GenerateEvent, Failure>> {
                 cached_tokens: 20,
                 completion_tokens: 7,
                 reasoning_tokens: 2,
+                ..Usage::default()
             },
         },
     ];

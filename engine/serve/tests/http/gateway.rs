@@ -655,6 +655,7 @@ pub fn cluster() -> ClusterView {
         on_demand: false,
         quantize: None,
         kv_bits: None,
+        draft: None,
         shards,
     };
     let link = |a, b, us| LinkView {

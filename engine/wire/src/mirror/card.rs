@@ -66,6 +66,7 @@ pub struct ModelCard {
     tensor_degrees: List<u32, LAYERS_MAX>,
     quantize: Bits,
     kv_bits: KvBits,
+    draft: Option<[u64; 3]>,
 }
 
 /// Why a layer's window was refused.
@@ -98,6 +99,13 @@ impl From<&base::ModelCard> for ModelCard {
             tensor_degrees: List(card.tensor_degrees.clone()),
             quantize: card.quantize.into(),
             kv_bits: card.kv_bits.into(),
+            draft: card.draft.map(|draft| {
+                [
+                    draft.weights_bytes,
+                    draft.cache_bytes_per_token,
+                    draft.step_bytes,
+                ]
+            }),
         }
     }
 }
@@ -129,8 +137,21 @@ impl TryFrom<ModelCard> for base::ModelCard {
             tensor_degrees: wire.tensor_degrees.0,
             quantize: wire.quantize.try_into()?,
             kv_bits: wire.kv_bits.try_into()?,
+            draft: wire.draft.map(draft_cost).transpose()?,
         })
     }
+}
+
+fn draft_cost(parts: [u64; 3]) -> Result<base::DraftCost, Invalid> {
+    if parts.into_iter().any(|bytes| bytes > PART_BYTES_MAX) {
+        return Err(Invalid("a draft model larger than any could be"));
+    }
+    let [weights_bytes, cache_bytes_per_token, step_bytes] = parts;
+    Ok(base::DraftCost {
+        weights_bytes,
+        cache_bytes_per_token,
+        step_bytes,
+    })
 }
 
 impl From<&base::LayerCost> for LayerCost {

@@ -147,6 +147,35 @@ pub struct InstanceRecord {
     phase: InstancePhase,
     secret: [u8; 32],
     on_demand: bool,
+    draft: Option<DraftModel>,
+}
+
+/// A model that drafts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DraftModel {
+    model: Text<MODEL_BYTES_MAX>,
+    folder: Text<PATH_BYTES_MAX>,
+    fingerprint: [u8; 32],
+}
+
+impl From<&base::DraftModel> for DraftModel {
+    fn from(draft: &base::DraftModel) -> Self {
+        Self {
+            model: Text::whole(&draft.model.0),
+            folder: Text::whole(&draft.folder),
+            fingerprint: draft.fingerprint.0,
+        }
+    }
+}
+
+impl From<DraftModel> for base::DraftModel {
+    fn from(wire: DraftModel) -> Self {
+        Self {
+            model: ModelId(wire.model.0),
+            folder: wire.folder.0,
+            fingerprint: Fingerprint(wire.fingerprint),
+        }
+    }
 }
 
 /// What an owner has decided.
@@ -418,6 +447,7 @@ impl From<&base::InstanceRecord> for InstanceRecord {
             phase: InstancePhase::from(&record.phase),
             secret: record.secret.0,
             on_demand: record.on_demand,
+            draft: record.draft.as_ref().map(DraftModel::from),
         }
     }
 }
@@ -447,6 +477,7 @@ impl TryFrom<InstanceRecord> for base::InstanceRecord {
             phase: wire.phase.try_into()?,
             secret: Secret(wire.secret),
             on_demand: wire.on_demand,
+            draft: wire.draft.map(Into::into),
         })
     }
 }

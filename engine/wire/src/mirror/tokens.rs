@@ -43,6 +43,7 @@ pub struct TokenRequest {
     grammar: Option<Grammar>,
     logit_bias: List<(TokenId, f32), BIASES_MAX>,
     pooling: Option<Pooling>,
+    prediction: List<TokenId, { base::TokenRequest::PREDICTION_TOKENS_MAX }>,
 }
 
 /// How a prompt becomes a vector.
@@ -96,6 +97,8 @@ pub enum TokenEvent {
     Accepted(u32),
     /// So many tokens of the prompt were computed before.
     Recalled(u32),
+    /// So many tokens of the prediction were right, and so many wrong.
+    Predicted(u32, u32),
     /// Prompt log-probabilities.
     Prompt(List<TokenLogprob, SCORED_MAX>),
     /// A token of the answer.
@@ -140,6 +143,7 @@ impl From<&base::TokenRequest> for TokenRequest {
             grammar: request.grammar.as_ref().map(Grammar::from),
             logit_bias: List(request.logit_bias.clone()),
             pooling: request.pooling.map(Pooling::from),
+            prediction: List(request.prediction.clone()),
         }
     }
 }
@@ -238,6 +242,7 @@ impl TryFrom<TokenRequest> for base::TokenRequest {
             grammar: wire.grammar.map(Into::into),
             logit_bias: wire.logit_bias.0,
             pooling: wire.pooling.map(Into::into),
+            prediction: wire.prediction.0,
         })
     }
 }
@@ -313,6 +318,9 @@ impl From<&base::TokenEvent> for TokenEvent {
         match event {
             &base::TokenEvent::Accepted { position } => Self::Accepted(position),
             &base::TokenEvent::Recalled { tokens } => Self::Recalled(tokens),
+            &base::TokenEvent::Predicted { accepted, rejected } => {
+                Self::Predicted(accepted, rejected)
+            }
             base::TokenEvent::Prompt(scored) => Self::Prompt(List::of(scored)),
             base::TokenEvent::Token { token, logprob } => Self::Token {
                 token: *token,
@@ -333,6 +341,7 @@ impl TryFrom<TokenEvent> for base::TokenEvent {
         Ok(match wire {
             TokenEvent::Accepted(position) => Self::Accepted { position },
             TokenEvent::Recalled(tokens) => Self::Recalled { tokens },
+            TokenEvent::Predicted(accepted, rejected) => Self::Predicted { accepted, rejected },
             TokenEvent::Prompt(scored) => Self::Prompt(scored.each()?),
             TokenEvent::Token { token, logprob } => Self::Token {
                 token,

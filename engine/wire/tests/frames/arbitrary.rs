@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use base::{
-    BytesAsked, ClientId, ErrorCode, Failure, Fingerprint, FinishReason, Grammar, HeldFile,
-    HeldFiles, HubRevision, InstanceActivity, InstanceId, InstancePhase, InstanceRecord, KeepAlive,
-    LayerCost, Level, Link, LinkKind, LocalShard, ModelCard, ModelId, NodeId, NodeRecord,
-    Penalties, Pooling, Pressure, Priority, QuantizedBits, RequestId, Sampling, Secret, Shard,
-    ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice, TokenEvent,
-    TokenLogprob, TokenRequest,
+    BytesAsked, ClientId, DraftCost, DraftModel, ErrorCode, Failure, Fingerprint, FinishReason,
+    Grammar, HeldFile, HeldFiles, HubRevision, InstanceActivity, InstanceId, InstancePhase,
+    InstanceRecord, KeepAlive, LayerCost, Level, Link, LinkKind, LocalShard, ModelCard, ModelId,
+    NodeId, NodeRecord, Penalties, Pooling, Pressure, Priority, QuantizedBits, RequestId, Sampling,
+    Secret, Shard, ShardPlan, ShardSpec, ShardStatus, Sharding, ShardingChoice, TensorSlice,
+    TokenEvent, TokenLogprob, TokenRequest,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -56,6 +56,7 @@ pub fn plain_request() -> TokenRequest {
         grammar: None,
         logit_bias: Vec::new(),
         pooling: None,
+        prediction: Vec::new(),
     }
 }
 
@@ -128,6 +129,7 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
             option::of(grammar()),
             vec((any::<u32>(), -100_f32..100.0), 0..4),
             option::of(pooling()),
+            vec(any::<u32>(), 0..40),
         ),
     )
         .prop_map(
@@ -135,7 +137,7 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
                 (id, (client, priority), prompt, generated),
                 (sampling, max_tokens, stop, stop_tokens),
                 (logprobs, prompt_logprobs),
-                (grammar, logit_bias, pooling),
+                (grammar, logit_bias, pooling, prediction),
             )| {
                 TokenRequest {
                     id: RequestId(id),
@@ -152,6 +154,7 @@ pub fn token_request() -> impl Strategy<Value = TokenRequest> {
                     grammar,
                     logit_bias,
                     pooling,
+                    prediction,
                 }
             },
         )
@@ -174,6 +177,8 @@ pub fn token_event() -> impl Strategy<Value = TokenEvent> {
     prop_oneof![
         any::<u32>().prop_map(|position| TokenEvent::Accepted { position }),
         any::<u32>().prop_map(|tokens| TokenEvent::Recalled { tokens }),
+        (any::<u32>(), any::<u32>())
+            .prop_map(|(accepted, rejected)| TokenEvent::Predicted { accepted, rejected }),
         vec(token_logprob(), 0..5).prop_map(TokenEvent::Prompt),
         (any::<u32>(), option::of(token_logprob()))
             .prop_map(|(token, logprob)| TokenEvent::Token { token, logprob }),
@@ -222,13 +227,14 @@ fn card() -> impl Strategy<Value = ModelCard> {
             proptest::sample::select(vec![vec![1], vec![1, 2], vec![1, 2, 4, 8]]),
             bits(),
             kv_bits(),
+            option::of([bytes(), bytes(), bytes()]),
         ),
     )
         .prop_map(
             |(
                 (model_type, layers),
                 (embedding_bytes, head_bytes, tied, numbers),
-                (tensor_degrees, quantize, kv_bits),
+                (tensor_degrees, quantize, kv_bits, draft),
             )| {
                 ModelCard {
                     model_type,
@@ -243,6 +249,13 @@ fn card() -> impl Strategy<Value = ModelCard> {
                     tensor_degrees,
                     quantize,
                     kv_bits,
+                    draft: draft.map(|[weights_bytes, cache_bytes_per_token, step_bytes]| {
+                        DraftCost {
+                            weights_bytes,
+                            cache_bytes_per_token,
+                            step_bytes,
+                        }
+                    }),
                 }
             },
         )
@@ -420,6 +433,16 @@ fn activity() -> impl Strategy<Value = InstanceActivity> {
     )
 }
 
+fn draft_model() -> impl Strategy<Value = DraftModel> {
+    ("[ -~]{0,20}", "[ -~]{0,20}", any::<[u8; 32]>()).prop_map(|(model, folder, fingerprint)| {
+        DraftModel {
+            model: ModelId(model),
+            folder,
+            fingerprint: Fingerprint(fingerprint),
+        }
+    })
+}
+
 pub fn instance_record() -> impl Strategy<Value = InstanceRecord> {
     let choice = prop_oneof![
         Just(ShardingChoice::Auto),
@@ -446,6 +469,7 @@ pub fn instance_record() -> impl Strategy<Value = InstanceRecord> {
             any::<[u8; 32]>(),
             any::<bool>(),
             option::of(origin()),
+            option::of(draft_model()),
         ),
     )
         .prop_map(
@@ -453,7 +477,7 @@ pub fn instance_record() -> impl Strategy<Value = InstanceRecord> {
                 (id, owner, generation, version),
                 (model, folder, fingerprint, card),
                 (sharding, node_count, node_ids, plan),
-                (phase, secret, on_demand, origin),
+                (phase, secret, on_demand, origin, draft),
             )| InstanceRecord {
                 id: InstanceId(id),
                 owner: NodeId(owner),
@@ -471,6 +495,7 @@ pub fn instance_record() -> impl Strategy<Value = InstanceRecord> {
                 phase,
                 secret: Secret(secret),
                 on_demand,
+                draft,
             },
         )
 }
@@ -603,15 +628,23 @@ pub fn to_worker() -> impl Strategy<Value = ToWorker> {
                 bytes_max,
             }
         });
-    let shard = ("[ -~]{1,30}", spec(), link, limits, option::of(prefixes)).prop_map(
-        |(folder, spec, link, limits, prefixes)| ShardStart {
-            folder: folder.into(),
-            plan_link: (spec.world > 1).then_some(link),
-            spec,
-            limits,
-            prefixes,
-        },
+    let draft = option::of("[ -~]{1,30}");
+    let shard = (
+        "[ -~]{1,30}",
+        spec(),
+        link,
+        limits,
+        option::of(prefixes),
+        draft,
     );
+    let shard = shard.prop_map(|(folder, spec, link, limits, prefixes, draft)| ShardStart {
+        folder: folder.into(),
+        plan_link: (spec.world > 1).then_some(link),
+        draft: draft.filter(|_| spec.rank == 0).map(Into::into),
+        spec,
+        limits,
+        prefixes,
+    });
     prop_oneof![
         1 => ("[ -~]{1,30}", bits(), kv_bits()).prop_map(|(folder, quantize, kv_bits)| ToWorker::Start(Start::Inspect { folder: folder.into(), quantize, kv_bits })),
         3 => shard.prop_map(|start| ToWorker::Start(Start::Shard(start))),

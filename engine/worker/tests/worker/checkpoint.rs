@@ -19,12 +19,17 @@ pub const VOCABULARY: usize = 26;
 
 /// A folder with the model.
 pub fn llama() -> TempDir {
+    llama_of(7)
+}
+
+/// The same with weights of another seed.
+pub fn llama_of(seed: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write =
         |name: &str, contents: &[u8]| fs::write(folder.path().join(name), contents).unwrap();
     write("config.json", config().to_string().as_bytes());
     write("tokenizer.json", tokenizer().to_string().as_bytes());
-    write("model.safetensors", &weights());
+    write("model.safetensors", &weights(seed));
     folder
 }
 
@@ -61,7 +66,7 @@ fn tokenizer() -> Value {
     })
 }
 
-fn weights() -> Vec<u8> {
+fn weights(seed: u64) -> Vec<u8> {
     let mut tensors = vec![
         (
             "model.embed_tokens.weight".to_string(),
@@ -89,7 +94,7 @@ fn weights() -> Vec<u8> {
     }
     let mut header = serde_json::Map::new();
     let mut data: Vec<u8> = Vec::new();
-    let mut random = Random(7);
+    let mut random = Random(seed);
     for (name, shape) in tensors {
         let begin = data.len();
         let norm = shape.len() == 1;

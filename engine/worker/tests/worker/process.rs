@@ -170,6 +170,14 @@ pub struct Cluster {
     _hosts: TempDir,
 }
 
+/// What ranks read and write.
+struct Files<'a> {
+    layers: u32,
+    folder: &'a Path,
+    prefixes: Option<&'a PrefixFolder>,
+    draft: Option<&'a Path>,
+}
+
 impl Cluster {
     /// Starts a model over `world` ranks and waits until all are ready.
     pub fn start(folder: &Path, world: u32, sharding: Sharding) -> Self {
@@ -190,6 +198,28 @@ impl Cluster {
         };
         let secrets = vec![Secret([9; 32]); world as usize];
         Self::with_secrets(LAYERS, folder, sharding, &secrets, limits, None).ready()
+    }
+
+    /// A model over ranks, the first of which has a model that drafts.
+    pub fn drafting(model: (u32, &Path), draft: &Path, world: u32, sharding: Sharding) -> Self {
+        Self::with_draft(model, draft, world, sharding).ready()
+    }
+
+    /// The same that is not ready yet.
+    pub fn with_draft(
+        (layers, folder): (u32, &Path),
+        draft: &Path,
+        world: u32,
+        sharding: Sharding,
+    ) -> Self {
+        let files = Files {
+            layers,
+            folder,
+            prefixes: None,
+            draft: Some(draft),
+        };
+        let secrets = vec![Secret([9; 32]); world as usize];
+        Self::of_files(files, sharding, &secrets, LIMITS)
     }
 
     /// The same with ranks that keep beginnings under `root`.
@@ -233,6 +263,22 @@ impl Cluster {
         limits: Limits,
         prefixes: Option<&PrefixFolder>,
     ) -> Self {
+        let files = Files {
+            layers,
+            folder,
+            prefixes,
+            draft: None,
+        };
+        Self::of_files(files, sharding, secrets, limits)
+    }
+
+    fn of_files(files: Files<'_>, sharding: Sharding, secrets: &[Secret], limits: Limits) -> Self {
+        let Files {
+            layers,
+            folder,
+            prefixes,
+            draft,
+        } = files;
         let world = secrets.len() as u32;
         let hosts = tempfile::tempdir().unwrap();
         let file = hosts.path().join("hosts.json");
@@ -256,6 +302,7 @@ impl Cluster {
                 }),
                 limits,
                 prefixes: prefixes.cloned(),
+                draft: draft.filter(|_| rank == 0).map(Into::into),
             })));
             worker
         };

@@ -9,7 +9,7 @@ use crate::checkpoint::{self, LAYERS};
 const TOLERANCE: f32 = 1e-3;
 
 /// Answers that repeat themselves, as greedy ones of random models do, and others; beside each other.
-fn requests() -> Vec<TokenRequest> {
+pub fn requests() -> Vec<TokenRequest> {
     let prompt = [3, 1, 4, 1, 5, 9, 2, 6, 3, 1, 4, 1, 5];
     // A random model comes to repeat itself if it is rewarded for that.
     let greedy = |id: u64| {
@@ -57,7 +57,7 @@ fn requests() -> Vec<TokenRequest> {
     ]
 }
 
-fn assert_same(ours: &[TokenEvent], theirs: &[TokenEvent]) {
+pub fn assert_same(ours: &[TokenEvent], theirs: &[TokenEvent]) {
     assert_eq!(tokens(ours), tokens(theirs));
     assert_eq!(ours.last(), theirs.last());
     let logprobs = |events: &[TokenEvent]| -> Vec<f32> {

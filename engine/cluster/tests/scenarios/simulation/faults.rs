@@ -191,6 +191,7 @@ fn open(world: &mut World, number: u64) {
         node_ids: Vec::new(),
         secret: Secret([number as u8; 32]),
         on_demand: false,
+        draft: None,
     };
     world.tell(node, Event::Open(Box::new(open)));
 }
@@ -218,5 +219,6 @@ fn card(layers: u64, layer_bytes: u64) -> ModelCard {
         tensor_degrees: vec![1, 2, 4],
         quantize: None,
         kv_bits: None,
+        draft: None,
     }
 }

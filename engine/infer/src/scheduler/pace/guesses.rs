@@ -44,6 +44,11 @@ impl GuessCosts {
     /// How many guesses to add to a step, the likeliest first: by `chances`, descending, how likely each is not computed in
     /// vain. Where others wait the step takes at most twice as long.
     pub fn worthwhile(&self, plain: Plain, chances: &[f64]) -> usize {
+        self.best(plain, chances, 0.0).0
+    }
+
+    /// The same where the step begins later by so many seconds if it has any guesses; and how many tokens a second come of it.
+    pub fn best(&self, plain: Plain, chances: &[f64], before_s: f64) -> (usize, f64) {
         let answers = f64::from(plain.answers.max(1));
         let added_s_max = if plain.answers > 1 {
             plain.took_s
@@ -55,13 +60,13 @@ impl GuessCosts {
         for (index, chance) in chances.iter().enumerate().take(GUESSES_MAX) {
             let count = index + 1;
             tokens += chance;
-            let added_s = count as f64 * self.each_s(plain, count);
+            let added_s = before_s + count as f64 * self.each_s(plain, count);
             let rate = tokens / (plain.took_s + added_s);
             if rate > best.1 && added_s <= added_s_max {
                 best = (count, rate);
             }
         }
-        best.0
+        best
     }
 
     /// What each of so many guesses adds to a step. Where that was not seen, what fewer or more have cost.

@@ -5,28 +5,75 @@ use base::{Failure, FinishReason, TokenEvent, TokenId};
 use super::{Outcome, Sequence, not_numbers};
 use crate::backend::Logits;
 use crate::constraint::{self, Constraint, Next};
-use crate::draft::{Guesses, LENGTH_MAX};
+use crate::draft::{Chances, Guesses, LENGTH_MAX, Origin};
 use crate::sampler;
 
 impl Sequence {
     /// How likely each guess at what comes after the token that its next step brings for certain is right with all before it.
     /// None if nobody guesses, or nothing is sampled then.
     pub fn chances(&self) -> Vec<f64> {
-        let samples = !self.is_reading() && self.to_compute() == self.tokens.len();
-        let Some(guesses) = self.guesses.as_ref().filter(|_| samples) else {
+        let Some(guesses) = self.guesses.as_ref().filter(|_| self.samples_next()) else {
             return Vec::new();
         };
+        let foreseen = self.constraint.as_ref().map(Constraint::foreseen);
+        let most = self.guesses_max().min(foreseen.unwrap_or(LENGTH_MAX));
+        guesses.chances(most).collect()
+    }
+
+    /// The same of a draft that a model would have to make first, where that would be the likelier to be right. None where it
+    /// would come too late: what may follow was worked out for other guesses.
+    pub fn worth_drafting(&self) -> Vec<f64> {
+        let foresees = |constraint: &Constraint| constraint.foresees_anew();
+        let in_time = self.constraint.as_ref().is_none_or(foresees);
+        let guesses = self.guesses.as_ref();
+        let guesses = guesses.filter(|_| in_time && self.samples_next());
+        let drafts = guesses.and_then(|guesses| guesses.worth_drafting(self.guesses_max()));
+        drafts.map(Iterator::collect).unwrap_or_default()
+    }
+
+    /// All of it so far.
+    pub fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// A model's draft of what comes next.
+    pub fn put_draft(&mut self, tokens: Vec<TokenId>) {
+        if let Some(guesses) = &mut self.guesses {
+            guesses.put_draft(tokens);
+        }
+    }
+
+    /// How often a draft model was right, if one drafts.
+    pub fn draft_chances(&self) -> Option<Chances> {
+        self.guesses.as_ref().and_then(Guesses::draft_chances)
+    }
+
+    fn samples_next(&self) -> bool {
+        !self.is_reading() && self.to_compute() == self.tokens.len()
+    }
+
+    /// Guesses beyond the tokens that are wanted are of no use.
+    fn guesses_max(&self) -> usize {
         let answered = self.tokens.len() - self.request.prompt.len();
         let left = self.request.max_tokens as usize - answered;
-        let foreseen = self.constraint.as_ref().map(Constraint::foreseen);
-        let most = left.saturating_sub(1).min(foreseen.unwrap_or(LENGTH_MAX));
-        guesses.chances(most.min(LENGTH_MAX)).collect()
+        left.saturating_sub(1).min(LENGTH_MAX)
     }
 
     /// Its next step computes so many guesses.
     pub fn guess(&mut self, count: usize) {
         let next = |guesses: &Guesses| guesses.guess(&self.tokens, count);
         self.guessed = self.guesses.as_ref().map(next).unwrap_or_default();
+        self.origin = self.guesses.as_ref().and_then(Guesses::origin);
+    }
+
+    /// Says what came of guesses of the prediction, before what they brought.
+    pub(super) fn tell_predicted(&self, outcome: &mut Outcome) {
+        if self.origin == Some(Origin::Prediction) {
+            let accepted = outcome.accepted_tokens as u32;
+            let rejected = outcome.guessed_tokens as u32 - accepted;
+            let told = TokenEvent::Predicted { accepted, rejected };
+            outcome.events.insert(0, told);
+        }
     }
 
     /// Samples as long as guesses are right, each token just as without them: what comes of it is what would have come. With

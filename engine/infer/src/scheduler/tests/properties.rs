@@ -42,13 +42,15 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
             // With the longest answer it fits the context.
             tokens[..tokens.len().min(40)].to_vec()
         });
+    // Right or wrong, it changes nothing.
+    let prediction = prop::collection::vec(0..VOCABULARY, 0..20);
     let pooling = prop_oneof![
         4 => Just(None),
         1 => Just(Some(Pooling::Mean)),
         1 => Just(Some(Pooling::Last)),
     ];
     (
-        (prompt, pooling),
+        (prompt, pooling, prediction),
         (sampling, bias),
         0_u32..150,
         prop::collection::vec("[a-z]{2,3}", 0..3),
@@ -58,7 +60,7 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
     )
         .prop_map(
             move |(
-                (prompt, pooling),
+                (prompt, pooling, prediction),
                 (sampling, bias),
                 max_tokens,
                 stop,
@@ -83,6 +85,7 @@ fn any_request(id: u64) -> impl Strategy<Value = TokenRequest> {
                     grammar: None,
                     logit_bias: bias.into_iter().collect(),
                     pooling,
+                    prediction,
                 }
             },
         )

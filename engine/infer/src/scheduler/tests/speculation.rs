@@ -257,12 +257,26 @@ fn answers_are_distributed_as_the_model_says() {
         load.guessed_tokens - load.accepted_tokens > SEEDS / 10,
         "{load:?}"
     );
+    let chi_squared = chi_squared(&model(), &prompt, 3.0, &counts);
+    // Of 63 degrees of freedom one in a thousand is above 103, and one in a thousand below 34.
+    assert!((34.0..103.0).contains(&chi_squared), "{chi_squared}");
+}
+
+/// How far the counts of all answers of three of four tokens are from what a model says at this temperature.
+pub fn chi_squared(
+    model: &FakeBackend,
+    prompt: &[TokenId],
+    temperature: f32,
+    counts: &[u32; 64],
+) -> f64 {
     let probability = |answer: [TokenId; 3]| {
         let mut tokens = prompt.to_vec();
         answer
             .map(|token| {
-                let logits = model().logits_after(&tokens);
-                let weights = logits.iter().map(|logit| f64::from(logit / 3.0).exp());
+                let logits = model.logits_after(&tokens);
+                let weights = logits
+                    .iter()
+                    .map(|logit| f64::from(logit / temperature).exp());
                 let weights: Vec<f64> = weights.collect();
                 tokens.push(token);
                 weights[token as usize] / weights.iter().sum::<f64>()
@@ -270,12 +284,11 @@ fn answers_are_distributed_as_the_model_says() {
             .iter()
             .product::<f64>()
     };
-    let chi_squared: f64 = (0..64)
+    let all: u32 = counts.iter().sum();
+    (0..64)
         .map(|at: u32| {
-            let expected = SEEDS as f64 * probability([at / 16, at / 4 % 4, at % 4]);
+            let expected = f64::from(all) * probability([at / 16, at / 4 % 4, at % 4]);
             (f64::from(counts[at as usize]) - expected).powi(2) / expected
         })
-        .sum();
-    // Of 63 degrees of freedom one in a thousand is above 103, and one in a thousand below 34.
-    assert!((34.0..103.0).contains(&chi_squared), "{chi_squared}");
+        .sum()
 }

@@ -95,6 +95,7 @@ fn instance(id: InstanceId, node: NodeId, state: InstanceState) -> InstanceView 
         origin: None,
         quantize: None,
         kv_bits: None,
+        draft: None,
         context_tokens_max: 100,
         cache_tokens: 100,
         vocabulary_size: 100,
@@ -132,6 +133,7 @@ fn request() -> TokenRequest {
         grammar: None,
         logit_bias: Vec::new(),
         pooling: None,
+        prediction: Vec::new(),
     }
 }
 

@@ -37,6 +37,7 @@ fn instance() -> InstanceView {
         fingerprint: base::Fingerprint([2; 32]),
         quantize: base::QuantizedBits::new(4),
         kv_bits: base::CacheBits::new(8),
+        draft: Some(base::ModelId("acme/small".into())),
         context_tokens: 1024,
         owner: NodeId([1; 32]),
         generation: 2,
@@ -163,7 +164,8 @@ fn a_state_in_json() {
               "on_demand": true,
               "expires_unix_ms": 1700000000000,
               "quantize": 4,
-              "kv_bits": 8
+              "kv_bits": 8,
+              "draft": "acme/small"
             }
           ]
         }"#]]
@@ -184,19 +186,19 @@ fn wishes() {
     check(
         r#"{"model": "sprout"}"#,
         &expect![[
-            r#"OpenInstance { model: "sprout", sharding: Auto, node_count: None, node_ids: [], quantize: None, kv_bits: None }"#
+            r#"OpenInstance { model: "sprout", sharding: Auto, node_count: None, node_ids: [], quantize: None, kv_bits: None, draft: None }"#
         ]],
     );
     check(
         r#"{"model": "/m", "sharding": "tensor", "node_count": 2}"#,
         &expect![[
-            r#"OpenInstance { model: "/m", sharding: Tensor, node_count: Some(2), node_ids: [], quantize: None, kv_bits: None }"#
+            r#"OpenInstance { model: "/m", sharding: Tensor, node_count: Some(2), node_ids: [], quantize: None, kv_bits: None, draft: None }"#
         ]],
     );
     check(
         r#"{"model": "m", "quantize": 4}"#,
         &expect![[
-            r#"OpenInstance { model: "m", sharding: Auto, node_count: None, node_ids: [], quantize: Some(QuantizedBits(4)), kv_bits: None }"#
+            r#"OpenInstance { model: "m", sharding: Auto, node_count: None, node_ids: [], quantize: Some(QuantizedBits(4)), kv_bits: None, draft: None }"#
         ]],
     );
     for wrong in ["7", "0", "255"] {
@@ -208,18 +210,24 @@ fn wishes() {
     check(
         r#"{"model": "m", "kv_bits": 8}"#,
         &expect![[
-            r#"OpenInstance { model: "m", sharding: Auto, node_count: None, node_ids: [], quantize: None, kv_bits: Some(CacheBits(8)) }"#
+            r#"OpenInstance { model: "m", sharding: Auto, node_count: None, node_ids: [], quantize: None, kv_bits: Some(CacheBits(8)), draft: None }"#
         ]],
     );
     check(
         r#"{"model": "m", "kv_bits": 6}"#,
         &expect!["kv_bits | kv_bits is one of [4, 8]"],
     );
+    check(
+        r#"{"model": "m", "draft": "small"}"#,
+        &expect![[
+            r#"OpenInstance { model: "m", sharding: Auto, node_count: None, node_ids: [], quantize: None, kv_bits: None, draft: Some("small") }"#
+        ]],
+    );
     let id = "ab".repeat(32);
     check(
         &format!(r#"{{"model": "m", "sharding": "pipeline", "node_ids": ["{id}"]}}"#),
         &expect![[
-            r#"OpenInstance { model: "m", sharding: Pipeline, node_count: None, node_ids: [NodeId(abababab)], quantize: None, kv_bits: None }"#
+            r#"OpenInstance { model: "m", sharding: Pipeline, node_count: None, node_ids: [NodeId(abababab)], quantize: None, kv_bits: None, draft: None }"#
         ]],
     );
     check("{}", &expect!["- | the body: missing field `model`"]);
@@ -237,7 +245,7 @@ fn wishes() {
     check(
         r#"{"model": "m", "nodes": 2}"#,
         &expect![
-            "nodes | nodes: unknown field `nodes`, expected one of `model`, `sharding`, `node_count`, `node_ids`, `replicas`, `quantize`, `kv_bits`"
+            "nodes | nodes: unknown field `nodes`, expected one of `model`, `sharding`, `node_count`, `node_ids`, `replicas`, `quantize`, `kv_bits`, `draft`"
         ],
     );
     check(

@@ -182,6 +182,7 @@ fn a_request_with_everything() {
             ),
             logit_bias: [],
             keep_alive: None,
+            prediction: "",
         }"#]].assert_eq(&format!("{:#?}", asked.request));
 }
 

@@ -52,6 +52,7 @@ fn finished(reason: FinishReason, stop: Option<&str>) -> GenerateEvent {
             cached_tokens: 20,
             completion_tokens: 7,
             reasoning_tokens: 2,
+            ..Usage::default()
         },
     }
 }

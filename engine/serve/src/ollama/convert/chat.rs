@@ -52,6 +52,7 @@ fn work(model: &str, fields: ChatFields, fresh: &mut Fresh) -> Result<Work, Fail
         grammar: super::format(fields.format.as_deref())?,
         logit_bias: Vec::new(),
         keep_alive,
+        prediction: String::new(),
     };
     Ok(Work::Generate(Generation {
         request,

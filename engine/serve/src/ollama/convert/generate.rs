@@ -57,6 +57,7 @@ fn work(model: &str, mut fields: GenerateFields, fresh: &mut Fresh) -> Result<Wo
         grammar,
         logit_bias: Vec::new(),
         keep_alive,
+        prediction: String::new(),
     };
     Ok(Work::Generate(Generation {
         request,

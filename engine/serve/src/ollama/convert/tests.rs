@@ -97,6 +97,7 @@ fn a_plain_chat() {
                         grammar: None,
                         logit_bias: [],
                         keep_alive: None,
+                        prediction: "",
                     },
                     truncates: true,
                     turns: None,

@@ -8,7 +8,9 @@ use super::sampling::{self, TOP_LOGPROBS_MAX};
 use super::{format, tools};
 use crate::json::Object;
 use crate::openai::custom::CallForms;
-use crate::openai::model::{ChatFields, Content, Count, MessageIn, Part, Shallow, SharedFields};
+use crate::openai::model::{
+    ChatFields, Content, Count, MessageIn, Part, PredictionIn, Shallow, SharedFields,
+};
 
 pub(super) fn requests(
     shared: SharedFields,
@@ -47,6 +49,7 @@ pub(super) fn requests(
         grammar: format::grammar(format, shared.grammar)?,
         logit_bias: shared.logit_bias,
         keep_alive: None,
+        prediction: prediction(fields.prediction)?,
     };
     let requests = sampling::each_answer(request, shared.answers, fresh);
     Ok((offered.forms, requests))
@@ -189,6 +192,33 @@ fn content(content: Option<Content>, role: Role, at: &str) -> Result<String, Fai
             // A line each: nothing says how parts join, and glued together words would merge.
             Ok(texts.collect::<Result<Vec<String>, Failure>>()?.join("\n"))
         }
+    }
+}
+
+/// The text that is predicted. Its parts are one text that was cut, so nothing comes between them.
+fn prediction(fields: Option<Object<PredictionIn>>) -> Result<String, Failure> {
+    let Some(Object(fields)) = fields else {
+        return Ok(String::new());
+    };
+    match fields.kind.as_deref() {
+        Some("content") => {}
+        Some(_) => {
+            return Err(invalid(
+                "prediction.type must be content",
+                "prediction.type",
+            ));
+        }
+        None => return Err(missing("prediction.type")),
+    }
+    let at = "prediction.content";
+    match fields.content {
+        Some(Content::Text(text)) => Ok(text),
+        Some(Content::Parts(parts)) => {
+            let numbered = parts.into_iter().enumerate();
+            let texts = numbered.map(|(index, Object(part))| text(part, &format!("{at}[{index}]")));
+            texts.collect()
+        }
+        None => Err(missing(at)),
     }
 }
 

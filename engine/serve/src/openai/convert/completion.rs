@@ -55,6 +55,7 @@ pub(super) fn requests(
             grammar: shared.grammar.clone(),
             logit_bias: shared.logit_bias.clone(),
             keep_alive: None,
+            prediction: String::new(),
         };
         requests.extend(sampling::each_answer(request, answers, fresh));
     }

@@ -157,6 +157,7 @@ fn a_chat_request_with_everything() {
                         grammar: None,
                         logit_bias: [],
                         keep_alive: None,
+                        prediction: "",
                     },
                 ],
                 answers: 1,
@@ -226,6 +227,7 @@ fn a_completion_request_with_everything() {
                         grammar: None,
                         logit_bias: [],
                         keep_alive: None,
+                        prediction: "",
                     },
                 ],
                 answers: 1,
@@ -612,4 +614,42 @@ fn a_huge_name_is_not_multiplied() {
         &body,
         &expect!["invalid_request | model | model may have at most 4096 bytes"],
     );
+}
+
+#[test]
+fn a_prediction_is_a_text_or_its_parts() {
+    let predicted = |json: &str| {
+        let fields = format!(r#""prediction": {json}"#);
+        parsed(parse_chat, USER, &fields).prediction
+    };
+    assert_eq!(predicted("null"), "");
+    let whole = r#"{"type": "content", "content": "fn main() {}"}"#;
+    assert_eq!(predicted(whole), "fn main() {}");
+    let cut = r#"{"type": "content", "content": [{"type": "text", "text": "fn ma"}, {"type": "text", "text": "in() {}"}]}"#;
+    assert_eq!(predicted(cut), "fn main() {}");
+}
+
+#[test]
+fn a_prediction_of_something_else_is_refused() {
+    let mut said = String::new();
+    for json in [
+        r#"{"content": "a"}"#,
+        r#"{"type": "audio", "content": "a"}"#,
+        r#"{"type": "content"}"#,
+        r#"{"type": "content", "content": [{"type": "image_url"}]}"#,
+        r#""a""#,
+    ] {
+        let body = format!(r#"{{{USER}, "prediction": {json}}}"#);
+        let failure = parse_chat(body.as_bytes(), Fresh::new(7)).unwrap_err();
+        let param = failure.param.as_deref().unwrap_or("-");
+        said += &format!("{param} | {failure}\n");
+    }
+    expect![[r#"
+        prediction.type | prediction.type is required
+        prediction.type | prediction.type must be content
+        prediction.content | prediction.content is required
+        prediction.content[0] | images are not supported (hint: leave out prediction.content[0])
+        prediction | prediction: invalid type: string, expected an object
+    "#]]
+    .assert_eq(&said);
 }

@@ -288,6 +288,10 @@ pub(crate) struct PromptDetails {
 #[schema(as = openai::CompletionTokensDetails)]
 pub(crate) struct CompletionDetails {
     pub(crate) reasoning_tokens: u32,
+    /// Tokens of the prediction that were computed ahead and are what came.
+    pub(crate) accepted_prediction_tokens: u32,
+    /// Those that were computed in vain; not counted in `completion_tokens`.
+    pub(crate) rejected_prediction_tokens: u32,
 }
 
 impl UsageOut {
@@ -309,6 +313,10 @@ impl UsageOut {
         );
         prompt.cached_tokens = sum(prompt.cached_tokens, usage.cached_tokens);
         answer.reasoning_tokens = sum(answer.reasoning_tokens, usage.reasoning_tokens);
+        let accepted = &mut answer.accepted_prediction_tokens;
+        *accepted = sum(*accepted, usage.accepted_prediction_tokens);
+        let rejected = &mut answer.rejected_prediction_tokens;
+        *rejected = sum(*rejected, usage.rejected_prediction_tokens);
         self.prompt_tokens = sum(self.prompt_tokens, usage.prompt_tokens);
         self.completion_tokens = sum(self.completion_tokens, usage.completion_tokens);
         self.total_tokens = sum(self.prompt_tokens, self.completion_tokens);

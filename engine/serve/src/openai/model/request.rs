@@ -94,12 +94,26 @@ pub(crate) struct ChatFields {
     pub(crate) function_call: Option<FunctionChoice>,
     #[schema(value_type = Option<ResponseFormat>)]
     pub(crate) response_format: Option<Object<ResponseFormat>>,
+    #[schema(value_type = Option<PredictionIn>)]
+    pub(crate) prediction: Option<Object<PredictionIn>>,
     pub(crate) reasoning_effort: Option<String>,
     pub(crate) modalities: Option<Strings>,
     #[schema(value_type = Option<Value>)]
     pub(crate) audio: Option<Shallow>,
     #[schema(value_type = Option<Value>)]
     pub(crate) web_search_options: Option<Shallow>,
+}
+
+/// What the answer will probably be, or much of it, as when a file is asked for with a few changes: where that is right the
+/// answer comes faster. It is the same answer, right or wrong.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = openai::Prediction)]
+pub(crate) struct PredictionIn {
+    #[serde(rename = "type")]
+    #[schema(value_type = String, required, example = "content")]
+    pub(crate) kind: Option<String>,
+    #[schema(required)]
+    pub(crate) content: Option<Content>,
 }
 
 /// What only plain completions have.

@@ -129,6 +129,7 @@ pub(super) fn parse(
             grammar: format.map_or(Ok(None), |Object(format)| grammar(format))?,
             logit_bias: Vec::new(),
             keep_alive: None,
+            prediction: String::new(),
         },
         turns,
         instructions: fields.instructions,

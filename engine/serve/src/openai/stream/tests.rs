@@ -125,7 +125,7 @@ fn a_chat_stream_with_everything() {
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"content":""},"logprobs":{"content":[{"token":"\\xf0\\x9f","logprob":-0.5,"bytes":[240,159],"top_logprobs":[{"token":"\\xf0\\x9f","logprob":-0.25,"bytes":[240,159]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}],"refusal":null},"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"length"}],"usage":null}
-            {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}
+            {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}
             [DONE]"#]],
     );
 }
@@ -194,7 +194,7 @@ fn calls_and_several_answers_in_a_stream() {
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]},"logprobs":null,"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"tool_calls"}],"usage":null}
             {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":1,"delta":{"content":""},"logprobs":null,"finish_reason":"length"}],"usage":null}
-            {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}
+            {"id":"x-1","object":"chat.completion.chunk","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}
             [DONE]"#]],
     );
 }
@@ -205,7 +205,7 @@ fn calls_and_several_answers_as_a_whole() {
         ChatWhole::new(head(), extras(2, false, false)),
         calls(),
         &expect![[
-            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"hm","reasoning":"hm","tool_calls":[{"id":"call_10000","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\"}"}},{"id":"call_10001","type":"function","function":{"name":"now","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"},{"index":1,"message":{"role":"assistant","content":"Hi","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
+            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"hm","reasoning":"hm","tool_calls":[{"id":"call_10000","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\"}"}},{"id":"call_10001","type":"function","function":{"name":"now","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"},{"index":1,"message":{"role":"assistant","content":"Hi","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}"#
         ]],
     );
 }
@@ -222,7 +222,7 @@ fn a_whole_chat_answer() {
         ChatWhole::new(head(), extras(1, true, false)),
         events,
         &expect![[
-            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"Hi you","refusal":null},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.25,"bytes":[72,105]},{"token":"x","logprob":-9999.0,"bytes":[120]}]},{"token":" you","logprob":-1.5,"bytes":[32,121,111,117],"top_logprobs":[{"token":" you","logprob":-0.25,"bytes":[32,121,111,117]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}],"refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
+            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"Hi you","refusal":null},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.25,"bytes":[72,105]},{"token":"x","logprob":-9999.0,"bytes":[120]}]},{"token":" you","logprob":-1.5,"bytes":[32,121,111,117],"top_logprobs":[{"token":" you","logprob":-0.25,"bytes":[32,121,111,117]},{"token":"x","logprob":-9999.0,"bytes":[120]}]}],"refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}"#
         ]],
     );
     let events = vec![(0, started()), (0, finished(FinishReason::Length))];
@@ -230,7 +230,7 @@ fn a_whole_chat_answer() {
         ChatWhole::new(head(), extras(1, false, false)),
         events,
         &expect![[
-            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
+            r#"{"id":"x-1","object":"chat.completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}"#
         ]],
     );
 }
@@ -265,7 +265,7 @@ fn a_whole_completion_of_two_prompts() {
         CompletionWhole::new(head(), extras),
         events,
         &expect![[
-            r#"{"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"é one","index":0,"logprobs":{"tokens":["bytes:\\xc3","bytes:\\xa9"," ","one"],"token_logprobs":[null,-0.75,-2.0,-0.5],"top_logprobs":[null,{"bytes:\\xa9":-0.25,"x":-9999.0},{" ":-0.25,"x":-9999.0},{"one":-0.25,"x":-9999.0}],"text_offset":[0,0,1,2]},"finish_reason":"stop"},{"text":"two","index":1,"logprobs":{"tokens":["two"],"token_logprobs":[-1.0],"top_logprobs":[{"two":-0.25,"x":-9999.0}],"text_offset":[0]},"finish_reason":"length"}],"usage":{"prompt_tokens":6,"completion_tokens":4,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
+            r#"{"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"é one","index":0,"logprobs":{"tokens":["bytes:\\xc3","bytes:\\xa9"," ","one"],"token_logprobs":[null,-0.75,-2.0,-0.5],"top_logprobs":[null,{"bytes:\\xa9":-0.25,"x":-9999.0},{" ":-0.25,"x":-9999.0},{"one":-0.25,"x":-9999.0}],"text_offset":[0,0,1,2]},"finish_reason":"stop"},{"text":"two","index":1,"logprobs":{"tokens":["two"],"token_logprobs":[-1.0],"top_logprobs":[{"two":-0.25,"x":-9999.0}],"text_offset":[0]},"finish_reason":"length"}],"usage":{"prompt_tokens":6,"completion_tokens":4,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}"#
         ]],
     );
 }
@@ -334,7 +334,7 @@ fn a_completion_stream() {
             {"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"","index":0,"logprobs":{"tokens":["!"],"token_logprobs":[-0.5],"top_logprobs":null,"text_offset":[7]},"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"!","index":0,"logprobs":null,"finish_reason":null}],"usage":null}
             {"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"length"}],"usage":null}
-            {"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}
+            {"id":"x-1","object":"text_completion","created":1700000000,"model":"acme/big","system_fingerprint":"espalier-0.1.0","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}
             [DONE]"#]],
     );
 }

@@ -52,6 +52,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
         "response_format",
         "modalities",
         "audio",
+        "prediction",
         "echo",
         "suffix",
         "best_of",
