@@ -2,8 +2,11 @@
 //!
 //! One task for each shard. It ends with exactly one of `Prepared`, `WorkerFailed` and `Stopped` (as asked).
 
-use base::Failure;
+use std::panic::AssertUnwindSafe;
+
+use base::{ErrorCode, Failure};
 use cluster::{Event, PrepareShard};
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::models::LocalModels;
@@ -19,10 +22,12 @@ impl PrepareTask {
     /// Lives until the files are there or are not to be had. `stop` is also obeyed when its sender is dropped.
     pub(super) async fn run(self, stop: oneshot::Receiver<()>) {
         let shard = self.prepare.shard;
+        // Whatever happens, the cluster waits for an answer.
+        let preparing = AssertUnwindSafe(prepare(&self.models, &self.prepare)).catch_unwind();
         let event = tokio::select! {
             biased;
             _ = stop => Event::Stopped { shard },
-            outcome = prepare(&self.models, &self.prepare) => match outcome {
+            outcome = preparing => match outcome.unwrap_or_else(|_| Err(broke_off())) {
                 Ok(()) => Event::Prepared { shard },
                 Err(failure) => {
                     let (model, rank) = (&self.prepare.model, self.prepare.spec.rank);
@@ -46,4 +51,10 @@ async fn prepare(models: &LocalModels, wanted: &PrepareShard) -> Result<(), Fail
     } = wanted;
     models.locate(model, folder, *fingerprint).await?;
     Ok(())
+}
+
+/// A defect of ours, logged where it happened.
+fn broke_off() -> Failure {
+    let message = "looking for the model's files broke off";
+    Failure::new(ErrorCode::Internal, message).hint("the node's log says more")
 }
