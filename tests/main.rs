@@ -20,6 +20,7 @@ mod malformed;
 mod mirror;
 mod node_downloads;
 mod on_demand;
+mod on_disk;
 mod pairing;
 mod parity;
 mod picture;

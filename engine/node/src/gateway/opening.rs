@@ -17,8 +17,8 @@ use super::replicas::Weights;
 use super::room::{make_room, placements};
 use crate::cluster_actor::ClusterHandle;
 use crate::models::{LocalModel, LocalModels};
-use crate::random;
 use crate::supervisor::inspect;
+use crate::{on_disk, random};
 
 /// Requests that wait for models to be loaded, all together: each holds a connection and a prompt, and a model that
 /// takes minutes has answered the first hundreds before the last of more would have their turn.
@@ -179,6 +179,8 @@ impl Opening {
     }
 
     async fn wish(&self, local: &LocalModel, asked: &Asked) -> Result<Wish, Failure> {
+        // It may be here for a moment only, or known by nothing but its path.
+        on_disk::tell(&self.models, &self.cluster).await?;
         Ok(Wish {
             card: self.card(local, asked).await?,
             fingerprint: local.fingerprint,
