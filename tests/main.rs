@@ -21,6 +21,7 @@ mod malformed;
 mod mirror;
 mod node_downloads;
 mod on_demand;
+mod on_disk;
 mod pairing;
 mod parity;
 mod parts;

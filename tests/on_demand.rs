@@ -1,35 +1,18 @@
 //! Models that are loaded when asked for, make room for each other, and answer from several places.
 
-use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::api::{Api, StreamedAnswer};
+use tests::folder::make_sprig;
 use tests::nodes::{Node, NodeOptions, start_cluster};
 
 /// Far beyond what loading Sprout takes.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// A worker for Sprout is planned with about 290 MB: room for one, not for two.
 const ROOM_FOR_ONE: &str = "450000000";
-
-/// A model beside Sprout that is as small: the same weights under another name, and told apart by its files.
-fn make_sprig(folder: &Path) -> Result<()> {
-    let sprout = tests::folder::sprout();
-    let sprig = folder.join("sprig");
-    fs::create_dir_all(&sprig)?;
-    for file in fs::read_dir(sprout)? {
-        let file = file?;
-        if file.file_type()?.is_file() {
-            fs::copy(file.path(), sprig.join(file.file_name()))?;
-        }
-    }
-    let config = fs::read_to_string(sprig.join("config.json"))?;
-    fs::write(sprig.join("config.json"), config + "\n")?;
-    Ok(())
-}
 
 /// The models that a node shows as ready.
 fn ready(api: &Api) -> Result<Vec<String>> {
@@ -57,7 +40,7 @@ fn long_request(seed: usize) -> Value {
 #[test]
 fn a_model_nobody_uses_makes_room_for_another() -> Result<()> {
     let models = tempfile::tempdir()?;
-    make_sprig(models.path())?;
+    make_sprig(models.path(), "sprig")?;
     let node = Node::start(&NodeOptions {
         arguments: vec!["--lend-memory".into(), ROOM_FOR_ONE.into()],
         ..NodeOptions::default()

@@ -40,6 +40,15 @@ pub struct NodeRecord {
     pub pressure: Pressure,
     /// What the instances that it drives are doing.
     pub activity: Vec<InstanceActivity>,
+    /// The models that lie whole on its disks, ascending, at most [`NodeRecord::MODELS_MAX`]: plans prefer nodes that
+    /// need not fetch anything.
+    pub models: Vec<Fingerprint>,
+}
+
+impl NodeRecord {
+    /// Models that a node tells others it has. Whoever has more is asked to fetch what it may have: never a wrong
+    /// answer, and 8 KiB of a record are enough.
+    pub const MODELS_MAX: usize = 256;
 }
 
 /// One end of a link as the node at this end sees it.

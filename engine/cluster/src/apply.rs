@@ -1,8 +1,8 @@
 //! Facts in. Every event leaves the state consistent: this node's own record says what is so.
 
 use base::{
-    HubRevision, InstanceId, InstancePhase, InstanceRecord, LocalShard, NodeId, NodeRecord,
-    ShardStatus,
+    Fingerprint, HubRevision, InstanceId, InstancePhase, InstanceRecord, LocalShard, NodeId,
+    NodeRecord, ShardStatus,
 };
 
 use crate::state::{Care, Instance, LinkEnds, Peer, Ports, State, Unsent};
@@ -43,18 +43,9 @@ impl State {
                     link.bandwidth_bytes_per_s = Some(bytes_per_s);
                 }
             }
-            Event::Pressure(pressure) => {
-                if self.me.pressure != pressure {
-                    self.me.pressure = pressure;
-                    self.tell_own_record();
-                }
-            }
-            Event::Activity(activity) => {
-                if self.me.activity != activity {
-                    self.me.activity = activity;
-                    self.tell_own_record();
-                }
-            }
+            Event::Pressure(pressure) => self.say(|me| &mut me.pressure, pressure),
+            Event::Activity(activity) => self.say(|me| &mut me.activity, activity),
+            Event::Models(models) => self.say(|me| &mut me.models, told_of(models)),
             Event::Seen(sighting) => self.seen(sighting),
             Event::Unseen { node } => {
                 self.sightings.remove(&node);
@@ -156,6 +147,15 @@ impl State {
         }
     }
 
+    /// Says something of this node from now on.
+    fn say<T: PartialEq>(&mut self, field: fn(&mut NodeRecord) -> &mut T, word: T) {
+        let said = field(&mut self.me);
+        if *said != word {
+            *said = word;
+            self.tell_own_record();
+        }
+    }
+
     fn link_measured(&mut self, node: NodeId, round_trip_us: u32) {
         let peer = self.peers.get_mut(&node);
         if let Some(link) = peer.and_then(|peer| peer.link.as_mut()) {
@@ -179,7 +179,8 @@ impl State {
     fn node(&mut self, from: NodeId, mut record: NodeRecord) {
         let sound = record.shards.len() <= limits::SHARDS_MAX
             && record.owns.len() <= limits::INSTANCES_MAX + limits::CLOSED_MAX
-            && record.links.len() <= limits::NODES_MAX;
+            && record.links.len() <= limits::NODES_MAX
+            && record.models.len() <= NodeRecord::MODELS_MAX;
         if from != record.id || from == self.me.id || !sound || !self.room_for_peer(from) {
             return;
         }
@@ -331,6 +332,14 @@ impl State {
             peer.unsent.insert(Unsent::Node);
         }
     }
+}
+
+/// As many of a node's models as it tells of.
+fn told_of(mut models: Vec<Fingerprint>) -> Vec<Fingerprint> {
+    models.sort_unstable();
+    models.dedup();
+    models.truncate(NodeRecord::MODELS_MAX);
+    models
 }
 
 /// Whether two lists of shards differ in nothing but bytes fetched or read.

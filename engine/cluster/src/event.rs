@@ -55,6 +55,9 @@ pub enum Event {
     Pressure(Pressure),
     /// What the instances that this node drives are doing has changed, or not.
     Activity(Vec<InstanceActivity>),
+    /// The models that lie whole on this node's disks, in any order, have changed, or not. Told are the first
+    /// [`NodeRecord::MODELS_MAX`].
+    Models(Vec<Fingerprint>),
     /// A node was discovered, member or not.
     Seen(Sighting),
     /// A discovered node is no longer announced.

@@ -67,6 +67,7 @@ impl State {
             | Event::LinkBandwidth { .. }
             | Event::Pressure(_)
             | Event::Activity(_)
+            | Event::Models(_)
             | Event::Seen(_)
             | Event::Unseen { .. }
             | Event::Node { .. }

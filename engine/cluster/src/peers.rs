@@ -22,7 +22,7 @@ impl State {
             (Some(count), 0) => NodeCount::Exactly(count),
             (_, named) => NodeCount::Exactly(named),
         };
-        let candidate = |record: &NodeRecord| self.candidate(record, closed);
+        let candidate = |record: &NodeRecord| self.candidate(record, wish.fingerprint, closed);
         Problem {
             card: wish.card.clone(),
             cache_tokens: cache_tokens(&wish.card),
@@ -53,11 +53,22 @@ impl State {
             NodeCount::Exactly(count) if record.generation > 0 => NodeCount::Wanted(count),
             count @ (NodeCount::Any | NodeCount::Exactly(_) | NodeCount::Wanted(_)) => count,
         };
-        let usable = |other: &&NodeRecord| !is_excluded(care, other);
-        let candidate = |other: &NodeRecord| self.candidate(other, &itself);
+        let usable = |other: &Candidate| {
+            self.live_record(other.node)
+                .is_some_and(|it| !is_excluded(care, it))
+        };
+        let holds_a_part = |other: &Candidate| {
+            let plan = record.plan.as_ref();
+            plan.is_some_and(|plan| plan.rank_of(other.node).is_some())
+        };
+        let mut candidates = fresh.candidates;
+        candidates.retain(usable);
+        for candidate in &mut candidates {
+            candidate.has_model |= holds_a_part(candidate);
+        }
         Problem {
             nodes,
-            candidates: self.live_records().filter(usable).map(candidate).collect(),
+            candidates,
             ..fresh
         }
     }
@@ -135,12 +146,18 @@ impl State {
             .collect()
     }
 
-    fn candidate(&self, record: &NodeRecord, closed: &[InstanceId]) -> Candidate {
+    fn candidate(
+        &self,
+        record: &NodeRecord,
+        fingerprint: Fingerprint,
+        closed: &[InstanceId],
+    ) -> Candidate {
         Candidate {
             node: record.id,
             memory_bytes: self.lendable_bytes(record, closed),
             memory_total_bytes: record.memory_total_bytes,
             bandwidth_bytes_per_s: bandwidth_or_guess(record),
+            has_model: record.models.contains(&fingerprint),
         }
     }
 

@@ -187,6 +187,7 @@ impl State {
                 shards: Vec::new(),
                 pressure: Pressure::default(),
                 activity: Vec::new(),
+                models: Vec::new(),
             },
             peers: BTreeMap::new(),
             sightings: BTreeMap::new(),

@@ -9,7 +9,7 @@ mod translate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Failure, InstanceActivity, InstanceId};
+use base::{Failure, Fingerprint, InstanceActivity, InstanceId};
 use cluster::{Action, ClusterView, Event, OpenInstance, State};
 use net::{NetEvent, NetHandle, PeerFrame};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -51,6 +51,7 @@ enum Command {
         instance: InstanceId,
     },
     Active(Vec<InstanceActivity>),
+    Models(Vec<Fingerprint>),
     Snapshot {
         answer: oneshot::Sender<Box<State>>,
     },
@@ -110,6 +111,11 @@ impl ClusterHandle {
     /// What the instances that this node drives are doing.
     pub(crate) async fn active(&self, activity: Vec<InstanceActivity>) -> Result<(), Leaving> {
         self.tell(Command::Active(activity)).await
+    }
+
+    /// The models that lie whole on this node's disks.
+    pub(crate) async fn has_models(&self, models: Vec<Fingerprint>) -> Result<(), Leaving> {
+        self.tell(Command::Models(models)).await
     }
 
     /// Everything the cluster decides by, as it is now, for questions that take long to answer.
@@ -261,6 +267,7 @@ impl Running {
             }
             Command::Retire { instance } => self.retire(instance),
             Command::Active(activity) => self.take(Event::Activity(activity)),
+            Command::Models(models) => self.take(Event::Models(models)),
             Command::Snapshot { answer } => {
                 let _ = answer.send(Box::new(self.actor.state.clone()));
             }

@@ -23,6 +23,7 @@ mod mirror;
 mod models;
 mod network;
 pub mod node;
+mod on_disk;
 mod peer_requests;
 mod random;
 mod recent_models;

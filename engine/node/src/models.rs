@@ -15,6 +15,7 @@ use store::download::{Wanted, held_layers, held_part, origin};
 use store::{
     About, Catalogue, Derived, Leftover, Model, Place, PlaceKind, Places, SproutError, Usage,
 };
+use tokio::sync::Notify;
 
 use crate::config::NodeConfig;
 use crate::settings::ModelFolder;
@@ -71,6 +72,8 @@ pub(crate) struct LocalModels {
     catalogue: Arc<Catalogue>,
     /// What other tools have fetched from Hugging Face.
     cache: Option<PathBuf>,
+    /// Somebody here has changed what there is.
+    changed: Arc<Notify>,
 }
 
 impl LocalModels {
@@ -88,6 +91,7 @@ impl LocalModels {
         let opened = Self {
             catalogue: Arc::new(catalogue),
             cache: config.hugging_face_cache.clone(),
+            changed: Arc::default(),
         };
         opened.look_in(folders);
         Ok(opened)
@@ -201,8 +205,10 @@ impl LocalModels {
     /// Removes a model.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), Failure> {
         let name = name.to_string();
-        self.ask(move |catalogue| Ok(catalogue.remove(&name)?))
-            .await
+        let removed = self.ask(move |catalogue| Ok(catalogue.remove(&name)?));
+        let removed = removed.await;
+        self.have_changed();
+        removed
     }
 
     /// What all models take of the disks; `listed` are the downloads that go on.
@@ -234,6 +240,23 @@ impl LocalModels {
         });
         let named = folders.iter().map(Place::from);
         self.places().set(named.chain(cached).collect());
+        self.have_changed();
+    }
+
+    /// The models that lie whole on the disks; quick if little has changed since it was last asked.
+    pub(crate) async fn whole(&self) -> Result<Vec<Fingerprint>, Failure> {
+        self.ask(|catalogue| Ok(catalogue.whole().into_iter().collect()))
+            .await
+    }
+
+    /// Says that there may be other models now.
+    pub(crate) fn have_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Returns when there may be other models. For one task alone.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Where models are.

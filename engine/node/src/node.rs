@@ -28,6 +28,7 @@ use crate::memory::{self, Memory};
 use crate::mirror::Linked;
 use crate::models::LocalModels;
 use crate::network::Network;
+use crate::on_disk;
 use crate::peer_requests::PeerRequests;
 use crate::recent_models::RecentModels;
 use crate::session_token;
@@ -77,7 +78,7 @@ pub struct NodeHandle {
     recent: RecentModels,
     gateway: Arc<dyn Gateway>,
     api: InProcess,
-    tasks: [JoinHandle<()>; 3],
+    tasks: [JoinHandle<()>; 4],
     data: Mutex<Option<DataFolder>>,
 }
 
@@ -148,6 +149,7 @@ impl NodeHandle {
         .start(ends)
         .await?;
         let unloading = tokio::spawn(idle(&cluster, &models, &activity, &control).run());
+        let telling = tokio::spawn(on_disk::keep_telling(models.clone(), cluster.clone()));
         tracing::info!(node = %node_id.short(), "the node runs");
         Ok(Self {
             node_id,
@@ -160,7 +162,7 @@ impl NodeHandle {
             recent,
             api: InProcess::new(Arc::clone(&gateway), metrics),
             gateway,
-            tasks: [controlling, unloading, downloading],
+            tasks: [controlling, unloading, downloading, telling],
             data: Mutex::new(Some(kept.data)),
         })
     }

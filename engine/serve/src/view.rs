@@ -135,4 +135,6 @@ pub struct ShardView {
     pub tensor: TensorSlice,
     /// Memory planned for it, in bytes.
     pub bytes: u64,
+    /// Bytes of files that came and that were missing, while its node fetches them.
+    pub fetching_bytes: Option<(u64, u64)>,
 }

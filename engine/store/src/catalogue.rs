@@ -12,11 +12,13 @@ use crate::{Derived, DerivedError, FolderError, ModelFolder, Places};
 
 mod entries;
 mod remove;
+mod whole;
 
 pub(crate) use entries::Entry;
 use entries::{entry, has_config};
 pub(crate) use remove::DELETED;
 pub use remove::RemoveError;
+use whole::Known;
 
 /// A model that was found, by the name to use in requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub struct Catalogue {
     /// Folders of models that were opened by their path.
     opened: RwLock<Vec<PathBuf>>,
     derived: DerivedModels,
+    known: Known,
 }
 
 /// Why there is no model for a name or path.
@@ -94,6 +97,7 @@ impl Catalogue {
             places: Places::from(models),
             opened: RwLock::default(),
             derived: DerivedModels::new(data.join("derived-models")),
+            known: Known::default(),
         })
     }
 

@@ -155,3 +155,28 @@ proptest! {
         prop_assert!(decoder.next::<PeerFrame>().is_err());
     }
 }
+
+proptest! {
+    #[test]
+    fn models_beyond_the_limit_or_out_of_order_are_refused(
+        mut record in arbitrary::node_record(),
+        many in any::<bool>(),
+    ) {
+        let count = if many { base::NodeRecord::MODELS_MAX + 1 } else { 2 };
+        let models = (0..count).map(|number| {
+            let mut bytes = [0; 32];
+            bytes[30..].copy_from_slice(&(number as u16).to_be_bytes());
+            base::Fingerprint(bytes)
+        });
+        record.models = models.collect();
+        if !many {
+            record.models.reverse();
+        }
+        let arrives = encode(&PeerFrame::Node(Box::new(record))).is_ok_and(|bytes| {
+            let mut decoder = Decoder::new(PeerFrame::BYTES_MAX);
+            decoder.push(&bytes);
+            decoder.next::<PeerFrame>().is_ok()
+        });
+        prop_assert!(!arrives);
+    }
+}

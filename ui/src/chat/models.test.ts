@@ -4,7 +4,7 @@ import { choicesOf, noteFor } from "./models";
 
 function instance(model: string, state: InstanceState, message?: string): Instance {
   const error = message ? { code: "not_enough_memory", message, hint: null } : null;
-  return { id: model + state, model, state, error, sharding: null, loading: null, owner: "a", generation: 1, shards: [], activity: null, on_demand: false, expires_unix_ms: null, quantize: null, kv_bits: null, draft: null };
+  return { id: model + state, model, state, error, sharding: null, loading: null, fetching: [], owner: "a", generation: 1, shards: [], activity: null, on_demand: false, expires_unix_ms: null, quantize: null, kv_bits: null, draft: null };
 }
 
 it("models to talk to are each there once, the loaded ones first", () => {

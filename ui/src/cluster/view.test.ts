@@ -27,6 +27,7 @@ function instance(changes: Partial<Instance> = {}): Instance {
     state: "ready",
     error: null,
     loading: null,
+    fetching: [],
     owner: "a",
     generation: 1,
     shards: [
@@ -163,6 +164,18 @@ describe("words", () => {
     const loading = { bytes_done: GIB / 2, bytes_total: 2 * GIB };
     expect(view.progressOf(instance({ loading }))).toEqual({ share: 0.25, text: "512 MiB of 2 GiB read" });
     expect(view.progressOf(instance())).toBeNull();
+  });
+
+  it("say what is fetched, in all and by whom", () => {
+    const a = { node_id: "a", bytes_done: GIB, bytes_total: 3 * GIB };
+    const b = { node_id: "b", bytes_done: GIB, bytes_total: 5 * GIB };
+    expect(view.fetchingOf(cluster(), instance())).toBeNull();
+    expect(view.fetchingOf(cluster(), instance({ fetching: [a] }))).toEqual({ share: 1 / 3, text: "fetching 1 GiB of 3 GiB", each: [] });
+    expect(view.fetchingOf(cluster(), instance({ fetching: [a, b] }))).toEqual({
+      share: 0.25,
+      text: "fetching 2 GiB of 8 GiB",
+      each: ["node a: 1 GiB of 3 GiB", "node b: 1 GiB of 5 GiB"],
+    });
   });
 
   it("say how far a computer is", () => {

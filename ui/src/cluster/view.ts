@@ -1,6 +1,6 @@
 // What the pages show of a state, as plain values: no component decides anything that could be tested here.
 
-import type { Instance, InstanceState, Link, Node, NodeState, Placement, Shard, State } from "../generated/admin";
+import type { Fetching, Instance, InstanceState, Link, Node, NodeState, Placement, Shard, State } from "../generated/admin";
 import { bytes, milliseconds, rate } from "../parts/words";
 import { linkFacts } from "./conditions";
 
@@ -171,6 +171,17 @@ export function progressOf(instance: Instance): { share: number; text: string } 
   if (!instance.loading) return null;
   const { bytes_done, bytes_total } = instance.loading;
   return { share: bytes_done / bytes_total, text: `${bytes(bytes_done)} of ${bytes(bytes_total)} read` };
+}
+
+/** What is fetched of a model before it can be read: in all, and by whom where several do. */
+export function fetchingOf(state: State, instance: Instance): { share: number; text: string; each: string[] } | null {
+  if (instance.fetching.length === 0) return null;
+  const sum = (of: (part: Fetching) => number): number => instance.fetching.reduce((all, part) => all + of(part), 0);
+  const done = sum((part) => part.bytes_done);
+  const total = sum((part) => part.bytes_total);
+  const words = (part: Fetching): string => `${nameOf(state, part.node_id)}: ${bytes(part.bytes_done)} of ${bytes(part.bytes_total)}`;
+  const each = instance.fetching.length > 1 ? instance.fetching.map(words) : [];
+  return { share: done / total, text: `fetching ${bytes(done)} of ${bytes(total)}`, each };
 }
 
 const NODE_WORDS: Record<NodeState, string> = { online: "Online", locked: "Wants in", lost: "Gone" };

@@ -67,6 +67,10 @@ sharding: Sharding | null, state: InstanceState,
  */
 error: ErrorOut | null, 
 /**
+ * While nodes fetch files that they lack, one for each of them.
+ */
+fetching: Array<Fetching>, 
+/**
  * While weights are read.
  */
 loading: Loading | null, 
@@ -110,6 +114,8 @@ draft: string | null, };
 export type InstanceState = "placing" | "downloading" | "loading" | "ready" | "mending" | "failed";
 
 export type Sharding = "pipeline" | "tensor";
+
+export type Fetching = { node_id: string, bytes_done: number, bytes_total: number, };
 
 export type Loading = { bytes_done: number, bytes_total: number, };
 

@@ -10,6 +10,7 @@ const instance = (id: string, name: string): Instance => ({
   state: "ready",
   error: null,
   loading: null,
+  fetching: [],
   owner: "a",
   generation: 1,
   shards: [],

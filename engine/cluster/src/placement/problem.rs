@@ -47,6 +47,9 @@ pub struct Candidate {
     pub memory_total_bytes: u64,
     /// How fast its memory can be read, bytes per second.
     pub bandwidth_bytes_per_s: u64,
+    /// The model's files lie on its disks, or it holds a part of the instance that is placed anew: it has little to
+    /// fetch, if anything.
+    pub has_model: bool,
 }
 
 /// Two linked nodes.

@@ -7,7 +7,7 @@ use base::{NodeId, Shard, ShardPlan, Sharding, ShardingChoice, TensorSlice};
 use super::error::PlacementError;
 use super::memory;
 use super::pipeline::{Pipelines, Stage};
-use super::problem::{NodeCount, Placement, Problem};
+use super::problem::{Candidate, NodeCount, Placement, Problem};
 use super::{speed, tensor};
 
 /// Nodes that a search covers, so that its table stays small (2^8 sets). Of more candidates those with the most
@@ -17,7 +17,7 @@ const NODES_MAX: usize = 8;
 /// Placements given back at most: nobody reads more.
 const PLACEMENTS_MAX: usize = 16;
 
-/// A placement without the node that asks may lack the model's files there, so its speed counts half.
+/// Whoever asks sends its requests to the node that drives, so without it the speed counts half.
 const WITHOUT_OPENER: f64 = 0.5;
 
 /// Every node of the previous plan that is not used again has warm file pages that go to waste.
@@ -28,8 +28,15 @@ struct Ranked {
     placement: Placement,
     /// Whether none of its nodes computes for the model already. Before anything else.
     apart: bool,
-    /// More is better, before the score.
+    /// How much it is what was asked for: more is better.
     wish: u32,
+    /// Nodes that have to fetch the model first, which takes longer than anything that a better division brings: fewer
+    /// are better, before the number of nodes.
+    lacking: u32,
+    /// Every further node is one more that can be lost, and the gain is only predicted: as few as fit, where the number
+    /// was left open.
+    nodes: u32,
+    /// More is better, last.
     score: f64,
 }
 
@@ -69,12 +76,9 @@ pub fn solve(
     // Stable: of equals the one found first stays first, and the search order is fixed.
     found.sort_by(|one, other| {
         let wish = (other.apart, other.wish).cmp(&(one.apart, one.wish));
-        wish.then(
-            other
-                .score
-                .partial_cmp(&one.score)
-                .unwrap_or(Ordering::Equal),
-        )
+        let costs = (one.lacking, one.nodes).cmp(&(other.lacking, other.nodes));
+        let score = other.score.partial_cmp(&one.score);
+        wish.then(costs).then(score.unwrap_or(Ordering::Equal))
     });
     found.truncate(PLACEMENTS_MAX);
     Ok(found.into_iter().map(|ranked| ranked.placement).collect())
@@ -127,7 +131,7 @@ fn narrowed(problem: &Problem, previous: Option<&ShardPlan>) -> Problem {
     narrowed
         .candidates
         .retain(|candidate| ids.is_empty() || ids.contains(&candidate.node));
-    narrowed.candidates.sort_by_key(|candidate| {
+    let preference = |candidate: &Candidate| {
         let rank = previous.and_then(|plan| plan.rank_of(candidate.node));
         (
             rank.unwrap_or(u32::MAX),
@@ -136,8 +140,15 @@ fn narrowed(problem: &Problem, previous: Option<&ShardPlan>) -> Problem {
             std::cmp::Reverse(candidate.memory_bytes),
             candidate.node,
         )
+    };
+    narrowed.candidates.sort_by_key(|candidate| {
+        let (rank, copy, elsewhere, memory, node) = preference(candidate);
+        let lacks = !candidate.has_model;
+        (rank, copy, elsewhere, lacks, memory, node)
     });
     narrowed.candidates.truncate(NODES_MAX);
+    // Who drives is a matter of speed alone.
+    narrowed.candidates.sort_by_key(preference);
     narrowed
 }
 
@@ -268,16 +279,20 @@ fn tensors(
 fn ranked(problem: &Problem, previous: Option<&ShardPlan>, placement: Placement) -> Ranked {
     let plan = &placement.plan;
     let world = plan.world();
-    let wish = match problem.nodes {
-        NodeCount::Wanted(_) => world,
-        // Who asks for a division by name wants one, if it is possible. Apart from that every further node is one
-        // more that can be lost, and the gain is only predicted: as few as fit.
+    let (wish, nodes) = match problem.nodes {
+        NodeCount::Wanted(_) => (world, 0),
+        // Who asks for a division by name wants one, if it is possible.
         NodeCount::Any => {
             let divided = world > 1 || problem.sharding == ShardingChoice::Auto;
-            (NODES_MAX as u32) * (1 + u32::from(divided)) - world
+            (u32::from(divided), world)
         }
-        NodeCount::Exactly(_) => 0,
+        NodeCount::Exactly(_) => (0, 0),
     };
+    let lacks = |shard: &&Shard| {
+        let mut lacking = problem.candidates.iter().filter(|it| !it.has_model);
+        lacking.any(|candidate| candidate.node == shard.node)
+    };
+    let lacking = plan.shards.iter().filter(lacks).count() as u32;
     let mut score = placement.tokens_per_s;
     if plan.rank_of(problem.opener).is_none() {
         score *= WITHOUT_OPENER;
@@ -293,6 +308,8 @@ fn ranked(problem: &Problem, previous: Option<&ShardPlan>, placement: Placement)
         apart: !plan.shards.iter().any(copied),
         placement,
         wish,
+        lacking,
+        nodes,
         score,
     }
 }

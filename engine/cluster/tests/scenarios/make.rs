@@ -56,6 +56,7 @@ pub fn problem(card: ModelCard, nodes_gb: &[u64]) -> Problem {
         memory_bytes: gb * GB,
         memory_total_bytes: gb * GB,
         bandwidth_bytes_per_s: 100 * GB,
+        has_model: false,
     });
     let links = (0..count).flat_map(|a| (a + 1..count).map(move |b| linked(a, b)));
     Problem {

@@ -1,6 +1,7 @@
 //! Placements: what is chosen, what is refused with which words, and that no better split exists.
 
 mod brute;
+mod on_disk;
 
 use base::{ShardingChoice, TensorSlice};
 use cluster::{NodeCount, PlacementError, Problem, placement as engine, solve};

@@ -181,6 +181,7 @@ pub(super) fn record(id: NodeId, version: u64) -> PeerFrame {
         shards: Vec::new(),
         pressure: base::Pressure::default(),
         activity: Vec::new(),
+        models: Vec::new(),
     }))
 }
 

@@ -56,6 +56,10 @@ fn describe(state: &Value) -> String {
         .collect();
     said += &table(["MODEL", "INSTANCE", "STATE", "SHARDING", "SHARDS"], &rows);
     for instance in instances {
+        if let Some(fetching) = fetching(state, instance) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(said, "\n{}: {fetching}", text(instance, "model"));
+        }
         let failure = super::client::failure_in(instance);
         if let Some(failure) = failure {
             // Writing to a String cannot fail.
@@ -63,6 +67,34 @@ fn describe(state: &Value) -> String {
         }
     }
     said
+}
+
+/// What is fetched of a model before it can be read, in all and by whom.
+fn fetching(state: &Value, instance: &Value) -> Option<String> {
+    let parts = list(instance, "fetching");
+    let of = |done, total| format!("{} of {}", bytes(done), bytes(total));
+    let by_node = parts.iter().map(|part| {
+        let (done, total) = (number(part, "bytes_done"), number(part, "bytes_total"));
+        format!("{}: {}", name_of(state, part), of(done, total))
+    });
+    let by_node: Vec<String> = by_node.collect();
+    let sum = |field| {
+        let numbers = parts.iter().map(|part| number(part, field));
+        numbers.fold(0, u64::saturating_add)
+    };
+    let all = of(sum("bytes_done"), sum("bytes_total"));
+    match by_node.len() {
+        0 => None,
+        1 => Some(format!("fetching {all}")),
+        _ => Some(format!("fetching {all} ({})", by_node.join(", "))),
+    }
+}
+
+/// The name of the node that something of an instance is on.
+fn name_of(state: &Value, part: &Value) -> String {
+    let mut nodes = list(state, "nodes").iter();
+    let node = nodes.find(|node| node["id"] == part["node_id"]);
+    node.map_or_else(|| short(part, "node_id"), |node| text(node, "name"))
 }
 
 /// A node's state, and why it is so.
@@ -78,10 +110,7 @@ pub(super) fn holders(state: &Value, instance: &Value) -> String {
     let shards = list(instance, "shards").iter().rev();
     let parts: Vec<String> = shards
         .map(|shard| {
-            let node = list(state, "nodes")
-                .iter()
-                .find(|node| node["id"] == shard["node_id"]);
-            let name = node.map_or_else(|| short(shard, "node_id"), |node| text(node, "name"));
+            let name = name_of(state, shard);
             let slice = match number_at(&shard["tensor"], 1) {
                 of if of > 1 => format!(" {}/{of}", number_at(&shard["tensor"], 0) + 1),
                 _ => String::new(),
@@ -145,5 +174,34 @@ mod tests {
             sprout  00000000000000fe  ready  pipeline  elm 0-3, oak 3-6
         "]]
         .assert_eq(&describe(&state));
+    }
+
+    #[test]
+    fn what_is_fetched_in_words() {
+        let part = |node: &str, done: u64| json!({"node_id": node, "bytes_done": done << 30, "bytes_total": 20_u64 << 30});
+        let mut state = json!({
+            "node_id": "a",
+            "nodes": [{"id": "a", "name": "oak", "state": "online"}, {"id": "b", "name": "elm", "state": "online"}],
+            "instances": [{"id": "fe", "model": "big", "state": "downloading", "sharding": "pipeline",
+                "fetching": [part("a", 1), part("b", 2)],
+                "shards": [{"node_id": "a", "layers": [3, 6], "tensor": [0, 1]},
+                           {"node_id": "b", "layers": [0, 3], "tensor": [0, 1]}]}],
+        });
+        let last = |state: &Value| {
+            describe(state)
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .to_string()
+        };
+        expect![
+            "big: fetching 3.0 GiB of 40.0 GiB (oak: 1.0 GiB of 20.0 GiB, elm: 2.0 GiB of 20.0 GiB)"
+        ]
+        .assert_eq(&last(&state));
+        state["instances"][0]["fetching"] = json!([part("b", 2)]);
+        expect!["big: fetching 2.0 GiB of 20.0 GiB"].assert_eq(&last(&state));
+        state["instances"][0]["fetching"] = json!([]);
+        expect!["big    fe        downloading  pipeline  elm 0-3, oak 3-6"]
+            .assert_eq(&last(&state));
     }
 }

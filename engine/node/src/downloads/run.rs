@@ -162,7 +162,9 @@ impl Works {
         if let Some(folder) = fetched.replaces() {
             self.until_closed(folder, watched).await;
         }
-        Ok(fetched.install().await?.commit)
+        let installed = fetched.install().await?;
+        self.disks.models.have_changed();
+        Ok(installed.commit)
     }
 
     /// Waits until no instance uses the files of a folder.

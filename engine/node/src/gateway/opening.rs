@@ -20,8 +20,8 @@ use super::replicas::Weights;
 use super::room::{make_room, placements};
 use crate::cluster_actor::ClusterHandle;
 use crate::models::{LocalModel, LocalModels};
-use crate::random;
 use crate::supervisor::inspect;
+use crate::{on_disk, random};
 
 /// Requests that wait for models to be loaded, all together: each holds a connection and a prompt, and a model that
 /// takes minutes has answered the first hundreds before the last of more would have their turn.
@@ -221,6 +221,8 @@ impl Opening {
         local: &LocalModel,
         asked: &Asked,
     ) -> Result<(Wish, Option<DraftModel>), Failure> {
+        // It may be here for a moment only, or known by nothing but its path.
+        on_disk::tell(&self.models, &self.cluster).await?;
         let mut card = self.card(local, asked).await?;
         let mut drafts = None;
         if let Some(name) = &asked.draft {

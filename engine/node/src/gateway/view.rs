@@ -86,6 +86,7 @@ fn instance(instance: &InstanceView) -> served::InstanceView {
         layers: shard.layers.clone(),
         tensor: shard.tensor,
         bytes: shard.bytes,
+        fetching_bytes: shard.fetch_progress(),
     });
     served::InstanceView {
         id: instance.id,

@@ -3,10 +3,12 @@
 //! One task for each shard. It ends with exactly one of `Prepared`, `WorkerFailed` and `Stopped` (as asked).
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use base::Failure;
+use base::{ErrorCode, Failure};
 use cluster::{Event, PrepareShard};
+use futures::FutureExt;
 use store::download::Progress;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -30,10 +32,12 @@ impl PrepareTask {
     pub(super) async fn run(self, stop: oneshot::Receiver<()>) {
         let shard = self.prepare.shard;
         let progress = Progress::default();
+        // Whatever happens, the cluster waits for an answer.
+        let preparing = AssertUnwindSafe(self.prepare(&progress)).catch_unwind();
         let event = tokio::select! {
             biased;
             _ = stop => Event::Stopped { shard },
-            outcome = self.prepare(&progress) => match outcome {
+            outcome = preparing => match outcome.unwrap_or_else(|_| Err(broke_off())) {
                 Ok(()) => Event::Prepared { shard },
                 Err(failure) => {
                     let (model, rank) = (&self.prepare.model, self.prepare.spec.rank);
@@ -72,4 +76,10 @@ impl PrepareTask {
             }
         }
     }
+}
+
+/// A defect of ours, logged where it happened.
+fn broke_off() -> Failure {
+    let message = "looking for the model's files broke off";
+    Failure::new(ErrorCode::Internal, message).hint("the node's log says more")
 }

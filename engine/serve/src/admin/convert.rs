@@ -3,8 +3,8 @@
 use base::{CacheBits, ErrorCode, Failure, InstanceId, NodeId, QuantizedBits, ShardingChoice};
 
 use super::model::{
-    Activity, ErrorOut, Instance, InstanceState, Level, Link, LinkKind, Loading, Model, Node,
-    NodeState, Placement, Shard, Sharding, ShardingWish, State, Wish,
+    Activity, ErrorOut, Fetching, Instance, InstanceState, Level, Link, LinkKind, Loading, Model,
+    Node, NodeState, Placement, Shard, Sharding, ShardingWish, State, Wish,
 };
 use crate::gateway::{ModelInfo, OpenInstance, RankedPlacement};
 use crate::view::{self, ClusterView, InstanceView, LinkView, NodeView, ShardView};
@@ -100,6 +100,7 @@ impl From<&InstanceView> for Instance {
             sharding: instance.sharding.map(Sharding::from),
             state: instance.state.into(),
             error: instance.failure.clone().map(ErrorOut::from),
+            fetching: instance.shards.iter().filter_map(fetching).collect(),
             loading: (bytes_total > 0).then_some(Loading {
                 bytes_done,
                 bytes_total,
@@ -118,6 +119,15 @@ impl From<&InstanceView> for Instance {
             draft: instance.draft.as_ref().map(|model| model.0.clone()),
         }
     }
+}
+
+fn fetching(shard: &ShardView) -> Option<Fetching> {
+    let (bytes_done, bytes_total) = shard.fetching_bytes?;
+    Some(Fetching {
+        node_id: shard.node.to_string(),
+        bytes_done,
+        bytes_total,
+    })
 }
 
 impl From<&ShardView> for Shard {

@@ -99,6 +99,8 @@ pub(crate) struct Instance {
     pub(crate) state: InstanceState,
     /// Why it failed, or what it waits for.
     pub(crate) error: Option<ErrorOut>,
+    /// While nodes fetch files that they lack, one for each of them.
+    pub(crate) fetching: Vec<Fetching>,
     /// While weights are read.
     pub(crate) loading: Option<Loading>,
     /// The node that decides about it.
@@ -163,6 +165,15 @@ pub(crate) enum Sharding {
     Pipeline,
     /// Slices of every layer.
     Tensor,
+}
+
+/// Progress of fetching the files that a node lacks for its part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(TS))]
+pub(crate) struct Fetching {
+    pub(crate) node_id: String,
+    pub(crate) bytes_done: u64,
+    pub(crate) bytes_total: u64,
 }
 
 /// Progress of reading weights.

@@ -617,6 +617,7 @@ pub fn cluster() -> ClusterView {
         layers,
         tensor: TensorSlice::WHOLE,
         bytes: gib << 30,
+        fetching_bytes: None,
     };
     let slice = |index| ShardView {
         node: node_id(index as u8),
@@ -624,6 +625,7 @@ pub fn cluster() -> ClusterView {
         layers: 0..16,
         tensor: TensorSlice { index, of: 2 },
         bytes: 3 << 28,
+        fetching_bytes: None,
     };
     let locked = NodeView {
         state: NodeState::Locked("it does not have this cluster's key".to_string()),

@@ -39,6 +39,7 @@ pub struct NodeRecord {
     shards: List<LocalShard, SHARDS_MAX>,
     pressure: [Option<Level>; 2],
     activity: List<InstanceActivity, SHARDS_MAX>,
+    models: List<[u8; 32], { base::NodeRecord::MODELS_MAX }>,
 }
 
 /// See [`base::Level`].
@@ -209,6 +210,7 @@ impl From<&base::NodeRecord> for NodeRecord {
             pressure: [record.pressure.thermal, record.pressure.memory]
                 .map(|level| level.map(Level::from)),
             activity: List::of(&record.activity),
+            models: List(record.models.iter().map(|model| model.0).collect()),
         }
     }
 }
@@ -222,6 +224,9 @@ impl TryFrom<NodeRecord> for base::NodeRecord {
         }
         if !wire.owns.0.is_sorted_by(|a, b| a < b) {
             return Err(Invalid("instances that do not ascend"));
+        }
+        if !wire.models.0.is_sorted_by(|a, b| a < b) {
+            return Err(Invalid("models that do not ascend"));
         }
         let [thermal, memory] = wire.pressure.map(|level| level.map(base::Level::from));
         Ok(Self {
@@ -239,6 +244,7 @@ impl TryFrom<NodeRecord> for base::NodeRecord {
             shards: wire.shards.each()?,
             pressure: base::Pressure { thermal, memory },
             activity: wire.activity.0.into_iter().map(Into::into).collect(),
+            models: wire.models.0.into_iter().map(Fingerprint).collect(),
         })
     }
 }

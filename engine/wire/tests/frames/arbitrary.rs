@@ -332,7 +332,7 @@ fn status() -> impl Strategy<Value = ShardStatus> {
     ]
 }
 
-fn node_record() -> impl Strategy<Value = NodeRecord> {
+pub fn node_record() -> impl Strategy<Value = NodeRecord> {
     let shard = (
         any::<u64>(),
         any::<u32>(),
@@ -355,7 +355,8 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
         option::of(link_kind()),
     );
     let links = proptest::collection::btree_map(any::<[u8; 32]>(), link, 0..4);
-    let condition = (pressure(), vec(activity(), 0..3));
+    let models = proptest::collection::btree_set(any::<[u8; 32]>(), 0..4);
+    let condition = (pressure(), vec(activity(), 0..3), models);
     let owns = proptest::collection::btree_set(any::<u64>(), 0..4);
     (
         (
@@ -371,7 +372,7 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
             |(
                 (id, numbers, bandwidth, limit),
                 (name, chip, links, owns, shards),
-                (pressure, activity),
+                (pressure, activity, models),
             )| NodeRecord {
                 id: NodeId(id),
                 epoch_ms: numbers[0],
@@ -397,6 +398,7 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
                 shards,
                 pressure,
                 activity,
+                models: models.into_iter().map(Fingerprint).collect(),
             },
         )
 }

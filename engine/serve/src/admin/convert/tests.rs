@@ -53,6 +53,7 @@ fn instance() -> InstanceView {
             layers: 3..6,
             tensor: TensorSlice::WHOLE,
             bytes: 1024,
+            fetching_bytes: None,
         }],
         activity: Some(InstanceActivity {
             instance: InstanceId(0xfe),
@@ -134,6 +135,7 @@ fn a_state_in_json() {
                 "message": "it does not fit",
                 "hint": "add a node"
               },
+              "fetching": [],
               "loading": {
                 "bytes_done": 5,
                 "bytes_total": 10
@@ -170,6 +172,21 @@ fn a_state_in_json() {
           ]
         }"#]]
     .assert_eq(&json.replace(&one, "NODE-1").replace(&two, "NODE-2"));
+}
+
+#[test]
+fn what_nodes_fetch_in_json() {
+    let mut view = instance();
+    view.shards.push(ShardView {
+        node: NodeId([2; 32]),
+        fetching_bytes: Some((3, 7)),
+        ..view.shards[0].clone()
+    });
+    let json = serde_json::to_value(model::Instance::from(&view)).unwrap();
+    let expected = serde_json::json!([
+        {"node_id": NodeId([2; 32]).to_string(), "bytes_done": 3, "bytes_total": 7}
+    ]);
+    assert_eq!(json["fetching"], expected);
 }
 
 #[track_caller]
@@ -280,6 +297,7 @@ fn the_dashboard_knows_the_same_types() {
         model::Instance::decl(&config),
         model::InstanceState::decl(&config),
         model::Sharding::decl(&config),
+        model::Fetching::decl(&config),
         model::Loading::decl(&config),
         model::Shard::decl(&config),
         model::Activity::decl(&config),
