@@ -95,24 +95,3 @@ fn a_model_is_placed_on_the_nodes_that_have_it() -> Result<()> {
     }
     Ok(())
 }
-
-#[test]
-fn a_node_that_lacks_the_model_and_cannot_fetch_it_says_so() -> Result<()> {
-    let orchard = Orchard::start()?;
-    let api = orchard.api();
-    let wish = json!({"model": "sprig", "node_ids": [orchard.nodes[1].id]});
-    let id = api.open(&wish)?;
-    let path = format!("/admin/instances/{id}");
-    let start = Instant::now();
-    let failed = loop {
-        let (_, instance) = api.get(&path)?;
-        if instance["state"] == "failed" {
-            break instance;
-        }
-        assert_ne!(instance["state"], "ready", "{instance}");
-        assert!(start.elapsed() < READY_LIMIT, "{instance}");
-        thread::sleep(Duration::from_millis(50));
-    };
-    assert_eq!(failed["error"]["code"], "model_not_found", "{failed}");
-    Ok(())
-}

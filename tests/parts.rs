@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::hub::trial::REPOSITORY;
-use tests::hub::{Snapshot, TestHub, of_folder};
+use tests::hub::{RepositoryFile, Snapshot, TestHub, of_folder};
 use tests::nodes::{Node, NodeOptions, start_each};
 use tests::pieces::{ENDS, LAYERS, file_of, sprout_in_files};
 
@@ -62,7 +62,7 @@ impl Scene {
     /// All bytes that the hub has sent, as parts of all that it holds.
     fn sent(&self) -> f64 {
         let sent: u64 = self.hub.contents().sent.values().sum();
-        let held: u64 = self.snapshot.files.values().map(|file| file.size()).sum();
+        let held: u64 = self.snapshot.files.values().map(RepositoryFile::size).sum();
         sent as f64 / held as f64
     }
 }
@@ -149,6 +149,27 @@ fn whoever_goes_on_after_a_loss_fetches_what_it_lacks() -> Result<()> {
     let began = Instant::now();
     assert_eq!(complete(&scene.cluster[0], REPOSITORY)?, scene.expected);
     ensure!(began.elapsed() < READY_LIMIT, "{:?}", began.elapsed());
+    Ok(())
+}
+
+#[test]
+fn what_the_hub_forgets_before_it_is_fetched_fails_in_words() -> Result<()> {
+    let scene = Scene::of(1)?;
+    let api = scene.cluster[0].api();
+    // What was looked at once is known for a while.
+    let (status, seen) = api.get(&format!("/admin/hub/{REPOSITORY}"))?;
+    ensure!(status == 200, "{status} {seen}");
+    scene.hub.contents().forget_all();
+    let id = api.place(REPOSITORY, "pipeline", 1)?;
+    let failed = api
+        .wait_ready(&id, READY_LIMIT)
+        .err()
+        .context("it is ready")?;
+    let words = failed.to_string();
+    ensure!(
+        words.contains("failed") && words.contains("hint"),
+        "{words}"
+    );
     Ok(())
 }
 

@@ -20,8 +20,6 @@ use crate::network::Joined;
 use crate::supervisor::Supervisor;
 use translate::{event_of, frame_of};
 
-/// Events of all workers that wait for the actor. It handles one in microseconds; a worker that fills this waits.
-pub(crate) const WORKER_EVENTS_MAX: usize = 256;
 /// Wishes of users that wait for the actor.
 const COMMANDS_MAX: usize = 64;
 /// Turns of `apply` and `advance` after one fact. A decision that is carried out at once gives a new fact, such as the

@@ -9,12 +9,12 @@ use net::{Identity, IdentityError, KeyStoreError};
 use serve::membership::Ask;
 use serve::{Gateway, InProcess, Metrics};
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api_port::Ports;
-use crate::cluster_actor::{ClusterActor, ClusterHandle, WORKER_EVENTS_MAX};
+use crate::cluster_actor::{ClusterActor, ClusterHandle};
 use crate::config::NodeConfig;
 use crate::control::{Control, ControlHandle, Switches};
 use crate::data_folder::{DataFolder, DataFolderError};
@@ -98,17 +98,10 @@ impl NodeHandle {
         let (net, net_receiver) = watch::channel(None);
         let linked = Arc::new(Linked::new(node_id, &net_receiver));
         let source = Source::of(&config, &kept.hub_token, models.places(), linked);
-        let (worker_sender, worker_events) = mpsc::channel(WORKER_EVENTS_MAX);
         let metrics = Metrics::new();
         let running = Running::new(&metrics);
         let worker = worker_settings(&config, &kept.settings);
-        let supervisor = Supervisor::new(
-            worker,
-            models.clone(),
-            source.clone(),
-            worker_sender,
-            running.clone(),
-        );
+        let (supervisor, worker_events) = Supervisor::new(worker, &models, &source, &running);
         let members = kept.membership.changes();
         let cluster = ClusterActor {
             state: State::new(seed(&kept.settings, node_id)),

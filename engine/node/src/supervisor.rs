@@ -37,6 +37,9 @@ use shard::ShardTask;
 /// All workers end within this, or are killed with their tasks: one that listens needs milliseconds.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
 
+/// Events of all workers that wait for the actor. It handles one in microseconds; a worker that fills this waits.
+const WORKER_EVENTS_MAX: usize = 256;
+
 /// What every worker is started with.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerSettings {
@@ -79,21 +82,23 @@ enum Held {
 }
 
 impl Supervisor {
+    /// One without shards, and where its tasks say what becomes of theirs.
     pub(crate) fn new(
         settings: WorkerSettings,
-        models: LocalModels,
-        source: Source,
-        events: mpsc::Sender<Event>,
-        running: Running,
-    ) -> Self {
-        Self {
+        models: &LocalModels,
+        source: &Source,
+        running: &Running,
+    ) -> (Self, mpsc::Receiver<Event>) {
+        let (events, heard) = mpsc::channel(WORKER_EVENTS_MAX);
+        let supervisor = Self {
             settings,
-            models,
-            source,
+            models: models.clone(),
+            source: source.clone(),
             events,
-            running,
+            running: running.clone(),
             shards: HashMap::new(),
-        }
+        };
+        (supervisor, heard)
     }
 
     /// The workers that compute.

@@ -2,6 +2,7 @@
 //! a part of it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,17 @@ pub fn origin(folder: &Path, repository: &Repository) -> Option<HubRevision> {
             repository: repository.to_string(),
             revision: manifest.commit,
         })
+}
+
+/// Whether a model's folder holds what a download put there, or part of it, and nothing else.
+pub(super) fn is_as_downloaded(folder: &Path) -> bool {
+    let Some(origin) = read(&folder.join(ORIGIN)) else {
+        return false;
+    };
+    let known =
+        |name: &OsStr| name == ORIGIN || origin.files.iter().any(|file| *name == *file.name);
+    let mut entries = fs::read_dir(folder).into_iter().flatten();
+    entries.all(|entry| entry.is_ok_and(|entry| known(&entry.file_name())))
 }
 
 impl Shelf {

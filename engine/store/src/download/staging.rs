@@ -364,17 +364,6 @@ pub(super) fn has_begun(place: &Path) -> bool {
     known.any(|name| place.join(name).exists())
 }
 
-/// Whether a model's folder holds what a download put there, or part of it, and nothing else.
-pub(super) fn is_as_downloaded(folder: &Path) -> bool {
-    let Some(origin) = read(&folder.join(ORIGIN)) else {
-        return false;
-    };
-    let known =
-        |name: &OsStr| name == ORIGIN || origin.files.iter().any(|file| *name == *file.name);
-    let mut entries = fs::read_dir(folder).into_iter().flatten();
-    entries.all(|entry| entry.is_ok_and(|entry| known(&entry.file_name())))
-}
-
 /// Whether a file is there and has the content that is wanted. Reads all of it.
 fn is_of(file: &HubFile, path: &Path) -> Result<bool, DownloadError> {
     let Ok(content) = File::open(path) else {

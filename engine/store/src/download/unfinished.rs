@@ -9,6 +9,7 @@ use base::named_by_header;
 
 use super::error::DownloadError;
 use super::name::{Repository, Wanted};
+use super::shelf;
 use super::staging::{self, DOWNLOADS, Staging};
 use crate::{FolderError, ModelFolder};
 
@@ -96,7 +97,7 @@ impl Unfinished {
 
 /// Whether what is in a model's folder was downloaded, and nothing else is in it.
 pub(crate) fn is_as_downloaded(models: &Path, name: &str) -> bool {
-    parse(name).is_ok() && staging::is_as_downloaded(&models.join(name))
+    parse(name).is_ok() && shelf::is_as_downloaded(&models.join(name))
 }
 
 /// Removes a model that was downloaded and is not whole any more, if that is so and nobody downloads it.
@@ -104,7 +105,7 @@ pub(crate) fn remove_damaged(models: &Path, name: &str) -> Result<(), DownloadEr
     let staging = Staging::open(models, &parse(name)?)?;
     match ModelFolder::check(staging.target()) {
         Err(FolderError::Missing { .. } | FolderError::Damaged { .. })
-            if staging::is_as_downloaded(staging.target()) =>
+            if shelf::is_as_downloaded(staging.target()) =>
         {
             staging.remove_target()
         }
