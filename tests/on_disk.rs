@@ -1,9 +1,12 @@
 //! Plans over real nodes that prefer those that have the model, and nodes that lack it.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::api::Api;
@@ -18,7 +21,7 @@ const TOLD_LIMIT: Duration = Duration::from_secs(10);
 /// Three nodes with Sprout; the second has `oak` besides, the third `sprig`, the first, which is asked, both.
 struct Orchard {
     nodes: Vec<Node>,
-    _folders: Vec<TempDir>,
+    folders: Vec<TempDir>,
 }
 
 impl Orchard {
@@ -38,10 +41,7 @@ impl Orchard {
             assert_eq!(status, 200, "{answer}");
             folders.push(folder);
         }
-        Ok(Self {
-            nodes,
-            _folders: folders,
-        })
+        Ok(Self { nodes, folders })
     }
 
     fn api(&self) -> Api {
@@ -93,5 +93,34 @@ fn a_model_is_placed_on_the_nodes_that_have_it() -> Result<()> {
         assert!(!api.complete(model, &json!("Hello"), 4)?.is_empty());
         api.close(&id)?;
     }
+    Ok(())
+}
+
+#[test]
+fn an_instance_whose_files_are_gone_says_so_when_it_is_placed_anew() -> Result<()> {
+    let orchard = Orchard::start()?;
+    let api = orchard.api();
+    let wish = json!({"model": "sprig", "sharding": "pipeline"});
+    orchard.wait_for_plan(&wish, &[0, 2])?;
+    let id = api.open(&wish)?;
+    api.wait_ready(&id, READY_LIMIT)?;
+    for index in [0, 2] {
+        fs::remove_dir_all(orchard.folders[index].path().join("sprig"))?;
+    }
+    let workers = orchard.nodes[2].worker_processes();
+    ensure!(workers.len() == 1, "{workers:?}");
+    kill(Pid::from_raw(workers[0]), Signal::SIGKILL)?;
+    // Each node looks for the files before it takes ports, and none has them.
+    let path = format!("/admin/instances/{id}");
+    let start = Instant::now();
+    let failed = loop {
+        let (_, instance) = api.get(&path)?;
+        if instance["state"] == "failed" {
+            break instance;
+        }
+        assert!(start.elapsed() < READY_LIMIT, "{instance}");
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(failed["error"]["code"], "model_not_found", "{failed}");
     Ok(())
 }
