@@ -71,7 +71,11 @@ impl ShardTask {
         let draft = match draft {
             Some(draft) => {
                 let (model, folder) = (&draft.model, &draft.folder);
-                Some(self.models.locate(model, folder, draft.fingerprint).await?)
+                let found = self.models.locate(model, folder, draft.fingerprint).await;
+                // It answers the same without, as after the loss of the node that had it.
+                found
+                    .inspect_err(|error| tracing::warn!(%error, "nothing drafts for the model"))
+                    .ok()
             }
             None => None,
         };
