@@ -218,6 +218,9 @@ enum What {
     /// Guesses at what answers go on with, against none: tokens per second where answers repeat themselves, and where they do
     /// not.
     Speculation {
+        /// Let a draft model make them: Sprout, for itself with many more layers that change nothing.
+        #[arg(long)]
+        draft: bool,
         /// Numbers of answers at once.
         #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16])]
         streams: Vec<usize>,
@@ -338,7 +341,16 @@ fn main() -> anyhow::Result<()> {
             tokens,
             runs,
         }),
-        What::Speculation { streams, runs } => speculation::measure(&streams, runs),
+        What::Speculation {
+            draft: true,
+            streams,
+            runs,
+        } => speculation::drafts::measure(&streams, runs),
+        What::Speculation {
+            draft: false,
+            streams,
+            runs,
+        } => speculation::measure(&streams, runs),
         What::Openapi { requests, seed } => openapi::measure(requests, seed),
         What::Recovery { runs } => recovery::measure(runs),
     }

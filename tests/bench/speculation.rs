@@ -1,6 +1,8 @@
 //! Guesses at what answers go on with: tokens per second of a node that makes them against one that does not, for answers
 //! that repeat themselves and for answers that do not, one and several at once.
 
+pub mod drafts;
+
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};

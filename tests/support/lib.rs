@@ -6,6 +6,7 @@
 pub mod api;
 pub mod browser;
 pub mod checkpoints;
+pub mod deeper;
 pub mod desktop;
 pub mod folder;
 pub mod footprint;

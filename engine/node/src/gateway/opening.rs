@@ -151,10 +151,22 @@ impl Opening {
         let asked = Asked {
             quantize: lost.quantize,
             kv_bits: lost.kv_bits,
-            draft: lost.draft.map(|draft| draft.folder),
+            draft: self.draft_here(lost.draft.as_ref()).await,
             ..Asked::named(&lost.model.0)
         };
         self.open_local(&local, &asked, Asker::Request).await
+    }
+
+    /// Where the model that drafted for another one lies here. Without it that answers the same.
+    async fn draft_here(&self, draft: Option<&DraftModel>) -> Option<String> {
+        let draft = draft?;
+        let found = self
+            .models
+            .locate(&draft.model, &draft.folder, draft.fingerprint);
+        found
+            .await
+            .ok()
+            .map(|folder| folder.to_string_lossy().into_owned())
     }
 
     /// How a model could be placed now.

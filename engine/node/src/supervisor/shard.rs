@@ -66,7 +66,13 @@ impl ShardTask {
             .models
             .locate_layers(start.into(), start.layers.clone());
         let draft = match &start.draft {
-            Some(draft) => Some(self.models.locate_whole(draft.into()).await?),
+            Some(draft) => {
+                let found = self.models.locate_whole(draft.into()).await;
+                // It answers the same without, as after the loss of the node that had it.
+                let missing =
+                    |error: &Failure| tracing::warn!(%error, "nothing drafts for the model");
+                found.inspect_err(missing).ok()
+            }
             None => None,
         };
         Ok(Folders {
