@@ -350,3 +350,54 @@ proptest! {
         }
     }
 }
+
+/// A model of two layers that drafts.
+fn with_draft(mut large: base::ModelCard) -> base::ModelCard {
+    large.draft = Some(engine::draft_cost(&card(2, GB / 4)));
+    large
+}
+
+#[test]
+fn the_first_rank_has_room_for_a_model_that_drafts() {
+    let (plain, drafted) = (card(8, GB), with_draft(card(8, GB)));
+    let draft = drafted.draft.unwrap();
+    assert_eq!(draft.weights_bytes, card(2, GB / 4).weights_bytes());
+    assert_eq!(draft.cache_bytes_per_token, 2 * 4_096);
+    let shards = [
+        (4..8, TensorSlice::WHOLE, true),
+        (0..4, TensorSlice::WHOLE, false),
+        (0..8, TensorSlice { index: 0, of: 2 }, true),
+        (0..8, TensorSlice { index: 1, of: 2 }, false),
+    ];
+    for (layers, tensor, drives) in shards {
+        let more = |tokens| {
+            let of = |card| engine::shard_bytes(card, &layers, tensor, tokens);
+            of(&drafted) - of(&plain)
+        };
+        let expected = if drives {
+            draft.weights_bytes + draft.step_bytes + 1_000 * draft.cache_bytes_per_token
+        } else {
+            0
+        };
+        assert_eq!(more(1_000), expected);
+    }
+}
+
+#[test]
+fn a_plan_knows_its_cache_beside_a_draft() {
+    let drafted = with_draft(card(8, GB));
+    for memory in [&[6, 6][..], &[6, 6, 6], &[32]] {
+        let problem = problem(drafted.clone(), memory);
+        let found = solve(&problem, None).unwrap();
+        for placement in found {
+            let plan = &placement.plan;
+            let planned = engine::planned_cache_tokens(&drafted, plan);
+            assert_eq!(planned, problem.cache_tokens, "{plan:?}");
+            // As the search counted it: no shard takes more than its node lends.
+            for shard in &plan.shards {
+                let lent = problem.candidates.iter().find(|it| it.node == shard.node);
+                assert!(shard.bytes <= lent.unwrap().memory_bytes);
+            }
+        }
+    }
+}
