@@ -61,6 +61,10 @@ pub enum FromWorker {
 
 /// What a worker is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each worker, and it goes at once"
+)]
 pub enum Start {
     /// Read a model's headers, answer with its card and end.
     Inspect {

@@ -286,6 +286,7 @@ pub(crate) struct PromptDetails {
 /// What of an answer nobody reads.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize, ToSchema)]
 #[schema(as = openai::CompletionTokensDetails)]
+#[expect(clippy::struct_field_names, reason = "OpenAI's names")]
 pub(crate) struct CompletionDetails {
     pub(crate) reasoning_tokens: u32,
     /// Tokens of the prediction that were computed ahead and are what came.
