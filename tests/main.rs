@@ -10,6 +10,7 @@ mod command_line;
 mod described;
 mod discovery;
 mod downloads;
+mod drafting;
 mod folders;
 mod habits;
 mod heldout;

@@ -18,8 +18,8 @@ use crate::spread;
 /// Of the large model: ten times Sprout's.
 const LAYERS: usize = 60;
 const NAME: &str = "deep-sprout";
-/// Of an answer at most.
-const ANSWER_TOKENS: u64 = 120;
+/// Of an answer, whose end is passed over: what a draft takes is learned in the first of them.
+const ANSWER_TOKENS: u64 = 200;
 const READY_LIMIT: Duration = Duration::from_mins(2);
 /// A worker says what it counted once a second.
 const COUNTED_WITHIN: Duration = Duration::from_millis(1500);
@@ -155,6 +155,7 @@ impl Place {
         let question = QUESTIONS[at % QUESTIONS.len()];
         let body = json!({
             "model": self.model, "max_tokens": ANSWER_TOKENS, "temperature": temperature, "seed": at,
+            "ignore_eos": true,
             "messages": [{"role": "user", "content": question}],
         });
         let api: Api = self.node.api();

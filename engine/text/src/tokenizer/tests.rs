@@ -224,3 +224,20 @@ fn a_text_is_cut_and_its_marks_stay() {
     let whole = without_marks.encode("the node", Framing::Whole).unwrap();
     assert_eq!(without_marks.encode_cut("the node", 2).unwrap(), whole[..2]);
 }
+
+#[test]
+fn tokenizers_are_the_same_as_far_as_both_go() {
+    let plain = byte_level();
+    assert_eq!(plain.same_tokens(&byte_level()), Ok(()));
+    // Relatives often have some marks more.
+    let more = byte_level_with("<|end|>", &["<think> é"], &["<|tool|>"]);
+    assert_eq!(plain.same_tokens(&more), Ok(()));
+    assert_eq!(more.same_tokens(&plain), Ok(()));
+    let other = byte_level_with("<|fin|>", &["<think> é"], &[]);
+    let what = plain.same_tokens(&other).unwrap_err();
+    assert!(
+        what.contains("token 262") && what.contains("<|fin|>"),
+        "{what}"
+    );
+    assert!(plain.same_tokens(&sentence_piece()).is_err());
+}
