@@ -180,23 +180,7 @@ enum What {
     /// What workers hold of a model once they have read a prompt as long as their cache, against what the planner foresaw.
     Memory(memory::Setup),
     /// Tokens per second of many streams over replicas, one on each node, against one node, same model, same cores.
-    Replicas {
-        /// Model to open: an id or a folder.
-        #[arg(long, default_value = "sprout")]
-        model: String,
-        /// Nodes, each with a replica.
-        #[arg(long, default_value_t = 2)]
-        nodes: usize,
-        /// Requests at once.
-        #[arg(long, default_value_t = 16)]
-        streams: usize,
-        /// Tokens to generate in each.
-        #[arg(long, default_value_t = 64)]
-        tokens: usize,
-        /// How often.
-        #[arg(long, default_value_t = 3)]
-        runs: usize,
-    },
+    Replicas(replicas::Setup),
     /// Random JSON schemas asked of random models: every answer must be valid.
     Schemas {
         /// How many schemas.
@@ -328,19 +312,7 @@ fn main() -> anyhow::Result<()> {
         }),
         What::Loading(setup) => loading::measure(&setup),
         What::Memory(setup) => memory::measure(&setup),
-        What::Replicas {
-            model,
-            nodes,
-            streams,
-            tokens,
-            runs,
-        } => replicas::measure(&replicas::Setup {
-            model,
-            nodes,
-            streams,
-            tokens,
-            runs,
-        }),
+        What::Replicas(setup) => replicas::measure(&setup),
         What::Speculation {
             draft: true,
             streams,

@@ -12,12 +12,23 @@ use tests::nodes::{Node, NodeOptions, start_cluster};
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// What to compare.
+#[derive(Debug, clap::Args)]
 pub struct Setup {
-    pub model: String,
-    pub nodes: usize,
-    pub streams: usize,
-    pub tokens: usize,
-    pub runs: usize,
+    /// Model to open: an id or a folder.
+    #[arg(long, default_value = "sprout")]
+    model: String,
+    /// Nodes, each with a replica.
+    #[arg(long, default_value_t = 2)]
+    nodes: usize,
+    /// Requests at once.
+    #[arg(long, default_value_t = 16)]
+    streams: usize,
+    /// Tokens to generate in each.
+    #[arg(long, default_value_t = 64)]
+    tokens: usize,
+    /// How often.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
 }
 
 pub fn measure(setup: &Setup) -> Result<()> {

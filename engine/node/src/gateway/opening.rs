@@ -159,12 +159,8 @@ impl Opening {
 
     /// Where the model that drafted for another one lies here. Without it that answers the same.
     async fn draft_here(&self, draft: Option<&DraftModel>) -> Option<String> {
-        let draft = draft?;
-        let found = self
-            .models
-            .locate(&draft.model, &draft.folder, draft.fingerprint);
+        let found = self.models.locate_whole(draft?.into()).await;
         found
-            .await
             .ok()
             .map(|folder| folder.to_string_lossy().into_owned())
     }

@@ -56,7 +56,11 @@ impl PrepareTask {
         let (wanted, layers) = (&self.prepare, &self.prepare.spec.layers);
         let located = self.models.locate_layers(wanted.into(), layers.clone());
         match (located.await, &wanted.origin) {
-            (Err(_), Some(origin)) => self.source.fetch_layers(origin, layers, progress).await,
+            (Err(_), Some(origin)) => {
+                self.source.fetch_layers(origin, layers, progress).await?;
+                self.models.have_changed();
+                Ok(())
+            }
             (located, _) => located.map(drop),
         }
     }

@@ -171,6 +171,7 @@ pub struct Cluster {
 }
 
 /// What ranks read and write.
+#[derive(Clone, Copy)]
 struct Files<'a> {
     layers: u32,
     folder: &'a Path,

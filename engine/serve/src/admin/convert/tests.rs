@@ -69,9 +69,9 @@ fn instance() -> InstanceView {
     }
 }
 
-#[test]
-fn a_state_in_json() {
-    let view = ClusterView {
+/// Two nodes and an instance.
+fn cluster() -> ClusterView {
+    ClusterView {
         node_id: NodeId([1; 32]),
         nodes: vec![
             node(1, "oak", NodeState::Online),
@@ -85,7 +85,12 @@ fn a_state_in_json() {
             kind: Some(LinkKind::Ethernet),
         }],
         instances: vec![instance()],
-    };
+    }
+}
+
+#[test]
+fn a_state_in_json() {
+    let view = cluster();
     let json = serde_json::to_string_pretty(&model::State::from(&view)).unwrap();
     let (one, two) = ("01".repeat(32), "02".repeat(32));
     expect![[r#"

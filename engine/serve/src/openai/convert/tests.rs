@@ -642,14 +642,14 @@ fn a_prediction_of_something_else_is_refused() {
         let body = format!(r#"{{{USER}, "prediction": {json}}}"#);
         let failure = parse_chat(body.as_bytes(), Fresh::new(7)).unwrap_err();
         let param = failure.param.as_deref().unwrap_or("-");
-        said += &format!("{param} | {failure}\n");
+        said.extend([param, " | ", &failure.to_string(), "\n"]);
     }
-    expect![[r#"
+    expect![[r"
         prediction.type | prediction.type is required
         prediction.type | prediction.type must be content
         prediction.content | prediction.content is required
         prediction.content[0] | images are not supported (hint: leave out prediction.content[0])
         prediction | prediction: invalid type: string, expected an object
-    "#]]
+    "]]
     .assert_eq(&said);
 }
