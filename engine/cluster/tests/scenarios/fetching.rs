@@ -31,6 +31,7 @@ fn open(cluster: &mut Cluster, nodes: u32, revision: &str) {
         node_ids: Vec::new(),
         secret: Secret([9; 32]),
         on_demand: false,
+        draft: None,
     };
     cluster.tell(0, Event::Open(Box::new(open)));
 }
@@ -189,6 +190,7 @@ fn memory_is_promised_while_files_are_fetched() {
         node_ids: Vec::new(),
         secret: Secret([8; 32]),
         on_demand: false,
+        draft: None,
     };
     cluster.tell(0, Event::Open(Box::new(other)));
     let refused = cluster.view(0, second).failure.map(|failure| failure.code);

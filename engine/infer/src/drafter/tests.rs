@@ -56,9 +56,9 @@ fn what_was_wrong_is_taken_back() {
     let mut tokens = text(1, 20);
     for (right, count) in [(0, 16), (1, 4), (4, 4), (3, 7), (16, 16), (2, 1)] {
         let drafts = drafter.draft(&[ask(0, &tokens, count)]).unwrap();
-        let drafted = &drafts.tokens[0];
-        assert_eq!(*drafted, greedy(&tokens, count));
-        tokens.extend(&drafted[..right.min(count)]);
+        let guesses = &drafts.tokens[0];
+        assert_eq!(*guesses, greedy(&tokens, count));
+        tokens.extend(&guesses[..right.min(count)]);
         // And one that is never what was drafted.
         let next = greedy(&tokens, 1)[0];
         tokens.push((next + 1) % VOCABULARY);

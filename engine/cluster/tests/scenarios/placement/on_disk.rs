@@ -79,6 +79,7 @@ fn open(cluster: &mut Cluster, node_count: Option<u32>) {
         node_ids: Vec::new(),
         secret: Secret([9; 32]),
         on_demand: false,
+        draft: None,
     };
     cluster.tell(0, Event::Open(Box::new(open)));
     cluster.run();

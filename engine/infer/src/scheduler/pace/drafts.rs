@@ -107,8 +107,8 @@ mod tests {
     fn depth(answers: u32, chance: f64, step_s: f64, guess_s: f64) -> usize {
         let mut costs = DraftCosts::default();
         costs.step(answers, 4, 4.0 * step_s);
-        let mut guesses = GuessCosts::default();
-        guesses.step(4, 4.0 * guess_s);
+        let mut computed = GuessCosts::default();
+        computed.step(4, 4.0 * guess_s);
         let one = Draftable {
             known: Vec::new(),
             drafted: (1..=16).map(|count| chance.powi(count)).collect(),
@@ -117,7 +117,7 @@ mod tests {
             answers,
             took_s: STEP_S,
         };
-        costs.depth(&guesses, plain, &vec![one; answers as usize])
+        costs.depth(&computed, plain, &vec![one; answers as usize])
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn the_next_sequence_knows_how_the_draft_model_was() {
         let before = rig.drafting;
         rig.submit(request(id, &[id as TokenId; 8], 100));
         rig.run();
-        rig.drafting - before
+        rig.drafting.saturating_sub(before)
     };
     let first = drafted(&mut rig, 1);
     let later: Vec<Duration> = (2..8).map(|id| drafted(&mut rig, id)).collect();
