@@ -608,7 +608,11 @@ folder: string,
 /**
  * Whether the node may delete them: they lie in its own folder, or in one that takes downloads.
  */
-is_own: boolean, };
+is_own: boolean, 
+/**
+ * Whether only a part is here: what this node's layers needed. The rest comes when it is needed.
+ */
+is_part: boolean, };
 
 export type Placements = { placements: Array<Placement>, };
 
