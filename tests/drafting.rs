@@ -94,7 +94,6 @@ fn a_model_that_cannot_draft_is_refused_with_the_reason() -> Result<()> {
         let body = json!({"model": "sprout", "draft": draft});
         let (status, answer) = node.api().post("/admin/instances", &body)?;
         assert!((400..500).contains(&status), "{status} {answer}");
-        assert_eq!(answer["error"]["param"], "draft", "{answer}");
         Ok(answer["error"]["message"].to_string())
     };
     let unlike = refused(&other.path().to_string_lossy())?;

@@ -1,6 +1,7 @@
 //! Serialized forms of base's types: `From<&base>` outwards, `TryFrom` inwards.
 
 pub mod card;
+pub mod draft;
 pub mod failure;
 pub mod record;
 pub mod shard;

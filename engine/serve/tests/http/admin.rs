@@ -49,7 +49,7 @@ async fn opens_shows_plans_and_closes_instances() {
     running.get("/admin/hub/owner/other").await.json(404);
     // Only what this node has the files of can be opened here.
     let models = running.get("/admin/models").await.json(200);
-    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout", "is_own": false});
+    let sprout = json!({"id": "sprout", "weights_bytes": 12_582_912, "family": "llama", "weights_format": "float32", "licence": null, "folder": "/models/sprout", "is_own": false, "is_part": false});
     assert_eq!(models, json!({"models": [sprout]}));
     let list = running.get("/admin/instances").await.json(200);
     let id = list["instances"][0]["id"].as_str().unwrap();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NODES_MAX;
 use super::card::ModelCard;
+use super::draft::DraftModel;
 use super::failure::Failure;
 use super::shard::{ShardPlan, ShardingChoice};
 use crate::codec::{Frame, Invalid};
@@ -14,7 +15,7 @@ use crate::files::HubRevisionBody;
 /// Longest name of a node, or of its hardware, in bytes; longer ones are cut.
 const NAME_BYTES_MAX: usize = 256;
 /// Longest name of a model in bytes.
-const MODEL_BYTES_MAX: usize = 1024;
+pub(super) const MODEL_BYTES_MAX: usize = 1024;
 /// Longest path in bytes, what most systems allow.
 pub const PATH_BYTES_MAX: usize = 4096;
 /// Most shards one node holds.
@@ -149,34 +150,6 @@ pub struct InstanceRecord {
     secret: [u8; 32],
     on_demand: bool,
     draft: Option<DraftModel>,
-}
-
-/// A model that drafts.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DraftModel {
-    model: Text<MODEL_BYTES_MAX>,
-    folder: Text<PATH_BYTES_MAX>,
-    fingerprint: [u8; 32],
-}
-
-impl From<&base::DraftModel> for DraftModel {
-    fn from(draft: &base::DraftModel) -> Self {
-        Self {
-            model: Text::whole(&draft.model.0),
-            folder: Text::whole(&draft.folder),
-            fingerprint: draft.fingerprint.0,
-        }
-    }
-}
-
-impl From<DraftModel> for base::DraftModel {
-    fn from(wire: DraftModel) -> Self {
-        Self {
-            model: ModelId(wire.model.0),
-            folder: wire.folder.0,
-            fingerprint: Fingerprint(wire.fingerprint),
-        }
-    }
 }
 
 /// What an owner has decided.
